@@ -1,0 +1,45 @@
+"""jaxformers: any Hub checkpoint as a pure JAX function.
+
+Names are loaded when they are first used, so `import jaxformers` costs next to nothing and touches no device.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public names that are not classes of an architecture, by the room that holds them.
+_ROOMS = {
+    "auto": (
+        "AutoConfig AutoModel AutoModelForMaskedLM AutoModelForMultipleChoice AutoModelForNextSentencePrediction "
+        "AutoModelForPreTraining AutoModelForQuestionAnswering AutoModelForSequenceClassification "
+        "AutoModelForTokenClassification AutoTokenizer"
+    ),
+    "bundle": "Model",
+    "config": "Config",
+    "pipelines": "Pipeline pipeline",
+    "runtime": "compilations forbid",
+    "tokenizers": (
+        "BatchEncoding BertTokenizer BertTokenizerFast DistilBertTokenizer DistilBertTokenizerFast Tokenizer"
+    ),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif name[:1].isupper():
+        value = importlib.import_module(f"{__name__}.auto").named(name)
+    elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        return importlib.import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,253 @@
+"""Which class for which checkpoint.
+
+By convention: the file is `models/<model_type>.py` (with "-" as "_"), the config in it is `<Prefix>Config`, and the
+classes are `<Prefix>Model` and `<Prefix>For<Task>`. Only that one file is imported. `register` adds to the convention.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from . import config as configs
+from . import hub, models, tokenizers
+from .bundle import Model
+from .config import Config
+
+# The one mutable table of this module: what users register. Config class → classes by task, and by model type.
+_registered_configs: dict[str, type[Config]] = {}
+_registered_models: dict[tuple[type[Config], str], type[Model]] = {}
+
+
+def model_types() -> list[str]:
+    """The `model_type` words that have a file or are registered."""
+    files = [module.name.replace("_", "-") for module in pkgutil.iter_modules(models.__path__)]
+    return sorted({*files, *_registered_configs})
+
+
+def config_class(model_type: str) -> type[Config]:
+    """The config class of a `model_type`.
+
+    Raises:
+        ValueError: no such architecture here; the message names the nearest.
+    """
+    if model_type in _registered_configs:
+        return _registered_configs[model_type]
+    module = _module(model_type)
+    if module is not None:
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Config) and value.model_type == model_type:
+                return value
+    known = model_types()
+    near = difflib.get_close_matches(model_type, known, 3) or known
+    raise ValueError(f"model_type {model_type!r} is no architecture that jaxformers knows; the nearest: {near}")
+
+
+def class_for(config: Config | type[Config], task: str) -> type[Model]:
+    """The class of an architecture for a task ("SequenceClassification", …; "" for the base model).
+
+    Raises:
+        ValueError: the architecture has no such head; the message lists those that it has.
+    """
+    kind = config if isinstance(config, type) else type(config)
+    if (kind, task) in _registered_models:
+        return _registered_models[kind, task]
+    classes = tasks_of(kind)
+    if task not in classes:
+        has = ", ".join(sorted(f"AutoModelFor{name}" if name else "AutoModel" for name in classes))
+        wanted = f"AutoModelFor{task}" if task else "AutoModel"
+        raise ValueError(
+            f"Unrecognized configuration class {kind.__name__} for {wanted}: {kind.model_type} should be one of {has}"
+        )
+    return classes[task]
+
+
+def tasks_of(kind: type[Config]) -> dict[str, type[Model]]:
+    """The classes of an architecture by task."""
+    registered = {task: model for (config, task), model in _registered_models.items() if config is kind}
+    module = importlib.import_module(kind.__module__)
+    prefix = kind.__name__.removesuffix("Config")
+    return {
+        value.task: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Model) and name == prefix + (f"For{value.task}" if value.task else "Model")
+    } | registered
+
+
+def named(name: str) -> Any:
+    """The class of an architecture by its name, such as "DistilBertForMaskedLM".
+
+    Raises:
+        AttributeError: there is none.
+    """
+    for info in pkgutil.iter_modules(models.__path__):
+        if name.lower().startswith(info.name.replace("_", "")):
+            module = importlib.import_module(f"{models.__name__}.{info.name}")
+            value = vars(module).get(name)
+            if isinstance(value, type) and value.__module__ == module.__name__:
+                return value
+    raise AttributeError(f"jaxformers has no class {name!r}")
+
+
+def _module(model_type: str) -> Any:
+    """The one file of an architecture, None where there is none. A type with other letters is no file name."""
+    name = model_type.replace("-", "_")
+    if not name.isidentifier() or importlib.util.find_spec(f"{models.__name__}.{name}") is None:
+        return None
+    return importlib.import_module(f"{models.__name__}.{name}")
+
+
+def _no_instances(cls: type) -> OSError:
+    return OSError(f"{cls.__name__} is made by {cls.__name__}.from_pretrained(name_or_path), not by calling it")
+
+
+class AutoConfig:
+    """The config of any architecture, by the `model_type` in config.json."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise _no_instances(type(self))
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Config:
+        """Read config.json from a folder or the Hub; keywords as in `Config.from_pretrained`.
+
+        Raises:
+            OSError: the folder, repository or file does not exist or cannot be fetched.
+            ValueError: the architecture is not known, or a field has an impossible value.
+        """
+        options.pop("trust_remote_code", None)
+        source, overrides = hub.split_options(name_or_path, options)
+        return cls.from_dict(configs.read(source), str(name_or_path), **overrides)
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any], name: str = "config", **overrides: Any) -> Config:
+        """The config of a config.json that has been read; `name` stands in errors."""
+        model_type = fields.get("model_type")
+        if not isinstance(model_type, str) or not model_type:
+            raise ValueError(f"{name}: config.json has no model_type; jaxformers knows {model_types()}")
+        try:
+            kind = config_class(model_type)
+        except ValueError as error:
+            code = " This repository brings its own code (auto_map), which jaxformers never runs."
+            raise ValueError(f"{name}: {error}.{code if fields.get('auto_map') else ''}") from None
+        return kind.from_dict(fields, **overrides)
+
+    @staticmethod
+    def for_model(model_type: str, **fields: Any) -> Config:
+        """A config of an architecture from its defaults and the given fields."""
+        return config_class(model_type)(**fields)
+
+    @staticmethod
+    def register(model_type: str, config: type[Config], exist_ok: bool = False) -> None:
+        """Make a config class of your own known under its `model_type`.
+
+        Raises:
+            ValueError: the class says another model_type, or the type is taken and `exist_ok` is false.
+        """
+        if config.model_type != model_type:
+            raise ValueError(f"{config.__name__}.model_type is {config.model_type!r}, not {model_type!r}")
+        if not exist_ok and (model_type in _registered_configs or _module(model_type) is not None):
+            raise ValueError(f"model_type {model_type!r} is taken; pass exist_ok=True to replace it")
+        _registered_configs[model_type] = config
+
+
+class AutoTokenizer:
+    """The tokenizer of any checkpoint, by tokenizer_config.json or the `model_type` in config.json."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise _no_instances(type(self))
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> tokenizers.Tokenizer:
+        """Read a tokenizer from a folder or the Hub.
+
+        Args:
+            name_or_path: a folder, a name on the Hub, or a model that ships with the package.
+            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download`; every other keyword
+                replaces a setting of tokenizer_config.json.
+
+        Raises:
+            OSError: the folder, repository or file does not exist or cannot be fetched.
+            ValueError: a file is malformed, or the kind of tokenizer is not known.
+        """
+        for name in ("use_fast", "trust_remote_code", "config", "tokenizer_type"):
+            options.pop(name, None)
+        source, overrides = hub.split_options(name_or_path, options)
+        return tokenizers.load(source, **overrides)
+
+
+class _AutoModel:
+    """The base of the Auto classes: each stands for one task."""
+
+    task: ClassVar[str]
+
+    def __init_subclass__(cls, *, task: str) -> None:
+        cls.task = task
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise OSError(
+            f"{type(self).__name__} is made by {type(self).__name__}.from_pretrained(name_or_path) or "
+            f"{type(self).__name__}.from_config(config), not by calling it"
+        )
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, *, config: Any = None, **options: Any) -> Any:
+        """Read a checkpoint of any architecture; arguments and errors as in `Model.from_pretrained`."""
+        if not isinstance(config, Config):
+            where = name_or_path if config is None else config
+            source, _ = hub.split_options(where, options)
+            config = AutoConfig.from_dict(configs.read(source), str(where))
+        return class_for(config, cls.task).from_pretrained(name_or_path, config=config, **options)
+
+    @classmethod
+    def from_config(cls, config: Config, *, key: Any = None) -> Any:
+        """A model with random weights; `key` chooses them."""
+        return class_for(config, cls.task)(config, key=key)
+
+    @classmethod
+    def register(cls, config: type[Config], model: type[Model], exist_ok: bool = False) -> None:
+        """Make a model class of your own known for a config class.
+
+        Raises:
+            ValueError: there is one already and `exist_ok` is false.
+        """
+        if not exist_ok and ((config, cls.task) in _registered_models or cls.task in tasks_of(config)):
+            raise ValueError(f"{config.__name__} has a class for {cls.__name__}; pass exist_ok=True to replace it")
+        _registered_models[config, cls.task] = model
+
+
+class AutoModel(_AutoModel, task=""):
+    """The model without a head."""
+
+
+class AutoModelForPreTraining(_AutoModel, task="PreTraining"):
+    """The model with the heads that it was trained with."""
+
+
+class AutoModelForMaskedLM(_AutoModel, task="MaskedLM"):
+    """Scores of every word at every place."""
+
+
+class AutoModelForSequenceClassification(_AutoModel, task="SequenceClassification"):
+    """One set of scores a text."""
+
+
+class AutoModelForTokenClassification(_AutoModel, task="TokenClassification"):
+    """One set of scores a token."""
+
+
+class AutoModelForQuestionAnswering(_AutoModel, task="QuestionAnswering"):
+    """Where in a context the answer starts and ends."""
+
+
+class AutoModelForMultipleChoice(_AutoModel, task="MultipleChoice"):
+    """Which of several continuations fits best."""
+
+
+class AutoModelForNextSentencePrediction(_AutoModel, task="NextSentencePrediction"):
+    """Whether the second text follows the first."""

@@ -1,0 +1,528 @@
+"""The model that users hold: a thin, frozen bundle of a config and its parameters, and a pytree of the latter.
+
+The class says which pure functions belong together (`base`, `head`); the object adds loading, saving and a checked,
+jitted call. Everything computed is `cls.forward(params, config, inputs, ...)`, a pure function.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import config as configs
+from . import declare, durable, hub
+from .checkpoint import load, save, weights
+from .config import Config
+from .layers import run
+from .layers.dropout import Drop, Dropout, no_drop
+from .layers.heads import Head
+from .layers.inputs import Inputs, Want
+from .layers.run import Encoded
+from .outputs import Output
+
+logger = logging.getLogger(__name__)
+
+# The Hub's keywords for a batch, in the order of positional arguments, and our fields.
+_FIELDS = {
+    "input_ids": "ids",
+    "attention_mask": "mask",
+    "token_type_ids": "types",
+    "position_ids": "positions",
+    "inputs_embeds": "embeds",
+}
+
+_MANY_PROGRAMS = 8  # direct calls compile once per shape; so many deserve a word
+
+# What torch users reach for, and what does the same here.
+_TORCH_HABITS = {
+    "to": "jax.device_put(model, device), or from_pretrained(..., dtype=...)",
+    "cuda": "jax.device_put(model, jax.devices('gpu')[0])",
+    "cpu": "jax.device_put(model, jax.devices('cpu')[0])",
+    "half": "jax.tree.map(lambda x: x.astype('float16'), model)",
+    "float": "jax.tree.map(lambda x: x.astype('float32'), model)",
+    "bfloat16": "jax.tree.map(lambda x: x.astype('bfloat16'), model)",
+    "eval": "nothing: calls are without dropout unless model.apply(params, ..., key=...) is given a key",
+    "train": "model.apply(params, ..., key=key): a key turns dropout on",
+    "parameters": "jax.tree.leaves(model.params)",
+    "named_parameters": "jax.tree_util.tree_leaves_with_path(model.params)",
+    "state_dict": "model.params, or model.save_pretrained(folder) for the Hub's names",
+    "load_state_dict": "model.replace(params=...)",
+    "requires_grad_": "jax.grad over the part of model.params that is to change",
+    "zero_grad": "nothing: jax.grad returns new gradients",
+    "forward": "model(**inputs), or model.apply(params, **inputs) for your own transformations",
+    "compile": "nothing: calls are compiled by jax.jit",
+}
+
+
+class Model:
+    """The base of all models.
+
+    `Class(config)` makes random weights (`key=` chooses them), `Class(config, params=tree)` takes yours,
+    `Class.from_pretrained(name)` reads a checkpoint. `model(**inputs)` checks and compiles; `model.apply(params,
+    **inputs)` is the pure function for your own `jit`, `grad`, `vmap` and `shard_map`. The object is a pytree: params
+    are its leaves, class and config its structure, so `jax.tree.map`, `jax.device_put` and optax work on it directly.
+    """
+
+    config: Config
+    params: Any
+
+    task: ClassVar[str] = ""
+    labels: ClassVar[Mapping[str, str | int | None]] = {}  # label keyword → upper bound: config field, number or none
+    axes: ClassVar[int] = 2
+    config_class: ClassVar[type[Config]]
+    base: ClassVar[type[Model]]
+    prefix: ClassVar[str] = ""
+    head: ClassVar[Head]
+    parameters: ClassVar[Callable[[Any], declare.Tree]]
+    encode: ClassVar[Callable[..., Encoded]]
+    accepts: ClassVar[tuple[str, ...]] = tuple(_FIELDS)
+
+    def __init_subclass__(
+        cls,
+        *,
+        task: str | None = None,
+        labels: Mapping[str, str | int | None] | None = None,
+        axes: int | None = None,
+        base: type[Model] | None = None,
+        head: Head | None = None,
+        config: type[Config] | None = None,
+        prefix: str | None = None,
+        parameters: Callable[[Any], declare.Tree] | None = None,
+        encode: Callable[..., Encoded] | None = None,
+        accepts: tuple[str, ...] | None = None,
+    ) -> None:
+        """Declare a task (`task, labels, axes`), a base model (`config, prefix, parameters, encode, accepts`), or a
+        base model with a head (`base, head`, and `parameters` where the task does not use all of the base's arrays).
+        """
+        given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
+        if base is not None:
+            given |= {"base": base, "config_class": base.config_class, "prefix": base.prefix, "accepts": base.accepts}
+            given |= {"encode": base.__dict__["encode"], "parameters": base.__dict__["parameters"]}
+        elif config is not None:
+            given |= {"base": cls, "config_class": config, "prefix": prefix}
+        given |= {"parameters": staticmethod(parameters)} if parameters else {}
+        given |= {"encode": staticmethod(encode)} if encode else {}
+        for name, value in given.items():
+            if value is not None:
+                setattr(cls, name, value)
+        jax.tree_util.register_pytree_with_keys(
+            cls,
+            lambda model: (((jax.tree_util.GetAttrKey("params"), model.params),), (cls, model.config)),
+            lambda structure, children: cls._made(structure[1], children[0]),
+            lambda model: ((model.params,), (cls, model.config)),
+        )
+
+    def __init__(self, config: Config, *, params: Any = None, key: jax.Array | None = None) -> None:
+        """A model with given or random weights.
+
+        Args:
+            config: of this architecture's class.
+            params: a tree as `declaration(config)` describes it; None: random weights.
+            key: chooses the random weights; `jax.random.key(0)` unless given.
+
+        Raises:
+            TypeError: the config is of another class.
+            ValueError: the random weights would not fit into this machine's memory, or params have another structure.
+        """
+        if not isinstance(config, self.config_class):
+            raise TypeError(
+                f"{type(self).__name__} takes a {self.config_class.__name__}, not {type(config).__name__}; "
+                "from_pretrained reads a checkpoint by name or folder"
+            )
+        tree = self.declaration(config)
+        if params is None:
+            _check_room(declare.size(tree) * 4, type(self).__name__)
+            key = jax.random.key(0) if key is None else key
+            params = declare.init(tree, key, std=getattr(config, "initializer_range", 0.02))
+        else:
+            _check_structure(tree, params, type(self).__name__)
+        self.__dict__.update(config=config, params=params)
+
+    @classmethod
+    def _made(cls, config: Config, params: Any) -> Self:
+        """A model without checks: its leaves may be tracers, shapes or anything that a tree may hold."""
+        model = object.__new__(cls)
+        model.__dict__.update(config=config, params=params)
+        return model
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: use model.replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _TORCH_HABITS:
+            raise AttributeError(f"models here have no .{name}; instead: {_TORCH_HABITS[name]}")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        leaves = [leaf for leaf in jax.tree.leaves(self.params) if hasattr(leaf, "dtype")]
+        count = sum(math.prod(leaf.shape) for leaf in leaves)
+        total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+        types = ", ".join(sorted({str(leaf.dtype) for leaf in leaves}))
+        return f"{type(self).__name__}({count:,} parameters, {total / 1e6:,.1f} MB, {types})"
+
+    def replace(self, *, config: Config | None = None, params: Any = None) -> Self:
+        """A model with another config or other params."""
+        return self._made(self.config if config is None else config, self.params if params is None else params)
+
+    # -- what it computes ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def declaration(cls, config: Any) -> declare.Tree:
+        """The model's arrays, with their full Hub names."""
+        body = cls.parameters(config)
+        if not hasattr(cls, "head"):
+            return body
+        body = declare.under(cls.prefix, body)
+        if cls.head.tied and config.tie_word_embeddings:
+            body["word"] = {"table": declare.tied(body["word"]["table"], *cls.head.tied)}
+        return body | {"head": cls.head.parameters(config)}
+
+    @classmethod
+    def forward(
+        cls,
+        params: Any,
+        config: Any,
+        inputs: Inputs,
+        labels: Mapping[str, jax.Array] = {},  # noqa: B006  (never changed)
+        want: Want = Want(),  # noqa: B008  (frozen)
+        drop: Drop = no_drop,
+    ) -> Output:
+        """The pure function of the class: one batch to its output, with the loss where labels are given."""
+        encoded = cls.encode(params, config, inputs, want, drop)
+        scores = cls.head.forward(params, config, encoded, drop) if hasattr(cls, "head") else None
+        return cls.finish(scores, encoded, labels, config)
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Mapping[str, jax.Array], config: Any) -> Output:
+        """The output of the task from the head's scores and the encoder's result."""
+        raise TypeError(f"{cls.__name__} is no model of a task: use a class such as BertModel, or an Auto class")
+
+    def __call__(self, *args: Any, return_dict: bool = True, **inputs: Any) -> Any:
+        """Check one batch on the host, and run it through one compiled program per shape.
+
+        Args:
+            *args: arrays in the order of `accepts`.
+            return_dict: False gives a plain tuple.
+            **inputs: `input_ids` [batch, seq] (or `inputs_embeds` [batch, seq, dim]), `attention_mask`,
+                `token_type_ids`, `position_ids` [batch, seq], the task's labels, `output_hidden_states` and
+                `output_attentions`. Lists, numpy and jax arrays are taken; values of arrays that already live on a
+                device, and of tracers, are not checked.
+
+        Raises:
+            TypeError: an unknown keyword.
+            ValueError: an id out of the vocabulary, more tokens than positions, no rows, or shapes that disagree.
+        """
+        batch, labels, want = self._read(args, inputs)
+        self._check(batch, labels)
+        before = _forward._cache_size()
+        out = _forward(type(self), self.params, self.config.bare(), batch, labels, want)
+        if before < _MANY_PROGRAMS <= _forward._cache_size():
+            logger.info(
+                "%d shapes of batches have been compiled, one program each; tokenize with pad_to_multiple_of=64, or use "
+                "pipeline(), which needs few programs for texts of any length",
+                _MANY_PROGRAMS,
+            )
+        return out if return_dict else out.to_tuple()
+
+    def apply(self, params: Any, *args: Any, key: jax.Array | None = None, **inputs: Any) -> Any:
+        """The pure function of `params`, without checks and without jit, for your own transformations.
+
+        Args:
+            params: a tree of this model's structure.
+            *args: as in a call.
+            key: a random key turns dropout on.
+            **inputs: as in a call.
+        """
+        return_dict = inputs.pop("return_dict", True)
+        batch, labels, want = self._read(args, inputs)
+        drop = no_drop if key is None else Dropout(key)
+        out = self.forward(params, self.config.bare(), batch, labels, want, drop)
+        return out if return_dict else out.to_tuple()
+
+    @classmethod
+    def _read(
+        cls, args: Sequence[Any], keywords: Mapping[str, Any]
+    ) -> tuple[Inputs, dict[str, jax.Array], Want]:
+        """The Hub's keywords as our inputs: arrays of 32 bits, whatever the caller's lists or arrays held."""
+        if len(args) > len(cls.accepts):
+            raise TypeError(f"{cls.__name__} takes at most {len(cls.accepts)} arrays in order: {', '.join(cls.accepts)}")
+        keywords = {**dict(zip(cls.accepts, args, strict=False)), **keywords}
+        flags = {name: bool(keywords.pop(f"output_{name}", None)) for name in ("hidden_states", "attentions")}
+        for name in keywords:
+            if name not in cls.accepts and name not in cls.labels:
+                raise TypeError(
+                    f"{cls.__name__} takes no {name!r}; it takes {', '.join((*cls.accepts, *cls.labels))}, "
+                    "output_hidden_states, output_attentions, return_dict"
+                )
+        arrays = {name: _array(name, value) for name, value in keywords.items() if value is not None}
+        if ("input_ids" in arrays) == ("inputs_embeds" in arrays):
+            raise ValueError(f"{cls.__name__}: pass either input_ids or inputs_embeds")
+        labels = {name: arrays[name] for name in cls.labels if name in arrays}
+        return Inputs(**{_FIELDS[name]: arrays[name] for name in cls.accepts if name in arrays}), labels, Want(**flags)
+
+    def _check(self, batch: Inputs, labels: Mapping[str, Any]) -> None:
+        """Refuse what would compute nonsense silently; values are looked at on the host only."""
+        owner, c = type(self).__name__, self.config
+        tokens = batch.ids if batch.ids is not None else batch.embeds
+        assert tokens is not None
+        shape = tokens.shape if batch.ids is not None else tokens.shape[:-1]
+        axes = "batch, seq" if self.axes == 2 else "batch, choices, seq"
+        if len(shape) != self.axes:
+            raise ValueError(f"{owner}: input_ids must be [{axes}], found {len(shape)} axes {tuple(tokens.shape)}")
+        if 0 in shape:
+            raise ValueError(f"{owner}: input_ids [{axes}] is empty: {tuple(shape)}")
+        longest = getattr(c, "max_position_embeddings", None)
+        if longest is not None and shape[-1] > longest:
+            raise ValueError(
+                f"{owner}: {shape[-1]} tokens in a row, the model has {longest} positions: "
+                "tokenize with truncation=True, or pass shorter texts"
+            )
+        for name, array, bound in (
+            ("input_ids", batch.ids, c.vocab_size),
+            ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None)),
+            ("position_ids", batch.positions, longest),
+            ("attention_mask", batch.mask, None),
+        ):
+            if array is None:
+                continue
+            if array.shape != shape and not (name == "attention_mask" and array.shape[: len(shape)] == shape):
+                raise ValueError(f"{owner}: {name} has shape {tuple(array.shape)}, input_ids {tuple(shape)}")
+            if bound is not None:
+                _check_range(owner, name, array, bound)
+        for name, array in labels.items():
+            if array.shape[:1] != shape[:1]:
+                raise ValueError(f"{owner}: {name} has {array.shape[:1]} rows, input_ids {shape[0]}")
+            limit = self.labels[name]
+            if limit is not None and np.issubdtype(array.dtype, np.integer) and not self._takes_values(array):
+                _check_range(owner, name, array, getattr(c, limit) if isinstance(limit, str) else limit, ignored=-100)
+
+    def _takes_values(self, labels: Any) -> bool:
+        """Whether whole-number labels of a classifier are values or indicators rather than classes."""
+        kind = self.config.problem_type
+        single = kind in (None, "single_label_classification") and (kind is not None or self.config.num_labels > 1)
+        return self.task == "SequenceClassification" and not single
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        config: Config | str | Path | None = None,
+        dtype: Any = None,
+        torch_dtype: Any = None,
+        key: jax.Array | None = None,
+        sharding: Any = None,
+        stacked: bool = False,
+        variant: str | None = None,
+        use_safetensors: bool | None = None,
+        ignore_mismatched_sizes: bool = False,
+        output_loading_info: bool = False,
+        from_tf: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Read a checkpoint from a folder or the Hub.
+
+        Args:
+            name_or_path: a folder, a name on the Hub, or a model that ships with the package.
+            config: a config object, or where to read one; default: beside the weights.
+            dtype: type of the weights, in any spelling ("bfloat16", jnp.bfloat16, np.dtype, "auto": as stored).
+                Default: float32 on CPU, the stored type on accelerators.
+            torch_dtype: the older spelling of `dtype`.
+            key: chooses the random weights of what the checkpoint does not hold.
+            sharding: one `jax.sharding.Sharding` for all arrays, or a tree of them as `declaration` is laid out; each
+                device's part is then read by itself.
+            stacked: give the layers as one stacked tree, which scans (see `layers.run`).
+            variant: reads `model.<variant>.safetensors`.
+            use_safetensors: True or False accepts only, or no, safetensors files.
+            ignore_mismatched_sizes: start arrays anew whose sizes differ from the config's, instead of raising.
+            output_loading_info: return `(model, report)`, the report a dict of missing, unexpected and mismatched keys.
+            from_tf: TensorFlow checkpoints must be converted first.
+            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download`; every other keyword
+                replaces a field of the config.
+
+        Raises:
+            OSError: the folder, repository or file does not exist or cannot be fetched.
+            ValueError: the files belong to another architecture, sizes differ, or a file is malformed.
+            TypeError: a keyword is neither an option nor a field of the config.
+        """
+        if from_tf:
+            raise ValueError(f"{name_or_path}: TensorFlow checkpoints are not read; convert it to safetensors first")
+        options = {name: value for name, value in options.items() if name not in ("from_pt", "from_flax")}
+        for name in [name for name in options if name in _TORCH_OPTIONS]:
+            logger.info("%s= is torch machinery and has no effect; devices are chosen by sharding=", name)
+            options.pop(name)
+        source, overrides = hub.split_options(name_or_path, options)
+        config = cls._config(source, config, overrides)
+        files = weights.open_weights(source, variant=variant, use_safetensors=use_safetensors)
+        tree = cls.declaration(config)
+        plan = load.plan(
+            files,
+            tree,
+            prefix=cls.prefix,
+            silent=[param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.parameters(config)))],
+            ignore_mismatched_sizes=ignore_mismatched_sizes,
+        )
+        load.warn(
+            plan.report,
+            cls.__name__,
+            str(name_or_path),
+            expected_all=cls.__name__ in (getattr(config, "architectures", None) or ()),
+        )
+        params = load.fill(
+            plan,
+            tree,
+            dtype=_dtype(dtype if dtype is not None else torch_dtype, config),
+            key=jax.random.key(0) if key is None else key,
+            std=getattr(config, "initializer_range", 0.02),
+            shardings=_each(sharding, tree),
+        )
+        if stacked:
+            params = params | {"layers": run.stack(params["layers"])}
+        model = cls._made(config, params)
+        return (model, plan.report.to_dict()) if output_loading_info else model
+
+    @classmethod
+    def _config(cls, source: hub.Source, config: Any, overrides: Mapping[str, Any]) -> Config:
+        if config is None:
+            return cls.config_class.from_dict(configs.read(source), **overrides)
+        if not isinstance(config, Config):
+            return cls.config_class.from_pretrained(config, **overrides)
+        if not isinstance(config, cls.config_class):
+            raise ValueError(f"{cls.__name__} takes a {cls.config_class.__name__}, not {type(config).__name__}")
+        return config.override(**overrides)
+
+    def save_pretrained(self, folder: str | Path, *, max_shard_size: int | str = "5GB") -> None:
+        """Write config.json and the weights in the Hub's format, so that torch Transformers loads them too.
+
+        Files of an older save are replaced only when the new ones are complete: a killed save leaves the old or the
+        new checkpoint. Other files in the folder stay.
+
+        Args:
+            folder: made if absent.
+            max_shard_size: larger models are split into files of at most this many bytes ("200MB", "5GB" or a number).
+        """
+        params = self.params
+        if not isinstance(params.get("layers", []), list):
+            params = params | {"layers": run.unstack(params["layers"])}
+        arrays = save.Named(params, self.declaration(self.config))
+        types = {str(leaf.dtype) for leaf in jax.tree.leaves(params)}
+        config = self.config.replace(
+            architectures=[type(self).__name__], dtype=types.pop() if len(types) == 1 else self.config.dtype
+        )
+        with durable.Replacement(folder) as files:
+            weights.write_weights(files, arrays, max_shard_size=max_shard_size)
+            files.write(configs.FILE, config.to_json_string().encode())
+
+    def push_to_hub(self, repo_id: str, *, max_shard_size: int | str = "5GB", **options: Any) -> str:
+        """Save into a temporary folder and upload it; see `hub.push` for the options. Returns the repository's URL."""
+        return hub.push(repo_id, partial(self.save_pretrained, max_shard_size=max_shard_size), **options)
+
+
+# Arguments of torch's loader that say where torch keeps what; accepted, since they change no result.
+_TORCH_OPTIONS = frozenset(
+    """device_map low_cpu_mem_usage offload_folder offload_state_dict offload_buffers max_memory tp_plan tp_size
+    attn_implementation trust_remote_code _fast_init""".split()
+)
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(
+    cls: type[Model], params: Any, config: Config, inputs: Inputs, labels: dict[str, jax.Array], want: Want
+) -> Output:
+    """The one compiled entry of all models: jax's own cache knows its programs by class, config and shapes."""
+    return cls.forward(params, config, inputs, labels, want)
+
+
+def _array(name: str, value: Any) -> Any:
+    """`value` as an array of 32 bits; jax arrays and tracers as they are."""
+    if isinstance(value, jax.Array):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name}: the rows have different lengths; tokenize with padding=True") from None
+    if array.dtype == object or array.dtype.kind in "USM":
+        raise ValueError(f"{name}: expected numbers, found {array.dtype}; tokenize with return_tensors='np'")
+    if array.dtype.kind in "iu":
+        if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
+            raise ValueError(f"{name}: {array.max()} does not fit into 32 bits")
+        return array.astype(np.int32)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def _check_range(owner: str, name: str, array: Any, bound: int, *, ignored: int | None = None) -> None:
+    """Refuse values outside 0 to bound - 1; an index out of range reads another row or nothing, without a word."""
+    if not isinstance(array, np.ndarray):
+        return
+    wrong = (array < 0) | (array >= bound)
+    if ignored is not None:
+        wrong &= array != ignored
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(f"{owner}: {name}{list(place)} is {array[place]}, allowed are 0 to {bound - 1}")
+
+
+def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
+    """Refuse params of other names or shapes; stacked layers are compared as such."""
+    expected = declare.abstract(tree)
+    if not isinstance(params.get("layers", []), list):
+        expected = expected | {"layers": jax.eval_shape(run.stack, expected["layers"])}
+    ours, theirs = jax.tree.structure(expected), jax.tree.structure(params)
+    if ours != theirs:
+        raise ValueError(f"{owner}: params have another structure than the config asks for")
+    for (path, want), have in zip(
+        jax.tree_util.tree_leaves_with_path(expected), jax.tree.leaves(params), strict=True
+    ):
+        if jnp.shape(have) != want.shape:
+            where = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise ValueError(f"{owner}: params {where} have shape {jnp.shape(have)}, the config asks for {want.shape}")
+
+
+def _check_room(needed: int, owner: str) -> None:
+    """Refuse random weights that this machine's memory cannot hold, before the first is made."""
+    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > room:
+        raise ValueError(
+            f"{owner}: random weights of this config take {needed / 2**30:,.1f} GiB, the machine has "
+            f"{room / 2**30:,.1f} GiB: check the sizes in the config (hidden_size, vocab_size, layers)"
+        )
+
+
+def _dtype(asked: Any, config: Config) -> Any:
+    """The type of the weights, None for as stored; the default follows the device and is said once."""
+    if asked is None:
+        if jax.default_backend() == "cpu":
+            return jnp.float32
+        logger.info("weights keep their stored type (dtype='float32' would widen them)")
+        return None
+    if isinstance(asked, str) and asked == "auto":
+        return None
+    name = str(asked).removeprefix("torch.") if not isinstance(asked, type) else asked
+    try:
+        dtype = jnp.dtype(name)
+    except TypeError:
+        raise ValueError(f"dtype={asked!r} is no known type: use 'float32', 'bfloat16', 'float16' or 'auto'") from None
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype={asked!r}: weights are floating-point: use 'float32', 'bfloat16', 'float16' or 'auto'")
+    return dtype
+
+
+def _each(sharding: Any, tree: declare.Tree) -> declare.Tree | None:
+    """One sharding for every array of a declaration, or the tree of shardings as it is."""
+    if sharding is None or not isinstance(sharding, jax.sharding.Sharding):
+        return sharding
+    return jax.tree.map(lambda _: sharding, tree, is_leaf=declare.is_param)

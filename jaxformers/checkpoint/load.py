@@ -1,0 +1,187 @@
+"""From named tensors in files to a tree of arrays, by an architecture's declaration, with a report of what did not fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import declare
+from ..declare import Param
+from .weights import Tensor, Weights
+
+logger = logging.getLogger(__name__)
+
+# Buffers and bookkeeping that older files carry beside the weights; nothing that we compute reads them.
+_BUFFERS = ("position_ids", "token_type_ids")
+_ALIGNMENT = 64  # bytes; at other addresses jax copies a host array once more
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What of a checkpoint did not fit the model, by Hub names.
+
+    missing: arrays of the model that no file has; they are random. unexpected: tensors of the files that the model has
+    no place for. mismatched: (name, shape in the file, shape in the model) of arrays that are random for their size.
+    """
+
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """The report under the names that `output_loading_info=True` has always used."""
+        return {
+            "missing_keys": list(self.missing),
+            "unexpected_keys": list(self.unexpected),
+            "mismatched_keys": list(self.mismatched),
+            "error_msgs": [],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Which tensor of the files fills which array of the tree; nothing has been read yet."""
+
+    found: Mapping[str, Tensor]  # by path in our tree
+    report: Report
+
+
+def plan(
+    weights: Weights,
+    declaration: declare.Tree,
+    *,
+    prefix: str,
+    silent: Iterable[str] = (),
+    ignore_mismatched_sizes: bool = False,
+) -> Plan:
+    """Match names and shapes.
+
+    Args:
+        weights: the open files.
+        declaration: the model's arrays, with full Hub names.
+        prefix: the base model's, such as "bert"; files may have it where the model does not, and the reverse.
+        silent: names that may be in the files without a word, such as those of a pooler that this task does not use.
+        ignore_mismatched_sizes: report arrays of another size as mismatched instead of raising.
+
+    Raises:
+        ValueError: sizes differ, or none of the base model's arrays is in the files (another architecture's weights).
+    """
+    found: dict[str, Tensor] = {}
+    used: set[str] = set()
+    missing, mismatched = [], []
+    for path, param in declare.walk(declaration):
+        present = [name for name in _spellings(param, prefix) if name in weights]
+        used.update(present)
+        if not present:
+            missing.append(param.name)
+        elif (shape := weights[present[0]].shape) != param.shape:
+            mismatched.append((param.name, shape, param.shape))
+        else:
+            found[path] = weights[present[0]]
+    if mismatched and not ignore_mismatched_sizes:
+        shown = "; ".join(f"{name}: {theirs} in the file, {ours} in the model" for name, theirs, ours in mismatched[:3])
+        more = f" and {len(mismatched) - 3} more" if len(mismatched) > 3 else ""
+        raise ValueError(
+            f"sizes differ: {shown}{more}. Fix the config, or pass ignore_mismatched_sizes=True to start these anew"
+        )
+    if not any(not path.startswith("head.") for path in found) and not mismatched:
+        theirs = ", ".join(list(weights)[:3])
+        raise ValueError(
+            f"none of the model's arrays is in {weights.files[0].name} (it holds {theirs}, …): "
+            "these are the weights of another architecture"
+        )
+    quiet = {spelling for name in silent for spelling in _both(name, prefix)}
+    unexpected = [
+        name for name in weights if name not in used and name not in quiet and name.rpartition(".")[2] not in _BUFFERS
+    ]
+    return Plan(found, Report(tuple(missing), tuple(sorted(unexpected)), tuple(mismatched)))
+
+
+def fill(
+    plan: Plan,
+    declaration: declare.Tree,
+    *,
+    dtype: Any,
+    key: jax.Array,
+    std: float,
+    shardings: declare.Tree | None = None,
+) -> declare.Tree:
+    """The tree of arrays: tensors that were found, cast to `dtype` (None: as stored), and random ones for the rest.
+
+    Each tensor is copied exactly once, one at a time; with `shardings` each device's part is read by itself.
+    """
+    by_path = {} if shardings is None else _by_path(shardings)
+
+    def make(path: Any, param: Param) -> jax.Array:
+        where = jax.tree_util.keystr(path, simple=True, separator=".")
+        sharding = by_path.get(where)
+        tensor = plan.found.get(where)
+        if tensor is None:
+            array = declare.init_one(param, declare.key_of(key, where), std=std, dtype=dtype or jnp.float32)
+            return array if sharding is None else jax.device_put(array, sharding)
+        target = tensor.dtype if dtype is None else np.dtype(dtype)
+        if sharding is None:
+            return jax.device_put(_owned(tensor.read(), target))
+        return jax.make_array_from_callback(param.shape, sharding, lambda part: _owned(tensor.read(part), target))
+
+    return jax.tree_util.tree_map_with_path(make, declaration, is_leaf=declare.is_param)
+
+
+def warn(report: Report, owner: str, name: str, *, expected_all: bool) -> None:
+    """Say in at most one warning a kind what a report holds."""
+    new = [*report.missing, *(f"{key} ({ours} instead of {theirs})" for key, theirs, ours in report.mismatched)]
+    if new:
+        logger.warning(
+            "%s: not in %s and newly initialised: %s. Train the model before you use it for predictions.",
+            owner,
+            name,
+            ", ".join(new),
+        )
+    if report.unexpected:
+        logger.log(
+            logging.WARNING if expected_all else logging.INFO,
+            "%s: in %s but not used: %s",
+            owner,
+            name,
+            ", ".join(report.unexpected),
+        )
+
+
+def _spellings(param: Param, prefix: str) -> Iterable[str]:
+    """The names under which a file may hold an array, best first."""
+    for name in (param.name, *param.aliases):
+        yield from _both(name, prefix)
+
+
+def _both(name: str, prefix: str) -> tuple[str, ...]:
+    """A name with and without the base model's prefix."""
+    if not prefix:
+        return (name,)
+    return (name, name.removeprefix(f"{prefix}.") if name.startswith(f"{prefix}.") else f"{prefix}.{name}")
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+    leaves: Callable[[Any], bool] = lambda leaf: isinstance(leaf, jax.sharding.Sharding)  # noqa: E731
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=leaves)
+    }
+
+
+def _owned(view: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A copy of `view` in memory of its own, so aligned that jax takes it over without a second copy.
+
+    Never the view itself: jax may alias what it is given, and the file or buffer behind a view may change.
+    """
+    size = view.size * dtype.itemsize
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    array = raw[start : start + size].view(dtype).reshape(view.shape)
+    np.copyto(array, view, casting="unsafe")
+    return array

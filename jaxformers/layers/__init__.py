@@ -1,0 +1,1 @@
+"""Pure functions over arrays, one idea a file. Nothing here knows an architecture."""

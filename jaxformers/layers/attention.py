@@ -1,0 +1,82 @@
+"""Attention: which tokens see which, projections into heads, and the weighted sum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from .dropout import Drop, no_drop
+from .linear import linear
+
+QKV = ("query", "key", "value")
+
+
+def attention(dim: int, *names: str) -> declare.Tree:
+    """Arrays of the four projections; `names` are the Hub's for query, key, value and output."""
+    projections = {
+        ours: declare.linear(dim, dim, name, ("embed", "heads")) for ours, name in zip(QKV, names[:3], strict=True)
+    }
+    return projections | {"out": declare.linear(dim, dim, names[3], ("heads", "embed"))}
+
+
+def visible(mask: jax.Array | None) -> jax.Array | None:
+    """A mask [B, S] or [B, T, S], true or non-zero where a key may be seen, as booleans [B, 1, 1 or T, S]."""
+    if mask is None:
+        return None
+    return mask.astype(bool)[:, None, None, :] if mask.ndim == 2 else mask.astype(bool)[:, None]
+
+
+def project(p: Any, x: jax.Array, head_dim: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Queries, keys and values [B, T, H, D/H] of x [B, T, D], in one product where `prepare` has fused the weights."""
+    if "qkv" in p:
+        parts = jnp.split(linear(p["qkv"], x), 3, axis=-1)
+    else:
+        parts = [linear(p[name], x) for name in QKV]
+    q, k, v = (part.reshape(*part.shape[:-1], -1, head_dim) for part in parts)
+    return q, k, v
+
+
+def merge(x: jax.Array) -> jax.Array:
+    """Heads [B, T, H, D/H] side by side again: [B, T, D]."""
+    return x.reshape(*x.shape[:-2], -1)
+
+
+def attend(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    seen: jax.Array | None,
+    *,
+    rate: float = 0.0,
+    drop: Drop = no_drop,
+) -> tuple[jax.Array, jax.Array]:
+    """Scaled dot-product attention (Vaswani et al. 2017), softmax in float32.
+
+    q [B, T, H, d], k and v [B, S, H, d], seen broadcastable to [B, H, T, S] or None for all.
+    Returns the context [B, T, H, d] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
+    all gets the mean of all values, as in the reference, so that nothing becomes NaN.
+    """
+    scores = jnp.einsum("bthd,bshd->bhts", q, k, preferred_element_type=jnp.promote_types(q.dtype, jnp.float32))
+    scores = scores * q.shape[-1] ** -0.5
+    if seen is not None:
+        scores = jnp.where(seen, scores, jnp.finfo(scores.dtype).min)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    return jnp.einsum("bhts,bshd->bthd", drop("attention_weights", weights, rate), v), weights
+
+
+def prepare(params: Any) -> Any:
+    """A tree in which each layer's query, key and value are one fused projection: fewer, larger products."""
+    if isinstance(params, list | tuple):
+        return type(params)(prepare(child) for child in params)
+    if not isinstance(params, dict):
+        return params
+    children = {name: prepare(child) for name, child in params.items()}
+    if not all(name in children for name in QKV):
+        return children
+    parts = [children.pop(name) for name in QKV]
+    fused = {kind: jnp.concatenate([part[kind] for part in parts], axis=parts[0][kind].ndim - (kind == "weight") - 1)
+             for kind in parts[0]}
+    return children | {"qkv": fused}

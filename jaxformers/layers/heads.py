@@ -1,0 +1,140 @@
+"""Task heads as values: the arrays that a head adds, and what it computes from an encoder's result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from .activation import ACTIVATIONS
+from .dropout import Drop
+from .embedding import unembed
+from .linear import linear
+from .norm import layer_norm
+from .run import Encoded
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """A head.
+
+    parameters: config → declaration of its arrays, with their full Hub names. They stand under "head" in the tree.
+    forward: (the model's whole tree, config, encoder's result, dropout) → what the task's class expects.
+    tied: names under which files may hold the word table a second time, where config.tie_word_embeddings says so.
+    """
+
+    parameters: Callable[[Any], declare.Tree]
+    forward: Callable[[Any, Any, Encoded, Drop], Any]
+    tied: tuple[str, ...] = ()
+
+
+Rate = Callable[[Any], float]
+"""Reads a head's dropout rate from the config: every architecture calls it otherwise."""
+
+
+def no_rate(c: Any) -> float:
+    """For heads without dropout."""
+    return 0.0
+
+
+def pooled(name: str = "classifier", *, rate: Rate = no_rate, labels: int | None = None) -> Head:
+    """Scores [B, labels] of the pooled vector; `labels` None: as many as the config says."""
+
+    def parameters(c: Any) -> declare.Tree:
+        return {"classifier": declare.linear(c.hidden_size, labels or c.num_labels, name)}
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+        assert encoded.pooled is not None
+        return linear(params["head"]["classifier"], drop("head", encoded.pooled, rate(c)))
+
+    return Head(parameters, forward)
+
+
+def each_token(name: str = "classifier", *, rate: Rate = no_rate) -> Head:
+    """Scores [B, T, num_labels] of every token."""
+
+    def parameters(c: Any) -> declare.Tree:
+        return {"classifier": declare.linear(c.hidden_size, c.num_labels, name)}
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+        return linear(params["head"]["classifier"], drop("head", encoded.state, rate(c)))
+
+    return Head(parameters, forward)
+
+
+def span(name: str = "qa_outputs", *, rate: Rate = no_rate) -> Head:
+    """Two scores a token, [B, T, 2]: an answer starts here, an answer ends here."""
+
+    def parameters(c: Any) -> declare.Tree:
+        return {"classifier": declare.linear(c.hidden_size, 2, name)}
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+        return linear(params["head"]["classifier"], drop("head", encoded.state, rate(c)))
+
+    return Head(parameters, forward)
+
+
+def first_token(dense: str, activation: str, name: str, *, rate: Rate = no_rate, labels: int | None = None) -> Head:
+    """Scores [B, labels] of the first token through a dense layer and an activation."""
+
+    def parameters(c: Any) -> declare.Tree:
+        return {
+            "dense": declare.linear(c.hidden_size, c.hidden_size, dense),
+            "classifier": declare.linear(c.hidden_size, labels or c.num_labels, name),
+        }
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+        p = params["head"]
+        x = ACTIVATIONS[activation](linear(p["dense"], encoded.state[:, 0]))
+        return linear(p["classifier"], drop("head", x, rate(c)))
+
+    return Head(parameters, forward)
+
+
+def vocabulary(dense: str, norm: str, decoder: str, *, bias: str) -> Head:
+    """Scores [B, T, V] of every token: dense layer, activation, norm, then the word table (or one of its own) and bias.
+
+    The decoder is the word table itself where config.tie_word_embeddings says so; files may hold it a second time.
+    """
+
+    def parameters(c: Any) -> declare.Tree:
+        tree = {
+            "dense": declare.linear(c.hidden_size, c.hidden_size, dense),
+            "norm": declare.layer_norm(c.hidden_size, norm),
+            "bias": declare.tied(declare.vector(c.vocab_size, bias, "vocab"), f"{decoder}.bias"),
+        }
+        if not c.tie_word_embeddings:
+            tree["decoder"] = declare.embedding(c.vocab_size, c.hidden_size, decoder, "vocab")
+        return tree
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+        p = params["head"]
+        x = ACTIVATIONS[c.hidden_act](linear(p["dense"], encoded.state))
+        x = layer_norm(p["norm"], x, c.layer_norm_eps)
+        return unembed(p["decoder"] if "decoder" in p else params["word"], x) + p["bias"]
+
+    return Head(parameters, forward, tied=(f"{decoder}.weight",))
+
+
+def both(first: Head, second: Head) -> Head:
+    """Two heads over one encoder's result; they return a pair."""
+
+    def parameters(c: Any) -> declare.Tree:
+        return {"first": first.parameters(c), "second": second.parameters(c)}
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> Any:
+        return tuple(
+            head.forward(params | {"head": params["head"][which]}, c, encoded, drop)
+            for which, head in (("first", first), ("second", second))
+        )
+
+    return Head(parameters, forward, tied=(*first.tied, *second.tied))
+
+
+def pool(p: Any, encoded: Encoded) -> Encoded:
+    """The encoder's result with the first token's vector through a dense layer and tanh as `pooled` [B, D]."""
+    return dataclasses.replace(encoded, pooled=jnp.tanh(linear(p, encoded.state[:, 0])))

@@ -1,0 +1,41 @@
+"""What a forward pass takes: the arrays of one batch, and which intermediate results are wanted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """One batch of B rows of T tokens; what is None was not given.
+
+    ids: [B, T] token ids, or embeds: [B, T, D] in their place.
+    mask: [B, T] or [B, T, T], zero where a token must not be seen.
+    types: [B, T] which segment a token belongs to.
+    positions: [B, T] place of a token in its row.
+    """
+
+    ids: jax.Array | None = None
+    embeds: jax.Array | None = None
+    mask: jax.Array | None = None
+    types: jax.Array | None = None
+    positions: jax.Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """B and T."""
+        tokens = self.ids if self.ids is not None else self.embeds
+        assert tokens is not None
+        return tokens.shape[0], tokens.shape[1]
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Want:
+    """Which intermediate results a forward pass returns. Static: each combination is a program of its own."""
+
+    hidden_states: bool = False
+    attentions: bool = False

@@ -1,0 +1,28 @@
+"""Dense layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax.sharding import AxisType
+
+
+def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
+    """x [..., d_in] by weight [d_out, d_in], plus bias [d_out] where there is one: [..., d_out].
+
+    The weight keeps the Hub's layout: contracting its last axis needs no transpose at load or save, and is the faster
+    layout on CPU for few rows. On an explicit mesh the result takes the sharding of `like` (the residual that it will
+    be added to), which settles what a contraction over a sharded axis leaves open.
+    """
+    contract = (((x.ndim - 1,), (1,)), ((), ()))
+    y = jax.lax.dot_general(x, p["weight"], contract, out_sharding=_explicit_sharding(like))
+    return y + p["bias"] if "bias" in p else y
+
+
+def _explicit_sharding(like: jax.Array | None) -> jax.sharding.NamedSharding | None:
+    sharding = None if like is None else jax.typeof(like).sharding
+    mesh = getattr(sharding, "mesh", None)
+    if mesh is None or mesh.empty or AxisType.Explicit not in mesh.axis_types:
+        return None
+    return sharding

@@ -1,0 +1,16 @@
+"""Normalisation, with statistics in float32 whatever the weights' type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def layer_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
+    """Zero mean and unit variance over the last axis, then scale and bias [D] (Ba et al. 2016, arXiv 1607.06450)."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    centred = wide - wide.mean(-1, keepdims=True)
+    normal = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + epsilon)
+    return (normal * p["scale"] + p["bias"]).astype(x.dtype)

@@ -1,0 +1,74 @@
+"""The run over layers: listed (unrolled, fastest on CPU) or stacked (scanned, compiles once), by what the tree holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .inputs import Want
+
+Block = Callable[..., tuple[jax.Array, jax.Array]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """What an encoder gives to a head.
+
+    state [B, T, D]; pooled [B, D] where the model has a pooler; hidden_states (embeddings first) and attentions, a
+    tuple each, where wanted.
+    """
+
+    state: jax.Array
+    pooled: jax.Array | None = None
+    hidden_states: tuple[jax.Array, ...] | None = None
+    attentions: tuple[jax.Array, ...] | None = None
+
+
+def run(block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], want: Want = Want()) -> Encoded:
+    """Send x [B, T, D] through all layers.
+
+    Args:
+        block: `block(params, x, *each) -> (x, attention probabilities)`.
+        layers: a list of the layers' trees, or one tree whose arrays are stacked along a new first axis.
+        x: what enters the first layer.
+        *each: sequences of one entry a layer, handed to `block` (dropout, window sizes, rotary bases).
+        want: which intermediate results to collect.
+    """
+    if isinstance(layers, list | tuple):
+        states, attentions = [x], []
+        for step in zip(layers, *each, strict=True):
+            x, weights = block(step[0], x, *step[1:])
+            states.append(x)
+            attentions.append(weights)
+        return _collected(x, states, attentions, want)
+
+    def body(x: jax.Array, step: tuple[Any, ...]) -> tuple[jax.Array, tuple[Any, Any]]:
+        after, weights = block(step[0], x, *step[1:])
+        return after, (x if want.hidden_states else None, weights if want.attentions else None)
+
+    last, (states, attentions) = jax.lax.scan(body, x, (layers, *map(stack, each)))
+    return _collected(last, None if states is None else [*states, last], attentions, want)
+
+
+def _collected(x: jax.Array, states: Any, attentions: Any, want: Want) -> Encoded:
+    return Encoded(
+        state=x,
+        hidden_states=tuple(states) if want.hidden_states else None,
+        attentions=tuple(attentions) if want.attentions else None,
+    )
+
+
+def stack(layers: Sequence[Any]) -> Any:
+    """Layers' trees as one tree, each array with a new first axis [n_layers, …]."""
+    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *layers)
+
+
+def unstack(layers: Any) -> list[Any]:
+    """The inverse of `stack`: a list of the layers' trees."""
+    count = jax.tree.leaves(layers)[0].shape[0]
+    return [jax.tree.map(lambda array, i=i: array[i], layers) for i in range(count)]
