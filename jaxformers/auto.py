@@ -75,7 +75,9 @@ def tasks_of(kind: type[Config]) -> dict[str, type[Model]]:
     return {
         value.task: value
         for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, Model) and name == prefix + (f"For{value.task}" if value.task else "Model")
+        if isinstance(value, type)
+        and issubclass(value, Model)
+        and name == prefix + (f"For{value.task}" if value.task else "Model")
     } | registered
 
 

@@ -28,6 +28,7 @@ from .layers.heads import Head
 from .layers.inputs import Inputs, Want
 from .layers.run import Encoded
 from .outputs import Output
+from .parallel import shardings
 
 logger = logging.getLogger(__name__)
 
@@ -252,12 +253,12 @@ class Model:
         return out if return_dict else out.to_tuple()
 
     @classmethod
-    def _read(
-        cls, args: Sequence[Any], keywords: Mapping[str, Any]
-    ) -> tuple[Inputs, dict[str, jax.Array], Want]:
+    def _read(cls, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Inputs, dict[str, jax.Array], Want]:
         """The Hub's keywords as our inputs: arrays of 32 bits, whatever the caller's lists or arrays held."""
         if len(args) > len(cls.accepts):
-            raise TypeError(f"{cls.__name__} takes at most {len(cls.accepts)} arrays in order: {', '.join(cls.accepts)}")
+            raise TypeError(
+                f"{cls.__name__} takes at most {len(cls.accepts)} arrays in order: {', '.join(cls.accepts)}"
+            )
         keywords = {**dict(zip(cls.accepts, args, strict=False)), **keywords}
         flags = {name: bool(keywords.pop(f"output_{name}", None)) for name in ("hidden_states", "attentions")}
         for name in keywords:
@@ -325,6 +326,7 @@ class Model:
         dtype: Any = None,
         torch_dtype: Any = None,
         key: jax.Array | None = None,
+        mesh: jax.sharding.Mesh | None = None,
         sharding: Any = None,
         stacked: bool = False,
         variant: str | None = None,
@@ -343,8 +345,9 @@ class Model:
                 Default: float32 on CPU, the stored type on accelerators.
             torch_dtype: the older spelling of `dtype`.
             key: chooses the random weights of what the checkpoint does not hold.
-            sharding: one `jax.sharding.Sharding` for all arrays, or a tree of them as `declaration` is laid out; each
-                device's part is then read by itself.
+            mesh: a `jax.sharding.Mesh`; arrays are laid out on it by `parallel.RULES`.
+            sharding: in place of `mesh`: one `jax.sharding.Sharding` for all arrays, or a tree of them as `declaration`
+                is laid out. With either, each device's part is read by itself, and no host holds a whole tensor.
             stacked: give the layers as one stacked tree, which scans (see `layers.run`).
             variant: reads `model.<variant>.safetensors`.
             use_safetensors: True or False accepts only, or no, safetensors files.
@@ -388,7 +391,7 @@ class Model:
             dtype=_dtype(dtype if dtype is not None else torch_dtype, config),
             key=jax.random.key(0) if key is None else key,
             std=getattr(config, "initializer_range", 0.02),
-            shardings=_each(sharding, tree),
+            shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
         )
         if stacked:
             params = params | {"layers": run.stack(params["layers"])}
@@ -484,9 +487,7 @@ def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
     ours, theirs = jax.tree.structure(expected), jax.tree.structure(params)
     if ours != theirs:
         raise ValueError(f"{owner}: params have another structure than the config asks for")
-    for (path, want), have in zip(
-        jax.tree_util.tree_leaves_with_path(expected), jax.tree.leaves(params), strict=True
-    ):
+    for (path, want), have in zip(jax.tree_util.tree_leaves_with_path(expected), jax.tree.leaves(params), strict=True):
         if jnp.shape(have) != want.shape:
             where = jax.tree_util.keystr(path, simple=True, separator=".")
             raise ValueError(f"{owner}: params {where} have shape {jnp.shape(have)}, the config asks for {want.shape}")

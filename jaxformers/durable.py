@@ -95,7 +95,7 @@ class Replacement:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         assert self._journal is not None
         with self._journal:
-            if kind is not None or not self._temporaries and not self._superseded:
+            if kind is not None or not (self._temporaries or self._superseded):
                 self._discard()
                 return
             with _locked(self.folder):

@@ -6,6 +6,7 @@ gives every file of that same commit, from the cache wherever it is there. Witho
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 import logging
@@ -76,12 +77,14 @@ def source_of(
     if isinstance(name_or_path, Source):
         return name_or_path
     name = os.fspath(name_or_path)
+    if not name:
+        raise OSError("an empty name is neither a folder nor a Hub name")
     if local_files_only and force_download:
         raise ValueError("local_files_only=True and force_download=True exclude each other: pass one of them")
     subfolder = subfolder.strip("/") if subfolder else ""
     if subfolder:
         _check_relative(subfolder, "subfolder")
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if not folder.is_dir():
         if folder.is_file():
             raise OSError(f"{name} is a file: pass the folder that holds it")
@@ -90,7 +93,8 @@ def source_of(
         owner, _, shipped = name.partition("/")
         folder = SHIPPED / shipped
         if owner != "jaxformers" or not shipped or not folder.is_dir():
-            return _Repository(name, revision or "main", subfolder, token, cache_dir, local_files_only, force_download)
+            cache = None if cache_dir is None else os.path.expanduser(cache_dir)
+            return _Repository(name, revision or "main", subfolder, token, cache, local_files_only, force_download)
     return _Folder(name, revision, subfolder, folder=folder / subfolder)
 
 
@@ -108,17 +112,18 @@ def split_options(
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class Source(abc.ABC):
     """Where files come from: made by `source_of`."""
 
     name: str
     revision: str | None = None
     subfolder: str = ""
     token: str | bool | None = dataclasses.field(default=None, repr=False)
-    cache_dir: str | os.PathLike[str] | None = None
+    cache_dir: str | None = None
     local_files_only: bool = False
     force_download: bool = False
 
+    @abc.abstractmethod
     def find(self, filename: str) -> Path | None:
         """The local path of a file, fetched if need be; None if the source does not have it.
 
@@ -130,7 +135,6 @@ class Source:
                 file lies outside the source or is no regular file.
             ValueError: an absolute name, or one with "..".
         """
-        raise NotImplementedError
 
     def file(self, filename: str) -> Path:
         """As `find`, for a file that must be there.
@@ -144,9 +148,9 @@ class Source:
             raise self.absent(f"a file named {filename}")
         return path
 
+    @abc.abstractmethod
     def names(self) -> list[str]:
         """The names of the files that are known to be there, for error messages."""
-        raise NotImplementedError
 
     def absent(self, what: str) -> OSError:
         """The error that says that `what` is not there, and what is."""
@@ -220,24 +224,22 @@ class _Repository(Source):
                 return path
         if self._answer.commit is None:
             return self._offline(inside)
-        if not self.force_download:
-            path = self._cached(inside, self._answer.commit)
-            if path is not None:
-                return path
-            if self._known_absent(inside, self._answer.commit):
-                return None
-        return self._fetch(inside)
+        if self.force_download or not self._current:
+            return self._fetch(inside, self._wanted)  # by name, so that the cache learns which commit it means
+        path = self._cached(inside, self._answer.commit)
+        if path is not None or self._known_absent(inside, self._answer.commit):
+            return path
+        return self._fetch(inside, self._answer.commit)
 
     def _offline(self, inside: str) -> Path | None:
         """The file from the cache; None if other files of the same revision are cached, and an error if none is."""
-        if self._snapshot is None:
-            raise OSError(
-                f"cannot fetch {inside} of {self.name}: {self._answer.why}, and nothing of it is cached; {_ADVICE}"
-            )
+        if self._snapshot is None or self.force_download:
+            cached = "force_download=True asks for more than the cache" if self._snapshot else "nothing of it is cached"
+            raise OSError(f"cannot fetch {inside} of {self.name}: {self._answer.why}, and {cached}; {_ADVICE}")
         path = self._snapshot / inside
         return path if path.exists() else None
 
-    def _fetch(self, inside: str) -> Path | None:
+    def _fetch(self, inside: str, revision: str) -> Path | None:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -245,7 +247,7 @@ class _Repository(Source):
             path = hf_hub_download(
                 self._answer.name,
                 inside,
-                revision=self._wanted,  # by name, so that the cache learns which commit the name means
+                revision=revision,
                 token=self.token,
                 cache_dir=self.cache_dir,
                 force_download=self.force_download,
@@ -298,9 +300,8 @@ class _Repository(Source):
         from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
-        patience = constants.HF_HUB_ETAG_TIMEOUT
-        if patience == constants.DEFAULT_ETAG_TIMEOUT:
-            patience = _PATIENCE
+        asked = constants.HF_HUB_ETAG_TIMEOUT
+        patience = _PATIENCE if asked == constants.DEFAULT_ETAG_TIMEOUT else float(asked)
         try:
             head = get_hf_file_metadata(
                 hf_hub_url(name, _PROBE, revision=self._wanted), token=self.token, timeout=patience
@@ -329,6 +330,11 @@ class _Repository(Source):
             try_to_load_from_cache(name, inside, cache_dir=self.cache_dir, revision=revision) is _CACHED_NO_EXIST
             for name in self._names
         )
+
+    @property
+    def _current(self) -> bool:
+        """Whether the cache knows that the wanted revision means the commit of which the Hub speaks."""
+        return any(folder.name == self._answer.commit for folder in self._snapshots())
 
     @functools.cached_property
     def _snapshot(self) -> Path | None:
@@ -400,7 +406,10 @@ def _refusal(source: Source, error: Exception) -> OSError | None:
         return OSError(f"{source.name} has no revision {source.revision!r}: see {page}/tree/main for those it has")
     if isinstance(error, errors.LocalTokenNotFoundError):
         return OSError(f"{source.name}: token=True, but no token is stored: pass token=, or set HF_TOKEN")
-    code = getattr(getattr(error, "response", None), "status_code", None)
+    response = getattr(error, "response", None)
+    code = getattr(response, "status_code", None)
+    if code == 401 and "credentials" in response.headers.get("X-Error-Message", ""):  # type: ignore[union-attr]
+        return OSError(f"{source.name}: {constants.ENDPOINT} does not accept the token: check token= or HF_TOKEN")
     if isinstance(error, errors.RepositoryNotFoundError) or code in (401, 403, 404):
         return OSError(
             f"{source.name!r} is neither a folder here nor a repository that {constants.ENDPOINT} shows to you: check "

@@ -82,9 +82,7 @@ class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_position
         """Start and end scores [B, T] and the mean of their cross-entropies."""
         start, end = scores[..., 0], scores[..., 1]
         loss = losses.span(start, end, labels["start_positions"], labels["end_positions"]) if len(labels) == 2 else None
-        return outputs.QuestionAnsweringModelOutput(
-            loss=loss, start_logits=start, end_logits=end, **_traces(encoded)
-        )
+        return outputs.QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end, **_traces(encoded))
 
 
 class MultipleChoice(Model, task="MultipleChoice", labels={"labels": None}, axes=3):

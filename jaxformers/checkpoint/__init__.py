@@ -1,0 +1,1 @@
+"""Files of weights to named arrays and back: safetensors, torch pickles, flax msgpack."""

