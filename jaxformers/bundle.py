@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from . import batch as batches
 from . import config as configs
 from . import declare, durable, hub
 from .checkpoint import load, save, weights
@@ -31,15 +31,6 @@ from .outputs import Output
 from .parallel import shardings
 
 logger = logging.getLogger(__name__)
-
-# The Hub's keywords for a batch, in the order of positional arguments, and our fields.
-_FIELDS = {
-    "input_ids": "ids",
-    "attention_mask": "mask",
-    "token_type_ids": "types",
-    "position_ids": "positions",
-    "inputs_embeds": "embeds",
-}
 
 _MANY_PROGRAMS = 8  # direct calls compile once per shape; so many deserve a word
 
@@ -85,7 +76,7 @@ class Model:
     head: ClassVar[Head]
     parameters: ClassVar[Callable[[Any], declare.Tree]]
     encode: ClassVar[Callable[..., Encoded]]
-    accepts: ClassVar[tuple[str, ...]] = tuple(_FIELDS)
+    accepts: ClassVar[tuple[str, ...]] = tuple(batches.FIELDS)
 
     def __init_subclass__(
         cls,
@@ -117,8 +108,8 @@ class Model:
                 setattr(cls, name, value)
         jax.tree_util.register_pytree_with_keys(
             cls,
-            lambda model: (((jax.tree_util.GetAttrKey("params"), model.params),), (cls, model.config)),
-            lambda structure, children: cls._made(structure[1], children[0]),
+            lambda model: ([(jax.tree_util.GetAttrKey("params"), model.params)], (cls, model.config)),
+            lambda structure, children: cls._made(structure[1], *children),
             lambda model: ((model.params,), (cls, model.config)),
         )
 
@@ -196,8 +187,8 @@ class Model:
         params: Any,
         config: Any,
         inputs: Inputs,
-        labels: Mapping[str, jax.Array] = {},  # noqa: B006  (never changed)
-        want: Want = Want(),  # noqa: B008  (frozen)
+        labels: Mapping[str, jax.Array] = {},
+        want: Want = Want(),
         drop: Drop = no_drop,
     ) -> Output:
         """The pure function of the class: one batch to its output, with the loss where labels are given."""
@@ -225,14 +216,14 @@ class Model:
             TypeError: an unknown keyword.
             ValueError: an id out of the vocabulary, more tokens than positions, no rows, or shapes that disagree.
         """
-        batch, labels, want = self._read(args, inputs)
-        self._check(batch, labels)
+        batch, labels, want = batches.read(type(self), args, inputs)
+        batches.check(type(self), self.config, batch, labels)
         before = _forward._cache_size()
         out = _forward(type(self), self.params, self.config.bare(), batch, labels, want)
         if before < _MANY_PROGRAMS <= _forward._cache_size():
             logger.info(
-                "%d shapes of batches have been compiled, one program each; tokenize with pad_to_multiple_of=64, or use "
-                "pipeline(), which needs few programs for texts of any length",
+                "%d shapes of batches have been compiled, one program each; tokenize with pad_to_multiple_of=64, or "
+                "use pipeline(), which needs few programs for texts of any length",
                 _MANY_PROGRAMS,
             )
         return out if return_dict else out.to_tuple()
@@ -247,73 +238,10 @@ class Model:
             **inputs: as in a call.
         """
         return_dict = inputs.pop("return_dict", True)
-        batch, labels, want = self._read(args, inputs)
+        batch, labels, want = batches.read(type(self), args, inputs)
         drop = no_drop if key is None else Dropout(key)
         out = self.forward(params, self.config.bare(), batch, labels, want, drop)
         return out if return_dict else out.to_tuple()
-
-    @classmethod
-    def _read(cls, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Inputs, dict[str, jax.Array], Want]:
-        """The Hub's keywords as our inputs: arrays of 32 bits, whatever the caller's lists or arrays held."""
-        if len(args) > len(cls.accepts):
-            raise TypeError(
-                f"{cls.__name__} takes at most {len(cls.accepts)} arrays in order: {', '.join(cls.accepts)}"
-            )
-        keywords = {**dict(zip(cls.accepts, args, strict=False)), **keywords}
-        flags = {name: bool(keywords.pop(f"output_{name}", None)) for name in ("hidden_states", "attentions")}
-        for name in keywords:
-            if name not in cls.accepts and name not in cls.labels:
-                raise TypeError(
-                    f"{cls.__name__} takes no {name!r}; it takes {', '.join((*cls.accepts, *cls.labels))}, "
-                    "output_hidden_states, output_attentions, return_dict"
-                )
-        arrays = {name: _array(name, value) for name, value in keywords.items() if value is not None}
-        if ("input_ids" in arrays) == ("inputs_embeds" in arrays):
-            raise ValueError(f"{cls.__name__}: pass either input_ids or inputs_embeds")
-        labels = {name: arrays[name] for name in cls.labels if name in arrays}
-        return Inputs(**{_FIELDS[name]: arrays[name] for name in cls.accepts if name in arrays}), labels, Want(**flags)
-
-    def _check(self, batch: Inputs, labels: Mapping[str, Any]) -> None:
-        """Refuse what would compute nonsense silently; values are looked at on the host only."""
-        owner, c = type(self).__name__, self.config
-        tokens = batch.ids if batch.ids is not None else batch.embeds
-        assert tokens is not None
-        shape = tokens.shape if batch.ids is not None else tokens.shape[:-1]
-        axes = "batch, seq" if self.axes == 2 else "batch, choices, seq"
-        if len(shape) != self.axes:
-            raise ValueError(f"{owner}: input_ids must be [{axes}], found {len(shape)} axes {tuple(tokens.shape)}")
-        if 0 in shape:
-            raise ValueError(f"{owner}: input_ids [{axes}] is empty: {tuple(shape)}")
-        longest = getattr(c, "max_position_embeddings", None)
-        if longest is not None and shape[-1] > longest:
-            raise ValueError(
-                f"{owner}: {shape[-1]} tokens in a row, the model has {longest} positions: "
-                "tokenize with truncation=True, or pass shorter texts"
-            )
-        for name, array, bound in (
-            ("input_ids", batch.ids, c.vocab_size),
-            ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None)),
-            ("position_ids", batch.positions, longest),
-            ("attention_mask", batch.mask, None),
-        ):
-            if array is None:
-                continue
-            if array.shape != shape and not (name == "attention_mask" and array.shape[: len(shape)] == shape):
-                raise ValueError(f"{owner}: {name} has shape {tuple(array.shape)}, input_ids {tuple(shape)}")
-            if bound is not None:
-                _check_range(owner, name, array, bound)
-        for name, array in labels.items():
-            if array.shape[:1] != shape[:1]:
-                raise ValueError(f"{owner}: {name} has {array.shape[:1]} rows, input_ids {shape[0]}")
-            limit = self.labels[name]
-            if limit is not None and np.issubdtype(array.dtype, np.integer) and not self._takes_values(array):
-                _check_range(owner, name, array, getattr(c, limit) if isinstance(limit, str) else limit, ignored=-100)
-
-    def _takes_values(self, labels: Any) -> bool:
-        """Whether whole-number labels of a classifier are values or indicators rather than classes."""
-        kind = self.config.problem_type
-        single = kind in (None, "single_label_classification") and (kind is not None or self.config.num_labels > 1)
-        return self.task == "SequenceClassification" and not single
 
     # -- files --------------------------------------------------------------------------------------------------
 
@@ -437,8 +365,10 @@ class Model:
 
 # Arguments of torch's loader that say where torch keeps what; accepted, since they change no result.
 _TORCH_OPTIONS = frozenset(
-    """device_map low_cpu_mem_usage offload_folder offload_state_dict offload_buffers max_memory tp_plan tp_size
-    attn_implementation trust_remote_code _fast_init""".split()
+    """
+    device_map low_cpu_mem_usage offload_folder offload_state_dict offload_buffers max_memory tp_plan tp_size
+    attn_implementation trust_remote_code
+    """.split()
 )
 
 
@@ -450,42 +380,12 @@ def _forward(
     return cls.forward(params, config, inputs, labels, want)
 
 
-def _array(name: str, value: Any) -> Any:
-    """`value` as an array of 32 bits; jax arrays and tracers as they are."""
-    if isinstance(value, jax.Array):
-        return value
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name}: the rows have different lengths; tokenize with padding=True") from None
-    if array.dtype == object or array.dtype.kind in "USM":
-        raise ValueError(f"{name}: expected numbers, found {array.dtype}; tokenize with return_tensors='np'")
-    if array.dtype.kind in "iu":
-        if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
-            raise ValueError(f"{name}: {array.max()} does not fit into 32 bits")
-        return array.astype(np.int32)
-    return array.astype(np.float32) if array.dtype == np.float64 else array
-
-
-def _check_range(owner: str, name: str, array: Any, bound: int, *, ignored: int | None = None) -> None:
-    """Refuse values outside 0 to bound - 1; an index out of range reads another row or nothing, without a word."""
-    if not isinstance(array, np.ndarray):
-        return
-    wrong = (array < 0) | (array >= bound)
-    if ignored is not None:
-        wrong &= array != ignored
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(f"{owner}: {name}{list(place)} is {array[place]}, allowed are 0 to {bound - 1}")
-
-
 def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
     """Refuse params of other names or shapes; stacked layers are compared as such."""
     expected = declare.abstract(tree)
     if not isinstance(params.get("layers", []), list):
         expected = expected | {"layers": jax.eval_shape(run.stack, expected["layers"])}
-    ours, theirs = jax.tree.structure(expected), jax.tree.structure(params)
-    if ours != theirs:
+    if not jax.tree.structure(expected) == jax.tree.structure(params):  # noqa: SIM201  (the type has no "!=")
         raise ValueError(f"{owner}: params have another structure than the config asks for")
     for (path, want), have in zip(jax.tree_util.tree_leaves_with_path(expected), jax.tree.leaves(params), strict=True):
         if jnp.shape(have) != want.shape:

@@ -1,4 +1,4 @@
-"""Configurations: a frozen dataclass per architecture, with the Hub's field names, read from and written to config.json.
+"""Configurations: a frozen dataclass per architecture with the Hub's field names, to and from config.json.
 
 A config is a *static pytree node*: it passes through `jax.jit`, `grad`, `vmap` and `scan` as an ordinary argument and
 is compared by value. It has three parts:
@@ -72,8 +72,7 @@ _HARMLESS = frozenset(
     forced_bos_token_id forced_eos_token_id remove_invalid_values exponential_decay_length_penalty suppress_tokens
     begin_suppress_tokens tf_legacy_loss cross_attention_hidden_size tie_encoder_decoder directionality
     pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type language
-    attn_implementation _attn_implementation _attn_implementation_autoset sentence_transformers adapters
-    type_vocab_size attention_probs_dropout_prob hidden_dropout_prob classifier_dropout
+    sentence_transformers adapters type_vocab_size attention_probs_dropout_prob hidden_dropout_prob classifier_dropout
     """.split()
 )
 
@@ -99,8 +98,8 @@ class Config:
     problem_type: str | None = None
     pad_token_id: int | None = None
     tie_word_embeddings: bool = True
-    id2label: Mapping[int, str] | None
-    label2id: Mapping[str, int] | None
+    id2label: Mapping[int, str]
+    label2id: Mapping[str, int]
 
     model_type: ClassVar[str] = ""
     aliases: ClassVar[Mapping[str, str]] = {}
@@ -226,7 +225,7 @@ class Config:
     # -- identity -----------------------------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._key == self._key  # type: ignore[attr-defined]
+        return type(other) is type(self) and other._key == self._key
 
     def __hash__(self) -> int:
         return hash(self._key)

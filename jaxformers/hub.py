@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -457,3 +457,34 @@ def _blobs(folder: Path) -> Iterator[Path]:
             repository = parent.parent.parent
             yield repository / "blobs"
             yield repository.parent / "blobs"  # shared by all repositories in the cache
+
+
+def push(
+    repo_id: str,
+    save: Callable[[Path], object],
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    commit_message: str = "Upload with jaxformers",
+    create_pr: bool = False,
+) -> str:
+    """Upload what `save(folder)` writes into a folder to a repository of the Hub, made if absent; returns the commit's URL.
+
+    Raises:
+        OSError: the Hub refuses or cannot be reached.
+    """
+    import tempfile
+
+    from huggingface_hub import HfApi
+
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder))
+        api = HfApi(token=token)
+        try:
+            repository = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            done = api.upload_folder(
+                repo_id=repository, folder_path=folder, commit_message=commit_message, create_pr=create_pr
+            )
+        except Exception as error:
+            raise OSError(f"cannot upload to {repo_id}: {_reason(error)}") from error
+    return str(done)

@@ -61,8 +61,8 @@ class Output(Mapping[str, Any]):
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
 def output(cls: T) -> T:
     """Make a class of annotated fields an output: frozen, keyword-only, and a pytree with named children."""
-    made = dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
-    return jax.tree_util.register_dataclass(made)
+    jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls))
+    return cls
 
 
 @output

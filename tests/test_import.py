@@ -34,8 +34,9 @@ def stub_names() -> set[str]:
 
 def test_import_loads_nothing_heavy() -> None:
     loaded = fresh("import sys, json, jaxformers; print(json.dumps(sorted({n.split('.')[0] for n in sys.modules})))")
-    heavy = "flax huggingface_hub jax jaxlib ml_dtypes numpy optax orbax safetensors tokenizers tqdm".split()
-    assert not set(heavy) & set(loaded)
+    assert not {"flax", "huggingface_hub", "jax", "numpy", "optax", "orbax", "safetensors", "tokenizers", "tqdm"} & set(
+        loaded
+    )
 
 
 def test_public_names_load_no_optional_weight_and_no_device() -> None:
@@ -61,12 +62,16 @@ print(json.dumps(time.perf_counter() - before))
     assert min(fresh(code) for _ in range(3)) < 0.15
 
 
-def test_dir_lists_what_the_stub_lists_and_each_name_loads() -> None:
+def test_every_name_of_the_stub_loads() -> None:
     names = stub_names()
     assert {"pipeline", "AutoModelForSequenceClassification", "DistilBertConfig"} <= names
     for name in sorted(names):
         assert getattr(jaxformers, name) is not None, name
-    assert names <= set(dir(jaxformers))
+
+
+def test_dir_lists_every_name_of_the_stub() -> None:
+    listed = fresh("import jaxformers, json; print(json.dumps(dir(jaxformers)))")
+    assert stub_names() <= set(listed)
 
 
 def test_a_name_is_loaded_once() -> None:

@@ -1,4 +1,4 @@
-"""From named tensors in files to a tree of arrays, by an architecture's declaration, with a report of what did not fit."""
+"""From named tensors in files to a tree of arrays, by the declaration, with a report of what did not fit."""
 
 from __future__ import annotations
 

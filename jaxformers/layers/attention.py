@@ -31,10 +31,7 @@ def visible(mask: jax.Array | None) -> jax.Array | None:
 
 def project(p: Any, x: jax.Array, head_dim: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Queries, keys and values [B, T, H, D/H] of x [B, T, D], in one product where `prepare` has fused the weights."""
-    if "qkv" in p:
-        parts = jnp.split(linear(p["qkv"], x), 3, axis=-1)
-    else:
-        parts = [linear(p[name], x) for name in QKV]
+    parts = jnp.split(linear(p["qkv"], x), 3, axis=-1) if "qkv" in p else [linear(p[name], x) for name in QKV]
     q, k, v = (part.reshape(*part.shape[:-1], -1, head_dim) for part in parts)
     return q, k, v
 

@@ -18,7 +18,7 @@ class Drop(Protocol):
     """What a forward pass calls at each dropout site."""
 
     def __call__(self, site: str, x: jax.Array, rate: float) -> jax.Array:
-        """x with a share `rate` of its entries zeroed and the rest scaled up."""
+        """X with a share `rate` of its entries zeroed and the rest scaled up."""
         ...
 
     def each(self, count: int) -> Sequence[Drop]:
@@ -32,7 +32,7 @@ class NoDrop:
     """No dropout: costs nothing in the compiled program."""
 
     def __call__(self, site: str, x: jax.Array, rate: float) -> jax.Array:
-        """x as it is."""
+        """X as it is."""
         return x
 
     def each(self, count: int) -> Sequence[NoDrop]:
@@ -48,7 +48,7 @@ class Dropout:
     key: jax.Array
 
     def __call__(self, site: str, x: jax.Array, rate: float) -> jax.Array:
-        """x with a share `rate` of its entries zeroed and the rest scaled by 1 / (1 - rate)."""
+        """X with a share `rate` of its entries zeroed and the rest scaled by 1 / (1 - rate)."""
         if rate == 0.0:
             return x
         kept = jax.random.bernoulli(jax.random.fold_in(self.key, zlib.crc32(site.encode())), 1.0 - rate, x.shape)

@@ -7,10 +7,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .inputs import Inputs
+
 
 def embed(p: Any, ids: jax.Array) -> jax.Array:
     """Rows of table [V, D] at ids [...]: [..., D]. An id out of range gives NaN, never another token's row."""
     return jnp.take(p["table"], ids, axis=0, mode="fill", fill_value=jnp.nan)
+
+
+def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:
+    """The vectors [B, T, D] of a batch's ids, or those that were given in their place."""
+    if inputs.embeds is not None:
+        return inputs.embeds
+    assert inputs.ids is not None
+    return embed(p, inputs.ids)
 
 
 def unembed(p: Any, x: jax.Array) -> jax.Array:

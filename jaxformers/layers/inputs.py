@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 
 
 @jax.tree_util.register_dataclass
@@ -30,6 +31,16 @@ class Inputs:
         tokens = self.ids if self.ids is not None else self.embeds
         assert tokens is not None
         return tokens.shape[0], tokens.shape[1]
+
+    @property
+    def places(self) -> jax.Array:
+        """The positions, or where none were given 0, 1, 2, … for every row: [B or 1, T]."""
+        return jnp.arange(self.shape[1])[None] if self.positions is None else self.positions
+
+    @property
+    def segments(self) -> jax.Array:
+        """The types, or where none were given zeros: [B or 1, T]."""
+        return jnp.zeros((1, self.shape[1]), jnp.int32) if self.types is None else self.types
 
 
 @jax.tree_util.register_static

@@ -9,7 +9,7 @@ from jax.sharding import AxisType
 
 
 def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
-    """x [..., d_in] by weight [d_out, d_in], plus bias [d_out] where there is one: [..., d_out].
+    """X [..., d_in] by weight [d_out, d_in], plus bias [d_out] where there is one: [..., d_out].
 
     The weight keeps the Hub's layout: contracting its last axis needs no transpose at load or save, and is the faster
     layout on CPU for few rows. On an explicit mesh the result takes the sharding of `like` (the residual that it will

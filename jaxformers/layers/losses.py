@@ -38,7 +38,7 @@ def classification(logits: jax.Array, labels: jax.Array, problem_type: str | Non
 
 
 def span(start_logits: jax.Array, end_logits: jax.Array, start: jax.Array, end: jax.Array) -> jax.Array:
-    """Mean cross-entropy of the first and last token of an answer; logits [B, T], positions [B], past the row ignored."""
+    """Mean loss of an answer's first and last token; logits [B, T], positions [B]; past the row: ignored."""
     length = start_logits.shape[-1]
 
     def one(logits: jax.Array, position: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""The run over layers: listed (unrolled, fastest on CPU) or stacked (scanned, compiles once), by what the tree holds."""
+"""The run over layers: listed (unrolled, fast on CPU) or stacked (scanned, compiles once), as the tree holds them."""
 
 from __future__ import annotations
 

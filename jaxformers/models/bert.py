@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size
@@ -14,7 +13,7 @@ from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, attention, merge, project, visible
 from ..layers.dropout import Drop, no_drop
-from ..layers.embedding import embed
+from ..layers.embedding import embed, embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
@@ -79,10 +78,8 @@ def with_pooler(c: BertConfig) -> declare.Tree:
 
 def encode(params: Any, c: BertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
-    x = embed(params["word"], inputs.ids) if inputs.embeds is None else inputs.embeds
-    positions = jnp.arange(inputs.shape[1])[None] if inputs.positions is None else inputs.positions
-    types = jnp.zeros(inputs.shape, jnp.int32) if inputs.types is None else inputs.types
-    x = x + embed(params["position"], positions) + embed(params["type"], types)
+    x = embed_tokens(params["word"], inputs)
+    x = x + embed(params["position"], inputs.places) + embed(params["type"], inputs.segments)
     x = drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.hidden_dropout_prob)
     seen = visible(inputs.mask)
 

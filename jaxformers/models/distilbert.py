@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 
 from .. import declare, tasks
 from ..config import Config, Depth, Rate, Size
@@ -14,7 +13,7 @@ from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, attention, merge, project, visible
 from ..layers.dropout import Drop, no_drop
-from ..layers.embedding import embed
+from ..layers.embedding import embed, embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
@@ -79,9 +78,8 @@ def parameters(c: DistilBertConfig) -> declare.Tree:
 
 def encode(params: Any, c: DistilBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embed(params["word"], inputs.ids) if inputs.embeds is None else inputs.embeds
-    positions = jnp.arange(inputs.shape[1])[None] if inputs.positions is None else inputs.positions
-    x = layer_norm(params["norm"], x + embed(params["position"], positions), c.layer_norm_eps)
+    x = embed_tokens(params["word"], inputs) + embed(params["position"], inputs.places)
+    x = layer_norm(params["norm"], x, c.layer_norm_eps)
     x = drop("embeddings", x, c.dropout)
     seen = visible(inputs.mask)
 

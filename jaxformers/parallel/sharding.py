@@ -16,7 +16,7 @@ RULES: Mapping[str, Sequence[str]] = {
     "mlp": ("tp", "tensor", "model"),
     "embed": ("fsdp",),
 }
-"""Logical axis → names of mesh axes, best first; the first that the mesh has is taken. What is not named is replicated."""
+"""Logical axis → names of mesh axes, best first; the first that the mesh has is taken; others are replicated."""
 
 
 def shardings(declaration: Tree, mesh: Mesh, rules: Mapping[str, Sequence[str]] = RULES) -> Tree:
@@ -31,7 +31,6 @@ def shardings(declaration: Tree, mesh: Mesh, rules: Mapping[str, Sequence[str]] 
     Raises:
         ValueError: a length is no multiple of the mesh axis that a rule gives it.
     """
-
     mesh = Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
 
     def place(param: Param) -> NamedSharding:
