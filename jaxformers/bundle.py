@@ -385,12 +385,16 @@ def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
     expected = declare.abstract(tree)
     if not isinstance(params.get("layers", []), list):
         expected = expected | {"layers": jax.eval_shape(run.stack, expected["layers"])}
-    if not jax.tree.structure(expected) == jax.tree.structure(params):  # noqa: SIM201  (the type has no "!=")
-        raise ValueError(f"{owner}: params have another structure than the config asks for")
-    for (path, want), have in zip(jax.tree_util.tree_leaves_with_path(expected), jax.tree.leaves(params), strict=True):
-        if jnp.shape(have) != want.shape:
-            where = jax.tree_util.keystr(path, simple=True, separator=".")
-            raise ValueError(f"{owner}: params {where} have shape {jnp.shape(have)}, the config asks for {want.shape}")
+    wanted, given = (
+        {jax.tree_util.keystr(path, simple=True, separator="."): jnp.shape(leaf) for path, leaf in leaves}
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (expected, params))
+    )
+    for path in wanted.keys() ^ given.keys():
+        fault = "lack" if path in wanted else "have, unlike the config's model,"
+        raise ValueError(f"{owner}: params {fault} {path}")
+    for path, shape in wanted.items():
+        if given[path] != shape:
+            raise ValueError(f"{owner}: params {path} have shape {given[path]}, the config asks for {shape}")
 
 
 def _check_room(needed: int, owner: str) -> None:

@@ -468,7 +468,7 @@ def push(
     commit_message: str = "Upload with jaxformers",
     create_pr: bool = False,
 ) -> str:
-    """Upload what `save(folder)` writes into a folder to a repository of the Hub, made if absent; returns the commit's URL.
+    """Upload what `save(folder)` writes to a repository of the Hub, made if absent; returns the commit's URL.
 
     Raises:
         OSError: the Hub refuses or cannot be reached.

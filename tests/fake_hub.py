@@ -138,38 +138,40 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._send_body)
 
     def _answer(self, send: Callable[[str, bytes], None]) -> None:
-        hub, path = self.hub, unquote(self.path)
-        if hub.silent:
-            hub._over.wait(60)
+        path = unquote(self.path)
+        if self.hub.silent:
+            self.hub._over.wait(60)
             self.close_connection = True
-            return
-        if hub.status is not None:
-            return self._refuse(hub.status)
-        if info := _INFO.match(path):
-            return self._info(info["repo"], info["revision"])
-        match = _FILE.fullmatch(path)
-        if match is None:
-            return self._refuse(404)
-        name, revision, file = match["repo"], match["revision"], match["file"]
-        hub.requests.append((self.command, name, revision, file))
-        token = self.headers.get("Authorization")
+        elif self.hub.status is not None:
+            self._refuse(self.hub.status)
+        elif match := _INFO.match(path):
+            self._send_info(**match.groupdict())
+        elif match := _FILE.fullmatch(path):
+            self._send_file(send, **match.groupdict())
+        else:
+            self._refuse(404)
+
+    def _send_file(self, send: Callable[[str, bytes], None], repo: str, revision: str, file: str) -> None:
+        hub, token = self.hub, self.headers.get("Authorization")
+        hub.requests.append((self.command, repo, revision, file))
         hub.tokens.append(token)
-        if token is not None and token != f"Bearer {TOKEN}":
-            return self._refuse(401, message="Invalid credentials in Authorization header")
-        if name in hub.moved:
-            target = self.path.replace(f"/{name}/", f"/{hub.moved[name]}/", 1)
-            return self._reply(307, {"Location": target})
-        repository = hub.repositories.get(name)
-        if repository is None:
-            return self._refuse(404 if token else 401, "RepoNotFound")
-        if repository.gated and token is None:
-            return self._refuse(401, "GatedRepo")
+        repository = hub.repositories.get(repo, Repository())
         commit = repository.revisions.get(revision, revision)
-        if commit not in repository.commits:
-            return self._refuse(404, "RevisionNotFound")
-        if file not in repository.commits[commit]:
-            return self._refuse(404, "EntryNotFound", commit=commit)
-        send(commit, repository.commits[commit][file])
+        files = repository.commits.get(commit, {})
+        if token is not None and token != f"Bearer {TOKEN}":
+            self._refuse(401, message="Invalid credentials in Authorization header")
+        elif repo in hub.moved:
+            self._reply(307, {"Location": self.path.replace(f"/{repo}/", f"/{hub.moved[repo]}/", 1)})
+        elif repo not in hub.repositories:
+            self._refuse(404 if token else 401, "RepoNotFound")
+        elif repository.gated and token is None:
+            self._refuse(401, "GatedRepo")
+        elif commit not in repository.commits:
+            self._refuse(404, "RevisionNotFound")
+        elif file not in files:
+            self._refuse(404, "EntryNotFound", commit=commit)
+        else:
+            send(commit, files[file])
 
     def _send_head(self, commit: str, content: bytes) -> None:
         self._reply(200, self._describe(commit, content) | {"Content-Length": str(len(content))})
@@ -192,13 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(part[start : start + (1 << 16)])
                 time.sleep(self.hub.seconds_per_block)
 
-    def _info(self, name: str, revision: str) -> None:
-        repository = self.hub.repositories.get(name)
-        if repository is None:
-            return self._refuse(404, "RepoNotFound")
+    def _send_info(self, repo: str, revision: str) -> None:
+        repository = self.hub.repositories[repo]
         commit = repository.revisions.get(revision, revision)
         siblings = [{"rfilename": file} for file in repository.commits[commit]]
-        self._reply(200, {}, json.dumps({"id": name, "sha": commit, "siblings": siblings}).encode())
+        self._reply(200, {}, json.dumps({"id": repo, "sha": commit, "siblings": siblings}).encode())
 
     def _describe(self, commit: str, content: bytes) -> dict[str, str]:
         return {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}

@@ -1,4 +1,4 @@
-"""A plain save for kills.py: three files that belong together, one that is superseded, one that is nobody's business."""
+"""A plain save for kills.py: three files that belong together, one superseded, one that is nobody's business."""
 
 from __future__ import annotations
 

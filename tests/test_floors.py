@@ -18,7 +18,7 @@ FLOORS = (
     ("layers",),
     ("checkpoint", "tokenizers", "parallel"),
     ("generation",),
-    ("bundle", "tasks"),
+    ("batch", "bundle", "tasks"),
     ("models",),
     ("auto", "training"),
     ("pipelines",),
@@ -26,8 +26,8 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# On one floor: config and what else reads by name ask the Hub, what writes does so safely, tasks extend the bundle.
-BESIDE = {("config", "hub"), ("config", "durable"), ("hub", "durable"), ("tasks", "bundle")}
+# On one floor: configs are read by name and written safely, and the bundle is spread over three files.
+BESIDE = {("config", "hub"), ("config", "durable"), ("hub", "durable"), ("bundle", "batch"), ("tasks", "bundle")}
 
 FOREIGN = {"torch", "transformers", "tensorflow", "sentence_transformers"}
 
