@@ -198,11 +198,12 @@ class _AutoModel:
         )
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, *, config: Any = None, **options: Any) -> Any:
+    def from_pretrained(cls, name_or_path: str | Path | hub.Source, *, config: Any = None, **options: Any) -> Any:
         """Read a checkpoint of any architecture; arguments and errors as in `Model.from_pretrained`."""
         if not isinstance(config, Config):
             where = name_or_path if config is None else config
             source, _ = hub.split_options(where, options)
+            name_or_path = source if config is None else name_or_path  # the Hub is asked once
             config = AutoConfig.from_dict(configs.read(source), str(where))
         return class_for(config, cls.task).from_pretrained(name_or_path, config=config, **options)
 
@@ -218,6 +219,8 @@ class _AutoModel:
         Raises:
             ValueError: there is one already and `exist_ok` is false.
         """
+        if not issubclass(config, model.config_class):
+            raise ValueError(f"{model.__name__} takes a {model.config_class.__name__}, not a {config.__name__}")
         if not exist_ok and ((config, cls.task) in _registered_models or cls.task in tasks_of(config)):
             raise ValueError(f"{config.__name__} has a class for {cls.__name__}; pass exist_ok=True to replace it")
         _registered_models[config, cls.task] = model

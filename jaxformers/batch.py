@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from .layers import losses
 from .layers.inputs import Inputs, Want
 
 # The Hub's keywords for a batch, in the order of positional arguments, and our fields.
@@ -18,36 +21,67 @@ FIELDS = {
     "position_ids": "positions",
     "inputs_embeds": "embeds",
 }
+_FLAGS = ("output_hidden_states", "output_attentions", "return_dict")
 
 
-def read(cls: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Inputs, dict[str, jax.Array], Want]:
-    """The Hub's keywords as our inputs: arrays of 32 bits, whatever the caller's lists or arrays held."""
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """What a label keyword of a task holds.
+
+    bound: ids are below it: a number, a field of the config, "choices" (as many as a row has), None: not checked.
+    per: what has one: a "row", labels [B], or a "token", labels [B, T].
+    """
+
+    bound: int | str | None = None
+    per: Literal["row", "token"] = "row"
+
+
+def read(
+    cls: Any, c: Any, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> tuple[Inputs, dict[str, jax.Array], Want, bool]:
+    """The Hub's keywords as our inputs: arrays of 32 bits, whatever the caller's lists or arrays held.
+
+    The last result says whether an `Output` is wanted rather than a tuple. What a call does not say of `return_dict`,
+    `output_hidden_states` and `output_attentions`, the config says.
+    """
+    owner = cls.__name__
     if len(args) > len(cls.accepts):
-        raise TypeError(f"{cls.__name__} takes at most {len(cls.accepts)} arrays in order: {', '.join(cls.accepts)}")
-    keywords = {**dict(zip(cls.accepts, args, strict=False)), **keywords}
-    flags = {name: bool(keywords.pop(f"output_{name}", None)) for name in ("hidden_states", "attentions")}
-    for name in keywords:
+        raise TypeError(f"{owner} takes at most {len(cls.accepts)} arrays in order: {', '.join(cls.accepts)}")
+    given = dict(zip(cls.accepts, args, strict=False))
+    if twice := given.keys() & keywords.keys():
+        raise TypeError(f"{owner}: {', '.join(sorted(twice))} is given twice, by place and by name")
+    given |= keywords
+    asked = {name: given.pop(name, None) for name in _FLAGS}
+    flags = {name: getattr(c, name, None) if value is None else bool(value) for name, value in asked.items()}
+    for name in given:
         if name not in cls.accepts and name not in cls.labels:
-            raise TypeError(
-                f"{cls.__name__} takes no {name!r}; it takes {', '.join((*cls.accepts, *cls.labels))}, "
-                "output_hidden_states, output_attentions, return_dict"
-            )
-    arrays = {name: _array(name, value) for name, value in keywords.items() if value is not None}
+            raise TypeError(f"{owner} takes no {name!r}; it takes {', '.join((*cls.accepts, *cls.labels, *_FLAGS))}")
+    arrays = {name: _array(name, value) for name, value in given.items() if value is not None}
     if ("input_ids" in arrays) == ("inputs_embeds" in arrays):
-        raise ValueError(f"{cls.__name__}: pass either input_ids or inputs_embeds")
+        raise ValueError(f"{owner}: pass either input_ids or inputs_embeds")
+    batch = Inputs(**{FIELDS[name]: arrays[name] for name in cls.accepts if name in arrays})
     labels = {name: arrays[name] for name in cls.labels if name in arrays}
-    return Inputs(**{FIELDS[name]: arrays[name] for name in cls.accepts if name in arrays}), labels, Want(**flags)
+    want = Want(bool(flags["output_hidden_states"]), bool(flags["output_attentions"]))
+    return batch, labels, want, flags["return_dict"] is not False
 
 
 def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     """Refuse what would compute nonsense silently; values are looked at on the host only."""
     owner = cls.__name__
-    tokens = batch.ids if batch.ids is not None else batch.embeds
-    assert tokens is not None
-    shape = tokens.shape if batch.ids is not None else tokens.shape[:-1]
     axes = "batch, seq" if cls.axes == 2 else "batch, choices, seq"
+    if batch.ids is not None:
+        shape = batch.ids.shape
+    else:
+        assert batch.embeds is not None
+        *leading, dim = batch.embeds.shape or (0,)
+        shape = tuple(leading)
+        if len(shape) != cls.axes or dim != c.hidden_size or not jnp.issubdtype(batch.embeds.dtype, jnp.floating):
+            raise ValueError(
+                f"{owner}: inputs_embeds must be floats [{axes}, {c.hidden_size}], found {batch.embeds.dtype} "
+                f"{tuple(batch.embeds.shape)}"
+            )
     if len(shape) != cls.axes:
-        raise ValueError(f"{owner}: input_ids must be [{axes}], found {len(shape)} axes {tuple(tokens.shape)}")
+        raise ValueError(f"{owner}: input_ids must be [{axes}], found {len(shape)} axes {tuple(shape)}")
     if 0 in shape:
         raise ValueError(f"{owner}: input_ids [{axes}] is empty: {tuple(shape)}")
     longest = getattr(c, "max_position_embeddings", None)
@@ -56,37 +90,45 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
             f"{owner}: {shape[-1]} tokens in a row, the model has {longest} positions: "
             "tokenize with truncation=True, or pass shorter texts"
         )
+    if batch.mask is not None and batch.mask.shape not in (shape, (*shape, shape[-1])):
+        raise ValueError(f"{owner}: attention_mask has shape {tuple(batch.mask.shape)}, input_ids {tuple(shape)}")
     for name, array, bound in (
         ("input_ids", batch.ids, c.vocab_size),
         ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None)),
         ("position_ids", batch.positions, longest),
-        ("attention_mask", batch.mask, None),
     ):
-        if array is None:
-            continue
-        if array.shape != shape and not (name == "attention_mask" and array.shape[: len(shape)] == shape):
-            raise ValueError(f"{owner}: {name} has shape {tuple(array.shape)}, input_ids {tuple(shape)}")
-        if bound is not None:
-            _check_range(owner, name, array, bound)
+        if array is not None:
+            _check_ids(owner, name, array, (shape,), bound)
     for name, array in labels.items():
-        if array.shape[:1] != shape[:1]:
-            raise ValueError(f"{owner}: {name} has {array.shape[:1]} rows, input_ids {shape[0]}")
-        limit = cls.labels[name]
-        if limit is not None and np.issubdtype(array.dtype, np.integer) and not _takes_values(cls, c):
-            _check_range(owner, name, array, getattr(c, limit) if isinstance(limit, str) else limit, ignored=-100)
+        _check_label(cls, c, name, array, shape)
 
 
-def _takes_values(cls: Any, c: Any) -> bool:
-    """Whether whole-number labels of a classifier are values or indicators rather than classes."""
-    kind = c.problem_type
-    single = kind in (None, "single_label_classification") and (kind is not None or c.num_labels > 1)
-    return cls.task == "SequenceClassification" and not single
+def _check_label(cls: Any, c: Any, name: str, array: Any, shape: tuple[int, ...]) -> None:
+    label, owner = cls.labels[name], cls.__name__
+    if cls.task == "SequenceClassification":
+        kind = losses.problem(c.problem_type, c.num_labels, array.dtype)
+        if kind != "single_label_classification":
+            shapes = ((shape[0], c.num_labels), *([shape[:1]] if c.num_labels == 1 else []))
+            if array.shape not in shapes:
+                raise ValueError(f"{owner}: {name} has shape {tuple(array.shape)}, {kind} takes {shapes[0]}")
+            return
+        if array.shape == (shape[0], c.num_labels) != (shape[0], 1):
+            raise ValueError(
+                f"{owner}: {name} {tuple(array.shape)} are whole numbers for every label; for several labels a row "
+                "pass floats, or set problem_type='multi_label_classification' in the config"
+            )
+    bound = shape[1] if label.bound == "choices" else label.bound
+    bound = getattr(c, bound) if isinstance(bound, str) else bound
+    shapes = (shape,) if label.per == "token" else (shape[:1], (shape[0], 1))
+    _check_ids(owner, name, array, shapes, bound, ignored=losses.IGNORED)
 
 
 def _array(name: str, value: Any) -> Any:
     """`value` as an array of 32 bits; jax arrays and tracers as they are."""
     if isinstance(value, jax.Array):
         return value
+    if isinstance(value, Mapping):
+        raise ValueError(f"{name}: found a whole batch; pass its fields by name: model(**batch)")
     try:
         array = np.asarray(value)
     except ValueError:
@@ -100,9 +142,24 @@ def _array(name: str, value: Any) -> Any:
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def _check_range(owner: str, name: str, array: Any, bound: int, *, ignored: int | None = None) -> None:
-    """Refuse values outside 0 to bound - 1; an index out of range reads another row or nothing, without a word."""
-    if not isinstance(array, np.ndarray):
+def _check_ids(
+    owner: str,
+    name: str,
+    array: Any,
+    shapes: Collection[tuple[int, ...]],
+    bound: int | None,
+    ignored: int | None = None,
+) -> None:
+    """Refuse other shapes, fractions, and values outside 0 to bound - 1.
+
+    An index out of range reads another row or nothing, without a word.
+    """
+    if array.shape not in shapes:
+        expected = " or ".join(str(tuple(shape)) for shape in dict.fromkeys(shapes))
+        raise ValueError(f"{owner}: {name} has shape {tuple(array.shape)}, expected {expected}")
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise ValueError(f"{owner}: {name} must be whole numbers, found {array.dtype}")
+    if bound is None or not isinstance(array, np.ndarray):
         return
     wrong = (array < 0) | (array >= bound)
     if ignored is not None:

@@ -50,7 +50,8 @@ _TORCH_HABITS = {
     "load_state_dict": "model.replace(params=...)",
     "requires_grad_": "jax.grad over the part of model.params that is to change",
     "zero_grad": "nothing: jax.grad returns new gradients",
-    "forward": "model(**inputs), or model.apply(params, **inputs) for your own transformations",
+    "device": "jax.tree.leaves(model.params)[0].devices()",
+    "dtype": "jax.tree.leaves(model.params)[0].dtype",
     "compile": "nothing: calls are compiled by jax.jit",
 }
 
@@ -68,7 +69,7 @@ class Model:
     params: Any
 
     task: ClassVar[str] = ""
-    labels: ClassVar[Mapping[str, str | int | None]] = {}  # label keyword → upper bound: config field, number or none
+    labels: ClassVar[Mapping[str, batches.Label]] = {}
     axes: ClassVar[int] = 2
     config_class: ClassVar[type[Config]]
     base: ClassVar[type[Model]]
@@ -82,7 +83,7 @@ class Model:
         cls,
         *,
         task: str | None = None,
-        labels: Mapping[str, str | int | None] | None = None,
+        labels: Mapping[str, batches.Label] | None = None,
         axes: int | None = None,
         base: type[Model] | None = None,
         head: Head | None = None,
@@ -201,32 +202,31 @@ class Model:
         """The output of the task from the head's scores and the encoder's result."""
         raise TypeError(f"{cls.__name__} is no model of a task: use a class such as BertModel, or an Auto class")
 
-    def __call__(self, *args: Any, return_dict: bool = True, **inputs: Any) -> Any:
+    def __call__(self, *args: Any, **inputs: Any) -> Any:
         """Check one batch on the host, and run it through one compiled program per shape.
 
         Args:
             *args: arrays in the order of `accepts`.
-            return_dict: False gives a plain tuple.
             **inputs: `input_ids` [batch, seq] (or `inputs_embeds` [batch, seq, dim]), `attention_mask`,
-                `token_type_ids`, `position_ids` [batch, seq], the task's labels, `output_hidden_states` and
-                `output_attentions`. Lists, numpy and jax arrays are taken; values of arrays that already live on a
-                device, and of tracers, are not checked.
+                `token_type_ids`, `position_ids` [batch, seq], the task's labels, `output_hidden_states`,
+                `output_attentions`, and `return_dict` (False gives a plain tuple). Lists, numpy and jax arrays are
+                taken; values of arrays that already live on a device, and of tracers, are not checked.
 
         Raises:
             TypeError: an unknown keyword.
             ValueError: an id out of the vocabulary, more tokens than positions, no rows, or shapes that disagree.
         """
-        batch, labels, want = batches.read(type(self), args, inputs)
+        batch, labels, want, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
-        before = _forward._cache_size()
+        before = _forward._cache_size()  # type: ignore[attr-defined]
         out = _forward(type(self), self.params, self.config.bare(), batch, labels, want)
-        if before < _MANY_PROGRAMS <= _forward._cache_size():
+        if before < _MANY_PROGRAMS <= _forward._cache_size():  # type: ignore[attr-defined]
             logger.info(
                 "%d shapes of batches have been compiled, one program each; tokenize with pad_to_multiple_of=64, or "
                 "use pipeline(), which needs few programs for texts of any length",
                 _MANY_PROGRAMS,
             )
-        return out if return_dict else out.to_tuple()
+        return out if named else out.to_tuple()
 
     def apply(self, params: Any, *args: Any, key: jax.Array | None = None, **inputs: Any) -> Any:
         """The pure function of `params`, without checks and without jit, for your own transformations.
@@ -237,18 +237,17 @@ class Model:
             key: a random key turns dropout on.
             **inputs: as in a call.
         """
-        return_dict = inputs.pop("return_dict", True)
-        batch, labels, want = batches.read(type(self), args, inputs)
+        batch, labels, want, named = batches.read(type(self), self.config, args, inputs)
         drop = no_drop if key is None else Dropout(key)
         out = self.forward(params, self.config.bare(), batch, labels, want, drop)
-        return out if return_dict else out.to_tuple()
+        return out if named else out.to_tuple()
 
     # -- files --------------------------------------------------------------------------------------------------
 
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | Path,
+        name_or_path: str | Path | hub.Source,
         *,
         config: Config | str | Path | None = None,
         dtype: Any = None,
@@ -305,8 +304,12 @@ class Model:
             tree,
             prefix=cls.prefix,
             silent=[param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.parameters(config)))],
+            sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
+            | {"num_labels": config.num_labels},
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
+        new = sum(math.prod(param.shape) for path, param in declare.walk(tree) if path not in plan.found)
+        _check_room(new * 4, cls.__name__)
         load.warn(
             plan.report,
             cls.__name__,
@@ -316,7 +319,7 @@ class Model:
         params = load.fill(
             plan,
             tree,
-            dtype=_dtype(dtype if dtype is not None else torch_dtype, config),
+            dtype=_dtype(dtype if dtype is not None else torch_dtype, files),
             key=jax.random.key(0) if key is None else key,
             std=getattr(config, "initializer_range", 0.02),
             shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
@@ -403,26 +406,31 @@ def _check_room(needed: int, owner: str) -> None:
     if needed > room:
         raise ValueError(
             f"{owner}: random weights of this config take {needed / 2**30:,.1f} GiB, the machine has "
-            f"{room / 2**30:,.1f} GiB: check the sizes in the config (hidden_size, vocab_size, layers)"
+            f"{room / 2**30:,.1f} GiB: check the sizes in the config (hidden_size, vocab_size, layers, num_labels)"
         )
 
 
-def _dtype(asked: Any, config: Config) -> Any:
+def _dtype(asked: Any, files: weights.Weights) -> Any:
     """The type of the weights, None for as stored; the default follows the device and is said once."""
     if asked is None:
-        if jax.default_backend() == "cpu":
-            return jnp.float32
-        logger.info("weights keep their stored type (dtype='float32' would widen them)")
-        return None
+        stored = ", ".join(sorted({str(tensor.dtype) for tensor in files.values()}))
+        if jax.default_backend() != "cpu":
+            logger.info("weights keep their stored type, %s (dtype='float32' widens them)", stored)
+            return None
+        if stored != "float32":
+            logger.info("weights are stored as %s and become float32 on CPU (dtype='auto' keeps them)", stored)
+        return jnp.float32
     if isinstance(asked, str) and asked == "auto":
         return None
-    name = str(asked).removeprefix("torch.") if not isinstance(asked, type) else asked
+    spelt = asked if isinstance(asked, type) else str(asked).removeprefix("torch.")
     try:
-        dtype = jnp.dtype(name)
+        dtype = jnp.dtype(spelt)
     except TypeError:
         raise ValueError(f"dtype={asked!r} is no known type: use 'float32', 'bfloat16', 'float16' or 'auto'") from None
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"dtype={asked!r}: weights are floating-point: use 'float32', 'bfloat16', 'float16' or 'auto'")
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise ValueError(f"dtype={asked!r} is {dtype}: jax has it after jax.config.update('jax_enable_x64', True) only")
     return dtype
 
 

@@ -11,6 +11,7 @@ is compared by value. It has three parts:
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import json
@@ -23,12 +24,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import jax
+import numpy as np
 
 from . import durable, hub
 
 logger = logging.getLogger(__name__)
 
 FILE = "config.json"
+LARGEST = 1 << 26  # bytes: a config.json is a page of text
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -42,8 +45,12 @@ class Between:
 
 Size = Annotated[int, Between(1, 2**31 - 1)]
 """A length of an axis: what makes an array empty or overflow its index type is refused by name."""
-Depth = Annotated[int, Between(0, 4096)]
+Depth = Annotated[int, Between(0, 1024)]
 """A number of layers."""
+Count = Annotated[int, Between(0, 2**20)]
+"""A number of labels."""
+Token = Annotated[int, Between(-1, 2**31 - 1)]
+"""An id in the vocabulary; -1 is an older way to say none."""
 Rate = Annotated[float, Between(0.0, 1.0)]
 """A probability, such as a dropout rate."""
 Epsilon = Annotated[float, Between(0.0, 1.0)]
@@ -72,9 +79,21 @@ _HARMLESS = frozenset(
     forced_bos_token_id forced_eos_token_id remove_invalid_values exponential_decay_length_penalty suppress_tokens
     begin_suppress_tokens tf_legacy_loss cross_attention_hidden_size tie_encoder_decoder directionality
     pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type language
-    sentence_transformers adapters type_vocab_size attention_probs_dropout_prob hidden_dropout_prob classifier_dropout
+    sentence_transformers adapters tie_weights_ xla_device bos_token_ids eos_token_ids
     """.split()
 )
+
+# Fields of BERT that checkpoints of its relatives carry along: no word when read, an error when a user types them.
+_CARRIED = frozenset({"type_vocab_size", "attention_probs_dropout_prob", "hidden_dropout_prob", "classifier_dropout"})
+
+# Types of those fields in `rest` that something here reads.
+_READ_FROM_REST: Mapping[str, Any] = {
+    "architectures": tuple[str, ...] | None,
+    "initializer_range": Annotated[float, Between(0.0, 1000.0)],
+    "output_attentions": bool | None,
+    "output_hidden_states": bool | None,
+    "return_dict": bool | None,
+}
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -94,9 +113,9 @@ class Config:
         ValueError: a field has the wrong type or an impossible or unsupported value. The message names the field.
     """
 
-    num_labels: int = 2
+    num_labels: Count = 2
     problem_type: str | None = None
-    pad_token_id: int | None = None
+    pad_token_id: Token | None = None
     tie_word_embeddings: bool = True
     id2label: Mapping[int, str]
     label2id: Mapping[str, int]
@@ -117,8 +136,8 @@ class Config:
         allowed: Mapping[str, Collection[Any]] | None = None,
     ) -> None:
         cls.model_type = model_type
-        cls.aliases = aliases or {}
-        cls.allowed = {**_ALLOWED_EVERYWHERE, **(allowed or {})}
+        cls.aliases = {**cls.aliases, **(aliases or {})}
+        cls.allowed = {**_ALLOWED_EVERYWHERE, **cls.allowed, **(allowed or {})}
         hints = typing.get_type_hints(cls, include_extras=True)
         cls._hints = {
             name: hint
@@ -128,31 +147,38 @@ class Config:
         cls._defaults = {name: getattr(cls, name) for name in cls._hints}
         jax.tree_util.register_static(cls)
 
-    def __init__(self, **given: Any) -> None:
-        given = {self.aliases.get(name, name): value for name, value in given.items()}
-        for name in ("torch_dtype", "dtype"):  # numpy and jax scalar types are spelt as config.json spells them
-            if name in given and given[name] is not None and not isinstance(given[name], str):
-                given[name] = jax.numpy.dtype(given[name]).name
+    def __init__(self, /, **fields: Any) -> None:
+        owner = type(self).__name__
+        given = self._declared(fields)
+        for name in given.keys() & {"torch_dtype", "dtype"}:
+            given[name] = _type_name(owner, name, given[name])
         if given.get("model_type", self.model_type) != self.model_type:
             raise ValueError(
-                f"{type(self).__name__}: model_type is {given['model_type']!r}, this class reads {self.model_type!r}; "
+                f"{owner}: model_type is {_shown(given['model_type'])}, this class reads {self.model_type!r}; "
                 "use AutoConfig, or the class of that architecture"
             )
         given.pop("model_type", None)
-        names = _label_names(given)
+        count, names = _labels(owner, given)
         values = {**self._defaults, **{name: given.pop(name) for name in self._hints if name in given}}
         if names is not None:
             values["num_labels"] = len(names)
-            given["id2label"] = {str(i): name for i, name in names.items()}
-            given["label2id"] = {name: i for i, name in names.items()}
+            if names != _numbered(len(names)):
+                given["id2label"] = {str(i): name for i, name in names.items()}
+        elif count is not None:
+            values["num_labels"] = count
         for name, value in values.items():
-            values[name] = _checked(type(self).__name__, name, value, self._hints[name])
+            values[name] = _checked(owner, name, value, self._hints[name])
+        for name in given.keys() & _READ_FROM_REST:
+            _checked(owner, name, given[name], _READ_FROM_REST[name])
         for name, options in self.allowed.items():
             value = values.get(name, given.get(name, _ABSENT))
             if value is not _ABSENT and not any(value == option for option in options):
                 known = ", ".join(repr(option) for option in options)
-                raise ValueError(f"{type(self).__name__}: {name}={value!r} is not supported; supported: {known}")
-        _freeze(self, values, _canonical(given, type(self).__name__))
+                raise ValueError(f"{owner}: {name}={_shown(value)} is not supported; supported: {known}")
+        pad, rows = values["pad_token_id"], values.get("vocab_size")
+        if pad is not None and rows is not None and pad >= rows:
+            raise ValueError(f"{owner}: pad_token_id={pad} is not in the vocabulary (vocab_size={rows})")
+        _freeze(self, values, _canonical(given, owner))
         self.check()
 
     def check(self) -> None:
@@ -166,15 +192,14 @@ class Config:
         if name in self.aliases:
             return getattr(self, self.aliases[name])
         if name == "id2label":
-            names = {i: f"LABEL_{i}" for i in range(self.num_labels)}
-            return names | {int(i): label for i, label in sorted(self.rest.get("id2label", {}).items())}
+            return dict(sorted({**_numbered(self.num_labels), **self._names}.items()))
         if name == "label2id":
             return {label: i for i, label in self.id2label.items()}
+        parsed = self._parsed
         if name == "torch_dtype" or name == "dtype":
-            return self.rest.get("dtype", self.rest.get("torch_dtype"))
-        rest = self.rest
-        if name in rest:
-            return rest[name]
+            return parsed.get("dtype", parsed.get("torch_dtype"))
+        if name in parsed:
+            return copy.deepcopy(parsed[name])
         raise AttributeError(f"{type(self).__name__} has no field {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -188,33 +213,65 @@ class Config:
         return {name: self.__dict__[name] for name in self._hints}
 
     @property
+    def _parsed(self) -> dict[str, Any]:
+        """What `rest` copies; never handed out."""
+        if "_from_text" not in self.__dict__:
+            self.__dict__["_from_text"] = json.loads(self._rest)
+        return self.__dict__["_from_text"]
+
+    @property
+    def _names(self) -> dict[int, str]:
+        """The names of labels that were given."""
+        return {int(i): label for i, label in self._parsed.get("id2label", {}).items()}
+
+    @property
     def rest(self) -> dict[str, Any]:
         """A fresh copy of the fields of config.json that the architecture does not declare."""
         return json.loads(self._rest)
 
     def bare(self) -> Self:
         """This config without `rest`: what the library's own compiled programs are keyed by."""
-        return self if self._rest == "{}" else _freeze(object.__new__(type(self)), self._values, "{}")
+        if "_without_rest" not in self.__dict__:
+            bare = self if self._rest == "{}" else _freeze(object.__new__(type(self)), self._values, "{}")
+            self.__dict__["_without_rest"] = bare
+        return self.__dict__["_without_rest"]
 
-    def replace(self, **fields: Any) -> Self:
+    def replace(self, /, **fields: Any) -> Self:
         """A copy with other values. `num_labels` alone renames the labels LABEL_0, LABEL_1, …"""
-        fields = {self.aliases.get(name, name): value for name, value in fields.items()}
+        fields = self._declared(fields)
         kept = {**self._values, **self.rest}
-        if fields.keys() & {"num_labels", "id2label", "label2id"}:
+        if fields.keys() & _LABEL_FIELDS:
             if fields.get("num_labels") == self.num_labels and not fields.keys() & {"id2label", "label2id"}:
                 fields.pop("num_labels")
             else:
-                for name in ("num_labels", "id2label", "label2id"):
-                    kept.pop(name, None)
+                kept = {name: value for name, value in kept.items() if name not in _LABEL_FIELDS}
+        if fields.keys() & {"dtype", "torch_dtype"}:  # two spellings of one fact: the old one must not stay behind
+            kept.pop("dtype", None)
+            kept.pop("torch_dtype", None)
         return type(self)(**{**kept, **fields})
 
-    def override(self, **fields: Any) -> Self:
+    @classmethod
+    def _declared(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields under the names that are written, and numpy's numbers as Python's."""
+        given: dict[str, Any] = {}
+        for name, value in fields.items():
+            ours = cls.aliases.get(name, name)
+            value = value.item() if isinstance(value, np.generic) else value
+            if ours in given and given[ours] != value:
+                other = next(alias for alias in fields if alias != name and cls.aliases.get(alias, alias) == ours)
+                raise ValueError(
+                    f"{cls.__name__}: {other}={_shown(given[ours])} and {name}={_shown(value)} are one field: pass one"
+                )
+            given[ours] = value
+        return given
+
+    def override(self, /, **fields: Any) -> Self:
         """`replace` for keywords that a user typed: a name that is no field of this architecture is an error.
 
         Raises:
             TypeError: an unknown name; the message gives the nearest.
         """
-        known = self._known() | self.rest.keys()
+        known = self._known() | self._parsed.keys()
         for name in fields:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
@@ -242,16 +299,16 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """What config.json holds: declared fields, labels as `{"0": name}`, and every other field that was read."""
         fields = dict(self._values)
-        del fields["num_labels"]
-        names = self.id2label
-        if names != {0: "LABEL_0", 1: "LABEL_1"}:
+        count = fields.pop("num_labels")
+        names = self._names or _numbered(count)
+        if names != _numbered(2):
             fields["id2label"] = {str(i): name for i, name in names.items()}
             fields["label2id"] = {name: i for i, name in names.items()}
         return dict(sorted({**self.rest, **fields, "model_type": self.model_type}.items()))
 
     def to_json_string(self) -> str:
         """`to_dict` as the text of config.json."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], **overrides: Any) -> Self:
@@ -262,7 +319,8 @@ class Config:
         Raises:
             TypeError: an override is no field of this architecture.
         """
-        strange = sorted(name for name in fields if name not in cls._known() and not name.startswith("_"))
+        known = cls._known() | _CARRIED
+        strange = sorted(name for name in fields if name not in known and not name.startswith("_"))
         if strange:
             logger.warning("%s: unknown fields, kept but without effect: %s", cls.__name__, ", ".join(strange))
         return cls(**dict(fields)).override(**overrides)
@@ -301,6 +359,8 @@ def read(source: hub.Source) -> dict[str, Any]:
         ValueError: it is not a JSON object.
     """
     path = source.file(FILE)
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: too large for a config: {path.stat().st_size} bytes")
     try:
         fields = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -336,37 +396,72 @@ def _canonical(rest: Mapping[str, Any], owner: str) -> str:
             try:
                 json.dumps(value)
             except (TypeError, ValueError, RecursionError):
-                raise ValueError(f"{owner}: {name} cannot be written as JSON: {type(value).__name__}") from None
+                raise ValueError(f"{owner}: {_shown(name)} cannot be written as JSON: {type(value).__name__}") from None
         raise ValueError(f"{owner}: a field's name cannot be written as JSON") from None
 
 
-def _label_names(given: dict[str, Any]) -> dict[int, str] | None:
-    """The label names that the three label fields ask for together, by id; None where they say nothing.
+_LABEL_FIELDS = frozenset({"num_labels", "id2label", "label2id"})
 
-    `id2label` wins over `num_labels` and `label2id`; the last two alone imply the first.
+
+def _numbered(count: int) -> dict[int, str]:
+    """The names of labels that have none."""
+    return {i: f"LABEL_{i}" for i in range(count)}
+
+
+def _labels(owner: str, given: dict[str, Any]) -> tuple[int | None, dict[int, str] | None]:
+    """The number of labels and their names by id, as the three label fields together say; None: they say nothing.
+
+    `id2label` wins over `num_labels` and `label2id`; `label2id` alone implies it.
     """
     count, by_id, by_name = (given.pop(name, None) for name in ("num_labels", "id2label", "label2id"))
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 2**24):
-        raise ValueError(f"num_labels={count!r}: expected a whole number of labels")
-    if by_id is None and by_name is not None:
-        if not isinstance(by_name, Mapping):
-            raise ValueError(f"label2id: expected an object of name to id, found {type(by_name).__name__}")
-        by_id = {i: name for name, i in by_name.items()}
-        if count is not None and len(by_id) != count:
-            by_id = None  # as the reference does: label2id of another size says nothing about the names
-    if by_id is None:
-        return None if count is None else {i: f"LABEL_{i}" for i in range(count)}
-    if not isinstance(by_id, Mapping):
-        raise ValueError(f"id2label: expected an object of id to name, found {type(by_id).__name__}")
-    try:
-        names = {int(i): str(name) for i, name in by_id.items()}
-    except (TypeError, ValueError):
-        raise ValueError("id2label: the keys must be whole numbers") from None
-    if any(i < 0 for i in names):
-        raise ValueError(f"id2label: ids below 0: {min(names)}")
+    if count is not None:
+        count = _checked(owner, "num_labels", count, Count)
+    for field, value in (("id2label", by_id), ("label2id", by_name)):
+        if value is not None and not isinstance(value, Mapping):
+            raise ValueError(f"{owner}: {field}={_shown(value)} has the wrong type: expected an object")
+    if by_id is not None:
+        field, pairs = "id2label", list(by_id.items())
+    elif by_name is not None and count in (None, len(by_name)):  # of another size it says nothing, as in the reference
+        field, pairs = "label2id", [(i, name) for name, i in by_name.items()]
+    else:
+        return count, None
+    names: dict[int, str] = {}
+    for i, name in pairs:
+        try:
+            number = int(i) if isinstance(i, str | int | np.integer) and not isinstance(i, bool) else -1
+        except ValueError:
+            number = -1
+        if number < 0 or number in names:
+            raise ValueError(f"{owner}: {field}: ids are whole numbers from 0, each once; found {_shown(i)}")
+        if not isinstance(name, str | int | float):
+            raise ValueError(f"{owner}: {field}: the name of label {number} is {_shown(name)}: expected text")
+        names[number] = str(name)
     if count is not None and count != len(names):
         logger.warning("num_labels=%d, but id2label names %d labels: id2label is taken", count, len(names))
-    return dict(sorted(names.items()))
+    return len(names), dict(sorted(names.items()))
+
+
+def _type_name(owner: str, field: str, value: Any) -> Any:
+    """A numpy, jax or torch type as config.json spells it: "float16"."""
+    if value is None or isinstance(value, str):
+        return value and value.removeprefix("torch.")
+    if str(value).startswith("torch."):
+        return str(value).removeprefix("torch.")
+    try:
+        if isinstance(value, type | np.dtype):
+            return jax.numpy.dtype(value).name
+    except TypeError:
+        pass
+    raise ValueError(f"{owner}: {field}={_shown(value)} is no type of numbers: use 'float32', 'bfloat16' or 'float16'")
+
+
+def _shown(value: Any) -> str:
+    """A value in an error: one line of bounded length, whatever a file held."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _checked(owner: str, name: str, value: Any, hint: Any) -> Any:
@@ -384,7 +479,10 @@ def _checked(owner: str, name: str, value: Any, hint: Any) -> Any:
         if isinstance(value, bool):
             continue
         if option is float and isinstance(value, int | float):
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                value = math.inf
             if not math.isfinite(value):
                 raise ValueError(f"{owner}: {name}={value!r} is not a finite number")
         elif typing.get_origin(option) is tuple and isinstance(value, list | tuple):
@@ -394,10 +492,10 @@ def _checked(owner: str, name: str, value: Any, hint: Any) -> Any:
             continue
         for bound in bounds:
             if isinstance(bound, Between) and not bound.low <= value <= bound.high:
-                raise ValueError(f"{owner}: {name}={value!r} is out of range ({bound.low} to {bound.high})")
+                raise ValueError(f"{owner}: {name}={_shown(value)} is out of range ({bound.low} to {bound.high})")
         return value
     expected = " or ".join(_spelt(option) for option in options)
-    raise ValueError(f"{owner}: {name}={value!r} has the wrong type: expected {expected}")
+    raise ValueError(f"{owner}: {name}={_shown(value)} has the wrong type: expected {expected}")
 
 
 def _spelt(option: Any) -> str:

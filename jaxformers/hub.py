@@ -81,7 +81,7 @@ def source_of(
         raise OSError("an empty name is neither a folder nor a Hub name")
     if local_files_only and force_download:
         raise ValueError("local_files_only=True and force_download=True exclude each other: pass one of them")
-    subfolder = subfolder.strip("/") if subfolder else ""
+    subfolder = (subfolder or "").removesuffix("/")
     if subfolder:
         _check_relative(subfolder, "subfolder")
     folder = Path(os.path.expanduser(name))
@@ -273,9 +273,9 @@ class _Repository(Source):
         from huggingface_hub import constants
 
         if self.local_files_only:
-            return _Answer(self.name, None, "local_files_only=True forbids to ask the Hub")
+            return _Answer(self.name, None, "local_files_only=True forbids asking the Hub")
         if constants.HF_HUB_OFFLINE:
-            return _Answer(self.name, None, "HF_HUB_OFFLINE forbids to ask the Hub")
+            return _Answer(self.name, None, "HF_HUB_OFFLINE forbids asking the Hub")
         refusal: OSError | None = None
         for name in self._names:
             try:

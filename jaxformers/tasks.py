@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from . import outputs
+from .batch import Label
 from .bundle import Model
 from .layers import losses
 from .layers.dropout import Drop, no_drop
@@ -34,7 +35,7 @@ class Encoder(Model, task="", labels={}):
         )
 
 
-class MaskedLM(Model, task="MaskedLM", labels={"labels": "vocab_size"}):
+class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per="token")}):
     """Scores of every word at every place; labels [B, T] with -100 where none counts."""
 
     @classmethod
@@ -44,7 +45,7 @@ class MaskedLM(Model, task="MaskedLM", labels={"labels": "vocab_size"}):
         return outputs.MaskedLMOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
-class SequenceClassification(Model, task="SequenceClassification", labels={"labels": "num_labels"}):
+class SequenceClassification(Model, task="SequenceClassification", labels={"labels": Label("num_labels")}):
     """Scores of each label for a text; labels [B] (one class, or a value) or [B, num_labels]."""
 
     @classmethod
@@ -54,7 +55,7 @@ class SequenceClassification(Model, task="SequenceClassification", labels={"labe
         return outputs.SequenceClassifierOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
-class NextSentencePrediction(Model, task="NextSentencePrediction", labels={"labels": 2}):
+class NextSentencePrediction(Model, task="NextSentencePrediction", labels={"labels": Label(2)}):
     """Whether the second text follows the first; labels [B], 0 where it does."""
 
     @classmethod
@@ -64,7 +65,7 @@ class NextSentencePrediction(Model, task="NextSentencePrediction", labels={"labe
         return outputs.NextSentencePredictorOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
-class TokenClassification(Model, task="TokenClassification", labels={"labels": "num_labels"}):
+class TokenClassification(Model, task="TokenClassification", labels={"labels": Label("num_labels", per="token")}):
     """Scores of each label for every token; labels [B, T] with -100 where none counts."""
 
     @classmethod
@@ -74,7 +75,7 @@ class TokenClassification(Model, task="TokenClassification", labels={"labels": "
         return outputs.TokenClassifierOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
-class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_positions": None, "end_positions": None}):
+class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_positions": Label(), "end_positions": Label()}):
     """Where in a context the answer starts and ends; start_positions and end_positions [B]."""
 
     @classmethod
@@ -85,7 +86,7 @@ class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_position
         return outputs.QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end, **_traces(encoded))
 
 
-class MultipleChoice(Model, task="MultipleChoice", labels={"labels": None}, axes=3):
+class MultipleChoice(Model, task="MultipleChoice", labels={"labels": Label("choices")}, axes=3):
     """Which of C continuations fits best: inputs [B, C, T], labels [B]."""
 
     @classmethod
@@ -104,7 +105,9 @@ class MultipleChoice(Model, task="MultipleChoice", labels={"labels": None}, axes
         flat = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), inputs)
         out = super().forward(params, config, flat, {}, want, drop)
         logits = out["logits"].reshape(tokens.shape[:2])
-        return out.replace(loss=losses.cross_entropy(logits, labels["labels"]) if labels else None, logits=logits)
+        return out.replace(
+            loss=losses.cross_entropy(logits, labels["labels"].reshape(-1)) if labels else None, logits=logits
+        )
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
@@ -112,7 +115,11 @@ class MultipleChoice(Model, task="MultipleChoice", labels={"labels": None}, axes
         return outputs.MultipleChoiceModelOutput(logits=scores, **_traces(encoded))
 
 
-class PreTraining(Model, task="PreTraining", labels={"labels": "vocab_size", "next_sentence_label": 2}):
+class PreTraining(
+    Model,
+    task="PreTraining",
+    labels={"labels": Label("vocab_size", per="token"), "next_sentence_label": Label(2)},
+):
     """Masked words and the next sentence at once; labels [B, T], next_sentence_label [B]."""
 
     @classmethod

@@ -126,7 +126,7 @@ class FakeHub:
 
 class _Handler(BaseHTTPRequestHandler):
     hub: FakeHub
-    protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.0"  # one request a connection, so that stop() leaves none open
 
     def log_message(self, *_: Any) -> None:
         """Be quiet."""

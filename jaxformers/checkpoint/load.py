@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 # Buffers and bookkeeping that older files carry beside the weights; nothing that we compute reads them.
 _BUFFERS = ("position_ids", "token_type_ids")
 _ALIGNMENT = 64  # bytes; at other addresses jax copies a host array once more
+_SHOWN = 40  # names in a warning; of a checkpoint that fits badly there may be thousands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,7 @@ def plan(
     *,
     prefix: str,
     silent: Iterable[str] = (),
+    sizes: Mapping[str, int] = {},
     ignore_mismatched_sizes: bool = False,
 ) -> Plan:
     """Match names and shapes.
@@ -67,10 +69,11 @@ def plan(
         declaration: the model's arrays, with full Hub names.
         prefix: the base model's, such as "bert"; files may have it where the model does not, and the reverse.
         silent: names that may be in the files without a word, such as those of a pooler that this task does not use.
+        sizes: the whole numbers of the config by field, so that an error can name the field at fault.
         ignore_mismatched_sizes: report arrays of another size as mismatched instead of raising.
 
     Raises:
-        ValueError: sizes differ, or none of the base model's arrays is in the files (another architecture's weights).
+        ValueError: sizes differ, or none of the layers' arrays is in the files (another architecture's weights).
     """
     found: dict[str, Tensor] = {}
     used: set[str] = set()
@@ -87,13 +90,16 @@ def plan(
     if mismatched and not ignore_mismatched_sizes:
         shown = "; ".join(f"{name}: {theirs} in the file, {ours} in the model" for name, theirs, ours in mismatched[:3])
         more = f" and {len(mismatched) - 3} more" if len(mismatched) > 3 else ""
+        wrong = {size for _, theirs, ours in mismatched for size in set(ours) - set(theirs)}
+        fields = ", ".join(f"{name}={size}" for name, size in sizes.items() if size in wrong)
         raise ValueError(
-            f"sizes differ: {shown}{more}. Fix the config, or pass ignore_mismatched_sizes=True to start these anew"
+            f"{weights.files[0]}: sizes differ: {shown}{more}. Fix the config{fields and f' ({fields})'}, or pass "
+            "ignore_mismatched_sizes=True to start these anew"
         )
-    if not any(not path.startswith("head.") for path in found) and not mismatched:
+    if not mismatched and not _has_body(found, declaration):
         theirs = ", ".join(list(weights)[:3])
         raise ValueError(
-            f"none of the model's arrays is in {weights.files[0].name} (it holds {theirs}, …): "
+            f"{weights.files[0]}: none of the model's layers is there (it holds {theirs or 'nothing'}, …): "
             "these are the weights of another architecture"
         )
     quiet = {spelling for name in silent for spelling in _both(name, prefix)}
@@ -116,14 +122,15 @@ def fill(
 
     Each tensor is copied exactly once, one at a time; with `shardings` each device's part is read by itself.
     """
-    by_path = {} if shardings is None else _by_path(shardings)
+    by_path = {} if shardings is None else _by_path(shardings, declaration)
+    new = dtype or next((t.dtype for t in plan.found.values() if jnp.issubdtype(t.dtype, jnp.floating)), jnp.float32)
 
     def make(path: Any, param: Param) -> jax.Array:
         where = jax.tree_util.keystr(path, simple=True, separator=".")
         sharding = by_path.get(where)
         tensor = plan.found.get(where)
         if tensor is None:
-            array = declare.init_one(param, declare.key_of(key, where), std=std, dtype=dtype or jnp.float32)
+            array = declare.init_one(param, declare.key_of(key, where), std=std, dtype=new)
             return array if sharding is None else jax.device_put(array, sharding)
         target = tensor.dtype if dtype is None else np.dtype(dtype)
         if sharding is None:
@@ -141,7 +148,7 @@ def warn(report: Report, owner: str, name: str, *, expected_all: bool) -> None:
             "%s: not in %s and newly initialised: %s. Train the model before you use it for predictions.",
             owner,
             name,
-            ", ".join(new),
+            _listed(new),
         )
     if report.unexpected:
         logger.log(
@@ -149,8 +156,22 @@ def warn(report: Report, owner: str, name: str, *, expected_all: bool) -> None:
             "%s: in %s but not used: %s",
             owner,
             name,
-            ", ".join(report.unexpected),
+            _listed(report.unexpected),
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _has_body(found: Iterable[str], declaration: declare.Tree) -> bool:
+    """Whether anything of the layers was found, or of the rest of the body where there are no layers.
+
+    Files of other architectures may well share the names of the embeddings.
+    """
+    body = [path for path, _ in declare.walk(declaration) if not path.startswith("head.")]
+    return not set(found).isdisjoint([path for path in body if path.startswith("layers.")] or body)
 
 
 def _spellings(param: Param, prefix: str) -> Iterable[str]:
@@ -166,12 +187,18 @@ def _both(name: str, prefix: str) -> tuple[str, ...]:
     return (name, name.removeprefix(f"{prefix}.") if name.startswith(f"{prefix}.") else f"{prefix}.{name}")
 
 
-def _by_path(tree: Any) -> dict[str, Any]:
+def _by_path(tree: Any, declaration: declare.Tree) -> dict[str, Any]:
     leaves: Callable[[Any], bool] = lambda leaf: isinstance(leaf, jax.sharding.Sharding)  # noqa: E731
-    return {
+    by_path = {
         jax.tree_util.keystr(path, simple=True, separator="."): leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=leaves)
     }
+    paths = {path for path, _ in declare.walk(declaration)}
+    if odd := sorted(by_path.keys() ^ paths) + [path for path, leaf in by_path.items() if not leaves(leaf)]:
+        raise ValueError(
+            f"sharding must be a jax.sharding.Sharding, or a tree with one for every array of the model: see {odd[0]!r}"
+        )
+    return by_path
 
 
 def _owned(view: np.ndarray, dtype: np.dtype) -> np.ndarray:

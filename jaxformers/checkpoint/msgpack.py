@@ -60,7 +60,7 @@ def open_file(path: Path) -> dict[str, Tensor]:
         found = {name: tensor for part in (tree.values() if wrapped else [tree]) for name, tensor in _leaves(part, ())}
         if not found:
             raise ValueError("it holds no arrays")
-    except (MemoryError, RecursionError, OSError):
+    except (MemoryError, OSError):
         raise
     except Exception as error:  # msgpack, numpy and flax raise whatever a damaged file leads them into
         raise ValueError(f"{path}: damaged or no flax file: {type(error).__name__}: {error}"[:300]) from None

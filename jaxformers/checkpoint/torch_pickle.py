@@ -69,9 +69,8 @@ def open_file(path: Path) -> dict[str, Tensor]:
     if description.size > _LARGEST_PICKLE:
         raise ValueError(f"{path}: its description has {description.size} bytes, more than is sensible; {_RESAVE}")
     try:
-        content = _run(description.tobytes(), archive.storage)
-        return _flatten(content)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, struct.error) as error:
+        return _flatten(_run(description.tobytes(), archive.storage))
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError, struct.error) as error:
         raise ValueError(f"{path}: refused: {error}; {_RESAVE}") from None
 
 

@@ -35,7 +35,7 @@ STEPS = (
     Step(
         "A list: answers in its order, batched by length inside",
         """\
-        classify(["A warm, clever and moving film.", "Two hours that I will never get back.", "It has its moments."])""",
+        classify(["A warm, clever and moving film.", "Two hours that I will never get back.", "Not bad."])""",
     ),
     Step(
         "Tokenizer and model",

@@ -51,7 +51,10 @@ class Dropout:
         """X with a share `rate` of its entries zeroed and the rest scaled by 1 / (1 - rate)."""
         if rate == 0.0:
             return x
-        kept = jax.random.bernoulli(jax.random.fold_in(self.key, zlib.crc32(site.encode())), 1.0 - rate, x.shape)
+        if rate == 1.0:  # nothing is kept, and 1 / (1 - rate) would make the gradient NaN
+            return jnp.zeros_like(x)
+        share = jnp.float32(1.0 - rate)  # of a stated type: the draws are the same with and without x64
+        kept = jax.random.bernoulli(jax.random.fold_in(self.key, zlib.crc32(site.encode())), share, x.shape)
         return jnp.where(kept, x / (1.0 - rate), 0).astype(x.dtype)
 
     def each(self, count: int) -> Sequence[Dropout]:

@@ -16,9 +16,9 @@ def embed(p: Any, ids: jax.Array) -> jax.Array:
 
 
 def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:
-    """The vectors [B, T, D] of a batch's ids, or those that were given in their place."""
+    """The vectors [B, T, D] of a batch's ids, or those that were given in their place, in the table's type."""
     if inputs.embeds is not None:
-        return inputs.embeds
+        return inputs.embeds.astype(p["table"].dtype)
     assert inputs.ids is not None
     return embed(p, inputs.ids)
 

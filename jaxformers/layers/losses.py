@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -16,25 +18,28 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return -jnp.sum(chosen, where=counted) / jnp.maximum(jnp.sum(counted), 1)
 
 
-def classification(logits: jax.Array, labels: jax.Array, problem_type: str | None) -> jax.Array:
-    """Loss of logits [B, C] by the kind of problem; not said, it is guessed as the reference does.
+def problem(problem_type: str | None, num_labels: int, dtype: Any) -> str:
+    """The kind of a classifier's problem; where the config does not say, it is guessed as the reference does.
 
-    One label: regression. Whole numbers: one class a row, labels [B]. Floats: any number of classes, labels [B, C].
+    One label: regression. Labels are whole numbers: one class a row. Floats: any number of classes a row.
     """
-    if problem_type is None:
-        if logits.shape[-1] == 1:
-            problem_type = "regression"
-        elif jnp.issubdtype(labels.dtype, jnp.integer):
-            problem_type = "single_label_classification"
-        else:
-            problem_type = "multi_label_classification"
+    if problem_type is not None:
+        return problem_type
+    if num_labels == 1:
+        return "regression"
+    return "single_label_classification" if jnp.issubdtype(dtype, jnp.integer) else "multi_label_classification"
+
+
+def classification(logits: jax.Array, labels: jax.Array, problem_type: str | None) -> jax.Array:
+    """Loss of logits [B, C] by the kind of problem; labels [B] for one class a row, else [B, C]."""
+    problem_type = problem(problem_type, logits.shape[-1], labels.dtype)
     logits = logits.astype(jnp.float32)
     if problem_type == "single_label_classification":
         return cross_entropy(logits, labels.reshape(-1))
     labels = labels.astype(jnp.float32).reshape(logits.shape)
     if problem_type == "regression":
         return jnp.mean(jnp.square(logits - labels))
-    return jnp.mean(jax.nn.relu(logits) - logits * labels + jnp.log1p(jnp.exp(-jnp.abs(logits))))
+    return jnp.mean(jax.nn.softplus(logits) - logits * labels)
 
 
 def span(start_logits: jax.Array, end_logits: jax.Array, start: jax.Array, end: jax.Array) -> jax.Array:
