@@ -187,7 +187,7 @@ class Config:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # also keeps copy and pickle from asking an empty instance for its fields
+        if name.startswith("__") or "_rest" not in self.__dict__:  # protocols; and an instance that is not filled yet
             raise AttributeError(name)
         if name in self.aliases:
             return getattr(self, self.aliases[name])

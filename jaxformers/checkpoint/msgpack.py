@@ -52,15 +52,16 @@ def open_file(path: Path) -> dict[str, Tensor]:
     """
     from flax.serialization import msgpack_restore  # on demand: it takes longer to import than to use
 
+    content = map_file(path)
     try:
-        tree = msgpack_restore(map_file(path).data)  # type: ignore[arg-type]
+        tree = msgpack_restore(content.data)  # type: ignore[arg-type]
         if not isinstance(tree, dict):
             raise ValueError(f"it holds a {type(tree).__name__} instead of a dictionary of arrays")
         wrapped = "params" in tree and tree.keys() <= _COLLECTIONS
         found = {name: tensor for part in (tree.values() if wrapped else [tree]) for name, tensor in _leaves(part, ())}
         if not found:
             raise ValueError("it holds no arrays")
-    except (MemoryError, OSError):
+    except MemoryError:
         raise
     except Exception as error:  # msgpack, numpy and flax raise whatever a damaged file leads them into
         raise ValueError(f"{path}: damaged or no flax file: {type(error).__name__}: {error}"[:300]) from None

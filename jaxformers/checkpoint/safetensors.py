@@ -23,6 +23,7 @@ import numpy as np
 
 _LARGEST_HEADER = 100_000_000  # bytes: the limit of the format
 _LARGEST_COUNT = 2**64 - 1
+_POINTER = b"version https://git-lfs.github.com/"
 _ALIGNMENT = 64  # bytes: what jax needs to take host memory as it is
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -106,11 +107,19 @@ def settled(array: np.ndarray, index: Index | None) -> np.ndarray:
 
 
 def map_file(path: Path) -> np.ndarray:
-    """A file's bytes as a read-only uint8 array, read from disk when touched."""
+    """A file's bytes as a read-only uint8 array, read from disk when touched.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a clone without git-lfs has left a pointer in the file's place.
+    """
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return np.zeros(0, np.uint8)
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        buffer = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    if buffer[: len(_POINTER)].tobytes() == _POINTER:
+        raise ValueError(f"{path}: only a pointer to the file, which git-lfs has not fetched: run `git lfs pull` there")
+    return buffer
 
 
 def open_file(path: Path) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..durable import Replacement
 from ..hub import Source
-from . import msgpack, safetensors, torch_pickle
+from . import safetensors
 from .safetensors import Array, Index, Lazy, Tensor
 
 __all__ = ["Array", "Index", "Lazy", "Tensor", "Weights", "open_weights", "write_weights"]
@@ -56,11 +56,23 @@ class _Format:
         return name in (self.single, self.index) or re.fullmatch(shard, name) is not None
 
 
+def _open_torch(path: Path) -> Mapping[str, Tensor]:
+    from . import torch_pickle  # on demand: most checkpoints need neither this nor the next
+
+    return torch_pickle.open_file(path)
+
+
+def _open_flax(path: Path) -> Mapping[str, Tensor]:
+    from . import msgpack
+
+    return msgpack.open_file(path)
+
+
 _SAFETENSORS = _Format("safetensors", "model", "safetensors", safetensors.open_file)
 _FORMATS = (
     _SAFETENSORS,
-    _Format("pytorch", "pytorch_model", "bin", torch_pickle.open_file),
-    _Format("flax", "flax_model", "msgpack", msgpack.open_file),
+    _Format("pytorch", "pytorch_model", "bin", _open_torch),
+    _Format("flax", "flax_model", "msgpack", _open_flax),
 )
 
 # What is sometimes there instead, and what to do about it.
@@ -221,7 +233,9 @@ def write_weights(
         index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
         replacement.write(_SAFETENSORS.index, (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode())
         names.append(_SAFETENSORS.index)
-    for name in present:
+    # The names that readers look for go even if they are not there now: another save may put them there meanwhile.
+    entries = [name for format in _FORMATS for name in (format.single, format.index)]
+    for name in (*present, *entries):
         if name not in names and any(format.owns(name) for format in _FORMATS):
             replacement.remove(name)
     return names

@@ -16,7 +16,7 @@ _VARIABLES = (
     "HF_HOME",
     "HF_HUB_CACHE",
     "HF_HUB_OFFLINE",
-    "JAXFORMERS_CACHE",
+    "JAXFORMERS_COMPILATION_CACHE",
     "JAX_COMPILATION_CACHE_DIR",
     "JAX_DEFAULT_MATMUL_PRECISION",
     "JAX_ENABLE_X64",
@@ -68,5 +68,15 @@ def _devices() -> str:
         devices = jax.devices()
     except RuntimeError as error:
         return f"none ({' '.join(str(error).split())})"
-    kinds = [f"{device.platform} {device.device_kind}" for device in devices]
+    kinds = [" ".join(dict.fromkeys((device.platform, device.device_kind))) for device in devices]
     return ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
+
+
+def _cache() -> str:
+    """Where compiled programs would be kept: jax's own setting comes before ours."""
+    import jax
+
+    from .. import runtime
+
+    named = jax.config.jax_compilation_cache_dir or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    return str(named or runtime.cache_folder() or "off")

@@ -13,7 +13,7 @@ from typing import Any
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("task", metavar="TASK", help="such as sentiment-analysis or feature-extraction")
-    parser.add_argument("texts", metavar="TEXT", nargs="*", default=[], help="default: one text per line of standard input")
+    parser.add_argument("texts", metavar="TEXT", nargs="*", default=[], help="default: each line of standard input")
     parser.add_argument("--model", metavar="M", help="a folder, a name on the Hub, or jaxformers/tiny-sentiment")
     parser.add_argument("--revision", metavar="R", help="branch, tag or commit on the Hub")
     parser.add_argument("--dtype", metavar="T", help="float32, bfloat16, float16, or auto: as stored")

@@ -12,7 +12,7 @@ from .inputs import Inputs
 
 def embed(p: Any, ids: jax.Array) -> jax.Array:
     """Rows of table [V, D] at ids [...]: [..., D]. An id out of range gives NaN, never another token's row."""
-    return jnp.take(p["table"], ids, axis=0, mode="fill", fill_value=jnp.nan)
+    return p["table"].at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
 def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:

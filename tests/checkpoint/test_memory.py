@@ -107,7 +107,7 @@ from pathlib import Path
 for name, rows in (("large", {ROWS}), ("small", 8)):
     (Path(sys.argv[1]) / name).mkdir()
     arrays = {{str(i): np.full(rows, i, np.float32) for i in range({ARRAYS})}}
-    torch_files.write_state_dict(Path(sys.argv[1]) / name / "pytorch_model.bin", arrays)
+    torch_files.write_state_dict(Path(sys.argv[1]) / name / "pytorch_model.bin", arrays, 64)
 print("null")
 """
     run(code, tmp_path)

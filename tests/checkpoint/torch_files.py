@@ -92,29 +92,38 @@ def program(content: bytes) -> bytes:
     return b"\x80\x02" + content + STOP
 
 
-def archive(pickle: bytes, storages: Mapping[str, bytes], *, extra: Mapping[str, bytes] | None = None) -> bytes:
-    """The zip file that torch.save would write around a pickle."""
+def archive(
+    pickle: bytes,
+    storages: Mapping[str, bytes],
+    *,
+    extra: Mapping[str, bytes] | None = None,
+    alignment: int = 1,
+) -> bytes:
+    """The zip file that torch.save would write around a pickle; torch aligns data to 64 bytes, others need not."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
         file.writestr("archive/data.pkl", pickle)
         for key, data in storages.items():
-            file.writestr(f"archive/data/{key}", data)
+            member = zipfile.ZipInfo(f"archive/data/{key}")
+            padding = -(buffer.tell() + 30 + len(member.filename) + 4) % alignment
+            member.extra = b"FB" + struct.pack("<H", padding) + bytes(padding)
+            file.writestr(member, data)
         for member, data in ({"byteorder": b"little", "version": b"3\n"} | dict(extra or {})).items():
             file.writestr(f"archive/{member}", data)
     return buffer.getvalue()
 
 
-def state_dict(arrays: Mapping[str, np.ndarray]) -> bytes:
+def state_dict(arrays: Mapping[str, np.ndarray], alignment: int = 1) -> bytes:
     """What torch.save writes for a dictionary of contiguous tensors."""
     tensors = {
         key: tensor(storage(str(i), STORAGES[array.dtype.name], array.size), array.shape)
         for i, (key, array) in enumerate(arrays.items())
     }
     data = {str(i): np.ascontiguousarray(array).tobytes() for i, array in enumerate(arrays.values())}
-    return archive(program(dict_of(tensors)), data)
+    return archive(program(dict_of(tensors)), data, alignment=alignment)
 
 
-def write_state_dict(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
+def write_state_dict(path: Path, arrays: Mapping[str, np.ndarray], alignment: int = 1) -> Path:
     """The path, after `state_dict` has been written to it."""
-    path.write_bytes(state_dict(arrays))
+    path.write_bytes(state_dict(arrays, alignment))
     return path

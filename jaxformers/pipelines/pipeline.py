@@ -1,0 +1,103 @@
+"""The object that `pipeline()` gives: a task, a model and a tokenizer, called with texts."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ..bundle import Model
+from ..layers.attention import prepare
+from ..tokenizers import Tokenizer
+from . import inputs as reading
+from . import task as tasks
+from .engine import Engine
+
+_WORTH_A_BAR = 100  # inputs
+
+
+class Pipeline:
+    """Texts in, answers out; made by `pipeline()`. One object may be called from several threads.
+
+    A string (or dict) gives one answer, a list gives a list in its order, and anything else that can be iterated gives
+    an iterator that reads and answers as it goes.
+    """
+
+    def __init__(self, task: tasks.Task, model: Model, tokenizer: Tokenizer, options: Any) -> None:
+        self.task = task.name
+        self.model = model
+        self.tokenizer = tokenizer
+        self._task = task
+        self._options = options
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.task!r}, {self.model!r})"
+
+    @property
+    def device(self) -> jax.Device:
+        """The first device that the model's weights lie on."""
+        return min(jax.tree.leaves(self.model.params)[0].devices(), key=lambda device: device.id)
+
+    def __call__(
+        self, inputs: Any, *args: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
+    ) -> Any:
+        """Answer one input, a list of them, or an iterator of them.
+
+        Args:
+            inputs: see the class.
+            *args: further inputs, as if they stood in one list with the first.
+            batch_size: the most rows of a batch; without it batches are as large as is fast.
+            num_workers: accepted, without effect.
+            **options: the task's, in place of those of the pipeline.
+
+        Raises:
+            ValueError: an input is bad or too long, or an option has an impossible value.
+            TypeError: an unknown option, or inputs of a kind that cannot be read.
+        """
+        if args:
+            inputs = [inputs, *args]
+        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+            raise ValueError(f"batch_size={batch_size!r}: how many rows, 1 or more")
+        chosen = tasks.changed(self._options, self._task, options)
+        kind = reading.kind(inputs)
+        if kind is reading.Kind.ONE:
+            return self._task.single(self._engine.one(inputs, chosen), inputs, chosen)
+        engine = dataclasses.replace(self._engine, most_rows=batch_size)
+        answers = engine.stream(reading.each(inputs), chosen, sized=kind is reading.Kind.LIST)
+        if kind is reading.Kind.STREAM:
+            return answers
+        return list(_with_bar(answers, len(inputs)))
+
+    predict = __call__
+    transform = __call__
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Write the model and the tokenizer into a folder that `pipeline` and torch Transformers load."""
+        self.model.save_pretrained(folder, **options)
+        self.tokenizer.save_pretrained(folder)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(
+            self._task, self.model, jaxformers_prepare(self.model.params), self.tokenizer, self.device.platform
+        )
+
+
+@jax.jit
+def jaxformers_prepare(params: Any) -> Any:
+    """The tree that computes fastest, made once per pipeline."""
+    return prepare(params)
+
+
+def _with_bar(answers: Iterator[Any], count: int) -> Iterator[Any]:
+    """The answers, with a progress bar where someone watches and it takes a while."""
+    if count < _WORTH_A_BAR or not sys.stderr.isatty():
+        return answers
+    from tqdm.auto import tqdm
+
+    return iter(tqdm(answers, total=count, unit=" texts"))

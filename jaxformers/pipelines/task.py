@@ -1,0 +1,95 @@
+"""What a task is: options, and three functions from an input to its answer. One file per task holds one `TASK`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..config import Config
+from ..layers.inputs import Inputs
+from ..outputs import Output
+from ..tokenizers import Tokenizer
+
+Forward = Callable[[Inputs], Output]
+
+ALIASES: Mapping[str, str] = {"sentiment-analysis": "text-classification"}
+
+DEFAULTS: Mapping[str, tuple[str, str]] = {
+    "feature-extraction": ("distilbert/distilbert-base-cased", "6ea8117"),
+    "text-classification": ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f"),
+}
+"""The tasks that there are, each with the model and the revision that it uses where none is named."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row for the model: the tokenizer's fields by name, each a list of one number a token."""
+
+    fields: Mapping[str, Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.fields["input_ids"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A task.
+
+    Attributes:
+        name: as users write it.
+        head: the `Model.task` of the classes that it runs; None: any class.
+        options: a frozen dataclass of what users may say; none of them selects a program.
+        rows: (inputs, tokenizer, options) → the rows of each input, one or many. Raises ValueError on bad input.
+        compute: (forward, inputs of N rows) → arrays [N, …], inside one compiled program: the least that answers need.
+        answer: (input, results of its rows, options, config) → what the user sees for one of several inputs.
+        single: (answer, input, options) → what the user sees for an input that came alone.
+        is_one: whether a dict or list is one input rather than many.
+    """
+
+    name: str
+    head: str | None
+    options: type[Any]
+    rows: Callable[[Sequence[Any], Tokenizer, Any], list[list[Row]]]
+    compute: Callable[[Forward, Inputs], jax.Array]
+    answer: Callable[[Any, Sequence[tuple[Row, np.ndarray]], Any, Config], Any]
+    single: Callable[[Any, Any, Any], Any]
+
+
+def find(name: str) -> Task:
+    """The task of a name or alias.
+
+    Raises:
+        KeyError: there is none; the message lists all.
+    """
+    known = ALIASES.get(name, name)
+    if known not in DEFAULTS:
+        near = difflib.get_close_matches(name, names(), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise KeyError(f"Unknown task {name!r}{hint}, available tasks are {names()}")
+    return importlib.import_module(f"{__package__}.{known.replace('-', '_')}").TASK
+
+
+def names() -> list[str]:
+    """All task names and aliases."""
+    return sorted({*DEFAULTS, *ALIASES})
+
+
+def changed(options: Any, task: Task, given: Mapping[str, Any]) -> Any:
+    """The options with those that a user typed.
+
+    Raises:
+        TypeError: an unknown name; the message gives the nearest.
+    """
+    fields = [field.name for field in dataclasses.fields(options)]
+    for name in given:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"the {task.name} pipeline takes no {name!r}{hint} It takes {', '.join(fields)}")
+    return dataclasses.replace(options, **given) if given else options

@@ -1,0 +1,162 @@
+"""The compilation cache on disk, and the count of what was compiled: the only state that the library keeps.
+
+The cache is switched on at the first pipeline or command, never at import, and only where neither the environment nor
+jax's own configuration names one. JAXFORMERS_COMPILATION_CACHE=0 leaves it off, any other value is its folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+logger = logging.getLogger(__name__)
+
+_VARIABLE = "JAXFORMERS_COMPILATION_CACHE"
+_SIZE_CAP = 2 * 2**30  # bytes; jax removes what was used longest ago
+_OURS = "jaxformers_"  # the names of our compiled functions begin so
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+_HIT = "/jax/compilation_cache/cache_hits"
+
+
+def cache_folder() -> Path | None:
+    """Where compiled programs are kept, None where JAXFORMERS_COMPILATION_CACHE turns the cache off."""
+    asked = os.environ.get(_VARIABLE, "")
+    if asked.lower() in ("0", "off", "false", "no"):
+        return None
+    if asked and asked.lower() not in ("1", "on", "true", "yes"):
+        return Path(asked).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "jaxformers" / "programs"
+
+
+def enable_cache() -> None:
+    """Keep compiled programs on disk from now on, so that the next process compiles none of them again.
+
+    Does nothing where the user has named a cache already, or where the folder cannot be written.
+    """
+    _ledger()
+    if jax.config.jax_compilation_cache_dir is not None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = cache_folder()
+    if folder is None or not jax.config.jax_enable_compilation_cache:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{folder} is not writable")
+    except OSError as error:
+        logger.info("compiled programs are not kept: %s", error)
+        return
+    jax.config.update("jax_compilation_cache_max_size", _SIZE_CAP)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    logger.info("compiled programs are kept in %s", folder)
+
+
+def compilations() -> dict[str, int]:
+    """How often each program has been compiled in this process since the first call of this function or of a pipeline.
+
+    Programs that came from the cache on disk do not count.
+    """
+    with _ledger().lock:
+        return dict(_ledger().counts)
+
+
+@contextlib.contextmanager
+def forbid() -> Iterator[None]:
+    """Within it, compiling a program of the library is an error, in every thread.
+
+    Raises:
+        RuntimeError: a new shape or option needed a program that was not there.
+    """
+    ledger = _ledger()
+    with ledger.lock:
+        ledger.forbidden += 1
+    try:
+        yield
+    finally:
+        with ledger.lock:
+            ledger.forbidden -= 1
+
+
+class _Ledger:
+    """Counts compilations from jax's own events."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        self.forbidden = 0
+        self.here = threading.local()
+        jax.monitoring.register_event_listener(self.on_event)
+        jax.monitoring.register_event_duration_secs_listener(self.on_duration)
+
+    def on_event(self, event: str, **_: Any) -> None:
+        if event == _HIT:
+            self.here.hit = True  # of the program whose duration this thread reports next
+
+    def on_duration(self, event: str, seconds: float, **facts: Any) -> None:
+        if event != _COMPILED:
+            return
+        hit, self.here.hit = getattr(self.here, "hit", False), False
+        if hit:
+            return
+        name = str(facts.get("fun_name", "?")).removeprefix("jit(").removesuffix(")")
+        with self.lock:
+            self.counts[name] += 1
+            forbidden = self.forbidden
+        if name.startswith(_OURS):
+            logger.info("compiled %s in %.2f s", name, seconds)
+            if forbidden:
+                raise RuntimeError(
+                    f"{name} was compiled for a new shape inside jaxformers.forbid(): run every shape that you need "
+                    "once before, or leave forbid() out"
+                )
+
+
+@functools.cache
+def _ledger() -> _Ledger:
+    """The one ledger of the process; it listens from its first use on."""
+    return _Ledger()
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """The settings of jax that belong to a thread: read in the caller's, entered again in a worker's."""
+
+    precision: str | None
+    x64: bool
+    device: Any
+    mesh: Any
+
+    @classmethod
+    def here(cls) -> Surroundings:
+        """Those of the calling thread."""
+        mesh = jax.sharding.get_mesh()
+        return cls(
+            jax.config.jax_default_matmul_precision,
+            jax.config.jax_enable_x64,
+            jax.config.jax_default_device,
+            None if mesh.empty else mesh,
+        )
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Compute as the thread would that these were read in."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(jax.default_matmul_precision(self.precision))
+            stack.enter_context(jax.enable_x64(self.x64))
+            stack.enter_context(jax.default_device(self.device))
+            if self.mesh is not None:
+                stack.enter_context(jax.set_mesh(self.mesh))
+            yield

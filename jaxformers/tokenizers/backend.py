@@ -1,0 +1,131 @@
+"""The tokenizers library, held so that calls do not disturb each other and its errors are Python's.
+
+A `tokenizers.Tokenizer` keeps truncation and padding as settings of its own, which threads would overwrite for each
+other. Here the one that is shared never has any: a call with settings works on a *view*, a new tokenizer that shares
+the model (the vocabulary) and all other parts, and costs some microseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+LARGEST = 1 << 29  # bytes of a tokenizer.json
+
+
+@dataclasses.dataclass(frozen=True)
+class Truncation:
+    """How rows are cut.
+
+    Attributes:
+        max_length: tokens that a row may have, special tokens included.
+        strategy: "longest_first", "only_first" or "only_second".
+        stride: tokens that one piece of a cut text shares with the next.
+        direction: "right" or "left", the side on which tokens are dropped.
+    """
+
+    max_length: int
+    strategy: str
+    stride: int
+    direction: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Padding:
+    """How rows are filled up.
+
+    Attributes:
+        length: tokens that a row shall have; None is as many as the longest row has.
+        direction: "right" or "left", the side on which padding is put.
+        pad_to_multiple_of: the length is rounded up to a multiple of this.
+        pad_id, pad_type_id, pad_token: what is put there.
+    """
+
+    length: int | None
+    direction: str
+    pad_to_multiple_of: int | None
+    pad_id: int
+    pad_type_id: int
+    pad_token: str
+
+
+@contextlib.contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Turn what the library raises, panics of its Rust code included, into a ValueError that begins with `what`."""
+    try:
+        yield
+    except (Exception, BaseException) as error:  # a panic is no Exception
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"{what}: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one short line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def read(path: Path) -> tokenizers.Tokenizer:
+    """The tokenizer of a tokenizer.json.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is malformed.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for a tokenizer")
+    with readable(f"{path}: not a usable tokenizer"):
+        return tokenizers.Tokenizer.from_buffer(path.read_bytes())
+
+
+def check(backend: tokenizers.Tokenizer, where: str) -> None:
+    """Refuse a tokenizer that would fail, or give ids that it does not have, once texts come.
+
+    Raises:
+        ValueError: naming `where` and the part of the tokenizer that is at fault.
+    """
+    unknown = getattr(backend.model, "unk_token", None)
+    if isinstance(backend.model, tokenizers.models.WordPiece | tokenizers.models.WordLevel) and (
+        unknown is None or backend.model.token_to_id(unknown) is None
+    ):
+        raise ValueError(f"{where}: the vocabulary lacks the unk_token {unknown!r}: unknown words would have no id")
+    with readable(f"{where}: post_processor cannot be used"):
+        rows = backend.encode("").ids, backend.encode("", "").ids
+    for index in {index for row in rows for index in row}:
+        if backend.id_to_token(index) is None:
+            raise ValueError(f"{where}: post_processor adds id {index}, which is no id of the vocabulary")
+
+
+def view(
+    backend: tokenizers.Tokenizer,
+    truncation: Truncation | None = None,
+    padding: Padding | None = None,
+    split_special_tokens: bool = False,
+) -> tokenizers.Tokenizer:
+    """A tokenizer with settings of its own that shares its parts with `backend`; `backend` itself if there are none."""
+    if truncation is None and padding is None and not split_special_tokens:
+        return backend
+    other = tokenizers.Tokenizer(backend.model)
+    other.normalizer = backend.normalizer
+    other.pre_tokenizer = backend.pre_tokenizer
+    other.post_processor = backend.post_processor
+    other.decoder = backend.decoder
+    added = backend.get_added_tokens_decoder()
+    other.add_tokens([added[index] for index in sorted(added)])
+    other.encode_special_tokens = split_special_tokens
+    if truncation is not None:
+        other.enable_truncation(**vars(truncation))
+    if padding is not None:
+        other.enable_padding(**vars(padding))
+    return other
+
+
+def state(part: Any) -> dict[str, Any]:
+    """The JSON object that describes a normalizer or another part of a tokenizer."""
+    return json.loads(part.__getstate__())

@@ -1,0 +1,64 @@
+"""Toy models that every room's tests share: small, quick to make, and with no array left at zero or one."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # two test workers would fight for one accelerator's memory
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import jax
+import numpy as np
+import pytest
+
+from jaxformers import BertConfig, BertForSequenceClassification, Config, declare
+
+hypothesis.settings.register_profile("plain", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("plain")
+
+SIZES = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+
+
+def made(cls: type[Any], config: Config, seed: int = 0) -> Any:
+    """A model whose arrays are all random, biases and norms too: none of them may be left out unnoticed."""
+    rng = np.random.default_rng(seed)
+    abstract = declare.abstract(cls.declaration(config))
+    draw = lambda x: jax.numpy.asarray(rng.normal(0.0, 0.3, x.shape).astype(np.float32) + (len(x.shape) == 1))  # noqa: E731
+    return cls(config, params=jax.tree.map(draw, abstract))
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., Any]:
+    """`made`."""
+    return made
+
+
+@pytest.fixture(scope="session")
+def toy_config() -> BertConfig:
+    """A BERT of 2 layers, 4 heads, width 32, 96 words and 64 places."""
+    return BertConfig(**SIZES, id2label={0: "BAD", 1: "GOOD"})
+
+
+@pytest.fixture(scope="session")
+def toy_model(toy_config: BertConfig) -> BertForSequenceClassification:
+    """A classifier with two labels."""
+    return made(BertForSequenceClassification, toy_config)
+
+
+@pytest.fixture
+def toy_folder(toy_model: BertForSequenceClassification, tmp_path: Path) -> Path:
+    """The classifier as a checkpoint."""
+    folder = tmp_path / "toy"
+    toy_model.save_pretrained(folder)
+    return folder

@@ -1,0 +1,155 @@
+"""Who sees whom, as pictures: rows are queries, columns are keys, a mark where the query sees the key."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxformers.layers.attention import attend, merge, prepare, project, visible
+from jaxformers.layers.dropout import Dropout
+
+
+attended = jax.jit(lambda q, k, v, mask: attend(q, k, v, visible(mask)))  # one program, not one an operation
+
+
+def drawn(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def picture(mask: np.ndarray, length: int) -> list[str]:
+    """What attention makes of a mask: one line a query, rows of the batch under each other."""
+    q = drawn(len(mask), length, 2, 4)
+    _, weights = attended(q, q, q, mask)
+    weights = np.asarray(weights)
+    assert weights.shape == (len(mask), 2, length, length)
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
+    seen = weights > 0
+    assert (seen[:, 0] == seen[:, 1]).all()
+    return ["".join("#" if mark else "." for mark in line) for row in seen[:, 0] for line in row]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.bool_, np.float32])
+def test_a_padding_mask_hides_keys_from_every_query(dtype):
+    mask = np.array([[1, 1, 0], [0, 1, 1], [1, 1, 1]], dtype)
+    assert picture(mask, 3) == [
+        *("##.", "##.", "##."),  # padded on the right
+        *(".##", ".##", ".##"),  # padded on the left
+        *("###", "###", "###"),
+    ]
+
+
+def test_a_mask_of_three_axes_says_it_for_each_query():
+    packed = np.array([[[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]])
+    assert picture(packed, 4) == ["##..", "##..", "..#.", "..##"]
+
+
+def test_no_mask_hides_nothing():
+    assert visible(None) is None
+    q = drawn(1, 3, 2, 4)
+    assert np.asarray(attended(q, q, q, None)[1]).min() > 0
+
+
+def test_attention_is_the_textbooks():
+    rng = np.random.default_rng(0)
+    q, k, v = rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(2, 5, 2, 4)), rng.normal(size=(2, 5, 2, 4))
+    mask = np.array([[1, 1, 1, 0, 0], [0, 1, 1, 1, 1]], bool)
+    scores = np.einsum("bthd,bshd->bhts", q, k) / 2
+    scores = np.where(mask[:, None, None], scores, -np.inf)
+    odds = np.exp(scores - scores.max(-1, keepdims=True))
+    weights = odds / odds.sum(-1, keepdims=True)
+    context = np.einsum("bhts,bshd->bthd", weights, v)
+    ours = attended(*(x.astype(np.float32) for x in (q, k, v)), mask)
+    np.testing.assert_allclose(ours[0], context, atol=1e-5)
+    np.testing.assert_allclose(ours[1], weights, atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(merge(ours[0]))[..., :4], np.asarray(ours[0])[:, :, 0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_query_that_sees_nothing_gets_the_mean_and_no_nan(dtype):
+    q = drawn(2, 3, 1, 4).astype(dtype)
+    mask = np.array([[0, 0, 0], [1, 1, 0]])
+
+    def f(q):
+        context, weights = attend(q, q, q, visible(mask))
+        return context.astype(jnp.float32).sum(), (context, weights)
+
+    grads, (context, weights) = jax.jit(jax.grad(f, has_aux=True))(q)
+    assert context.dtype == weights.dtype == grads.dtype == jnp.dtype(dtype)
+    grads, context, weights, q = (np.asarray(x).astype(np.float32) for x in (grads, context, weights, q))
+    np.testing.assert_allclose(weights[0], np.full((1, 3, 3), 1 / 3), rtol=1e-2)
+    np.testing.assert_allclose(context[0], np.broadcast_to(q[0].mean(0), (3, 1, 4)), atol=2e-2)
+    assert np.isfinite(context).all()
+    assert np.isfinite(grads).all()
+
+
+def test_large_scores_neither_overflow_nor_lose_precision_in_half_types():
+    q = np.full((1, 2, 1, 4), 200.0, np.float16)  # products of 160,000 are beyond float16
+    k = q.copy()
+    k[0, 1] = 199.0
+    v = np.array([1.0, 0.0], np.float16).reshape(1, 2, 1, 1)
+    context, weights = (np.asarray(x) for x in attended(q, k, v, None))
+    assert context.dtype == jnp.float16
+    np.testing.assert_array_equal(weights[0, 0], [[1, 0], [1, 0]])
+    np.testing.assert_array_equal(context[0, :, 0, 0], [1, 1])
+
+
+def test_hidden_keys_have_no_influence_and_no_gradient():
+    q, k, v = drawn(3, 1, 3, 2, 4)
+    mask = np.array([[1, 1, 0]])
+    other_k, other_v = k.copy(), v.copy()
+    other_k[:, 2], other_v[:, 2] = 1e30, -7.0
+    for a, b in zip(attended(q, k, v, mask), attended(q, other_k, other_v, mask), strict=True):
+        np.testing.assert_array_equal(a, b)
+    grads = jax.jit(jax.grad(lambda k, v: attended(q, k, v, mask)[0].sum(), argnums=(0, 1)))(k, v)
+    for grad in map(np.asarray, grads):
+        np.testing.assert_array_equal(grad[:, 2], np.zeros((1, 2, 4)))
+        assert np.abs(grad[:, :2]).max() > 0
+
+
+def test_gradients_are_those_of_the_textbooks_softmax():
+    q, k, v = drawn(3, 1, 3, 2, 4)
+    mask = np.array([[1, 1, 0]])
+
+    def textbook(q, k, v):
+        scores = jnp.einsum("bthd,bshd->bhts", q, k) / 2
+        return jnp.einsum("bhts,bshd->bthd", jax.nn.softmax(jnp.where(mask[:, None, None] > 0, scores, -1e30)), v)
+
+    for ours, theirs in zip(
+        jax.jit(jax.grad(lambda *x: (attended(*x, mask)[0] ** 2).sum(), argnums=(0, 1, 2)))(q, k, v),
+        jax.jit(jax.grad(lambda *x: (textbook(*x) ** 2).sum(), argnums=(0, 1, 2)))(q, k, v),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_dropout_touches_the_context_and_not_the_probabilities():
+    q = drawn(1, 16, 2, 4)
+    drop = Dropout(jax.random.key(1))
+    plain, dropped, everything = jax.jit(lambda q: [attend(q, q, q, None, rate=r, drop=drop) for r in (0.0, 0.5, 1.0)])(
+        q
+    )
+    np.testing.assert_array_equal(plain[1], dropped[1])
+    assert not np.allclose(plain[0], dropped[0])
+    np.testing.assert_array_equal(everything[0], np.zeros_like(q))
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_prepared_params_project_the_same(stacked):
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    layers = [
+        {name: {"weight": draw(6, 4), "bias": draw(6)} for name in ("query", "key", "value")} | {"up": draw(2)}
+        for _ in range(2)
+    ]
+    tree = {"word": draw(3), "layers": layers if not stacked else jax.tree.map(lambda *x: np.stack(x), *layers)}
+    fused = prepare(tree)
+    assert jax.tree.structure(prepare(fused)) == jax.tree.structure(fused)
+    x = draw(1, 5, 4)
+    for i, layer in enumerate(layers):
+        ours = jax.tree.map(lambda a, i=i: a[i], fused["layers"]) if stacked else fused["layers"][i]
+        assert set(ours) == {"qkv", "up"}
+        for a, b in zip(project(layer, x, 3), project(ours, x, 3), strict=True):
+            assert a.shape == (1, 5, 2, 3)
+            np.testing.assert_allclose(a, b, atol=1e-6)
