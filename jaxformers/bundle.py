@@ -75,7 +75,7 @@ class Model:
     base: ClassVar[type[Model]]
     prefix: ClassVar[str] = ""
     head: ClassVar[Head]
-    parameters: ClassVar[Callable[[Any], declare.Tree]]
+    arrays: ClassVar[Callable[[Any], declare.Tree]]  # `parameters` in a class statement; torch users call .parameters()
     encode: ClassVar[Callable[..., Encoded]]
     accepts: ClassVar[tuple[str, ...]] = tuple(batches.FIELDS)
 
@@ -99,10 +99,10 @@ class Model:
         given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
         if base is not None:
             given |= {"base": base, "config_class": base.config_class, "prefix": base.prefix, "accepts": base.accepts}
-            given |= {"encode": base.__dict__["encode"], "parameters": base.__dict__["parameters"]}
+            given |= {"encode": base.__dict__["encode"], "arrays": base.__dict__["arrays"]}
         elif config is not None:
             given |= {"base": cls, "config_class": config, "prefix": prefix}
-        given |= {"parameters": staticmethod(parameters)} if parameters else {}
+        given |= {"arrays": staticmethod(parameters)} if parameters else {}
         given |= {"encode": staticmethod(encode)} if encode else {}
         for name, value in given.items():
             if value is not None:
@@ -174,7 +174,7 @@ class Model:
     @classmethod
     def declaration(cls, config: Any) -> declare.Tree:
         """The model's arrays, with their full Hub names."""
-        body = cls.parameters(config)
+        body = cls.arrays(config)
         if not hasattr(cls, "head"):
             return body
         body = declare.under(cls.prefix, body)
@@ -303,7 +303,7 @@ class Model:
             files,
             tree,
             prefix=cls.prefix,
-            silent=[param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.parameters(config)))],
+            silent=[param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.arrays(config)))],
             sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
             | {"num_labels": config.num_labels},
             ignore_mismatched_sizes=ignore_mismatched_sizes,
@@ -392,7 +392,7 @@ def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
         {jax.tree_util.keystr(path, simple=True, separator="."): jnp.shape(leaf) for path, leaf in leaves}
         for leaves in map(jax.tree_util.tree_leaves_with_path, (expected, params))
     )
-    for path in wanted.keys() ^ given.keys():
+    for path in sorted(wanted.keys() ^ given.keys()):
         fault = "lack" if path in wanted else "have, unlike the config's model,"
         raise ValueError(f"{owner}: params {fault} {path}")
     for path, shape in wanted.items():

@@ -28,7 +28,7 @@ class Options:
     truncation, max_length, padding, add_special_tokens: for the tokenizer.
     """
 
-    top_k: int | None | Literal["best"] = "best"
+    top_k: int | Literal["best"] | None = "best"
     return_all_scores: bool | None = None
     function_to_apply: str | None = None
     truncation: bool | str | None = None

@@ -10,7 +10,6 @@ import pytest
 from jaxformers.layers.attention import attend, merge, prepare, project, visible
 from jaxformers.layers.dropout import Dropout
 
-
 attended = jax.jit(lambda q, k, v, mask: attend(q, k, v, visible(mask)))  # one program, not one an operation
 
 

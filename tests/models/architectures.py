@@ -1,0 +1,91 @@
+"""The architectures of the parity suite: toy sizes and heads, one line each. Read by the recorder and by the tests.
+
+To add one: a line here with its `model_type`, and `python -m tests.models.record <model_type>`. Every class is then
+compared with torch's, and every other suite that walks `jaxformers/models/` takes its toy sizes from here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One class under one config.
+
+    head: what follows the prefix in the class name ("Model", "ForMaskedLM").
+    variant: a word for the config where it is not the architecture's toy config; it runs other code.
+    config: fields that differ from the toy config.
+    own: arrays that keep the values torch starts them with, since we compute these ourselves.
+    """
+
+    head: str
+    variant: str = ""
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    own: tuple[str, ...] = ()
+
+
+# Heads whose number of scores the config chooses.
+LABELS: Mapping[str, Mapping[str, Any]] = {
+    "ForSequenceClassification": {"num_labels": 3},
+    "ForTokenClassification": {"num_labels": 5},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One `model_type`: the prefix of its class names, its toy config, the heads, and configs worth a case more."""
+
+    prefix: str
+    config: Mapping[str, Any]
+    heads: str
+    variants: tuple[Case, ...] = ()
+
+    def cases(self) -> Iterator[tuple[str, Case]]:
+        """Each case by its name, such as "BertForMaskedLM" or "BertForMaskedLM-untied"."""
+        for head in self.heads.split():
+            yield self.prefix + head, Case(head, config=LABELS.get(head, {}))
+            if head == "ForSequenceClassification":
+                yield f"{self.prefix}{head}-one_label", Case(head, "one_label", {"num_labels": 1})
+        for case in self.variants:
+            yield f"{self.prefix}{case.head}-{case.variant}", case
+
+
+# The Hub's field names; sizes that differ from each other, so that a mistaken one cannot fit by chance.
+BERT = {
+    "vocab_size": 99,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 24,
+}
+DISTILBERT = {
+    "vocab_size": 99,
+    "dim": 32,
+    "n_layers": 2,
+    "n_heads": 4,
+    "hidden_dim": 48,
+    "max_position_embeddings": 24,
+}
+CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
+TANH_GELU = Case("ForMaskedLM", "gelu_new", {"hidden_act": "gelu_new"})
+RELU_UNTIED = Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False})
+EPSILON = Case("Model", "epsilon", {"layer_norm_eps": 1e-2, "type_vocab_size": 5})
+SINUSOIDAL = Case(
+    "Model", "sinusoidal", {"sinusoidal_pos_embds": True}, own=("embeddings.position_embeddings.weight",)
+)
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "bert": Architecture(
+        "Bert",
+        BERT,
+        f"Model ForPreTraining ForMaskedLM ForNextSentencePrediction {CLASSIFIERS}",
+        (TANH_GELU, RELU_UNTIED, EPSILON),
+    ),
+    "distilbert": Architecture(
+        "DistilBert", DISTILBERT, f"Model ForMaskedLM {CLASSIFIERS}", (TANH_GELU, RELU_UNTIED, SINUSOIDAL)
+    ),
+}

@@ -1,0 +1,170 @@
+"""Record what torch Transformers answers: run by hand with the `parity` extra, from the root of the repository.
+
+    python -m tests.models.record [model_type ...]        without arguments: all of them
+
+For every case of `architectures.py` it builds torch's model at toy size, fills its state_dict by `rule.fill`, runs the
+calls below in float32, and writes golden/<model_type>.json (config; names, shapes and types of torch's tensors; which
+are one; which of them torch's own save leaves out; inputs and outputs of each call) and golden/<model_type>.npz (their
+arrays).
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+import transformers
+
+from . import rule
+from .architectures import ARCHITECTURES, Architecture, Case
+
+transformers.logging.set_verbosity_error()
+torch.set_num_threads(1)  # sums in one order: the same file each time
+
+GOLDEN = Path(__file__).parent / "golden"
+TRACES = {"output_hidden_states": True, "output_attentions": True}
+
+
+def record(model_type: str) -> None:
+    """Write both files of one architecture."""
+    architecture, kept = ARCHITECTURES[model_type], Arrays()
+    cases = {name: answer(model_type, architecture, case, kept) for name, case in architecture.cases()}
+    about = {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__, "cases": cases}
+    GOLDEN.mkdir(exist_ok=True)
+    (GOLDEN / f"{model_type}.json").write_text(dumped(about))
+    with zipfile.ZipFile(GOLDEN / f"{model_type}.npz", "w") as file:  # not np.savez, which writes the time of day too
+        for name, array in kept.arrays.items():
+            np.save(content := io.BytesIO(), array)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)
+    for path in (GOLDEN / f"{model_type}.json", GOLDEN / f"{model_type}.npz"):
+        print(f"{path.name}: {len(cases)} cases, {path.stat().st_size / 1000:.0f} kB")
+
+
+class Arrays:
+    """The arrays of one file, each kept once however many calls have it."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self._names: dict[Any, str] = {}
+
+    def keep(self, array: np.ndarray) -> str:
+        """The name under which the array stands in the file."""
+        content = (str(array.dtype), array.shape, array.tobytes())
+        name = self._names.setdefault(content, f"a{len(self._names)}")
+        self.arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+        return name
+
+
+def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays) -> dict[str, Any]:
+    """One case: its entry in the JSON file."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(model_type, **architecture.config, **case.config)
+    cls = getattr(transformers, f"{architecture.prefix}{case.head}")
+    model = cls._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    tensors, tied, own, first = {}, {}, {}, {}
+    for name, tensor in model.state_dict().items():
+        tensors[name] = [str(tensor.dtype).removeprefix("torch."), *tensor.shape]
+        one = first.setdefault((tensor.data_ptr(), tuple(tensor.shape)), name)
+        if one != name:
+            tied[name] = one
+        elif name in case.own:
+            own[name] = kept.keep(tensor.numpy().copy())
+        elif tensor.is_floating_point():
+            tensor.copy_(torch.from_numpy(rule.fill(name, tuple(tensor.shape))))
+        else:
+            raise SystemExit(f"{cls.__name__}: {name} is {tensor.dtype}, which no rule fills: name it in `own`")
+    if absent := set(case.own) - tensors.keys():
+        raise SystemExit(f"{cls.__name__} has no tensors {sorted(absent)}")
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        with safetensors.safe_open(Path(folder) / "model.safetensors", "pt") as file:
+            written = set(file.keys())
+
+    told, problem_type = {}, model.config.problem_type
+    for word, inputs, labels, flags in calls(case.head, model):
+        replaced = labels.pop("config", {})
+        model.config.problem_type = problem_type  # torch writes its guess there
+        model.config.update(replaced)
+        given = inputs | labels
+        with torch.no_grad():
+            out = model(**{name: as_torch(array) for name, array in given.items()}, **flags)
+        told[word] = {
+            "inputs": {name: kept.keep(array) for name, array in given.items()},
+            "flags": flags,
+            "config": replaced,
+            "outputs": {key: entry(value, kept, case.head) for key, value in out.items()},
+        }
+    model.config.problem_type = problem_type
+    about = {"class": cls.__name__, "config": model.config.to_dict(), "tensors": tensors, "tied": tied, "own": own}
+    return about | {"left_out": sorted(tensors.keys() - written), "calls": told}
+
+
+def entry(value: Any, kept: Arrays, head: str) -> Any:
+    """One output: the name of its array, or of a tuple's arrays.
+
+    Of intermediate results of a model with a head only the shapes: its encoder is the base model's.
+    """
+    if not isinstance(value, tuple):
+        return kept.keep(value.numpy())
+    return [kept.keep(array.numpy()) if head == "Model" else list(array.shape) for array in value]
+
+
+Call = tuple[str, dict[str, np.ndarray], dict[str, Any], dict[str, bool]]
+
+
+def calls(head: str, model: Any) -> Iterator[Call]:
+    """The calls of one model: word, inputs, labels (and fields of the config), flags."""
+    c, accepted = model.config, inspect.signature(model.forward).parameters
+    segments = c.type_vocab_size if "token_type_ids" in accepted else 0
+    inputs = rule.batch(c.vocab_size, pad=c.pad_token_id or 0, segments=segments)
+    labelled = rule.labels(head, inputs, c.num_labels)
+    if head == "ForMultipleChoice":
+        inputs = {name: array.reshape(2, 2, -1) for name, array in inputs.items()}
+    for i, (word, labels) in enumerate((labelled or {"traced": {}}).items()):
+        yield word, inputs, labels, TRACES if i == 0 else {}
+    yield "plain", inputs, {}, {}
+    if head == "Model":
+        yield "ids", {"input_ids": inputs["input_ids"]}, {}, {}
+        if "position_ids" in accepted:
+            places = np.random.RandomState(2).randint(0, c.max_position_embeddings, inputs["input_ids"].shape)
+            yield "positions", inputs | {"position_ids": places.astype(np.int32)}, {}, {}
+        embeds = rule.fill("inputs_embeds", (*inputs["input_ids"].shape, c.hidden_size))
+        rest = {name: array for name, array in inputs.items() if name != "input_ids"}
+        yield "embeds", rest | {"inputs_embeds": embeds}, {}, {}
+
+
+def as_torch(array: np.ndarray) -> torch.Tensor:
+    """Whole numbers as torch wants them, 64 bits wide."""
+    return torch.from_numpy(array if array.dtype.kind == "f" else array.astype(np.int64))
+
+
+def dumped(about: Mapping[str, Any]) -> str:
+    """JSON with one line for each field of a case and for each tensor, so that a change reads as one."""
+    lines = []
+    for name, entry in about["cases"].items():
+        fields = []
+        for field, value in entry.items():
+            text = json.dumps(value, sort_keys=field == "config")
+            if field == "tensors":
+                text = "{\n    " + ",\n    ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "}"
+            fields.append(f"   {json.dumps(field)}: {text}")
+        lines.append(f"  {json.dumps(name)}: {{\n" + ",\n".join(fields) + "}")
+    head = [f' "{field}": {json.dumps(value)}' for field, value in about.items() if field != "cases"]
+    return "{\n" + ",\n".join(head) + ',\n "cases": {\n' + ",\n".join(lines) + "}}\n"
+
+
+if __name__ == "__main__":
+    for word in sys.argv[1:] or ARCHITECTURES:
+        if word not in ARCHITECTURES:
+            raise SystemExit(f"no architecture {word!r} in the table; it has {', '.join(ARCHITECTURES)}")
+        record(word)
