@@ -45,10 +45,10 @@ def enable_cache() -> None:
     Does nothing where the user has named a cache already, or where the folder cannot be written.
     """
     _ledger()
-    if jax.config.jax_compilation_cache_dir is not None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if _setting("jax_compilation_cache_dir") is not None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     folder = cache_folder()
-    if folder is None or not jax.config.jax_enable_compilation_cache:
+    if folder is None or not _setting("jax_enable_compilation_cache"):
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ class _Ledger:
         if event == _HIT:
             self.here.hit = True  # of the program whose duration this thread reports next
 
-    def on_duration(self, event: str, seconds: float, **facts: Any) -> None:
+    def on_duration(self, event: str, duration_secs: float, **facts: Any) -> None:
         if event != _COMPILED:
             return
         hit, self.here.hit = getattr(self.here, "hit", False), False
@@ -116,12 +116,17 @@ class _Ledger:
             self.counts[name] += 1
             forbidden = self.forbidden
         if name.startswith(_OURS):
-            logger.info("compiled %s in %.2f s", name, seconds)
+            logger.info("compiled %s in %.2f s", name, duration_secs)
             if forbidden:
                 raise RuntimeError(
                     f"{name} was compiled for a new shape inside jaxformers.forbid(): run every shape that you need "
                     "once before, or leave forbid() out"
                 )
+
+
+def _setting(name: str) -> Any:
+    """A setting of jax as the calling thread sees it."""
+    return getattr(jax.config, name)
 
 
 @functools.cache
@@ -144,9 +149,9 @@ class Surroundings:
         """Those of the calling thread."""
         mesh = jax.sharding.get_mesh()
         return cls(
-            jax.config.jax_default_matmul_precision,
-            jax.config.jax_enable_x64,
-            jax.config.jax_default_device,
+            _setting("jax_default_matmul_precision"),
+            _setting("jax_enable_x64"),
+            _setting("jax_default_device"),
             None if mesh.empty else mesh,
         )
 

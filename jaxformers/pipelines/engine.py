@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -102,7 +102,7 @@ class Engine:
         half = len(items) // 2  # few inputs are bad: halving finds them in few calls
         return self._rows_or_errors(items[:half], options) + self._rows_or_errors(items[half:], options)
 
-    def _run(self, rows: Sequence[Row], results: list[Any]) -> Iterator[None]:
+    def _run(self, rows: Sequence[Row], results: list[Any]) -> Generator[None, None, None]:
         """Fill in results as batches finish."""
         batches = shapes.plan(
             [len(row) for row in rows], self.steps, shapes.token_budget(self.platform), self.most_rows
@@ -126,7 +126,7 @@ class Engine:
 
 def pack(rows: Sequence[Row], batch: Batch, pad: int, accepts: Sequence[str]) -> Inputs:
     """Rows of one batch, padded on the right to its shape; empty rows see one padding token."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in rows[0].fields:
         if name in accepts:
             array = np.full((batch.rows, batch.length), pad if name == "input_ids" else 0, np.int32)
@@ -134,4 +134,4 @@ def pack(rows: Sequence[Row], batch: Batch, pad: int, accepts: Sequence[str]) ->
                 array[j, : len(row)] = row.fields[name]
             arrays[FIELDS[name]] = array
     mask = np.arange(batch.length) < np.array([len(row) for row in rows] + [1] * (batch.rows - len(rows)))[:, None]
-    return Inputs(**arrays, mask=mask)
+    return Inputs(**arrays | {"mask": mask})

@@ -75,6 +75,8 @@ class Tokenizer(SpecialTokens):
         checks = files.SETTINGS | self.own_settings
         paths = {name: settings.pop(name, None) for name in self.vocab_files_names}
         _refuse_unknown(settings, checks, type(self).__name__)
+        settings = files.checked(settings, checks, type(self).__name__)
+        built = tokenizer_object is None and tokenizer_file is None
         if tokenizer_object is not None:
             where, backend = type(self).__name__, copy.deepcopy(tokenizer_object)
         elif tokenizer_file is not None:
@@ -82,7 +84,7 @@ class Tokenizer(SpecialTokens):
         else:
             where = next((str(path) for path in paths.values() if path is not None), type(self).__name__)
             backend = self._build({name: _existing(path) for name, path in paths.items() if path is not None}, settings)
-        settings = _sides(backend) | files.checked(settings, checks, type(self).__name__)
+        settings = _sides(backend) | settings
         backend.no_truncation()
         backend.no_padding()
         self._backend = backend
@@ -104,7 +106,7 @@ class Tokenizer(SpecialTokens):
                 setattr(self, name, value)
         self._own = {name: settings[name] for name in self.own_settings if name in settings}
         self._add_missing(added)
-        self._prepare()
+        self._finish(built)
         backends.check(backend, where)
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
@@ -115,13 +117,20 @@ class Tokenizer(SpecialTokens):
         """
         raise ValueError(f"{type(self).__name__} needs tokenizer_file= or tokenizer_object=")
 
-    def _prepare(self) -> None:
-        """Bring the class's own settings into the backend, however that was made."""
+    def _finish(self, built: bool) -> None:
+        """Bring the class's own settings into the backend.
+
+        Args:
+            built: the backend is from `_build`, and what it needs the ids of special tokens for is still to be made.
+        """
 
     def _add_missing(self, added: Mapping[int, AddedToken]) -> None:
         """Add the tokens of the configuration that the backend does not have, in the order of their ids."""
         roles = set(self.all_special_tokens)
-        wanted = [special.added_token(item, special=item.special or item.content in roles) for _, item in sorted(added.items())]
+        wanted = [
+            special.added_token(item, special=item.special or item.content in roles)
+            for _, item in sorted(added.items())
+        ]
         contents = {item.content for item in wanted} | set(self.added_tokens_encoder)
         wanted += [
             special.added_token(role, special=True)
@@ -196,7 +205,9 @@ class Tokenizer(SpecialTokens):
                 replacement.write(name, text.encode())
         return tuple(os.path.join(folder, name) for name in contents)
 
-    def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str, ...]:
+    def save_vocabulary(
+        self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
         """Write the vocabulary's own files alone, such as vocab.txt.
 
         Returns:
@@ -392,6 +403,9 @@ class Tokenizer(SpecialTokens):
         backend = backends.view(self._backend, truncation, padding, split)
         try:
             with readable("tokenization failed"):
+                if len(texts.rows) == 1:  # no thread pool for one
+                    pair = texts.rows[0] if texts.is_pair(texts.rows[0]) else (texts.rows[0], None)
+                    return [backend.encode(*pair, is_pretokenized=texts.words, add_special_tokens=specials)]
                 return backend.encode_batch(texts.rows, is_pretokenized=texts.words, add_special_tokens=specials)
         except ValueError:
             texts.explain()
@@ -416,6 +430,7 @@ class Tokenizer(SpecialTokens):
         taken = {pair: self.num_special_tokens_to_add(pair) if specials else 0 for pair in (False, True)}
         limits.check_room(truncation, taken, pairs, texts.name)
         if truncation.stride and any(pairs):
+            texts.explain()
             self._check_pairs(texts, specials, truncation, split)
 
     def _check_pairs(self, texts: Texts, specials: bool, truncation: Truncation, split: bool) -> None:
@@ -423,16 +438,14 @@ class Tokenizer(SpecialTokens):
         pairs = [(index, row) for index, row in enumerate(texts.rows) if texts.is_pair(row)]
         sides = [side for _, row in pairs for side in row]
         backend = backends.view(self._backend, split_special_tokens=split)
-        try:
-            with readable("tokenization failed"):
-                encoded = backend.encode_batch(sides, is_pretokenized=texts.words, add_special_tokens=False)
-        except ValueError:
-            texts.explain()
-            raise
+        with readable("tokenization failed"):
+            encoded = backend.encode_batch(sides, is_pretokenized=texts.words, add_special_tokens=False)
         room = truncation.max_length - (self.num_special_tokens_to_add(True) if specials else 0)
         lengths = [len(row) for row in encoded]
         for (index, _), first, second in zip(pairs, lengths[::2], lengths[1::2], strict=True):
-            limits.check_pair(truncation, room, (first, second), texts.name if texts.single else f"{texts.name}[{index}]")
+            limits.check_pair(
+                truncation, room, (first, second), texts.name if texts.single else f"{texts.name}[{index}]"
+            )
 
     def encode_plus(
         self, text: Any, text_pair: Any = None, *, is_split_into_words: bool = False, **options: Any
@@ -551,7 +564,9 @@ class Tokenizer(SpecialTokens):
         ids = [index for index in _ids(token_ids) if 0 <= index < 2**32]
         with readable("the ids cannot be decoded"):
             text = self._backend.decode(ids, skip_special_tokens=skip_special_tokens)
-        clean = self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        clean = (
+            self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        )
         return self.clean_up_tokenization(text) if clean else text
 
     def batch_decode(
@@ -580,6 +595,8 @@ class Tokenizer(SpecialTokens):
 
     def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
         """The token of an id, or the tokens of a list or array of them; None for ids that the vocabulary lacks."""
+        if hasattr(ids, "tolist"):
+            ids = ids.tolist()
         if isinstance(ids, int):
             return self._backend.id_to_token(ids) if 0 <= ids < 2**32 else None
         skipped = set(self.all_special_ids) if skip_special_tokens else set()
@@ -668,7 +685,9 @@ class Tokenizer(SpecialTokens):
         """Tokens of a pair of texts, together, that fit the model."""
         return self.model_max_length - self.num_special_tokens_to_add(pair=True)
 
-    def build_inputs_with_special_tokens(self, token_ids_0: list[int], token_ids_1: list[int] | None = None) -> list[int]:
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
         """The ids of one or two texts with special tokens around them; here there are none."""
         return list(token_ids_0) + list(token_ids_1 or [])
 
@@ -753,7 +772,9 @@ class Tokenizer(SpecialTokens):
 
     def __repr__(self) -> str:
         limit = "unlimited" if self.model_max_length > limits.LARGE else self.model_max_length
-        specials = ", ".join(f"{name}={token!r}" for name, token in self.special_tokens_map.items() if name in special.NAMES)
+        specials = ", ".join(
+            f"{name}={token!r}" for name, token in self.special_tokens_map.items() if name in special.NAMES
+        )
         more = len(self._additional) + len(self.extra_special_tokens)
         return (
             f"{type(self).__name__}({self.name_or_path!r}, {len(self)} tokens, model_max_length={limit}, "
@@ -814,7 +835,11 @@ def _sides(backend: tokenizers.Tokenizer) -> dict[str, Any]:
     """Settings that a tokenizer.json implies by the truncation and padding that were saved in it."""
     truncation, padding = backend.truncation, backend.padding
     settings = {} if truncation is None else {"truncation_side": truncation["direction"]}
-    return settings if padding is None else settings | {"padding_side": padding["direction"], "pad_token": padding["pad_token"]}
+    return (
+        settings
+        if padding is None
+        else settings | {"padding_side": padding["direction"], "pad_token": padding["pad_token"]}
+    )
 
 
 def _options(token: AddedToken) -> dict[str, Any]:

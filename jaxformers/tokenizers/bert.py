@@ -11,9 +11,9 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from . import backend as backends
-from . import files
+from . import files, special
 from .base import Tokenizer
-from .special import added_token, text_of
+from .special import text_of
 
 
 class BertTokenizer(Tokenizer):
@@ -26,6 +26,7 @@ class BertTokenizer(Tokenizer):
         strip_accents: remove accents; None does so when lowercasing.
         tokenize_chinese_chars: every Chinese character is a word.
         unk_token, sep_token, pad_token, cls_token, mask_token: the special tokens.
+        do_basic_tokenize, never_split: only these values; `add_tokens` names what shall not be split.
         **settings: as in `Tokenizer`.
 
     Raises:
@@ -34,8 +35,8 @@ class BertTokenizer(Tokenizer):
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "vocab.txt"}
     own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
-        ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "do_basic_tokenize"), files.boolean
-    ) | {"never_split": lambda value: value}
+        ("do_lower_case", "strip_accents", "tokenize_chinese_chars"), files.boolean
+    )
     own_name: ClassVar[str] = "BertTokenizer"
 
     def __init__(
@@ -45,13 +46,22 @@ class BertTokenizer(Tokenizer):
         do_lower_case: bool = True,
         strip_accents: bool | None = None,
         tokenize_chinese_chars: bool = True,
-        unk_token: Any = "[UNK]",
-        sep_token: Any = "[SEP]",
-        pad_token: Any = "[PAD]",
-        cls_token: Any = "[CLS]",
-        mask_token: Any = "[MASK]",
+        unk_token: special.Token = "[UNK]",
+        sep_token: special.Token = "[SEP]",
+        pad_token: special.Token = "[PAD]",
+        cls_token: special.Token = "[CLS]",
+        mask_token: special.Token = "[MASK]",
+        do_basic_tokenize: bool = True,
+        never_split: None = None,
         **settings: Any,
     ) -> None:
+        if not do_basic_tokenize or never_split:
+            raise ValueError(
+                f"{type(self).__name__} has no do_basic_tokenize=False and no never_split: use add_tokens for what "
+                "shall not be split"
+            )
+        if settings.get("tokenizer_file") is None and settings.get("tokenizer_object") is None:
+            settings.setdefault("clean_up_tokenization_spaces", True)  # the reference's default for a vocab.txt alone
         super().__init__(
             vocab_file=vocab_file,
             do_lower_case=do_lower_case,
@@ -64,3 +74,131 @@ class BertTokenizer(Tokenizer):
             mask_token=mask_token,
             **settings,
         )
+        self.do_lower_case = do_lower_case
+
+    def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+        if "vocab_file" not in paths:
+            raise ValueError(f"{type(self).__name__} needs vocab_file=, tokenizer_file= or tokenizer_object=")
+        path, unknown = paths["vocab_file"], text_of(settings["unk_token"])
+        pieces = files.read_vocabulary(path)
+        if unknown not in pieces:
+            raise ValueError(f"{path}: no line is the unk_token {unknown!r}: is this a WordPiece vocabulary?")
+        backend = tokenizers.Tokenizer(models.WordPiece(pieces, unk_token=unknown))
+        backend.normalizer = normalizers.BertNormalizer()
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        backend.decoder = decoders.WordPiece(prefix="##")
+        return backend
+
+    def _finish(self, built: bool) -> None:
+        backend = self._backend
+        if built:
+            cls, sep = str(self.cls_token), str(self.sep_token)
+            with backends.readable(f"{type(self).__name__}: cls_token {cls!r} or sep_token {sep!r} cannot be used"):
+                backend.post_processor = processors.TemplateProcessing(
+                    single=f"{cls}:0 $A:0 {sep}:0",
+                    pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+                    special_tokens=[(cls, backend.token_to_id(cls)), (sep, backend.token_to_id(sep))],
+                )
+        if isinstance(backend.normalizer, normalizers.BertNormalizer):
+            backend.normalizer = normalizers.BertNormalizer(
+                clean_text=backend.normalizer.clean_text,
+                handle_chinese_chars=self._own["tokenize_chinese_chars"],
+                strip_accents=self._own.get("strip_accents"),
+                lowercase=self._own["do_lower_case"],
+            )
+
+    def _vocabulary(self) -> dict[str, str]:
+        pieces = {index: piece for piece, index in self._backend.get_vocab(with_added_tokens=False).items()}
+        # where ids have gaps, the last piece stands in: of equal lines the last counts
+        lines = [pieces.get(index, pieces[max(pieces)]) for index in range(max(pieces) + 1)]
+        return {"vocab_file": "".join(f"{piece}\n" for piece in lines)}
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """The ids of one or two texts with [CLS] and [SEP] around them."""
+        first = [self.cls_token_id, *token_ids_0, self.sep_token_id]
+        return first if token_ids_1 is None else [*first, *token_ids_1, self.sep_token_id]
+
+
+class DistilBertTokenizer(BertTokenizer):
+    """BERT's tokenizer for a model without token types."""
+
+    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
+    own_name: ClassVar[str] = "DistilBertTokenizer"
+
+
+BertTokenizerFast = BertTokenizer
+DistilBertTokenizerFast = DistilBertTokenizer
+
+    def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+        if "vocab_file" not in paths:
+            raise ValueError(f"{type(self).__name__} needs vocab_file=, tokenizer_file= or tokenizer_object=")
+        path = paths["vocab_file"]
+        vocabulary = _read_vocabulary(path)
+        unknown = text_of(settings["unk_token"] or "[UNK]")
+        with backends.readable(f"{path}: not a usable vocabulary"):
+            backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
+            backend.normalizer = normalizers.BertNormalizer()
+            backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+            backend.decoder = decoders.WordPiece()
+        return backend
+
+    def _prepare(self) -> None:
+        """Bring case, accents and Chinese into the normalizer; put `[CLS]` and `[SEP]` around texts if nothing does."""
+        if self._backend.normalizer is not None:
+            state = backends.state(self._backend.normalizer)
+            if state.get("type") == "BertNormalizer":
+                for name, setting in _NORMALIZER.items():
+                    state[name] = self._own.get(setting, state[name])
+                state.pop("type")
+                self._backend.normalizer = normalizers.BertNormalizer(**state)
+        if self._backend.post_processor is None and self.cls_token is not None and self.sep_token is not None:
+            cls, sep = (self.cls_token, self.cls_token_id), (self.sep_token, self.sep_token_id)
+            with backends.readable(f"{cls[0]!r} and {sep[0]!r} cannot be put around a text"):
+                self._backend.post_processor = processors.TemplateProcessing(
+                    single=f"{cls[0]}:0 $A:0 {sep[0]}:0",
+                    pair=f"{cls[0]}:0 $A:0 {sep[0]}:0 $B:1 {sep[0]}:1",
+                    special_tokens=[cls, sep],
+                )
+
+    def _vocabulary(self) -> dict[str, str]:
+        vocabulary = self._backend.get_vocab(with_added_tokens=False)
+        return {"vocab_file": "".join(f"{piece}\n" for piece in sorted(vocabulary, key=vocabulary.__getitem__))}
+
+    def build_inputs_with_special_tokens(self, token_ids_0: list[int], token_ids_1: list[int] | None = None) -> list[int]:
+        """`[CLS] ids [SEP]`, or `[CLS] ids [SEP] ids [SEP]`."""
+        cls, sep = self.cls_token_id, self.sep_token_id
+        row = [cls, *token_ids_0, sep]
+        return row if token_ids_1 is None else [*row, *token_ids_1, sep]
+
+
+class DistilBertTokenizer(BertTokenizer):
+    """BERT's tokenizer for DistilBERT (Sanh et al. 2019, arXiv 1910.01108), which knows no token types."""
+
+    model_input_names: list[str] = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
+    own_name: ClassVar[str] = "DistilBertTokenizer"
+
+
+BertTokenizerFast = BertTokenizer
+DistilBertTokenizerFast = DistilBertTokenizer
+
+_NORMALIZER = {
+    "lowercase": "do_lower_case",
+    "strip_accents": "strip_accents",
+    "handle_chinese_chars": "tokenize_chinese_chars",
+}
+
+
+def _read_vocabulary(path: Path) -> dict[str, int]:
+    """The pieces of a vocab.txt with their line numbers, counted from 0, as ids; of equal lines the last counts."""
+    if path.stat().st_size > backends.LARGEST:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for a vocabulary")
+    try:
+        with open(path, encoding="utf-8") as file:
+            vocabulary = {line.rstrip("\n"): index for index, line in enumerate(file)}
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: line of a vocabulary that is not UTF-8 ({error.reason} at byte {error.start})") from None
+    if not vocabulary:
+        raise ValueError(f"{path}: an empty vocabulary, expected one piece a line")
+    return vocabulary

@@ -159,9 +159,7 @@ class BatchEncoding(UserDict[str, Any]):
         if tensor_type is None:
             return self
         convert = _converter(tensor_type)
-        self.data = {
-            name: convert(name, [value] if prepend_batch_axis else value) for name, value in self.data.items()
-        }
+        self.data = {name: convert(name, [value] if prepend_batch_axis else value) for name, value in self.data.items()}
         return self
 
     def to(self, device: Any) -> Self:
@@ -200,7 +198,9 @@ class BatchEncoding(UserDict[str, Any]):
         if place < 0 and from_end:
             place += len(row)
         if not 0 <= place < 2**32:
-            raise IndexError(f"row {batch_index} has {len(row)} tokens and no place {first if second is None else second}")
+            raise IndexError(
+                f"row {batch_index} has {len(row)} tokens and no place {first if second is None else second}"
+            )
         return row, place
 
 

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken
 
 from .. import hub
-from .special import MORE, NAMES, Token
+from .limits import UNLIMITED
+from .special import MORE, NAMES, Token, added_token, text_of
 
-TOKENIZER = "tokenizer.json"
+BACKEND = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 SPECIAL = "special_tokens_map.json"
 ADDED = "added_tokens.json"
-VOCABULARY = "vocab.txt"
 
 LARGEST = 1 << 27  # bytes of a JSON file other than tokenizer.json
-UNLIMITED = int(1e30)
-"""The `model_max_length` of a tokenizer that knows none."""
+
+Check = Callable[[Any], Any]
+"""Takes a setting as JSON or a user has it, gives it as a tokenizer keeps it; or a ValueError that says what it must be."""
 
 _OPTIONS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+
+# Fields that say where files once were or which code reads them: not settings, and not saved again.
+_BOOKKEEPING = frozenset(
+    "tokenizer_class name_or_path tokenizer_file special_tokens_map_file vocab_file device_map auto_map init_inputs "
+    "processor_class".split()
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """What the files of a checkpoint say.
+
+    Attributes:
+        known: settings of the tokenizer's class, checked.
+        kept: other fields of tokenizer_config.json, which are written again on save.
+    """
+
+    known: dict[str, Any]
+    kept: dict[str, Any]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -43,40 +64,57 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_settings(source: hub.Source) -> dict[str, Any]:
-    """The constructor's keywords that a checkpoint's files hold, checked.
+def read_config(source: hub.Source) -> dict[str, Any]:
+    """The fields of tokenizer_config.json; none if there is no such file.
 
-    special_tokens_map.json and added_tokens.json are older than `added_tokens_decoder` and count only without it.
+    Raises:
+        OSError: it cannot be fetched or read.
+        ValueError: it is malformed.
+    """
+    path = source.find(CONFIG)
+    return {} if path is None else read_json(path)
+
+
+def read_settings(
+    source: hub.Source, config: Mapping[str, Any], checks: Mapping[str, Check], overrides: Mapping[str, Any]
+) -> Saved:
+    """The settings that the files of a checkpoint hold.
+
+    special_tokens_map.json and added_tokens.json are older than the field `added_tokens_decoder` and count only
+    without it; then the former goes before tokenizer_config.json, as torch Transformers 4 has it.
+
+    Args:
+        source: the checkpoint.
+        config: its tokenizer_config.json.
+        checks: the settings that the tokenizer's class takes.
+        overrides: settings that go before those of the files.
 
     Raises:
         OSError: a file cannot be fetched or read.
         ValueError: a file is malformed; the message names the file and the field.
     """
-    path = source.find(CONFIG)
-    settings = checked(read_json(path), str(path)) if path else {}
-    if "added_tokens_decoder" in settings:
-        return settings
+    known = checked({name: value for name, value in config.items() if name in checks}, checks, f"{source}: {CONFIG}")
+    kept = {name: value for name, value in config.items() if name not in checks and name not in _BOOKKEEPING}
+    if "max_len" in kept:  # what model_max_length was called once
+        known.setdefault(
+            "model_max_length", checked({"model_max_length": kept.pop("max_len")}, checks, CONFIG).popitem()[1]
+        )
+    if "added_tokens_decoder" in known:
+        return Saved(known, kept)
     if (path := source.find(SPECIAL)) is not None:
-        roles = checked(read_json(path), str(path))
+        fields = {name: value for name, value in read_json(path).items() if name in checks and not overrides.get(name)}
+        roles = checked(fields, checks, str(path))
         if MORE in roles:
-            old = list(settings.get(MORE) or ())
-            texts = [str(getattr(token, "content", token)) for token in old]
-            roles[MORE] = old + [token for token in roles[MORE] or () if _text(token) not in texts]
-        settings |= roles
+            old = known.get(MORE, [])
+            roles[MORE] = old + [token for token in roles[MORE] if text_of(token) not in map(text_of, old)]
+        known |= {name: _special(value) for name, value in roles.items()}
     if (path := source.find(ADDED)) is not None:
-        special = {_text(settings[name]) for name in NAMES if settings.get(name) is not None}
-        special |= {_text(token) for token in settings.get(MORE) or ()}
-        decoder = {}
-        for content, index in read_json(path).items():
-            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < 2**31:
-                raise ValueError(f"{path}: {content!r:.80} must have a whole number as its id, found {index!r:.80}")
-            decoder[index] = AddedToken(content, special=content in special, normalized=content not in special)
-        settings["added_tokens_decoder"] = decoder
-    return settings
+        known["added_tokens_decoder"] = _numbered(path, known)
+    return Saved(known, kept)
 
 
-def checked(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A copy of tokenizer settings in which JSON objects have become tokens, and every known field has its type.
+def checked(settings: Mapping[str, Any], checks: Mapping[str, Check], where: str) -> dict[str, Any]:
+    """Settings as a tokenizer keeps them: JSON objects have become tokens, and every value has its type.
 
     Raises:
         ValueError: naming `where` and the field.
@@ -84,67 +122,36 @@ def checked(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     result = {}
     for name, value in settings.items():
         try:
-            result[name] = _READERS[name](value) if name in _READERS else value
+            result[name] = checks[name](value)
         except ValueError as error:
             raise ValueError(f"{where}: {name} {error}") from None
     return result
 
 
-def plain(value: Any, *, typed: bool) -> Any:
-    """Settings as JSON takes them: tokens become objects, with a `__type` where the file is read field by field."""
-    if isinstance(value, AddedToken):
-        kind = {"__type": "AddedToken"} if typed else {}
-        options = {name: getattr(value, name) for name in _OPTIONS if typed or name != "special"}
-        return {**kind, "content": value.content, **options}
-    if isinstance(value, Mapping):
-        return {str(name): plain(item, typed=typed) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item, typed=typed) for item in value]
-    return value
-
-
-def to_json(value: Any) -> bytes:
-    """The text of a JSON file.
-
-    Raises:
-        ValueError: a setting that JSON cannot hold; the message names it.
-    """
-    try:
-        return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    except (TypeError, ValueError):
-        for name, item in value.items():
-            try:
-                json.dumps({name: item}, sort_keys=True, ensure_ascii=False).encode()
-            except (TypeError, ValueError):
-                raise ValueError(f"{name}: {item!r:.80} cannot be saved, since JSON has no such value") from None
-        raise
-
-
-def read_vocabulary(path: Path) -> dict[str, int]:
-    """The pieces of a vocab.txt, one a line, with their line numbers from 0 as ids; of equal lines the last counts.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it is empty or not UTF-8.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            vocabulary = {line.rstrip("\n"): index for index, line in enumerate(file)}
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a vocabulary in UTF-8 ({error})") from None
-    if not vocabulary:
-        raise ValueError(f"{path}: an empty vocabulary; expected one piece a line")
-    return vocabulary
-
-
-def _text(token: Token) -> str:
-    return token if isinstance(token, str) else token.content
-
-
-def _flag(value: Any) -> bool | None:
+def boolean(value: Any) -> bool | None:
+    """True, False or None, which leaves the choice to the tokenizer."""
     if value is not None and not isinstance(value, bool):
         raise ValueError(f"must be true, false or null, found {value!r:.80}")
     return value
+
+
+def _numbered(path: Path, settings: Mapping[str, Any]) -> dict[int, AddedToken]:
+    """The tokens of an added_tokens.json by id; special are those that have a role."""
+    roles = [settings[name] for name in NAMES if settings.get(name) is not None]
+    special = {text_of(token) for token in [*roles, *settings.get(MORE, [])]}
+    result = {}
+    for content, index in read_json(path).items():
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < 2**31:
+            raise ValueError(f"{path}: {content!r:.80} must have a whole number as its id, found {index!r:.80}")
+        result[index] = AddedToken(content, special=content in special, normalized=content not in special)
+    return result
+
+
+def _special(value: Any) -> Any:
+    """Tokens that special_tokens_map.json describes by objects are special, whatever the objects say."""
+    if isinstance(value, list):
+        return [_special(token) for token in value]
+    return added_token(value, special=True) if isinstance(value, AddedToken) else value
 
 
 def _side(value: Any) -> str:
@@ -169,34 +176,22 @@ def _words(value: Any) -> list[str]:
     return list(value)
 
 
-def _word(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"must be a string, found {value!r:.80}")
-    return value
-
-
 def _token(value: Any) -> Token:
     """A token from its text, or from an object with its options."""
-    if isinstance(value, Mapping):
-        fields = {name: item for name, item in value.items() if name not in ("__type", "id")}
-        wrong = [name for name, item in fields.items() if name not in _OPTIONS and name != "content"]
-        wrong += [name for name in _OPTIONS if not isinstance(fields.get(name, False), bool)]
-        if wrong or not isinstance(fields.get("content"), str):
-            raise ValueError(f"must have a text as content, and options that are true or false; found {value!r:.160}")
-        return AddedToken(**fields)
-    if not isinstance(value, Token):
-        raise ValueError(f"must be a token: a string, or an object with 'content'; found {value!r:.80}")
-    if not _encodable(value):
-        raise ValueError(f"{value!r:.80} holds half a surrogate pair, which is no text")
-    return value
-
-
-def _encodable(token: Token) -> bool:
+    fields = dict(value) if isinstance(value, Mapping) else {"content": value}
+    if isinstance(value, AddedToken):
+        fields = {"content": value.content}
+    kinds = {"content": str} | dict.fromkeys(_OPTIONS, bool)
+    wrong = [name for name, item in fields.items() if not isinstance(item, kinds.get(name, object))]
+    if wrong or "content" not in fields:
+        raise ValueError(f"must be a token: a string, or an object with 'content' and options; found {value!r:.160}")
     try:
-        _text(token).encode()
+        fields["content"].encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise ValueError(f"must be a token, but {fields['content']!r:.80} holds half a surrogate pair") from None
+    if isinstance(value, Mapping):
+        return AddedToken(**{name: item for name, item in fields.items() if name in kinds})
+    return value
 
 
 def _role(value: Any) -> Token | None:
@@ -236,25 +231,16 @@ def _decoder(value: Any) -> dict[int, AddedToken]:
     return result
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "tokenizer_class": _word,
+SETTINGS: Mapping[str, Check] = {
     "model_max_length": _length,
     "model_input_names": _words,
     "padding_side": _side,
     "truncation_side": _side,
-    "clean_up_tokenization_spaces": _flag,
-    "split_special_tokens": _flag,
-    "do_lower_case": _flag,
-    "strip_accents": _flag,
-    "tokenize_chinese_chars": _flag,
-    "do_basic_tokenize": _flag,
+    "clean_up_tokenization_spaces": boolean,
+    "split_special_tokens": boolean,
     "added_tokens_decoder": _decoder,
     "extra_special_tokens": _extra,
     MORE: _list,
     **dict.fromkeys(NAMES, _role),
 }
-
-
-def texts(tokens: Sequence[Token]) -> list[str]:
-    """The characters of tokens."""
-    return [_text(token) for token in tokens]
+"""The settings that every tokenizer takes."""

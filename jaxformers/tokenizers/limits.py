@@ -21,7 +21,14 @@ LARGE = int(1e20)
 LONGEST_PADDING = 1 << 24
 """Tokens that a row may be padded to: more is a mistake, and would take all memory."""
 
-_PADDING = {False: None, None: None, "do_not_pad": None, True: "longest", "longest": "longest", "max_length": "max_length"}
+_PADDING = {
+    False: None,
+    None: None,
+    "do_not_pad": None,
+    True: "longest",
+    "longest": "longest",
+    "max_length": "max_length",
+}
 _TRUNCATION = {False: None, None: None, "do_not_truncate": None, True: "longest_first"} | {
     name: name for name in ("longest_first", "only_first", "only_second")
 }
@@ -58,14 +65,20 @@ def resolve(
         say("cut", f"max_length={max_length} without truncation: cutting with 'longest_first'; pass truncation=True")
         cut = "longest_first"
     elif max_length is not None and pad == "longest" and cut is None:
-        say("ignored", "max_length is ignored: padding=True pads to the longest row; pass truncation=True to cut, or "
-            "padding='max_length' to pad to max_length")
+        say(
+            "ignored",
+            "max_length is ignored: padding=True pads to the longest row; pass truncation=True to cut, or "
+            "padding='max_length' to pad to max_length",
+        )
     if max_length is None and (pad == "max_length" or cut):
         if tokenizer.model_max_length <= LARGE:
             max_length = tokenizer.model_max_length
         else:
-            say("unlimited", "neither max_length nor the tokenizer's model_max_length is set: rows are not "
-                f"{'cut' if cut else 'padded'}")
+            say(
+                "unlimited",
+                "neither max_length nor the tokenizer's model_max_length is set: rows are not "
+                f"{'cut' if cut else 'padded'}",
+            )
             pad, cut = None if pad == "max_length" else pad, None
     if pad and cut and multiple and max_length is not None and max_length % multiple:
         raise ValueError(f"max_length={max_length} is no multiple of pad_to_multiple_of={multiple}: pass one that is")
@@ -75,9 +88,7 @@ def resolve(
     )
 
 
-def check_room(
-    truncation: Truncation, specials: dict[bool, int], pairs: Sequence[bool], name: str
-) -> None:
+def check_room(truncation: Truncation, specials: dict[bool, int], pairs: Sequence[bool], name: str) -> None:
     """Refuse a truncation that cannot be carried out whatever the texts are.
 
     Args:
@@ -115,7 +126,7 @@ def check_pair(truncation: Truncation, room: int, lengths: tuple[int, int], wher
         ValueError: naming the row.
     """
     excess = sum(lengths) - room
-    if excess <= 0:
+    if excess <= 0 or room == 0:  # without room both texts are left out
         return
     if truncation.strategy == "longest_first":
         shorter = min(min(lengths), room // 2)

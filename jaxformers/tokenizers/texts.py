@@ -48,11 +48,6 @@ class Texts:
             raise ValueError(f"{name} has {len(text)} texts, {name}_pair {len(pair)}: pass as many pairs as texts")
         return cls(list(zip(text, pair, strict=True)), False, words, name)
 
-    @property
-    def paired(self) -> bool:
-        """Whether some row is a pair."""
-        return any(map(self.is_pair, self.rows))
-
     def is_pair(self, row: Any) -> bool:
         """Whether a row is a pair of texts."""
         if self.words:

@@ -85,7 +85,9 @@ def _renumbered(processor: Any, backend: tokenizers.Tokenizer, names: Mapping[st
     def index(token: str) -> int:
         found = backend.token_to_id(token)
         if found is None:
-            raise ValueError(f"the post-processor puts {token!r} into rows, which is no special token of the new vocabulary")
+            raise ValueError(
+                f"the post-processor puts {token!r} into rows, which is no special token of the new vocabulary"
+            )
         return found
 
     processor = dict(processor)

@@ -1,0 +1,169 @@
+"""`pipeline()`: which task, model and tokenizer a call means, checked before anything large is read."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from .. import auto, declare, hub, runtime
+from .. import config as configs
+from ..bundle import Model
+from ..config import Config
+from ..tokenizers import Tokenizer
+from . import task as tasks
+from .object import Pipeline
+from .task import Task
+
+logger = logging.getLogger(__name__)
+
+_WITHOUT_EFFECT = ("use_fast", "framework", "feature_extractor", "image_processor", "processor", "device_map")
+
+
+def pipeline(
+    task: str | None = None,
+    model: str | Path | Model | None = None,
+    config: str | Path | Config | None = None,
+    tokenizer: str | Path | Tokenizer | None = None,
+    *,
+    device: str | int | jax.Device | None = None,
+    dtype: Any = None,
+    torch_dtype: Any = None,
+    trust_remote_code: bool | None = None,
+    model_kwargs: dict[str, Any] | None = None,
+    pipeline_class: type[Pipeline] = Pipeline,
+    allow_new_head: bool = False,
+    **options: Any,
+) -> Pipeline:
+    """A callable from texts to answers.
+
+    Args:
+        task: "text-classification" ("sentiment-analysis"), "feature-extraction"; None: by what the model was made for.
+        model: a folder, a name on the Hub, a model that ships with the package ("jaxformers/tiny-sentiment"), or a
+            model object. None: the task's default, at a pinned revision.
+        config: a config object or where to read one; default: the model's.
+        tokenizer: a tokenizer object or where to read one; default: beside the model.
+        device: "cpu", "gpu", "tpu", "gpu:1", a number (-1 is the CPU) or a `jax.Device`; default: jax's own.
+        dtype: type of the weights, as in `from_pretrained`.
+        torch_dtype: the older spelling of `dtype`.
+        trust_remote_code: accepted; code of a repository is never run.
+        model_kwargs: further keywords for `from_pretrained`.
+        pipeline_class: a subclass of `Pipeline` to make.
+        allow_new_head: accept a checkpoint without a head for the task, whose answers are random until it is trained.
+        **options: the task's options, and where to look (`revision, token, cache_dir, local_files_only,
+            force_download, subfolder`).
+
+    Raises:
+        KeyError: an unknown task; the message lists all.
+        OSError: a file cannot be found or fetched.
+        ValueError: the model does not fit the task, or no task can be told.
+        TypeError: an unknown option.
+    """
+    runtime.enable_cache()
+    where = {name: options.pop(name) for name in hub.OPTIONS if name in options}
+    for name in [name for name in _WITHOUT_EFFECT if name in options]:
+        if options.pop(name) is not None:
+            logger.info("%s= has no effect here", name)
+    if trust_remote_code:
+        logger.info("trust_remote_code: code of a repository is never run; architectures are built in")
+    if task is None and model is None:
+        raise ValueError("pipeline() needs a task or a model; tasks are " + ", ".join(tasks.names()))
+    if task is not None and not isinstance(task, str):
+        raise ValueError(f"task={task!r}: expected a name, one of {tasks.names()}")
+    kind = None if task is None else tasks.find(task)
+    if model is None:
+        assert kind is not None
+        model, revision = tasks.DEFAULTS[kind.name]
+        where.setdefault("revision", revision)
+        logger.warning(
+            "No model was named: using %s at revision %s. Name a model and revision in production.",
+            model,
+            where["revision"],
+        )
+    source = None if isinstance(model, Model) else hub.source_of(model, **where)
+    if isinstance(model, Model):
+        kind = kind or _task_for(type(model).task, type(model).__name__)
+        _check_head(kind, type(model), allow_new_head)
+        if tokenizer is None:
+            raise ValueError("pipeline(model=<object>) needs tokenizer= too: it cannot be told from the model")
+    else:
+        settings = config if isinstance(config, Config) else _config(source if config is None else config, where)
+        kind = kind or _task_of(settings, str(model))
+    chosen = tasks.changed(kind.options(), kind, options)
+    if not isinstance(tokenizer, Tokenizer):
+        tokenizer = auto.AutoTokenizer.from_pretrained(
+            source if tokenizer is None else hub.source_of(tokenizer, **where)
+        )
+    if not isinstance(model, Model):
+        dtype = dtype if dtype is not None else torch_dtype
+        model = _load(kind, source, settings, allow_new_head, {"dtype": dtype, **(model_kwargs or {})})
+    if device is not None:
+        model = jax.device_put(model, _device(device))
+    return pipeline_class(kind, model, tokenizer, chosen)
+
+
+def _config(name: Any, where: dict[str, Any]) -> Config:
+    source = name if isinstance(name, hub.Source) else hub.source_of(name, **where)
+    return auto.AutoConfig.from_dict(configs.read(source), str(source))
+
+
+def _load(kind: Task, source: Any, config: Config, allow_new_head: bool, options: dict[str, Any]) -> Model:
+    """The model of a checkpoint with the task's head; one that has none is refused before its weights are read."""
+    trained = _classes_of(config)
+    if trained:
+        _check_head(kind, trained[0], allow_new_head)
+    cls = auto.class_for(config, kind.head or "")
+    model, report = cls.from_pretrained(source, config=config, output_loading_info=True, **options)
+    heads = {param.name for path, param in declare.walk(cls.declaration(config)) if path.startswith("head.")}
+    new = sorted(heads.intersection(report["missing_keys"]))
+    if new and not allow_new_head:
+        raise ValueError(
+            f"{source} has no weights for the head of {cls.__name__} ({', '.join(new)}): its answers would be random; "
+            "name a checkpoint that was trained for the task, or pass allow_new_head=True to train it yourself"
+        )
+    return model
+
+
+def _classes_of(config: Config) -> list[type[Model]]:
+    """The classes that a checkpoint says it was saved from."""
+    known = {model.__name__: model for model in auto.tasks_of(type(config)).values()}
+    return [known[name] for name in getattr(config, "architectures", None) or () if name in known]
+
+
+def _check_head(kind: Task, cls: type[Model], allow_new_head: bool) -> None:
+    if kind.head is None or kind.head == cls.task or allow_new_head:
+        return
+    fits = [name for name in tasks.DEFAULTS if tasks.find(name).head == cls.task]
+    advice = f"it fits the task {fits[0]!r}" if fits else "no pipeline here has a use for its head"
+    raise ValueError(
+        f"{cls.__name__} has no head for {kind.name!r}, {advice}; "
+        "pass allow_new_head=True to start a new, untrained head"
+    )
+
+
+def _task_of(config: Config, name: str) -> Task:
+    for cls in _classes_of(config):
+        return _task_for(cls.task, cls.__name__)
+    raise ValueError(f"{name}: config.json does not say what it was trained for; name a task, one of {tasks.names()}")
+
+
+def _task_for(head: str, name: str) -> Task:
+    for other in tasks.DEFAULTS:
+        if (tasks.find(other).head or "") == head:
+            return tasks.find(other)
+    raise ValueError(f"no pipeline runs {name}; name a task, one of {tasks.names()}")
+
+
+def _device(asked: str | int | jax.Device) -> jax.Device:
+    if isinstance(asked, jax.Device):
+        return asked
+    try:
+        if isinstance(asked, int):
+            return jax.devices("cpu")[0] if asked < 0 else jax.devices()[asked]
+        platform, _, number = str(asked).partition(":")
+        return jax.devices("gpu" if platform == "cuda" else platform)[int(number or 0)]
+    except (RuntimeError, IndexError, ValueError):
+        have = ", ".join(f"{device.platform}:{device.id}" for device in jax.devices())
+        raise ValueError(f"device={asked!r} is not here; there are {have}") from None
