@@ -72,21 +72,21 @@ STEPS = (
         """\
         out = model(**batch, output_hidden_states=True, output_attentions=True)
         hidden_states, attentions = out[-2:]
-        [state.shape for state in hidden_states], [weights.shape for weights in attentions]""",
+        len(hidden_states), hidden_states[0].shape, len(attentions), attentions[0].shape""",
     ),
     Step(
         "A pure function of the params: gradients",
         """\
-        loss = lambda params: model.apply(params, **batch, labels=labels).loss
-        gradient = jax.jit(jax.grad(loss))(model.params)
-        step = jax.tree.map(lambda w, g: w - 0.01 * g, model.params, gradient)
-        loss(model.params), loss(step)""",
+        loss = jax.jit(jax.value_and_grad(lambda params: model.apply(params, **batch, labels=labels).loss))
+        before, gradient = loss(model.params)
+        params = jax.tree.map(lambda w, g: w - 0.01 * g, model.params, gradient)
+        before, loss(params)[0]""",
     ),
     Step(
         "Save a folder in the Hub's format, and read it back",
         """\
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        files = tokenizer.save_pretrained(folder)
         sorted(path.name for path in folder.iterdir())
         pipeline("sentiment-analysis", model=folder)("It came back as it was.")""",
     ),

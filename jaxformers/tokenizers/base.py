@@ -72,7 +72,7 @@ class Tokenizer(SpecialTokens):
         tokenizer_file: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
-        checks = files.SETTINGS | self.own_settings
+        checks = {**files.SETTINGS, **self.own_settings}
         paths = {name: settings.pop(name, None) for name in self.vocab_files_names}
         _refuse_unknown(settings, checks, type(self).__name__)
         settings = files.checked(settings, checks, type(self).__name__)
@@ -170,11 +170,11 @@ class Tokenizer(SpecialTokens):
 
     @classmethod
     def _read(cls, source: hub.Source, config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Self:
-        checks = files.SETTINGS | cls.own_settings
+        checks = {**files.SETTINGS, **cls.own_settings}
         overrides = {name: value for name, value in overrides.items() if name not in _IGNORED}
         _refuse_unknown(overrides, checks, f"{cls.__name__}.from_pretrained")
         saved = files.read_settings(source, config, checks, overrides)
-        paths = {"tokenizer_file": source.find(files.BACKEND)}
+        paths: dict[str, Any] = {"tokenizer_file": source.find(files.BACKEND)}
         if paths["tokenizer_file"] is None:
             paths = {name: source.find(file) for name, file in cls.vocab_files_names.items()}
             if not any(paths.values()):
@@ -309,7 +309,7 @@ class Tokenizer(SpecialTokens):
             ValueError: naming the argument, and the index of the text that is at fault.
             TypeError: one `text_pair` for many texts.
         """
-        options = {
+        options: dict[str, Any] = {
             "add_special_tokens": add_special_tokens,
             "padding": padding,
             "truncation": truncation,
@@ -404,8 +404,8 @@ class Tokenizer(SpecialTokens):
         try:
             with readable("tokenization failed"):
                 if len(texts.rows) == 1:  # no thread pool for one
-                    pair = texts.rows[0] if texts.is_pair(texts.rows[0]) else (texts.rows[0], None)
-                    return [backend.encode(*pair, is_pretokenized=texts.words, add_special_tokens=specials)]
+                    first, second = texts.rows[0] if texts.is_pair(texts.rows[0]) else (texts.rows[0], None)
+                    return [backend.encode(first, second, is_pretokenized=texts.words, add_special_tokens=specials)]
                 return backend.encode_batch(texts.rows, is_pretokenized=texts.words, add_special_tokens=specials)
         except ValueError:
             texts.explain()
@@ -492,7 +492,12 @@ class Tokenizer(SpecialTokens):
         Args:
             encoded_inputs: a mapping of one row or of many, or a list of mappings of one row; lists or arrays. Numpy
                 arrays in give numpy arrays out, jax arrays give jax arrays, unless return_tensors says otherwise.
-            padding, max_length, pad_to_multiple_of, padding_side, return_tensors, verbose: as in a call.
+            padding: as in a call, like the next four.
+            max_length: tokens of a row with padding="max_length".
+            pad_to_multiple_of: padded rows get a length that is a multiple of it.
+            padding_side: "right" or "left".
+            return_tensors: "np" or "jax".
+            verbose: log warnings (each once).
             return_attention_mask: make an attention mask where there is none; None: as `model_input_names` says.
 
         Raises:
@@ -705,7 +710,8 @@ class Tokenizer(SpecialTokens):
         """1 at special tokens, 0 elsewhere.
 
         Args:
-            token_ids_0, token_ids_1: ids of one or two texts.
+            token_ids_0: ids of a text.
+            token_ids_1: ids of the second text of a pair.
             already_has_special_tokens: token_ids_0 is a whole row; else the mask is of the row that
                 `build_inputs_with_special_tokens` would make.
 
@@ -758,14 +764,13 @@ class Tokenizer(SpecialTokens):
             state = _options(token) | {"content": names[token.content]}
             return AddedToken(**state)
 
-        roles = {name: renamed(token) for name, token in self._special.items() if token is not None}
+        settings: dict[str, Any] = {**self._own, **{name: getattr(self, name) for name in _ATTRIBUTES}}
+        settings |= {name: renamed(token) for name, token in self._special.items() if token is not None}
         other = type(self)(
             tokenizer_object=backend,
-            **self._own,
-            **roles,
             additional_special_tokens=[*map(renamed, self._additional), *new],
             extra_special_tokens={name: renamed(token) for name, token in self.extra_special_tokens.items()},
-            **{name: getattr(self, name) for name in _ATTRIBUTES},
+            **settings,
         )
         other._kept = dict(self._kept)
         return other
@@ -790,7 +795,7 @@ class Tokenizer(SpecialTokens):
 
 # Keywords of the reference's loader that change nothing here.
 _IGNORED = frozenset(
-    "use_fast trust_remote_code from_slow legacy proxies resume_download mirror use_auth_token max_len name_or_path".split()
+    "use_fast trust_remote_code from_slow legacy proxies resume_download mirror use_auth_token name_or_path".split()
 )
 
 _ATTRIBUTES = (

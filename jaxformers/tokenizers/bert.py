@@ -117,8 +117,11 @@ class BertTokenizer(Tokenizer):
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
         """The ids of one or two texts with [CLS] and [SEP] around them."""
-        first = [self.cls_token_id, *token_ids_0, self.sep_token_id]
-        return first if token_ids_1 is None else [*first, *token_ids_1, self.sep_token_id]
+        cls, sep = self.cls_token_id, self.sep_token_id
+        if cls is None or sep is None:
+            raise ValueError(f"{type(self).__name__} needs a cls_token and a sep_token for this, set them first")
+        first = [cls, *token_ids_0, sep]
+        return first if token_ids_1 is None else [*first, *token_ids_1, sep]
 
 
 class DistilBertTokenizer(BertTokenizer):
@@ -130,75 +133,3 @@ class DistilBertTokenizer(BertTokenizer):
 
 BertTokenizerFast = BertTokenizer
 DistilBertTokenizerFast = DistilBertTokenizer
-
-    def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-        if "vocab_file" not in paths:
-            raise ValueError(f"{type(self).__name__} needs vocab_file=, tokenizer_file= or tokenizer_object=")
-        path = paths["vocab_file"]
-        vocabulary = _read_vocabulary(path)
-        unknown = text_of(settings["unk_token"] or "[UNK]")
-        with backends.readable(f"{path}: not a usable vocabulary"):
-            backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
-            backend.normalizer = normalizers.BertNormalizer()
-            backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-            backend.decoder = decoders.WordPiece()
-        return backend
-
-    def _prepare(self) -> None:
-        """Bring case, accents and Chinese into the normalizer; put `[CLS]` and `[SEP]` around texts if nothing does."""
-        if self._backend.normalizer is not None:
-            state = backends.state(self._backend.normalizer)
-            if state.get("type") == "BertNormalizer":
-                for name, setting in _NORMALIZER.items():
-                    state[name] = self._own.get(setting, state[name])
-                state.pop("type")
-                self._backend.normalizer = normalizers.BertNormalizer(**state)
-        if self._backend.post_processor is None and self.cls_token is not None and self.sep_token is not None:
-            cls, sep = (self.cls_token, self.cls_token_id), (self.sep_token, self.sep_token_id)
-            with backends.readable(f"{cls[0]!r} and {sep[0]!r} cannot be put around a text"):
-                self._backend.post_processor = processors.TemplateProcessing(
-                    single=f"{cls[0]}:0 $A:0 {sep[0]}:0",
-                    pair=f"{cls[0]}:0 $A:0 {sep[0]}:0 $B:1 {sep[0]}:1",
-                    special_tokens=[cls, sep],
-                )
-
-    def _vocabulary(self) -> dict[str, str]:
-        vocabulary = self._backend.get_vocab(with_added_tokens=False)
-        return {"vocab_file": "".join(f"{piece}\n" for piece in sorted(vocabulary, key=vocabulary.__getitem__))}
-
-    def build_inputs_with_special_tokens(self, token_ids_0: list[int], token_ids_1: list[int] | None = None) -> list[int]:
-        """`[CLS] ids [SEP]`, or `[CLS] ids [SEP] ids [SEP]`."""
-        cls, sep = self.cls_token_id, self.sep_token_id
-        row = [cls, *token_ids_0, sep]
-        return row if token_ids_1 is None else [*row, *token_ids_1, sep]
-
-
-class DistilBertTokenizer(BertTokenizer):
-    """BERT's tokenizer for DistilBERT (Sanh et al. 2019, arXiv 1910.01108), which knows no token types."""
-
-    model_input_names: list[str] = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "DistilBertTokenizer"
-
-
-BertTokenizerFast = BertTokenizer
-DistilBertTokenizerFast = DistilBertTokenizer
-
-_NORMALIZER = {
-    "lowercase": "do_lower_case",
-    "strip_accents": "strip_accents",
-    "handle_chinese_chars": "tokenize_chinese_chars",
-}
-
-
-def _read_vocabulary(path: Path) -> dict[str, int]:
-    """The pieces of a vocab.txt with their line numbers, counted from 0, as ids; of equal lines the last counts."""
-    if path.stat().st_size > backends.LARGEST:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for a vocabulary")
-    try:
-        with open(path, encoding="utf-8") as file:
-            vocabulary = {line.rstrip("\n"): index for index, line in enumerate(file)}
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: line of a vocabulary that is not UTF-8 ({error.reason} at byte {error.start})") from None
-    if not vocabulary:
-        raise ValueError(f"{path}: an empty vocabulary, expected one piece a line")
-    return vocabulary

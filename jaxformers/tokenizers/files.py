@@ -22,7 +22,7 @@ ADDED = "added_tokens.json"
 LARGEST = 1 << 27  # bytes of a JSON file other than tokenizer.json
 
 Check = Callable[[Any], Any]
-"""Takes a setting as JSON or a user has it, gives it as a tokenizer keeps it; or a ValueError that says what it must be."""
+"""A setting as JSON or a user has it → as a tokenizer keeps it; or a ValueError that says what it must be."""
 
 _OPTIONS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
@@ -126,6 +126,25 @@ def checked(settings: Mapping[str, Any], checks: Mapping[str, Check], where: str
         except ValueError as error:
             raise ValueError(f"{where}: {name} {error}") from None
     return result
+
+
+def read_vocabulary(path: Path) -> dict[str, int]:
+    """The pieces of a vocab.txt with their line numbers, counted from 0, as ids; of equal lines the last counts.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is empty, or not UTF-8.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for a vocabulary")
+    try:
+        with open(path, encoding="utf-8") as file:
+            vocabulary = {line.rstrip("\n"): index for index, line in enumerate(file)}
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: a vocabulary must be UTF-8 ({error.reason} at byte {error.start})") from None
+    if not vocabulary:
+        raise ValueError(f"{path}: an empty vocabulary, expected one piece a line")
+    return vocabulary
 
 
 def boolean(value: Any) -> bool | None:

@@ -49,6 +49,12 @@ def resolve(
 
     Args:
         tokenizer: gives the defaults: sides, the padding token, `model_max_length`.
+        padding: as in a tokenizer's call, like the next five.
+        truncation: whether and how rows are cut.
+        max_length: tokens of a row.
+        stride: tokens that pieces of one text share.
+        pad_to_multiple_of: what padded lengths are multiples of.
+        padding_side: "right" or "left"; None is the tokenizer's.
         say: called with a key and a warning that the user should see once.
 
     Raises:

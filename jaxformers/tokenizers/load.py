@@ -54,7 +54,8 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
 
 def _by_name(name: str) -> type[Tokenizer] | None:
     """The class that a checkpoint calls so; None if it is not known."""
-    for kind in (*_CLASSES.values(), Tokenizer):
+    kinds: list[type[Tokenizer]] = [*_CLASSES.values(), Tokenizer]
+    for kind in kinds:
         if name.removesuffix("Fast") == kind.own_name.removesuffix("Fast"):
             return kind
     return None

@@ -55,7 +55,7 @@ class Architecture:
 
 # The Hub's field names; sizes that differ from each other, so that a mistaken one cannot fit by chance.
 BERT = {
-    "vocab_size": 99,
+    "vocab_size": 67,
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
@@ -63,7 +63,7 @@ BERT = {
     "max_position_embeddings": 24,
 }
 DISTILBERT = {
-    "vocab_size": 99,
+    "vocab_size": 67,
     "dim": 32,
     "n_layers": 2,
     "n_heads": 4,
@@ -71,21 +71,26 @@ DISTILBERT = {
     "max_position_embeddings": 24,
 }
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
-TANH_GELU = Case("ForMaskedLM", "gelu_new", {"hidden_act": "gelu_new"})
-RELU_UNTIED = Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False})
-EPSILON = Case("Model", "epsilon", {"layer_norm_eps": 1e-2, "type_vocab_size": 5})
-SINUSOIDAL = Case(
-    "Model", "sinusoidal", {"sinusoidal_pos_embds": True}, own=("embeddings.position_embeddings.weight",)
-)
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "bert": Architecture(
         "Bert",
         BERT,
         f"Model ForPreTraining ForMaskedLM ForNextSentencePrediction {CLASSIFIERS}",
-        (TANH_GELU, RELU_UNTIED, EPSILON),
+        (
+            Case("ForMaskedLM", "gelu_new", {"hidden_act": "gelu_new"}),
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+            Case("Model", "epsilon", {"layer_norm_eps": 1e-2, "type_vocab_size": 5}),
+        ),
     ),
     "distilbert": Architecture(
-        "DistilBert", DISTILBERT, f"Model ForMaskedLM {CLASSIFIERS}", (TANH_GELU, RELU_UNTIED, SINUSOIDAL)
+        "DistilBert",
+        DISTILBERT,
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("ForMaskedLM", "gelu_new", {"activation": "gelu_new"}),
+            Case("ForMaskedLM", "relu_untied", {"activation": "relu", "tie_word_embeddings": False}),
+            Case("Model", "sinusoidal", {"sinusoidal_pos_embds": True}, own=("embeddings.position_embeddings.weight",)),
+        ),
     ),
 }

@@ -68,7 +68,11 @@ class Arrays:
 def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays) -> dict[str, Any]:
     """One case: its entry in the JSON file."""
     torch.manual_seed(0)
-    config = transformers.AutoConfig.for_model(model_type, **architecture.config, **case.config)
+    fields = {**architecture.config, **case.config}
+    defaults = transformers.AutoConfig.for_model(model_type)
+    if strange := [name for name in fields if not hasattr(defaults, name)]:
+        raise SystemExit(f"{type(defaults).__name__} ignores {', '.join(strange)}")
+    config = transformers.AutoConfig.for_model(model_type, **fields)
     cls = getattr(transformers, f"{architecture.prefix}{case.head}")
     model = cls._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
     tensors, tied, own, first = {}, {}, {}, {}

@@ -1,0 +1,28 @@
+"""Our side of the benchmark, in a process of its own: one JSON command a line in, one answer a line out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+
+def main() -> None:
+    """Answer commands until the input ends."""
+    from jaxformers import compilations, pipeline
+
+    classify = pipeline("text-classification", model=sys.argv[1], dtype=sys.argv[2])
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        command: dict[str, Any] = json.loads(line)
+        start = time.perf_counter()
+        for _ in range(command.get("repeat", 1)):
+            answers = classify(command["texts"], truncation=True)
+        seconds = (time.perf_counter() - start) / command.get("repeat", 1)
+        programs = sum(compilations().values())
+        print(json.dumps({"seconds": seconds, "answers": answers, "compiled": programs}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
