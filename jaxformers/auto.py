@@ -45,7 +45,8 @@ def config_class(model_type: str) -> type[Config]:
                 return value
     known = model_types()
     near = difflib.get_close_matches(model_type, known, 3) or known
-    raise ValueError(f"model_type {model_type!r} is no architecture that jaxformers knows; the nearest: {near}")
+    shown = model_type if len(model_type) <= 60 else f"{model_type[:57]}..."
+    raise ValueError(f"model_type {shown!r} is no architecture that jaxformers knows; the nearest: {near}")
 
 
 def class_for(config: Config | type[Config], task: str) -> type[Model]:

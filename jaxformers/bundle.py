@@ -352,7 +352,9 @@ class Model:
         params = self.params
         if not isinstance(params.get("layers", []), list):
             params = params | {"layers": run.unstack(params["layers"])}
-        arrays = save.Named(params, self.declaration(self.config))
+        tree = self.declaration(self.config)
+        _check_structure(tree, params, type(self).__name__)
+        arrays = save.Named(params, tree)
         types = {str(leaf.dtype) for leaf in jax.tree.leaves(params)}
         config = self.config.replace(
             architectures=[type(self).__name__], dtype=types.pop() if len(types) == 1 else self.config.dtype

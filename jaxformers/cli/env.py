@@ -78,5 +78,5 @@ def _cache() -> str:
 
     from .. import runtime
 
-    named = jax.config.jax_compilation_cache_dir or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    named = getattr(jax.config, "jax_compilation_cache_dir", None) or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     return str(named or runtime.cache_folder() or "off")

@@ -82,7 +82,7 @@ def pipeline(
             model,
             where["revision"],
         )
-    source = None if isinstance(model, Model) else hub.source_of(model, **where)
+    source: Any = None if isinstance(model, Model) else hub.source_of(model, **where)
     if isinstance(model, Model):
         kind = kind or _task_for(type(model).task, type(model).__name__)
         _check_head(kind, type(model), allow_new_head)
@@ -96,12 +96,14 @@ def pipeline(
         tokenizer = auto.AutoTokenizer.from_pretrained(
             source if tokenizer is None else hub.source_of(tokenizer, **where)
         )
-    if not isinstance(model, Model):
+    if isinstance(model, Model):
+        loaded = model
+    else:
         dtype = dtype if dtype is not None else torch_dtype
-        model = _load(kind, source, settings, allow_new_head, {"dtype": dtype, **(model_kwargs or {})})
+        loaded = _load(kind, source, settings, allow_new_head, {"dtype": dtype, **(model_kwargs or {})})
     if device is not None:
-        model = jax.device_put(model, _device(device))
-    return pipeline_class(kind, model, tokenizer, chosen)
+        loaded = jax.device_put(loaded, _device(device))
+    return pipeline_class(kind, loaded, tokenizer, chosen)
 
 
 def _config(name: Any, where: dict[str, Any]) -> Config:

@@ -217,7 +217,6 @@ FOLDERS: Mapping[str, Mapping[str, Any]] = {
             "clean_up_tokenization_spaces": True,
             "additional_special_tokens": ["<extra>", "<fresh>"],
             "tokenizer_class": "BertTokenizerFast",
-            "tokenizer_file": "/nowhere/tokenizer.json",
             "backend": "tokenizers",
         },
     },
