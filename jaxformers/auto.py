@@ -166,7 +166,7 @@ class AutoTokenizer:
         raise _no_instances(type(self))
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> tokenizers.Tokenizer:
+    def from_pretrained(cls, name_or_path: str | Path | hub.Source, **options: Any) -> tokenizers.Tokenizer:
         """Read a tokenizer from a folder or the Hub.
 
         Args:

@@ -431,7 +431,7 @@ def _labels(owner: str, given: dict[str, Any]) -> tuple[int | None, dict[int, st
             number = int(i) if isinstance(i, str | int | np.integer) and not isinstance(i, bool) else -1
         except ValueError:
             number = -1
-        if number < 0 or number in names:
+        if not 0 <= number < 2**31 or number in names:
             raise ValueError(f"{owner}: {field}: ids are whole numbers from 0, each once; found {_shown(i)}")
         if not isinstance(name, str | int | float):
             raise ValueError(f"{owner}: {field}: the name of label {number} is {_shown(name)}: expected text")

@@ -62,3 +62,13 @@ def toy_folder(toy_model: BertForSequenceClassification, tmp_path: Path) -> Path
     folder = tmp_path / "toy"
     toy_model.save_pretrained(folder)
     return folder
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Heavy tests run when they are asked for by name."""
+    if "heavy" in config.option.markexpr:
+        return
+    heavy = [item for item in items if item.get_closest_marker("heavy")]
+    if heavy:
+        config.hook.pytest_deselected(items=heavy)
+        items[:] = [item for item in items if item not in heavy]

@@ -328,7 +328,7 @@ def test_any_value_of_any_field_is_taken_or_refused_by_name_at_once(kind, data):
         st.sampled_from([*kind._hints, *kind.aliases, "id2label", "label2id", "torch_dtype", "architectures"])
     )
     value = data.draw(WRONG)
-    start = time.perf_counter()
+    start = time.thread_time()
     try:
         config = kind.from_dict({name: value})
     except ValueError as error:
@@ -339,7 +339,7 @@ def test_any_value_of_any_field_is_taken_or_refused_by_name_at_once(kind, data):
         hash(config)
     assert any(known in message for known in (name, kind.aliases.get(name, name)))
     assert "\n" not in message
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0
 
 
 # -- identity ---------------------------------------------------------------------------------------------------------

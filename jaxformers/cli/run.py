@@ -34,14 +34,13 @@ def run(options: argparse.Namespace) -> None:
     texts = [_checked(text, i) for i, text in enumerate(options.texts, 1)]  # before the wait for weights
 
     from .. import pipelines
-    from .answers import line
+    from .answers import as_json, line
 
     given = {name: getattr(options, name) for name in ("model", "revision", "dtype", "device")}
     given = {name: value for name, value in given.items() if value is not None}
     pipe = pipelines.pipeline(options.task, **given, **dict(options.option))
     for text, answer in _answers(pipe, texts):
-        shown = json.dumps(answer, ensure_ascii=False) if options.json else f"{line(answer)}\t{text}"
-        print(shown, flush=True)
+        print(as_json(answer) if options.json else f"{line(answer)}\t{text}", flush=True)
 
 
 def parameter(word: str) -> tuple[str, Any]:
@@ -71,14 +70,21 @@ def _answers(pipe: Callable[..., Any], texts: list[str]) -> Iterator[tuple[str, 
             yield text, pipe([text])[0]
         return
     waiting: deque[str] = deque()
+    stopped: list[ValueError] = []
 
     def reading() -> Iterator[str]:
-        for text in texts or _lines(sys.stdin.buffer):
-            waiting.append(text)
-            yield text
+        """The texts; a line that cannot be read ends them, so that those before it are answered first."""
+        try:
+            for text in texts or _lines(sys.stdin.buffer):
+                waiting.append(text)
+                yield text
+        except ValueError as error:
+            stopped.append(error)
 
     for answer in pipe(reading()):
         yield waiting.popleft(), answer
+    for error in stopped:
+        raise error
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -39,7 +39,7 @@ class BertConfig(
     type_vocab_size: Size = 2
     layer_norm_eps: Epsilon = 1e-12
     classifier_dropout: Rate | None = None
-    pad_token_id: int | None = 0
+    pad_token_id: Token | None = 0
 
     def check(self) -> None:
         """Heads share the width evenly."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 
 from .. import declare, tasks
-from ..config import Config, Depth, Rate, Size
+from ..config import Config, Depth, Rate, Size, Token
 from ..declare import repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -46,7 +46,7 @@ class DistilBertConfig(
     activation: str = "gelu"
     qa_dropout: Rate = 0.1
     seq_classif_dropout: Rate = 0.2
-    pad_token_id: int | None = 0
+    pad_token_id: Token | None = 0
 
     layer_norm_eps: ClassVar[float] = 1e-12
 

@@ -98,13 +98,14 @@ class Tokenizer(SpecialTokens):
             extra, more = {}, [*more, *extra]
         added = settings.pop("added_tokens_decoder", {})
         known = {item.content: item for item in [*backend.get_added_tokens_decoder().values(), *added.values()]}
-        roles = {name: settings.pop(name) for name in special.NAMES if name in settings}
-        super().__init__({name: known.get(text_of(role), role) for name, role in roles.items()}, more, extra)
+        none = {name: None for name in special.NAMES if settings.get(name, "") is None}  # kept, against defaults
+        roles = {name: settings.pop(name, None) for name in special.NAMES}
+        super().__init__({name: role and known.get(text_of(role), role) for name, role in roles.items()}, more, extra)
         self.model_max_length: int = settings.pop("model_max_length", UNLIMITED)
         for name, value in settings.items():
             if name not in self.own_settings:
                 setattr(self, name, value)
-        self._own = {name: settings[name] for name in self.own_settings if name in settings}
+        self._own = none | {name: settings[name] for name in self.own_settings if name in settings}
         self._add_missing(added)
         self._finish(built)
         backends.check(backend, where)
@@ -412,7 +413,9 @@ class Tokenizer(SpecialTokens):
             if truncation is not None:
                 self._check_pairs(texts, specials, truncation, split)
             for index, row in enumerate(texts.rows):
-                with readable(f"{texts.name}[{index}] cannot be tokenized"):
+                alone = truncation is not None and truncation.strategy == "only_second" and not texts.is_pair(row)
+                fault = "truncation='only_second', but it is no pair" if alone else "cannot be tokenized"
+                with readable(f"{texts.where(index)}: {fault}"):
                     backend.encode_batch([row], is_pretokenized=texts.words, add_special_tokens=specials)
             raise
 
@@ -423,12 +426,11 @@ class Tokenizer(SpecialTokens):
             ValueError: naming the numbers or the row.
         """
         try:
-            pairs = [texts.is_pair(row) for row in texts.rows]
+            pairs = {texts.is_pair(row) for row in texts.rows}
         except TypeError:  # a row without length is no text
             texts.explain()
             raise
-        taken = {pair: self.num_special_tokens_to_add(pair) if specials else 0 for pair in (False, True)}
-        limits.check_room(truncation, taken, pairs, texts.name)
+        limits.check_room(truncation, max(map(self.num_special_tokens_to_add, pairs)) if specials else 0)
         if truncation.stride and any(pairs):
             texts.explain()
             self._check_pairs(texts, specials, truncation, split)
@@ -443,9 +445,7 @@ class Tokenizer(SpecialTokens):
         room = truncation.max_length - (self.num_special_tokens_to_add(True) if specials else 0)
         lengths = [len(row) for row in encoded]
         for (index, _), first, second in zip(pairs, lengths[::2], lengths[1::2], strict=True):
-            limits.check_pair(
-                truncation, room, (first, second), texts.name if texts.single else f"{texts.name}[{index}]"
-            )
+            limits.check_pair(truncation, room, (first, second), texts.where(index))
 
     def encode_plus(
         self, text: Any, text_pair: Any = None, *, is_split_into_words: bool = False, **options: Any
@@ -661,7 +661,7 @@ class Tokenizer(SpecialTokens):
             special_tokens: they are matched before normalization, and `decode` can skip them.
 
         Returns:
-            How many were not there: resize the model's embedding by as many rows.
+            How many were no added tokens before; the model's embedding needs `len(tokenizer)` rows.
         """
         if isinstance(new_tokens, Token):
             new_tokens = [new_tokens]

@@ -43,9 +43,9 @@ class BertTokenizer(Tokenizer):
         self,
         vocab_file: str | os.PathLike[str] | None = None,
         *,
-        do_lower_case: bool = True,
+        do_lower_case: bool | None = True,
         strip_accents: bool | None = None,
-        tokenize_chinese_chars: bool = True,
+        tokenize_chinese_chars: bool | None = True,
         unk_token: special.Token = "[UNK]",
         sep_token: special.Token = "[SEP]",
         pad_token: special.Token = "[PAD]",
@@ -60,6 +60,8 @@ class BertTokenizer(Tokenizer):
                 f"{type(self).__name__} has no do_basic_tokenize=False and no never_split: use add_tokens for what "
                 "shall not be split"
             )
+        do_lower_case = True if do_lower_case is None else do_lower_case
+        tokenize_chinese_chars = True if tokenize_chinese_chars is None else tokenize_chinese_chars
         if settings.get("tokenizer_file") is None and settings.get("tokenizer_object") is None:
             settings.setdefault("clean_up_tokenization_spaces", True)  # the reference's default for a vocab.txt alone
         super().__init__(

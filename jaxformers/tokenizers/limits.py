@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import index as integer
 from typing import TYPE_CHECKING, Any
 
@@ -94,21 +94,16 @@ def resolve(
     )
 
 
-def check_room(truncation: Truncation, specials: dict[bool, int], pairs: Sequence[bool], name: str) -> None:
+def check_room(truncation: Truncation, taken: int) -> None:
     """Refuse a truncation that cannot be carried out whatever the texts are.
 
     Args:
         truncation: what was asked for.
-        specials: special tokens of a row, by whether it is a pair.
-        pairs: which rows are pairs.
-        name: the argument that the rows came by.
+        taken: special tokens of a row.
 
     Raises:
-        ValueError: naming the numbers, and for "only_second" the first row without a second text.
+        ValueError: naming the numbers.
     """
-    if truncation.strategy == "only_second" and not all(pairs):
-        raise ValueError(f"truncation='only_second', but {name}[{list(pairs).index(False)}] is no pair")
-    taken = max(specials[pair] for pair in set(pairs))
     room = truncation.max_length - taken
     if room < 0:
         raise ValueError(f"max_length={truncation.max_length} is less than the {taken} special tokens of a row")

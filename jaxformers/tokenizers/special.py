@@ -174,11 +174,16 @@ class SpecialTokens:
             replace_additional_special_tokens: false keeps those that are there, in front of the new ones.
 
         Returns:
-            How many tokens are new in the vocabulary: resize the model's embedding by as many rows.
+            How many were no added tokens before; the model's embedding needs `len(tokenizer)` rows.
 
         Raises:
             ValueError: no such role, or not a token.
         """
+        for name, value in special_tokens_dict.items():  # all are checked before any counts
+            if name not in (MORE, *NAMES, *self.extra_special_tokens):
+                roles = ", ".join([*NAMES, MORE, *self.extra_special_tokens])
+                raise ValueError(f"{name!r} is no role of a special token, use one of {roles}")
+            _tokens(value if name == MORE else [value], name)
         new: list[Token] = []
         for name, value in special_tokens_dict.items():
             if name == MORE:
@@ -189,13 +194,10 @@ class SpecialTokens:
                 elif tokens:
                     self._additional = list(tokens)
                 new += tokens
-            elif name in NAMES or name in self.extra_special_tokens:
+            else:
                 (token,) = map(_plain, _tokens([value], name))
                 (self._special if name in NAMES else self.extra_special_tokens)[name] = token
                 new.append(token)
-            else:
-                roles = ", ".join([*NAMES, MORE, *self.extra_special_tokens])
-                raise ValueError(f"{name!r} is no role of a special token, use one of {roles}")
         return self.add_tokens(new, special_tokens=True)
 
 

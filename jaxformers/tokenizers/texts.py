@@ -48,6 +48,10 @@ class Texts:
             raise ValueError(f"{name} has {len(text)} texts, {name}_pair {len(pair)}: pass as many pairs as texts")
         return cls(list(zip(text, pair, strict=True)), False, words, name)
 
+    def where(self, index: int) -> str:
+        """What errors call a row."""
+        return self.name if self.single else f"{self.name}[{index}]"
+
     def is_pair(self, row: Any) -> bool:
         """Whether a row is a pair of texts."""
         if self.words:
@@ -61,7 +65,7 @@ class Texts:
             ValueError: naming the index of the first row that is no text, or no Unicode text.
         """
         for index, row in enumerate(self.rows):
-            where = self.name if self.single else f"{self.name}[{index}]"
+            where = self.where(index)
             if not self.words and isinstance(row, list | tuple) and len(row) == 2:
                 for side, part in zip((where, f"{where}, its pair"), row, strict=True):
                     _check_text(part, side)

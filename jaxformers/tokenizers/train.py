@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -69,6 +70,9 @@ def trained(
                 options.setdefault(name, model[name])
     if '"ByteLevel"' in json.dumps(state["pre_tokenizer"]):
         options["initial_alphabet"] = pre_tokenizers.ByteLevel.alphabet()
+    known = list(inspect.signature(_TRAINERS[kind]).parameters)
+    if wrong := [name for name in options if name not in known]:  # the library's trainers let them pass
+        raise ValueError(f"{wrong[0]!r} is no option of the trainer, which has {', '.join(known)}")
     processor = state.pop("post_processor")  # holds ids, which training gives out anew
     other = tokenizers.Tokenizer.from_str(json.dumps(state | {"added_tokens": [], "post_processor": None}))
     trainer = _TRAINERS[kind](vocab_size=vocab_size, special_tokens=[*specials, *new_special_tokens], **options)

@@ -104,6 +104,10 @@ def test_features_are_told_by_their_shape(capsys: pytest.CaptureFixture[str]) ->
     (shown,) = lines(capsys, "run", "feature-extraction", "--model", MODEL, "--dtype", "float32", "Two words")
     assert shown.startswith("[1, ")
     assert shown.endswith(" …\tTwo words")
+    (shown,) = lines(
+        capsys, "run", "feature-extraction", "--model", MODEL, "--json", "--option", "return_tensors=true", "Two words"
+    )
+    assert len(json.loads(shown)) == 1
 
 
 @pytest.mark.parametrize(
@@ -135,11 +139,15 @@ def test_bad_input_is_one_line_and_exit_code_2(
         assert expected in fails(capsys, *words)
 
 
-def test_bytes_that_are_no_text_are_named_by_line(
+def test_a_line_that_is_no_text_is_named_after_the_answers_before_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", Stdin(b"\xff\n"))
-    assert "line 1 of standard input" in fails(capsys, "run", "sentiment-analysis", "--model", MODEL)
+    monkeypatch.setattr(sys, "stdin", Stdin(b"Good.\nBad.\n\xff\nGood.\n"))
+    assert main(["run", "sentiment-analysis", "--model", MODEL]) == 2
+    out, err = capsys.readouterr()
+    assert [line.partition("\t")[2] for line in out.splitlines()] == ["Good.", "Bad."]
+    assert err.startswith("jaxformers: line 3 of standard input is not UTF-8")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("words", [["--debug", "run"], ["run", "--debug"]])

@@ -1,0 +1,130 @@
+"""BatchEncoding: a mapping that knows where its tokens come from."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import cases
+import jax
+import numpy as np
+import pytest
+
+from jaxformers.tokenizers import BatchEncoding, BertTokenizer
+from jaxformers.tokenizers.encoding import CharSpan, TokenSpan
+
+TOKENIZER = BertTokenizer(cases.VOCABULARY)
+#        0    1  2     3      4    5      6     7
+#     [CLS]  We are, tokens [SEP] no  embeddings [SEP]
+PAIRS = TOKENIZER(["We are!", "you"], ["no wordplay", "too"], padding=True)
+
+
+def test_it_is_a_mapping_with_attributes() -> None:
+    encoded = TOKENIZER("we are")
+    assert encoded["input_ids"] is encoded.input_ids
+    assert {**encoded}.keys() == encoded.keys() == {"input_ids", "token_type_ids", "attention_mask"}
+    assert encoded.get("labels") is None
+    encoded["labels"] = [1]
+    assert encoded.pop("labels") == [1]
+    assert "labels" not in encoded
+    with pytest.raises(AttributeError, match="BatchEncoding has no 'labels'; it has"):
+        _ = encoded.labels
+    with pytest.raises(KeyError):
+        encoded["labels"]
+    with pytest.raises(KeyError, match="expected a name"):
+        encoded[None]
+
+
+def test_rows_are_encodings() -> None:
+    assert PAIRS[0].tokens == PAIRS.tokens(0)
+    assert PAIRS[np.int64(1)].ids == PAIRS["input_ids"][1]
+    assert [row.ids for row in PAIRS[0:2]] == PAIRS["input_ids"]
+    assert PAIRS.is_fast
+    assert PAIRS.n_sequences == 2
+    assert TOKENIZER("we").n_sequences == 1
+    with pytest.raises(IndexError):
+        PAIRS[2]
+
+
+def test_places() -> None:
+    assert PAIRS.tokens()[:6] == ["[CLS]", "we", "are", "!", "[SEP]", "no"]
+    assert PAIRS.word_ids()[:6] == [None, 0, 1, 2, None, 0]
+    assert PAIRS.words(1) == PAIRS.word_ids(1)
+    assert PAIRS.sequence_ids()[:6] == [None, 0, 0, 0, None, 1]
+    last = len(PAIRS.tokens()) - 1
+    assert PAIRS.token_to_sequence(5) == PAIRS.token_to_sequence(0, 5 - last - 1) == 1
+    assert PAIRS.token_to_word(2) == 1
+    assert PAIRS.token_to_word(0) is None
+    assert PAIRS.token_to_chars(3) == CharSpan(6, 7)
+    assert PAIRS.token_to_chars(0) is None
+    assert PAIRS.word_to_tokens(1) == PAIRS.word_to_tokens(0, 1) == TokenSpan(2, 3)
+    assert PAIRS.word_to_tokens(0, 0, sequence_index=1) == TokenSpan(5, 6)
+    assert PAIRS.word_to_tokens(9) is None
+    assert PAIRS.word_to_chars(1) == CharSpan(3, 6)
+    assert PAIRS.word_to_chars(9) is None
+    assert PAIRS.char_to_token(1, 0) == 1
+    assert PAIRS.char_to_token(2) is None
+    assert PAIRS.char_to_token(0, 0, sequence_index=1) == 5
+    assert PAIRS.char_to_word(4) == 1
+    assert PAIRS.char_to_word(2) is None
+    assert PAIRS.token_to_chars(3).start == 6  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("place", [-1, 2**40])
+def test_places_that_cannot_be(place: int) -> None:
+    with pytest.raises(IndexError, match=f"no place {place}"):
+        PAIRS.char_to_token(place)
+    with pytest.raises(IndexError):
+        PAIRS.tokens(7)
+
+
+def test_without_encodings() -> None:
+    plain = BatchEncoding({"input_ids": [[1, 2], [3, 4]]})
+    assert not plain.is_fast
+    assert plain.encodings is None
+    assert plain.n_sequences is None
+    assert plain[0:1] == {"input_ids": [[1, 2]]}
+    with pytest.raises(ValueError, match="call the tokenizer"):
+        plain.tokens()
+    with pytest.raises(KeyError):
+        plain[0]
+
+
+def test_it_can_be_copied_and_pickled() -> None:
+    for other in (pickle.loads(pickle.dumps(PAIRS)), copy.deepcopy(PAIRS), copy.copy(PAIRS)):
+        assert dict(other) == dict(PAIRS)
+        assert other.tokens(1) == PAIRS.tokens(1)
+        assert other.n_sequences == 2
+
+
+def test_conversion_to_arrays() -> None:
+    encoded = BatchEncoding({"input_ids": [1, 2], "scores": [0.5, 1.5], "flags": [True, False]})
+    assert encoded.convert_to_tensors(None) is encoded
+    assert encoded["input_ids"] == [1, 2]
+    arrays = encoded.convert_to_tensors("np", prepend_batch_axis=True)
+    assert arrays is encoded
+    assert {name: (value.shape, value.dtype.kind) for name, value in arrays.items()} == {
+        "input_ids": ((1, 2), "i"),
+        "scores": ((1, 2), "f"),
+        "flags": ((1, 2), "b"),
+    }
+    ours = arrays.convert_to_tensors("jax")
+    assert [str(value.dtype) for value in ours.values()] == ["int32", "float32", "bool"]
+    assert all(isinstance(value, jax.Array) for value in ours.values())
+
+
+@pytest.mark.parametrize("value", [["a"], [None], [[1], [[2]]], [[1, 2], [3]]])
+def test_conversion_refuses_what_is_no_array_of_numbers(value: list[object]) -> None:
+    with pytest.raises(ValueError, match=r"^extra: "):
+        BatchEncoding({"input_ids": [1], "extra": value}, tensor_type="np")
+
+
+def test_to_a_device() -> None:
+    encoded = TOKENIZER(["we are"], return_tensors="np")
+    encoded["names"] = ["a"]
+    assert encoded.to("cpu") is encoded
+    assert isinstance(encoded["input_ids"], jax.Array)
+    assert encoded["names"] == ["a"]
+    assert encoded.to(jax.devices()[0])["input_ids"].shape == (1, 4)
+    with pytest.raises(ValueError, match="no device 'cuda:7' here"):
+        encoded.to("cuda:7")

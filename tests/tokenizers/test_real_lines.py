@@ -1,0 +1,79 @@
+"""5,000 lines through both libraries, by hand: `pytest -m heavy tests/tokenizers`, with the paths in the environment.
+
+JAXFORMERS_ORACLE      a Python with torch Transformers 4.57 (the `parity` extra)
+JAXFORMERS_TOKENIZER   a folder with a BERT tokenizer: tokenizer.json, tokenizer_config.json, vocab.txt
+JAXFORMERS_TEXTS       text files, separated as in PATH; the last column of each line counts
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import cases
+import lines
+import pytest
+
+from jaxformers import hub, tokenizers
+from jaxformers.tokenizers import Tokenizer
+
+REAL, MADE = 3500, 1500
+
+
+def path_of(name: str) -> str:
+    """A path from the environment."""
+    if name not in os.environ:
+        pytest.skip(f"{name} is not set")
+    return os.environ[name]
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Real lines in random order, and made ones."""
+    found: dict[str, None] = {}
+    for path in path_of("JAXFORMERS_TEXTS").split(os.pathsep):
+        rows = Path(path).read_text("utf-8", errors="replace").splitlines()
+        found |= dict.fromkeys(row.split("\t")[-1] for row in rows)
+    real = random.Random(0).sample(list(found), REAL)
+    return [*real, *lines.made(MADE)]
+
+
+def theirs(folder: Path, texts: list[str]) -> dict[str, Any]:
+    """What torch Transformers says, by variant."""
+    done = subprocess.run(
+        [path_of("JAXFORMERS_ORACLE"), str(Path(__file__).with_name("record.py")), "lines", str(folder)],
+        input=json.dumps(texts).encode(),
+        capture_output=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def same(tokenizer: Tokenizer, texts: list[str], expected: list[Any]) -> None:
+    """Assert that ids and offsets of every line are those expected."""
+    encoded = tokenizer(texts, return_offsets_mapping=True, verbose=False)
+    for text, ids, offsets, row in zip(texts, encoded["input_ids"], encoded["offset_mapping"], expected, strict=True):
+        assert [ids, [list(pair) for pair in offsets]] == row, text
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("files", ["as it is", "vocab.txt alone", "saved by us"])
+def test_real_lines(files: str, texts: list[str], tmp_path: Path) -> None:
+    source = folder = Path(path_of("JAXFORMERS_TOKENIZER"))
+    if files == "vocab.txt alone":
+        folder = tmp_path / "alone"
+        folder.mkdir()
+        shutil.copy(source / "vocab.txt", folder)
+        (folder / "config.json").write_text('{"model_type": "bert"}')
+    elif files == "saved by us":
+        folder = tmp_path / "saved"
+        tokenizers.load(hub.source_of(source)).save_pretrained(folder)
+    assert len(texts) == REAL + MADE
+    answers = theirs(folder, texts)
+    for name, settings in cases.VARIANTS.items():
+        same(tokenizers.load(hub.source_of(folder), **settings), texts, answers[name])
