@@ -64,6 +64,21 @@ def enable_cache() -> None:
     logger.info("compiled programs are kept in %s", folder)
 
 
+def note_shapes(inputs: Any) -> None:
+    """Said by our functions while they are traced, so that `forbid` can name the shapes that it refuses."""
+    shapes = (f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(inputs))
+    _ledger().here.shapes = ", ".join(dict.fromkeys(shapes))
+
+
+def report() -> None:
+    """Say once, at INFO, how long programs were compiled since the last report. Said at the end of a call."""
+    ledger = _ledger()
+    if ledger.seconds:
+        with ledger.lock:
+            seconds, ledger.seconds = ledger.seconds, []
+        logger.info("compiled %d programs in %.1f s", len(seconds), sum(seconds))
+
+
 def compilations() -> dict[str, int]:
     """How often each program has been compiled in this process since the first call of this function or of a pipeline.
 
@@ -96,6 +111,7 @@ class _Ledger:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.counts: Counter[str] = Counter()
+        self.seconds: list[float] = []  # of our programs, since the last report
         self.forbidden = 0
         self.here = threading.local()
         jax.monitoring.register_event_listener(self.on_event)
@@ -112,16 +128,16 @@ class _Ledger:
         if hit:
             return
         name = str(facts.get("fun_name", "?")).removeprefix("jit(").removesuffix(")")
+        shapes, self.here.shapes = getattr(self.here, "shapes", "other shapes"), "other shapes"
+        ours = name.startswith(_OURS)
         with self.lock:
             self.counts[name] += 1
-            forbidden = self.forbidden
-        if name.startswith(_OURS):
-            logger.info("compiled %s in %.2f s", name, duration_secs)
-            if forbidden:
-                raise RuntimeError(
-                    f"{name} was compiled for a new shape inside jaxformers.forbid(): run every shape that you need "
-                    "once before, or leave forbid() out"
-                )
+            self.seconds += [duration_secs] if ours else []
+        if ours and self.forbidden:
+            raise RuntimeError(
+                f"{name} was compiled for {shapes} inside jaxformers.forbid(): run every shape that you need once "
+                "before, or leave forbid() out"
+            )
 
 
 def _setting(name: str) -> Any:

@@ -49,6 +49,7 @@ def test_compilations_count_programs_by_name() -> None:
     def jaxformers_counted(x: jax.Array) -> jax.Array:
         return x * 3 - 1
 
+    enabled = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
     jax.config.update("jax_enable_compilation_cache", False)
     try:
         before = runtime.compilations().get("jaxformers_counted", 0)
@@ -62,4 +63,4 @@ def test_compilations_count_programs_by_name() -> None:
                 jaxformers_counted(jnp.zeros(4))
         jaxformers_counted(jnp.zeros(6))
     finally:
-        jax.config.update("jax_enable_compilation_cache", True)
+        jax.config.update("jax_enable_compilation_cache", enabled)

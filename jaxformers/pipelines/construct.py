@@ -35,6 +35,8 @@ def pipeline(
     model_kwargs: dict[str, Any] | None = None,
     pipeline_class: type[Pipeline] = Pipeline,
     allow_new_head: bool = False,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
     **options: Any,
 ) -> Pipeline:
     """A callable from texts to answers.
@@ -52,6 +54,8 @@ def pipeline(
         model_kwargs: further keywords for `from_pretrained`.
         pipeline_class: a subclass of `Pipeline` to make.
         allow_new_head: accept a checkpoint without a head for the task, whose answers are random until it is trained.
+        batch_size: the most rows of a batch; without it batches are as large as is fast.
+        num_workers: accepted, without effect.
         **options: the task's options, and where to look (`revision, token, cache_dir, local_files_only,
             force_download, subfolder`).
 
@@ -62,7 +66,8 @@ def pipeline(
         TypeError: an unknown option.
     """
     runtime.enable_cache()
-    where = {name: options.pop(name) for name in hub.OPTIONS if name in options}
+    given = {name: options.pop(name) for name in hub.OPTIONS if name in options}
+    where = {name: value for name, value in given.items() if value is not None}
     for name in [name for name in _WITHOUT_EFFECT if name in options]:
         if options.pop(name) is not None:
             logger.info("%s= has no effect here", name)
@@ -103,7 +108,7 @@ def pipeline(
         loaded = _load(kind, source, settings, allow_new_head, {"dtype": dtype, **(model_kwargs or {})})
     if device is not None:
         loaded = jax.device_put(loaded, _device(device))
-    return pipeline_class(kind, loaded, tokenizer, chosen)
+    return pipeline_class(kind, loaded, tokenizer, chosen, batch_size)
 
 
 def _config(name: Any, where: dict[str, Any]) -> Config:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..batch import FIELDS
 from ..bundle import Model
 from ..config import Config
 from ..layers.inputs import Inputs
+from ..runtime import Surroundings, note_shapes, report
 from ..tokenizers import Tokenizer
 from . import shapes, workers
 from .shapes import Batch
@@ -25,7 +26,25 @@ _WINDOW = 1024  # inputs that are sorted together: more would pad no less, and h
 @partial(jax.jit, static_argnums=(0, 1))
 def jaxformers_task(compute: Callable[..., Any], cls: type[Model], params: Any, config: Config, inputs: Inputs) -> Any:
     """The one compiled entry of all pipelines. Labels and options are in no key: fine-tunes share their programs."""
+    note_shapes(inputs)
     return compute(partial(cls.forward, params, config), inputs)
+
+
+class Answers(Iterator[Any]):
+    """Answers in the order of the inputs. What is wrong with an input is raised at its turn, and the next goes on."""
+
+    def __init__(self, each: Generator[Any, None, None]) -> None:
+        self._each = each
+
+    def __next__(self) -> Any:
+        answer = next(self._each)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Read and compute no further."""
+        self._each.close()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,33 +64,42 @@ class Engine:
     def one(self, item: Any, options: Any) -> Any:
         """The answer of one input, in this thread."""
         (rows,) = self._rows([item], options)
-        batches = shapes.plan([len(row) for row in rows], self.steps, shapes.token_budget(self.platform))
         results: list[Any] = [None] * len(rows)
-        for batch in batches:
+        for batch in shapes.plan([len(row) for row in rows], self.steps, shapes.token_budget(self.platform)):
             self._land(batch, np.asarray(self._launch(rows, batch)), rows, results)
+        report()
         return self.task.answer(item, results, options, self.model.config)
 
-    def stream(self, items: Iterator[Any], options: Any, *, sized: bool) -> Iterator[Any]:
-        """The answers of many inputs, in their order. An error of one input is raised when its turn comes."""
+    def stream(self, items: Iterable[Any], options: Any, *, sized: bool) -> Answers:
+        """The answers of many inputs, in their order, computed with jax's settings as they are now and here."""
+        return Answers(self._each(items, options, sized, Surroundings.here()))
+
+    def _each(
+        self, items: Iterable[Any], options: Any, sized: bool, surroundings: Surroundings
+    ) -> Generator[Any, None, None]:
+        """The answer of each input, or an error where it is bad."""
         place = 0
         for window in shapes.windows(items, sized, _WINDOW):
             owned = self._rows_or_errors(window, options)
             rows = [row for own in owned if not isinstance(own, Exception) for row in own]
             results: list[Any] = [None] * len(rows)
-            running = self._run(rows, results)
+            running = self._run(rows, results, surroundings)
             try:
                 start = 0
                 for item, own in zip(window, owned, strict=True):
                     if isinstance(own, Exception):
-                        raise type(own)(f"input {place}: {own}") from own
-                    end = start + len(own)
-                    while any(result is None for result in results[start:end]):
-                        next(running)
-                    yield self.task.answer(item, results[start:end], options, self.model.config)
-                    results[start:end] = [None] * len(own)  # answered: a long list's arrays need not all be kept
-                    start, place = end, place + 1
+                        yield _placed(own, place)
+                    else:
+                        end = start + len(own)
+                        while any(result is None for result in results[start:end]):
+                            next(running)
+                        yield self.task.answer(item, results[start:end], options, self.model.config)
+                        results[start:end] = [None] * len(own)  # answered: a long list's arrays need not all be kept
+                        start = end
+                    place += 1
             finally:
                 running.close()
+            report()
 
     @property
     def longest(self) -> int:
@@ -90,6 +118,11 @@ class Engine:
                 raise ValueError(f"{len(row)} tokens, the model takes {self.longest}: pass truncation=True")
             if len(row) == 0:
                 raise ValueError("no tokens: the text is empty, and the tokenizer adds no special tokens")
+            if max(row.fields["input_ids"]) >= self.model.config.vocab_size:
+                raise ValueError(
+                    f"token {max(row.fields['input_ids'])} is none of the model's {self.model.config.vocab_size}: the "
+                    "tokenizer belongs to another model"
+                )
         return owned
 
     def _rows_or_errors(self, items: Sequence[Any], options: Any) -> list[list[Row] | Exception]:
@@ -102,13 +135,13 @@ class Engine:
         half = len(items) // 2  # few inputs are bad: halving finds them in few calls
         return self._rows_or_errors(items[:half], options) + self._rows_or_errors(items[half:], options)
 
-    def _run(self, rows: Sequence[Row], results: list[Any]) -> Generator[None, None, None]:
+    def _run(self, rows: Sequence[Row], results: list[Any], surroundings: Surroundings) -> Generator[None, None, None]:
         """Fill in results as batches finish."""
         batches = shapes.plan(
             [len(row) for row in rows], self.steps, shapes.token_budget(self.platform), self.most_rows
         )
         launched = workers.run(
-            batches, partial(self._launch, rows), lambda batch: (batch.rows, batch.length), self.platform
+            batches, partial(self._launch, rows), lambda batch: (batch.rows, batch.length), self.platform, surroundings
         )
         for batch, arrays in launched:
             self._land(batch, arrays, rows, results)
@@ -122,6 +155,13 @@ class Engine:
     def _land(batch: Batch, arrays: np.ndarray, rows: Sequence[Row], results: list[Any]) -> None:
         for j, place in enumerate(batch.places):
             results[place] = (rows[place], arrays[j])
+
+
+def _placed(error: Exception, place: int) -> Exception:
+    """The error with the place of the input that it speaks of."""
+    placed = ValueError(f"input {place}: {error}")
+    placed.__cause__ = error
+    return placed
 
 
 def pack(rows: Sequence[Row], batch: Batch, pad: int, accepts: Sequence[str]) -> Inputs:

@@ -29,6 +29,8 @@ def kind(inputs: Any) -> Kind:
         return Kind.LIST
     if isinstance(inputs, np.ndarray):
         return Kind.ONE if inputs.ndim == 0 else Kind.LIST
+    if isinstance(inputs, bytes | bytearray):
+        raise TypeError("inputs are bytes: decode them to a string")
     if isinstance(inputs, Iterable) or (hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__")):
         return Kind.STREAM
     raise TypeError(f"cannot read inputs from {type(inputs).__name__}: pass a string, a list, an iterable or a dataset")

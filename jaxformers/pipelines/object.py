@@ -28,12 +28,15 @@ class Pipeline:
     an iterator that reads and answers as it goes.
     """
 
-    def __init__(self, task: tasks.Task, model: Model, tokenizer: Tokenizer, options: Any) -> None:
+    def __init__(
+        self, task: tasks.Task, model: Model, tokenizer: Tokenizer, options: Any, batch_size: int | None = None
+    ) -> None:
         self.task = task.name
         self.model = model
         self.tokenizer = tokenizer
         self._task = task
         self._options = options
+        self._batch_size = _checked(batch_size)
 
     def __repr__(self) -> str:
         return f"Pipeline({self.task!r}, {self.model!r})"
@@ -51,7 +54,7 @@ class Pipeline:
         Args:
             inputs: see the class.
             *args: further inputs, as if they stood in one list with the first.
-            batch_size: the most rows of a batch; without it batches are as large as is fast.
+            batch_size: the most rows of a batch; without it as the pipeline was made, or as many as is fast.
             num_workers: accepted, without effect.
             **options: the task's, in place of those of the pipeline.
 
@@ -61,17 +64,19 @@ class Pipeline:
         """
         if args:
             inputs = [inputs, *args]
-        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-            raise ValueError(f"batch_size={batch_size!r}: how many rows, 1 or more")
+        most_rows = _checked(self._batch_size if batch_size is None else batch_size)
         chosen = tasks.changed(self._options, self._task, options)
         kind = reading.kind(inputs)
         if kind is reading.Kind.ONE:
             return self._task.single(self._engine.one(inputs, chosen), inputs, chosen)
-        engine = dataclasses.replace(self._engine, most_rows=batch_size)
+        engine = dataclasses.replace(self._engine, most_rows=most_rows)
         answers = engine.stream(reading.each(inputs), chosen, sized=kind is reading.Kind.LIST)
         if kind is reading.Kind.STREAM:
             return answers
-        return list(_with_bar(answers, len(inputs)))
+        try:
+            return list(_with_bar(answers, len(inputs)))
+        finally:
+            answers.close()
 
     predict = __call__
     transform = __call__
@@ -86,6 +91,12 @@ class Pipeline:
         return Engine(
             self._task, self.model, jaxformers_prepare(self.model.params), self.tokenizer, self.device.platform
         )
+
+
+def _checked(batch_size: int | None) -> int | None:
+    if batch_size is None or (isinstance(batch_size, int) and batch_size >= 1):
+        return batch_size
+    raise ValueError(f"batch_size={batch_size!r}: how many rows, 1 or more")
 
 
 @jax.jit

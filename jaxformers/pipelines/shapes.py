@@ -66,19 +66,26 @@ def windows(items: Iterable[object], sized: bool, size: int) -> Iterator[list[ob
     """Groups of inputs that are sorted together.
 
     Of a collection that is there, `size` at a time. Of a stream the first input alone, so that its answer comes at
-    once, then as many as come without a pause: whoever waits for an answer before giving the next input gets it.
+    once, then as many as come without a pause: whoever waits for an answer before giving the next input gets it. An
+    error of the source is raised behind the last group.
     """
     window: list[object] = []
+    broken: Exception | None = None
     limit, before = size if sized else 1, time.monotonic()
-    for item in items:
-        window.append(item)
-        slow = not sized and time.monotonic() - before > _PAUSE
-        if len(window) >= limit or slow:
-            yield window
-            window, limit = [], size
-        before = time.monotonic()
+    try:
+        for item in items:
+            window.append(item)
+            slow = not sized and time.monotonic() - before > _PAUSE
+            if len(window) >= limit or slow:
+                yield window
+                window, limit = [], size
+            before = time.monotonic()
+    except Exception as error:  # of the source: what it gave before is answered first
+        broken = error
     if window:
         yield window
+    if broken is not None:
+        raise broken
 
 
 _PAUSE = 0.002  # seconds between two inputs of a stream, above which it is worked off at once

@@ -39,7 +39,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.top_k not in ("best", None) and (not isinstance(self.top_k, int) or self.top_k < 1):
             raise ValueError(f"top_k={self.top_k!r}: how many labels, 1 or more, or None for all")
-        if self.function_to_apply not in (None, *_FUNCTIONS):
+        if self.function_to_apply is not None and str(self.function_to_apply).lower() not in _FUNCTIONS:
             raise ValueError(f"function_to_apply={self.function_to_apply!r}: one of {', '.join(_FUNCTIONS)}")
 
     @property
@@ -94,8 +94,9 @@ def single(answer: Any, item: Any, options: Options) -> Any:
 
 def function(options: Options, config: Config) -> str:
     """The function that turns the model's scores into the user's."""
-    if options.function_to_apply not in (None, "default"):
-        return str(options.function_to_apply)
+    asked = str(options.function_to_apply or "default").lower()
+    if asked != "default":
+        return asked
     if config.problem_type == "regression":
         return "none"
     if config.problem_type == "multi_label_classification" or config.num_labels == 1:

@@ -16,7 +16,11 @@ Launch = Callable[[Any], Any]
 
 
 def run(
-    jobs: Sequence[Any], launch: Launch, shape: Callable[[Any], Hashable], platform: str
+    jobs: Sequence[Any],
+    launch: Launch,
+    shape: Callable[[Any], Hashable],
+    platform: str,
+    surroundings: Surroundings,
 ) -> Iterator[tuple[Any, Any]]:
     """Each job with its result on the host, as they are finished.
 
@@ -26,22 +30,23 @@ def run(
         shape: what decides which program a job needs: no two threads wait for the same compilation while another job's
             program is ready.
         platform: the kind of device.
+        surroundings: the settings of jax to compute with.
 
     The generator's end, closing or failure stops and joins the threads. An error of a job is raised here.
     """
     threads, ahead = (2, 1) if platform == "cpu" else (1, 3)
     if len(jobs) == 1:
-        yield jobs[0], jax.tree.map(np.asarray, launch(jobs[0]))
+        with surroundings.entered():
+            result = jax.tree.map(np.asarray, launch(jobs[0]))
+        yield jobs[0], result
         return
     crew = _Crew(jobs, launch, shape, ahead)
-    surroundings = Surroundings.here()
-    workers = [
-        threading.Thread(target=crew.work, args=(surroundings,), name="jaxformers-worker", daemon=True)
-        for _ in range(min(threads, len(jobs)))
-    ]
-    for worker in workers:
-        worker.start()
+    workers: list[threading.Thread] = []
     try:
+        for _ in range(min(threads, len(jobs))):
+            worker = threading.Thread(target=crew.work, args=(surroundings,), name="jaxformers-worker", daemon=True)
+            worker.start()
+            workers.append(worker)
         for _ in jobs:
             yield crew.next_result()
     finally:
@@ -58,24 +63,23 @@ class _Crew:
         self.launch, self.shape, self.ahead = launch, shape, ahead
         self.compiling: set[Hashable] = set()
         self.ready: set[Hashable] = set()
-        self.done: deque[tuple[Any, Any, BaseException | None]] = deque()
+        self.done: deque[tuple[Any, Any] | BaseException] = deque()
         self.changed = threading.Condition()
 
     def work(self, surroundings: Surroundings) -> None:
         """One worker: take, launch, and fetch the oldest result once enough are in flight."""
         flight: deque[tuple[Any, Any]] = deque()
-        with surroundings.entered():
-            while (job := self.take(wait=not flight)) is not None or flight:
-                try:
+        try:
+            with surroundings.entered():
+                while (job := self.take(wait=not flight)) is not None or flight:
                     if job is not None:
                         flight.append((job, self.launch(job)))
                         self.compiled(job)
                     if job is None or len(flight) >= self.ahead:
                         job, arrays = flight.popleft()
-                        self.deliver(job, jax.tree.map(np.asarray, arrays), None)
-                except BaseException as error:  # raised again in the thread that waits for the result
-                    self.deliver(job, None, error)
-                    return
+                        self.deliver((job, jax.tree.map(np.asarray, arrays)))
+        except BaseException as error:  # whatever it is: the thread that waits for the result raises it again
+            self.deliver(error)
 
     def take(self, wait: bool) -> Any:
         """The next job whose program nobody is compiling; None where there is none, or none without waiting."""
@@ -100,10 +104,10 @@ class _Crew:
             self.ready.add(self.shape(job))
             self.changed.notify_all()
 
-    def deliver(self, job: Any, result: Any, error: BaseException | None) -> None:
-        """Hand a result, or the error in its place, to the waiting thread."""
+    def deliver(self, outcome: tuple[Any, Any] | BaseException) -> None:
+        """Hand a job with its result, or what went wrong, to the waiting thread."""
         with self.changed:
-            self.done.append((job, result, error))
+            self.done.append(outcome)
             self.changed.notify_all()
 
     def next_result(self) -> tuple[Any, Any]:
@@ -111,10 +115,10 @@ class _Crew:
         with self.changed:
             while not self.done:
                 self.changed.wait()
-            job, result, error = self.done.popleft()
-        if error is not None:
-            raise error
-        return job, result
+            outcome = self.done.popleft()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
     def stop(self) -> None:
         """No job is taken any more."""

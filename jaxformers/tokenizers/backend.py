@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 
@@ -124,8 +122,3 @@ def view(
     if padding is not None:
         other.enable_padding(**vars(padding))
     return other
-
-
-def state(part: Any) -> dict[str, Any]:
-    """The JSON object that describes a normalizer or another part of a tokenizer."""
-    return json.loads(part.__getstate__())

@@ -777,14 +777,12 @@ class Tokenizer(SpecialTokens):
 
     def __repr__(self) -> str:
         limit = "unlimited" if self.model_max_length > limits.LARGE else self.model_max_length
-        specials = ", ".join(
-            f"{name}={token!r}" for name, token in self.special_tokens_map.items() if name in special.NAMES
-        )
-        more = len(self._additional) + len(self.extra_special_tokens)
-        return (
-            f"{type(self).__name__}({self.name_or_path!r}, {len(self)} tokens, model_max_length={limit}, "
-            f"padding_side={self.padding_side!r}, {specials}{f', {more} more special tokens' if more else ''})"
-        )
+        parts = [repr(self.name_or_path), f"{len(self)} tokens", f"model_max_length={limit}"]
+        parts.append(f"padding_side={self.padding_side!r}")
+        parts += [f"{name}={token!r}" for name, token in self.special_tokens_map.items() if name in special.NAMES]
+        if more := len(self._additional) + len(self.extra_special_tokens):
+            parts.append(f"{more} more special tokens")
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def _say(self, key: str, message: str) -> None:
         """Log a warning the first time."""

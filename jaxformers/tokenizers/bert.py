@@ -81,7 +81,7 @@ class BertTokenizer(Tokenizer):
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         if "vocab_file" not in paths:
             raise ValueError(f"{type(self).__name__} needs vocab_file=, tokenizer_file= or tokenizer_object=")
-        path, unknown = paths["vocab_file"], text_of(settings["unk_token"])
+        path, unknown = paths["vocab_file"], text_of(settings["unk_token"] or "")
         pieces = files.read_vocabulary(path)
         if unknown not in pieces:
             raise ValueError(f"{path}: no line is the unk_token {unknown!r}: is this a WordPiece vocabulary?")
@@ -94,7 +94,7 @@ class BertTokenizer(Tokenizer):
     def _finish(self, built: bool) -> None:
         backend = self._backend
         if built:
-            cls, sep = str(self.cls_token), str(self.sep_token)
+            cls, sep = self.cls_token or "", self.sep_token or ""
             with backends.readable(f"{type(self).__name__}: cls_token {cls!r} or sep_token {sep!r} cannot be used"):
                 backend.post_processor = processors.TemplateProcessing(
                     single=f"{cls}:0 $A:0 {sep}:0",
@@ -111,6 +111,8 @@ class BertTokenizer(Tokenizer):
 
     def _vocabulary(self) -> dict[str, str]:
         pieces = {index: piece for piece, index in self._backend.get_vocab(with_added_tokens=False).items()}
+        if max(pieces) > 2 * len(pieces) or any("\n" in piece or "\r" in piece for piece in pieces.values()):
+            return {}  # no list of lines says this; tokenizer.json does
         # where ids have gaps, the last piece stands in: of equal lines the last counts
         lines = [pieces.get(index, pieces[max(pieces)]) for index in range(max(pieces) + 1)]
         return {"vocab_file": "".join(f"{piece}\n" for piece in lines)}

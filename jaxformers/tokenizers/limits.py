@@ -65,6 +65,7 @@ def resolve(
     stride = _number(stride, "stride") or 0
     side = tokenizer.padding_side if padding_side is None else padding_side
     check_side(side, "padding_side")
+    check_side(tokenizer.truncation_side, "truncation_side")
     pad = _choice(padding, _PADDING, "padding")
     cut = _choice(truncation, _TRUNCATION, "truncation")
     if max_length is not None and truncation is None and padding is False:

@@ -85,22 +85,20 @@ def test_padding_is_neutral(name: str, model: Any):
     def rows(*rows: np.ndarray) -> np.ndarray:
         return np.stack(rows).reshape(len(rows), *choices, -1)
 
-    asked = {"output_hidden_states": True, "output_attentions": True}
-    junk = {"input_ids": 3, "attention_mask": 0}  # what stands at padding must not matter
     alone = {key: rows(array[:SHORT]) for key, array in row.items()}
-    padded = {
-        key: rows(
-            np.r_[array[:SHORT], np.full(pad, junk.get(key, 1))], np.r_[np.full(pad, junk.get(key, 1)), array[:SHORT]]
-        )
-        for key, array in row.items()
-    }
-    places = np.arange(SHORT)
-    padded["position_ids"] = rows(np.r_[places, np.zeros(pad)], np.r_[np.zeros(pad), places]).astype(np.int32)
-    with one_by_one():
-        one, both = ours(**alone, **asked), ours(**padded, **asked)
-    for which, real in enumerate((slice(None, SHORT), slice(pad, None))):
-        cut = lambda x, which=which, real=real: _cut(x[which], real, length)  # noqa: E731
-        close(jax.tree.map(cut, both), jax.tree.map(lambda x: x[0], one), 1e-5)
+    padded = {}
+    for key, array in row.items():
+        padding = np.full(pad, {"input_ids": 3, "attention_mask": 0}.get(key, 1))  # what stands there must not matter
+        padded[key] = rows(np.r_[array[:SHORT], padding], np.r_[padding, array[:SHORT]])
+    places, none = np.arange(SHORT), np.zeros(pad)
+    padded["position_ids"] = rows(np.r_[places, none], np.r_[none, places]).astype(np.int32)
+    asked = {"output_hidden_states": True, "output_attentions": True}
+    one, both = one_by_one(ours, **alone, **asked), one_by_one(ours, **padded, **asked)
+    close(jax.tree.map(lambda x: _cut(x[0], slice(SHORT), length), both), jax.tree.map(lambda x: x[0], one), 1e-5)
+    # Of a row padded on the left only tokens' outputs: the first place, which heads of whole rows read, is padding.
+    for ours_left, alone_left in zip(*map(jax.tree.leaves, (both, one)), strict=True):
+        if ours_left.shape != (2, *alone_left.shape[1:]):
+            close(_cut(ours_left[1], slice(pad, None), length), alone_left[0], 1e-5)
 
 
 def _cut(x: Any, real: slice, length: int) -> Any:
@@ -116,7 +114,7 @@ def test_stacked_layers_are_listed_ones(name: str, model: Any, tmp_path: Path):
     stacked, _ = load(case, folder, stacked=True)
     jax.tree.map(np.testing.assert_array_equal, stacked.params["layers"], stack(ours.params["layers"]))
     jax.tree.map(np.testing.assert_array_equal, unstack(stacked.params["layers"]), ours.params["layers"])
-    with one_by_one():
+    with jax.disable_jit():
         close(stacked(**first.inputs, **first.flags), ours(**first.inputs, **first.flags), 1e-5)
     stacked.save_pretrained(tmp_path / "ours")
     saved = safetensors.numpy.load_file(tmp_path / "ours" / "model.safetensors")
@@ -126,53 +124,41 @@ def test_stacked_layers_are_listed_ones(name: str, model: Any, tmp_path: Path):
 
 @EACH
 def test_gradients(name: str, model: Any):
-    """Every array has a gradient, and it is the slope: against differences in float64."""
+    """Every array has a gradient, and it is the slope."""
     ours, case = model(name)
     inputs = {**case.calls["plain"].inputs, **labels_of(case)}
-    with jax.enable_x64(True), one_by_one():
-        params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), ours.params)
-        loss = lambda p: total(ours.apply(p, **inputs))  # noqa: E731
-        gradient = jax.grad(loss)(params)
-        for path, g in jax.tree_util.tree_leaves_with_path(gradient):
-            where = jax.tree_util.keystr(path, simple=True, separator=".")
-            assert np.isfinite(g).all(), where
-            # The same added to all keys moves every score of a query alike: attention does not see a key's bias.
-            assert where.endswith("key.bias") or np.abs(g).max() > 1e-9, where
-        rng = np.random.RandomState(0)
-        along = jax.tree.map(lambda x: rng.standard_normal(x.shape), params)
-        step = lambda size: loss(jax.tree.map(lambda p, d: p + size * d, params, along))  # noqa: E731
-        slope = (step(1e-5) - step(-1e-5)) / 2e-5
-        dot = sum(jax.tree.leaves(jax.tree.map(lambda g, d: jnp.vdot(g, d), gradient, along)))
-        assert abs(slope - dot) < 1e-4 * abs(slope), (slope, dot)
+    loss = lambda p: total(ours.apply(p, **inputs))  # noqa: E731
+    gradient = jax.grad(loss)(ours.params)
+    for path, g in jax.tree_util.tree_leaves_with_path(gradient):
+        where = jax.tree_util.keystr(path, simple=True, separator=".")
+        assert np.isfinite(g).all(), where
+        # The same added to all keys moves every score of a query alike: attention does not see a key's bias.
+        assert where.endswith("key.bias") or np.abs(g).max() > 1e-6, where
+    length = np.sqrt(sum(float(jnp.vdot(g, g)) for g in jax.tree.leaves(gradient)))
+    step = lambda size: float(loss(jax.tree.map(lambda p, g: p + size / length * g, ours.params, gradient)))  # noqa: E731
+    assert (step(1e-2) - step(-1e-2)) / 2e-2 == pytest.approx(length, rel=2e-2)
 
 
 @EACH
-def test_vmap_over_batches_and_over_models(name: str, model: Any):
+def test_vmap_over_models_and_batches(name: str, model: Any):
     ours, case = model(name)
     inputs = case.calls["plain"].inputs
-    with one_by_one():
-        plain = ours(**inputs)
-        turned = {key: array[::-1] for key, array in inputs.items()}
-        both = {key: np.stack([array, turned[key]]) for key, array in inputs.items()}
-        out = jax.vmap(lambda x: ours.apply(ours.params, **x))(both)
-        close(jax.tree.map(lambda x: x[0], out), plain)
-        close(jax.tree.map(lambda x: x[1][::-1], out), plain)
-
-        other = jax.tree.map(lambda x: x * 0.9, ours)
-        ensemble = jax.tree.map(lambda *x: jnp.stack(x), ours, other)
-        out = jax.vmap(lambda m: m.apply(m.params, **inputs))(ensemble)
-        close(jax.tree.map(lambda x: x[0], out), plain)
-        close(jax.tree.map(lambda x: x[1], out), other(**inputs))
+    other = jax.tree.map(lambda x: x * np.float32(0.9), ours)
+    turned = {key: array[::-1] for key, array in inputs.items()}
+    pair = lambda *x: jnp.stack(x)  # noqa: E731
+    models, batches = jax.tree.map(pair, ours, other), jax.tree.map(pair, dict(inputs), turned)
+    out = jax.vmap(lambda m, x: m.apply(m.params, **x))(models, batches)
+    close(jax.tree.map(lambda x: x[0], out), one_by_one(ours, **inputs))
+    close(jax.tree.map(lambda x: x[1], out), one_by_one(other, **turned))
 
 
 @EACH
 def test_a_key_turns_dropout_on(name: str, model: Any):
     ours, case = model(name)
     inputs = case.calls["plain"].inputs
-    with one_by_one():
-        plain, again = (ours.apply(ours.params, **inputs) for _ in range(2))
-        jax.tree.map(np.testing.assert_array_equal, plain, again)
-        one, same, other = (ours.apply(ours.params, **inputs, key=jax.random.key(i)) for i in (0, 0, 1))
+    plain, again = (ours.apply(ours.params, **inputs) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, plain, again)
+    one, same, other = (ours.apply(ours.params, **inputs, key=jax.random.key(i)) for i in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, one, same)
     for a, b in ((one, plain), (one, other)):
         assert all(np.abs(x - y).max() > 1e-3 for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))
@@ -180,12 +166,11 @@ def test_a_key_turns_dropout_on(name: str, model: Any):
 
 
 @EACH
-def test_bfloat16_weights_give_nearly_the_same(name: str, model: Any, tmp_path: Path):
-    ours, case = model(name)
+def test_bfloat16_weights_give_nearly_the_same(name: str, tmp_path: Path):
+    case = golden.cases()[name]
     plain = case.calls["plain"]
     half, _ = load(case, case.write(tmp_path), dtype="bfloat16")
-    with one_by_one():
-        out = half(**plain.inputs)
+    out = one_by_one(half, **plain.inputs)
     assert {x.dtype for x in jax.tree.leaves(out)} == {jnp.dtype(jnp.bfloat16)}
     wide = jax.tree.map(lambda x: x.astype(jnp.float32), out)
     assert not faults(wide, plain, 0.1)
@@ -195,11 +180,10 @@ def test_bfloat16_weights_give_nearly_the_same(name: str, model: Any, tmp_path: 
 def test_export_round_trips(name: str, model: Any):
     """A model that was exported and read back answers the same, without its Python code."""
     ours, case = model(name)
-    inputs = case.calls["plain"].inputs
-    function = jax.jit(lambda params, inputs: ours.apply(params, **inputs).to_tuple())
-    exported = jax.export.export(function)(ours.params, dict(inputs))
-    again = jax.export.deserialize(exported.serialize())
-    close(again.call(ours.params, dict(inputs)), ours(**inputs).to_tuple())
+    plain = case.calls["plain"]
+    exported = jax.export.export(jax.jit(lambda params, inputs: ours.apply(params, **inputs)))
+    again = jax.export.deserialize(exported(ours.params, dict(plain.inputs)).serialize())
+    assert not faults(again.call(ours.params, dict(plain.inputs)), plain)
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)

@@ -34,7 +34,7 @@ def test_truncation_is_said_once(extract: Pipeline) -> None:
     long = "a " * 150
     with pytest.raises(ValueError, match="152 tokens"):
         extract(long)
-    assert np.array(extract(long, truncation=True)).shape == (1, 100, 32)
+    assert np.array(extract(long, truncation=True)).shape == (1, 40, 32)
     assert np.array(extract(long, tokenize_kwargs={"truncation": True, "max_length": 7})).shape == (1, 7, 32)
     with pytest.raises(ValueError, match="given twice"):
         extract(long, truncation=True, tokenize_kwargs={"truncation": True})

@@ -75,6 +75,7 @@ def test_the_function_follows_the_config_in_the_references_order() -> None:
     assert of(num_labels=3, function_to_apply="none") == "softmax"
     assert of("none", num_labels=3) == "none"
     assert of("default", num_labels=3) == "softmax"
+    assert of("SIGMOID", num_labels=3) == "sigmoid"
 
 
 def test_functions_give_the_models_numbers(classify: Pipeline) -> None:
@@ -159,6 +160,6 @@ def test_the_default_model_is_named_with_its_revision(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="jaxformers/tiny-sentiment"):
-        pipeline("sentiment-analysis", cache_dir=tmp_path)
+        pipeline("sentiment-analysis", revision=None, cache_dir=tmp_path)
     assert "distilbert-base-uncased-finetuned-sst-2-english" in caplog.text
     assert "714eb0f" in caplog.text

@@ -280,6 +280,12 @@ def test_threads_with_other_settings_do_not_disturb_each_other(tokenizer: BertTo
         assert all(pool.map(work, range(8)))
 
 
+def test_a_side_that_was_set_wrongly_is_named(tokenizer: BertTokenizer) -> None:
+    tokenizer.truncation_side = "up"
+    with pytest.raises(ValueError, match="truncation_side must be 'left' or 'right', not 'up'"):
+        tokenizer("we are", truncation=True)
+
+
 _words = st.sampled_from(
     [False, True, None, "longest", "max_length", "only_first", "only_second", "longest_first", "x"]
 )

@@ -464,3 +464,20 @@ def test_train_new(folder: Path) -> None:
 def test_train_with_wrong_options(options: dict[str, Any], kind: tuple[type[Exception], ...], folder: Path) -> None:
     with pytest.raises(kind):
         AutoTokenizer.from_pretrained(folder).train_new_from_iterator(["a b"], 20, show_progress=False, **options)
+
+
+def test_vocabulary_that_no_list_of_lines_says_is_only_in_tokenizer_json(folder: Path, tmp_path: Path) -> None:
+    state = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    for piece, index in {"far away": 2**31, "two\nlines": 3000}.items():
+        state["model"]["vocab"] |= {piece: index}
+        (folder / "tokenizer.json").write_text(json.dumps(state), "utf-8")
+        AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "again")
+        assert not (tmp_path / "again" / "vocab.txt").exists()
+        assert AutoTokenizer.from_pretrained(tmp_path / "again").convert_tokens_to_ids(piece) == index
+        del state["model"]["vocab"][piece]
+
+
+@pytest.mark.parametrize("role", ["unk_token", "cls_token", "sep_token"])
+def test_vocabulary_alone_needs_its_special_tokens(role: str, vocabulary: Path) -> None:
+    with pytest.raises(ValueError, match=role):
+        BertTokenizer(vocabulary, **{role: None})

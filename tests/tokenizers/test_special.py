@@ -68,7 +68,8 @@ def test_new_special_tokens(tokenizer: BertTokenizer) -> None:
     assert tokenizer.eos_token_id == size + 3
     assert tokenizer.decode(tokenizer("we <a> are <b>")["input_ids"], skip_special_tokens=True) == "we are"
     with pytest.raises(ValueError, match="'end_token' is no role of a special token, use one of bos_token"):
-        tokenizer.add_special_tokens({"end_token": "<eos>"})
+        tokenizer.add_special_tokens({"pad_token": "<new>", "end_token": "<eos>"})
+    assert tokenizer.pad_token == "[PAD]"  # refused as a whole
     with pytest.raises(ValueError, match="pad_token: expected str or AddedToken"):
         tokenizer.add_special_tokens({"pad_token": 3})
     tokenizer.additional_special_tokens = ["[MASK]"]
