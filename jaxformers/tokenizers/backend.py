@@ -82,6 +82,18 @@ def read(path: Path) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_buffer(path.read_bytes())
 
 
+def check_writable(backend: tokenizers.Tokenizer) -> None:
+    """Refuse ids with such gaps that writing, which counts through them, would take minutes.
+
+    Raises:
+        ValueError: naming the token with the last id.
+    """
+    vocabulary = backend.get_vocab()
+    last = max(vocabulary, key=vocabulary.__getitem__, default="")
+    if vocabulary and vocabulary[last] > 1000 * len(vocabulary):
+        raise ValueError(f"{last!r} has id {vocabulary[last]} among {len(vocabulary)} tokens: this cannot be written")
+
+
 def check(backend: tokenizers.Tokenizer, where: str) -> None:
     """Refuse a tokenizer that would fail, or give ids that it does not have, once texts come.
 

@@ -195,6 +195,7 @@ class Tokenizer(SpecialTokens):
         Returns:
             The paths written.
         """
+        backends.check_writable(self._backend)
         contents = {
             files.SPECIAL: _json(_plain(self.special_tokens_map_extended, typed=False)),
             **{self.vocab_files_names[name]: text for name, text in self._vocabulary().items()},
@@ -214,6 +215,7 @@ class Tokenizer(SpecialTokens):
         Returns:
             The paths written; none for a tokenizer that is only a tokenizer.json.
         """
+        backends.check_writable(self._backend)
         prefix = f"{filename_prefix}-" if filename_prefix else ""
         contents = {prefix + self.vocab_files_names[name]: text for name, text in self._vocabulary().items()}
         with durable.Replacement(save_directory) as replacement:

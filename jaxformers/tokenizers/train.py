@@ -10,6 +10,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, pre_tokenizers, trainers
 
+from . import backend as backends
 from .special import Token
 
 _TRAINERS = {
@@ -44,6 +45,7 @@ def trained(
         ValueError: the kind of model cannot be trained, or a special token of the post-processor is gone.
         Exception: what the library raises.
     """
+    backends.check_writable(backend)
     state = json.loads(backend.to_str())
     model, kind = state["model"], state["model"]["type"]
     if kind not in _TRAINERS:
