@@ -7,7 +7,6 @@ import difflib
 import json
 import logging
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import index as integer
 from pathlib import Path
@@ -22,6 +21,7 @@ from . import files, limits, special, train
 from .backend import Padding, Truncation, readable
 from .encoding import BatchEncoding
 from .limits import UNLIMITED
+from .padding import Rows
 from .special import SpecialTokens, Token, text_of
 from .texts import Texts
 
@@ -505,52 +505,19 @@ class Tokenizer(SpecialTokens):
         Raises:
             ValueError: no input_ids, values of different numbers of rows, or as in a call.
         """
-        if not isinstance(encoded_inputs, Mapping):
-            examples = list(encoded_inputs)
-            names = list(examples[0]) if examples and isinstance(examples[0], Mapping) else []
-            try:
-                encoded_inputs = {name: [example[name] for example in examples] for name in names}
-            except (KeyError, TypeError):
-                raise ValueError(f"pad takes mappings that all have the same names, the first has {names}") from None
-        main = self.model_input_names[0]
-        if main not in encoded_inputs:
-            raise ValueError(f"pad needs {main}, found {list(encoded_inputs)}")
-        kinds = {_kind(value) for value in encoded_inputs.values()}
-        return_tensors = return_tensors or ("jax" if "jax" in kinds else "np" if "np" in kinds else None)
-        data = {name: _lists(value) for name, value in encoded_inputs.items()}
-        single = bool(data[main]) and not isinstance(data[main][0], list)
-        if single:
-            data = {name: [value] for name, value in data.items()}
-        for name, value in data.items():
-            if not isinstance(value, list) or len(value) != len(data[main]):
-                raise ValueError(f"{name} and {main} have different numbers of rows")
-        if max_length is not None and padding in (True, "longest"):
-            max_length = None
+        rows = Rows.of(encoded_inputs, self.model_input_names[0])
+        if "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask:
+            rows = rows.with_mask()
         how, _ = limits.resolve(
             self,
             padding=padding,
             truncation=False,
-            max_length=max_length,
+            max_length=None if padding in (True, "longest") else max_length,
             pad_to_multiple_of=pad_to_multiple_of,
             padding_side=padding_side,
             say=self._say if verbose else _silent,
         )
-        if "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask:
-            data.setdefault("attention_mask", [[1] * len(row) for row in data[main]])
-        if how is not None:
-            length = max(map(len, data[main]), default=0) if how.length is None else how.length
-            length = -(-length // (how.pad_to_multiple_of or 1)) * (how.pad_to_multiple_of or 1)
-            fillers = {
-                "attention_mask": 0,
-                "token_type_ids": how.pad_type_id,
-                "special_tokens_mask": 1,
-                main: how.pad_id,
-            }
-            for name in data.keys() & fillers.keys():
-                data[name] = [_filled(row, fillers[name], length, how.direction) for row in data[name]]
-        if single:
-            data = {name: value[0] for name, value in data.items()}
-        return BatchEncoding(data, tensor_type=return_tensors)
+        return BatchEncoding(rows.padded(how), tensor_type=return_tensors or rows.tensors)
 
     # Ids to text
 
@@ -875,25 +842,6 @@ def _no_rows() -> Any:
     return np.zeros((0, 0), np.int64)
 
 
-def _kind(value: Any) -> str | None:
-    """Whether a value, or the first of a list, is a "jax" or a "np" array; other arrays count as the latter."""
-    if isinstance(value, list | tuple):
-        return _kind(value[0]) if value else None
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(value, jax.Array):
-        return "jax"
-    return "np" if getattr(value, "ndim", 0) else None
-
-
-def _lists(value: Any) -> Any:
-    """Arrays, and arrays in lists, as lists."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, list | tuple) and value and not isinstance(value[0], int | str):
-        return [_lists(item) for item in value]
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _ids(token_ids: Any) -> Iterator[int]:
     """The ids in a number, a list or an array."""
     if hasattr(token_ids, "tolist"):
@@ -904,11 +852,6 @@ def _ids(token_ids: Any) -> Iterator[int]:
         raise ValueError(
             f"ids must be whole numbers in one list or array, not {token_ids!r:.60}; batch_decode takes several rows"
         ) from None
-
-
-def _filled(row: list[int], filler: int, length: int, direction: str) -> list[int]:
-    padding = [filler] * (length - len(row))
-    return row + padding if direction == "right" else padding + row
 
 
 def _silent(key: str, message: str) -> None:

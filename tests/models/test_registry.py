@@ -6,6 +6,8 @@ Walks `jaxformers/models/`, so a new class is tested by existing; weights and ba
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,10 +61,8 @@ def close(ours: Any, theirs: Any, limit: float = LIMIT) -> None:
 
 
 def total(out: Any) -> jax.Array:
-    """One number that depends on every output, the loss where there is one."""
-    if "loss" in out:
-        return out["loss"]
-    return sum(jnp.sum(jnp.sin(leaf * (1 + i))) for i, leaf in enumerate(jax.tree.leaves(out)))
+    """One number on which every entry of every output has its own influence."""
+    return sum(jnp.vdot(leaf.ravel(), jnp.cos(1.0 + jnp.arange(leaf.size))) for leaf in jax.tree.leaves(out))
 
 
 @EACH
@@ -136,7 +136,7 @@ def test_gradients(name: str, model: Any):
         assert where.endswith("key.bias") or np.abs(g).max() > 1e-6, where
     length = np.sqrt(sum(float(jnp.vdot(g, g)) for g in jax.tree.leaves(gradient)))
     step = lambda size: float(loss(jax.tree.map(lambda p, g: p + size / length * g, ours.params, gradient)))  # noqa: E731
-    assert (step(1e-2) - step(-1e-2)) / 2e-2 == pytest.approx(length, rel=2e-2)
+    assert (step(1e-3) - step(-1e-3)) / 2e-3 == pytest.approx(length, rel=1e-2)
 
 
 @EACH
@@ -181,21 +181,49 @@ def test_export_round_trips(name: str, model: Any):
     """A model that was exported and read back answers the same, without its Python code."""
     ours, case = model(name)
     plain = case.calls["plain"]
-    exported = jax.export.export(jax.jit(lambda params, inputs: ours.apply(params, **inputs)))
+    exported = jax.export.export(jax.jit(lambda params, inputs: ours.apply(params, **inputs).to_tuple()))
     again = jax.export.deserialize(exported(ours.params, dict(plain.inputs)).serialize())
-    assert not faults(again.call(ours.params, dict(plain.inputs)), plain)
+    values = again.call(ours.params, dict(plain.inputs))
+    assert not faults(dict(zip(plain.outputs, values, strict=True)), plain)
+
+
+@pytest.mark.xfail(reason="outputs and models are not registered with jax.export", raises=ValueError, strict=True)
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
+    ours, case = model(f"{ARCHITECTURES[kind].prefix}Model")
+    plain = case.calls["plain"]
+    exported = jax.export.export(jax.jit(lambda model, inputs: model(**inputs)))(ours, dict(plain.inputs))
+    again = jax.export.deserialize(exported.serialize())
+    assert not faults(again.call(ours, dict(plain.inputs)), plain)
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_compiled_transformations(kind: str, model: Any):
-    """What the tests above run operation by operation: whole programs, for one class of each architecture."""
+def test_a_compiled_step_through_stacked_layers(kind: str, model: Any):
+    """Loss and gradient of a whole program that scans, against the same operation by operation over listed layers."""
     architecture = ARCHITECTURES[kind]
     ours, case = model(f"{architecture.prefix}{architecture.heads.split()[-1]}")
     inputs = {**case.calls["plain"].inputs, **labels_of(case)}
     stacked = ours.replace(params={**ours.params, "layers": stack(ours.params["layers"])})
-    step = jax.jit(jax.value_and_grad(lambda m: total(m.apply(m.params, **inputs))))
-    (listed, one), (scanned, two) = step(ours), step(stacked)
+    step = jax.value_and_grad(lambda m: total(m.apply(m.params, **inputs)))
+    (listed, one), (scanned, two) = step(ours), jax.jit(step)(stacked)
     close(scanned, listed)
     two = two.replace(params={**two.params, "layers": unstack(two.params["layers"])})
     flat = lambda tree: jnp.concatenate([x.ravel() for x in jax.tree.leaves(tree)])  # noqa: E731
     close(flat(two), flat(one))
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_every_class_on_a_mesh_and_under_pmap(kind: str, tmp_path: Path):
+    """In a process of its own: the number of devices is fixed when jax starts."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.models.on_devices", str(tmp_path), kind],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8", "PATH": "", "PYTHONPATH": ":".join(sys.path)},
+    )
+    lines = done.stdout.splitlines()
+    assert lines, done.stderr[-2000:]
+    assert not [line for line in lines if not line.endswith(": equal")], done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-2000:]
