@@ -27,7 +27,14 @@ FLOORS = (
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # On one floor: configs are read by name and written safely, and the bundle is spread over three files.
-BESIDE = {("config", "hub"), ("config", "durable"), ("hub", "durable"), ("bundle", "batch"), ("tasks", "bundle"), ("tasks", "batch")}
+BESIDE = {
+    ("config", "hub"),
+    ("config", "durable"),
+    ("hub", "durable"),
+    ("bundle", "batch"),
+    ("tasks", "bundle"),
+    ("tasks", "batch"),
+}
 
 FOREIGN = {"torch", "transformers", "tensorflow", "sentence_transformers"}
 

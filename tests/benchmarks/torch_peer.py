@@ -1,4 +1,4 @@
-"""The peer of the benchmark, run by an interpreter that has torch: one JSON command a line in, one answer a line out."""
+"""The peer of the benchmark, run by an interpreter that has torch: a JSON command a line in, an answer a line out."""
 
 from __future__ import annotations
 

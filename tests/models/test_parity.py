@@ -23,7 +23,7 @@ from jaxformers import auto
 
 from . import golden
 from .architectures import ARCHITECTURES
-from .registry import LIMIT, classes, faults, load, one_by_one, worst
+from .registry import LIMIT, classes, faults, load, worst
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ CASES = golden.cases()
 @pytest.fixture(autouse=True)
 def exact() -> Iterator[None]:
     """Products of float32 as float32, whatever the device's default; and nothing compiled as a whole."""
-    with jax.default_matmul_precision("highest"), one_by_one():
+    with jax.default_matmul_precision("highest"), jax.disable_jit():
         yield
 
 
