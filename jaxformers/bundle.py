@@ -6,6 +6,8 @@ jitted call. Everything computed is `cls.forward(params, config, inputs, ...)`, 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import math
 import os
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import jax
+import jax.export
 import jax.numpy as jnp
 
 from . import batch as batches
@@ -113,6 +116,13 @@ class Model:
             lambda structure, children: cls._made(structure[1], *children),
             lambda model: ((model.params,), (cls, model.config)),
         )
+        with contextlib.suppress(ValueError):  # a class defined anew, as in a notebook: the first keeps the name
+            jax.export.register_pytree_node_serialization(
+                cls,
+                serialized_name=f"{cls.__module__}.{cls.__qualname__}",
+                serialize_auxdata=lambda structure: structure[1].to_json_string().encode(),
+                deserialize_auxdata=lambda data: (cls, cls.config_class.from_dict(json.loads(data))),
+            )
 
     def __init__(self, config: Config, *, params: Any = None, key: jax.Array | None = None) -> None:
         """A model with given or random weights.

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar, overload
 
 import jax
+import jax.export
 
 Array = jax.Array
 Layers = tuple[Array, ...]
@@ -60,8 +61,17 @@ class Output(Mapping[str, Any]):
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
 def output(cls: T) -> T:
-    """Make a class of annotated fields an output: frozen, keyword-only, and a pytree with named children."""
+    """Make a class of annotated fields an output: frozen, keyword-only, and a pytree with named children.
+
+    Exported functions (`jax.export`) may return it, and find it again by its name.
+    """
     jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls))
+    jax.export.register_pytree_node_serialization(
+        cls,
+        serialized_name=f"jaxformers.{cls.__name__}",
+        serialize_auxdata=lambda nothing: b"",
+        deserialize_auxdata=lambda data: (),
+    )
     return cls
 
 

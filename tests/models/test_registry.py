@@ -187,7 +187,6 @@ def test_export_round_trips(name: str, model: Any):
     assert not faults(dict(zip(plain.outputs, values, strict=True)), plain)
 
 
-@pytest.mark.xfail(reason="outputs and models are not registered with jax.export", raises=ValueError, strict=True)
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
     ours, case = model(f"{ARCHITECTURES[kind].prefix}Model")
@@ -206,7 +205,7 @@ def test_a_compiled_step_through_stacked_layers(kind: str, model: Any):
     stacked = ours.replace(params={**ours.params, "layers": stack(ours.params["layers"])})
     step = jax.value_and_grad(lambda m: total(m.apply(m.params, **inputs)))
     (listed, one), (scanned, two) = step(ours), jax.jit(step)(stacked)
-    close(scanned, listed)
+    close(scanned, listed, 1e-4)  # a sum of terms that nearly cancel
     two = two.replace(params={**two.params, "layers": unstack(two.params["layers"])})
     flat = lambda tree: jnp.concatenate([x.ravel() for x in jax.tree.leaves(tree)])  # noqa: E731
     close(flat(two), flat(one))
