@@ -15,7 +15,7 @@ from jax.sharding import AxisType
 
 from . import golden
 from .architectures import ARCHITECTURES
-from .registry import classes, faults, load
+from .registry import faults, load, shown
 
 MESH = {"dp": 2, "fsdp": 2, "tp": 2}
 
@@ -50,7 +50,7 @@ def main(folder: Path, kinds: list[str]) -> int:
     assert jax.device_count() == 8, jax.devices()
     failed = 0
     for kind in kinds or ARCHITECTURES:
-        names = [name for name in classes() if golden.cases()[name].model_type == kind]
+        names = shown(kind)
         for name, wrong in [(name, check(name, folder)) for name in names] + [
             (names[-1], check_pmap(names[-1], folder))
         ]:

@@ -16,6 +16,7 @@ import jaxformers
 from jaxformers import models
 
 from . import golden
+from .architectures import ARCHITECTURES
 
 LIMIT = 2e-5
 """On errors in float32 at matrix precision "highest": seen are 3e-6 at most; a wrong epsilon of a norm shows above."""
@@ -32,6 +33,13 @@ def classes() -> dict[str, type[jaxformers.Model]]:
         for name, value in vars(file).items()
         if inspect.isclass(value) and issubclass(value, jaxformers.Model) and value.__module__ == file.__name__
     }
+
+
+def shown(kind: str) -> list[str]:
+    """The classes of an architecture that show what is not its own: all of BERT's, else the base model and one head."""
+    architecture = ARCHITECTURES[kind]
+    heads = architecture.heads.split()
+    return [architecture.prefix + head for head in (heads if kind == "bert" else (heads[0], heads[-1]))]
 
 
 def load(case: golden.Golden, folder: Path, **options: Any) -> tuple[Any, dict[str, Any]]:
