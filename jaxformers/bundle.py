@@ -25,7 +25,7 @@ from . import config as configs
 from . import declare, durable, hub
 from .checkpoint import load, save, weights
 from .config import Config
-from .layers import run
+from .layers import run, vocabulary
 from .layers.dropout import Drop, Dropout, no_drop
 from .layers.heads import Head
 from .layers.inputs import Inputs, Want
@@ -178,6 +178,46 @@ class Model:
     def replace(self, *, config: Config | None = None, params: Any = None) -> Self:
         """A model with another config or other params."""
         return self._made(self.config if config is None else config, self.params if params is None else params)
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        *,
+        key: jax.Array | None = None,
+    ) -> Self:
+        """A model for another number of words; this one stays as it is.
+
+        Args:
+            new_num_tokens: rows of the word table, as `len(tokenizer)`; None: as many as now.
+            pad_to_multiple_of: more rows, up to a multiple of this.
+            key: chooses the new rows, which are drawn around the mean of the old ones.
+
+        Raises:
+            ValueError: no whole number above 0.
+        """
+        count = self.config.vocab_size if new_num_tokens is None else new_num_tokens
+        for name, value in (("new_num_tokens", count), ("pad_to_multiple_of", pad_to_multiple_of or 1)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}: expected a whole number above 0")
+        count += -count % (pad_to_multiple_of or 1)
+        config = self.config.replace(vocab_size=count)
+        key = jax.random.key(0) if key is None else key
+
+        def resize(path: Any, param: declare.Param, array: jax.Array) -> jax.Array:
+            rows = param.axes.index("vocab") if "vocab" in param.axes else None
+            if rows is None or param.shape[rows] == count:
+                return array
+            own = declare.key_of(key, jax.tree_util.keystr(path, simple=True, separator="."))
+            return jnp.moveaxis(vocabulary.resized(jnp.moveaxis(array, rows, 0), count, own), 0, rows)
+
+        def outside(tree: Any) -> Any:  # the layers have no words, and may be stacked
+            return {name: part for name, part in tree.items() if name != "layers"}
+
+        params = jax.tree_util.tree_map_with_path(
+            resize, outside(self.declaration(self.config)), outside(self.params), is_leaf=declare.is_param
+        )
+        return self._made(config, self.params | params)
 
     # -- what it computes ---------------------------------------------------------------------------------------
 

@@ -523,3 +523,24 @@ def test_many_shapes_earn_one_word_of_advice(toy_model, caplog):
     said = [record.getMessage() for record in caplog.records if "pad_to_multiple_of" in record.getMessage()]
     assert len(said) == 1
     assert "pipeline()" in said[0]
+
+
+def test_resizing_the_vocabulary(toy_folder):
+    model = BertForMaskedLM.from_pretrained(toy_folder, key=jax.random.key(1))
+    larger = model.resize_token_embeddings(100, pad_to_multiple_of=64, key=jax.random.key(2))
+    assert larger.config.vocab_size == 128
+    assert model.config.vocab_size == 96
+    old, new = model.params["word"]["table"], larger.params["word"]["table"]
+    np.testing.assert_array_equal(new[:96], old)
+    np.testing.assert_allclose(new[96:], np.broadcast_to(old.mean(0), (32, 32)), atol=1e-3)
+    assert len(np.unique(np.asarray(new[96:]), axis=0)) == 32
+    assert larger.params["head"]["bias"].shape == (128,)
+    out = larger(IDS).logits
+    np.testing.assert_allclose(out[..., :96], model(IDS).logits, rtol=1e-5, atol=1e-5)
+    assert out.shape == (2, 5, 128)
+    smaller = larger.resize_token_embeddings(50)
+    np.testing.assert_array_equal(smaller.params["word"]["table"], old[:50])
+    assert larger.resize_token_embeddings().config.vocab_size == 128
+    for wrong in (0, -1, 2.5):
+        with pytest.raises(ValueError, match="new_num_tokens"):
+            model.resize_token_embeddings(wrong)
