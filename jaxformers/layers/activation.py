@@ -1,4 +1,4 @@
-"""Activation functions by the names that configs use."""
+"""Activation functions by the names that configs use; computed in float32 or wider, and rounded once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+Function = Callable[[jax.Array], jax.Array]
+
+_FUNCTIONS: Mapping[str, Function] = {
     "gelu": partial(jax.nn.gelu, approximate=False),
     "gelu_python": partial(jax.nn.gelu, approximate=False),
     "gelu_new": jax.nn.gelu,
@@ -28,3 +30,10 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": jnp.tanh,
     "linear": lambda x: x,
 }
+
+
+def _widely(function: Function) -> Function:
+    return lambda x: function(x.astype(jnp.promote_types(x.dtype, jnp.float32))).astype(x.dtype)
+
+
+ACTIVATIONS: Mapping[str, Function] = {name: _widely(function) for name, function in _FUNCTIONS.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType
 
 
@@ -13,11 +14,16 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
 
     The weight keeps the Hub's layout: contracting its last axis needs no transpose at load or save, and is the faster
     layout on CPU for few rows. On an explicit mesh the result takes the sharding of `like` (the residual that it will
-    be added to), which settles what a contraction over a sharded axis leaves open.
+    be added to), which settles what a contraction over a sharded axis leaves open. Sums are float32 or wider, and are
+    rounded once: for half types that is both more exact and, on CPU, twice as fast.
     """
     contract = (((x.ndim - 1,), (1,)), ((), ()))
-    y = jax.lax.dot_general(x, p["weight"], contract, out_sharding=_explicit_sharding(like))
-    return y + p["bias"] if "bias" in p else y
+    narrow = jnp.result_type(x, p["weight"])
+    wide = jnp.promote_types(narrow, jnp.float32)
+    y = jax.lax.dot_general(
+        x, p["weight"], contract, preferred_element_type=wide, out_sharding=_explicit_sharding(like)
+    )
+    return (y + p["bias"] if "bias" in p else y).astype(narrow)
 
 
 def _explicit_sharding(like: jax.Array | None) -> jax.sharding.NamedSharding | None:
