@@ -6,7 +6,8 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # two test workers would fight for one accelerator's memory
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def toy_folder(toy_model: BertForSequenceClassification, tmp_path: Path) -> Path
     folder = tmp_path / "toy"
     toy_model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs that the test starts can be interrupted: shells tell what they run in the background to ignore that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

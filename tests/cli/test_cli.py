@@ -233,6 +233,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         assert process.wait(60) == 141
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_quiet() -> None:
     with command("run", "sentiment-analysis", "--model", MODEL, "--json", stdin=subprocess.PIPE) as process:
         assert process.stdin is not None

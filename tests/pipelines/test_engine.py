@@ -250,6 +250,7 @@ def test_a_worker_that_cannot_begin_ends_the_call(
     assert not workers()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_joins_the_workers(folder: Path, texts: list[str]) -> None:
     program = f"""
 import threading
@@ -264,11 +265,12 @@ except KeyboardInterrupt:
     answers.close()
     print([thread.name for thread in threading.enumerate()], next(answers, "end"), flush=True)
 """
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[0].strip() == "['MainThread'] end"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[0].strip() == "['MainThread'] end"
 
 
 def test_eight_threads_may_call_one_pipeline(classify: Pipeline, texts: list[str], expected: list[Any]) -> None:
