@@ -310,16 +310,16 @@ def test_workers_compute_with_the_callers_settings(
 
     monkeypatch.setattr(engine, "jaxformers_task", watching)
     mesh = jax.make_mesh((1,), ("dp",), axis_types=(AxisType.Auto,))
-    entered: dict[str, tuple[Any, Any]] = {
-        "x64": (jax.enable_x64(True), True),
-        "precision": (jax.default_matmul_precision("highest"), "highest"),
-        "device": (jax.default_device(jax.devices("cpu")[0]), jax.devices("cpu")[0]),
-        "mesh": (jax.set_mesh(mesh), mesh.shape),
+    entered: dict[str, tuple[Callable[[], Any], Any]] = {  # called late: set_mesh acts when it is called
+        "x64": (lambda: jax.enable_x64(True), True),
+        "precision": (lambda: jax.default_matmul_precision("highest"), "highest"),
+        "device": (lambda: jax.default_device(jax.devices("cpu")[0]), jax.devices("cpu")[0]),
+        "mesh": (lambda: jax.set_mesh(mesh), mesh.shape),
     }
     wanted = scores(classify(short, batch_size=4))
     seen.clear()
     context, value = entered[setting]
-    with context:
+    with context():
         answers = classify(iter(short), batch_size=4)
     np.testing.assert_allclose(scores(answers), wanted, atol=1e-6)  # read outside: the call's settings hold
     assert "jaxformers-worker" in {name for name, _ in seen}
