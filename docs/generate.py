@@ -16,15 +16,30 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jaxformers"
 
 
-def model_classes() -> dict[str, list[str]]:
-    """The public classes of each model file, in the order in which they stand there."""
-    files = sorted(path for path in (PACKAGE / "models").glob("*.py") if path.name != "__init__.py")
-    return {path.stem: _classes(path) for path in files}
+def architectures() -> dict[str, tuple[str, list[str]]]:
+    """`model_type` → its file and its public classes, in the order in which they stand there; twins after their file's.
+
+    A twin is a call `twin(globals(), "Camembert", "camembert", ...)`, which makes all of the file's classes once more.
+    """
+    found = {}
+    for path in sorted(path for path in (PACKAGE / "models").glob("*.py") if path.name != "__init__.py"):
+        body = ast.parse(path.read_text()).body
+        classes = [node.name for node in body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+        found[path.stem.replace("_", "-")] = (path.stem, classes)
+        old = _prefix(classes)
+        for node in body:
+            if isinstance(node, ast.Expr) and isinstance(call := node.value, ast.Call) and _is_twin(call):
+                prefix, model_type = (ast.literal_eval(word) for word in call.args[1:3])
+                found[model_type] = (path.stem, [prefix + name.removeprefix(old) for name in classes])
+    return found
 
 
-def _classes(path: Path) -> list[str]:
-    body = ast.parse(path.read_text()).body
-    return [node.name for node in body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+def _is_twin(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id == "twin"
+
+
+def _prefix(classes: list[str]) -> str:
+    return next(name for name in classes if name.endswith("Config")).removesuffix("Config")
 
 
 def room_names() -> dict[str, list[str]]:
@@ -37,25 +52,26 @@ def room_names() -> dict[str, list[str]]:
 
 def stub() -> str:
     """The text of `__init__.pyi`: every public name, from where it is defined."""
-    names = room_names() | {f"models.{file}": classes for file, classes in model_classes().items()}
-    lines = [
-        f"from .{room} import {name} as {name}" for room, public in sorted(names.items()) for name in sorted(public)
-    ]
+    lines = [f"from .{room} import {name} as {name}" for room, names in room_names().items() for name in names]
+    twins: list[str] = []
+    originals: dict[str, list[str]] = {}
+    for file, classes in architectures().values():
+        if file in originals:
+            twins += [f"{ours} = {other}" for ours, other in zip(classes, originals[file], strict=True)]
+        else:
+            originals[file] = classes
+            lines += [f"from .models.{file} import {name} as {name}" for name in classes]
     head = "# Made by docs/generate.py: what `jaxformers/__init__.py` loads lazily, for editors and type checkers.\n"
-    return head + "\n".join(lines) + "\n\n__version__: str\n"
+    return head + "\n".join(sorted(lines)) + "\n\n__version__: str\n" + "".join(f"{line}\n" for line in sorted(twins))
 
 
 def table() -> str:
     """The text of `docs/models.md`: architectures × heads."""
-    classes = model_classes()
-    prefixes = {
-        file: next(name for name in names if name.endswith("Config")).removesuffix("Config")
-        for file, names in classes.items()
-    }
+    classes = {model_type: names for model_type, (_, names) in architectures().items()}
     heads: list[str] = []
-    for file, names in classes.items():
+    for names in classes.values():
         for name in names:
-            task = name.removeprefix(f"{prefixes[file]}For")
+            task = name.removeprefix(f"{_prefix(names)}For")
             if task != name and task not in heads:
                 heads.append(task)
     lines = [
@@ -64,13 +80,13 @@ def table() -> str:
         "Made by `docs/generate.py`. A cell says that the class `<architecture>For<head>` exists, and so does",
         "`AutoModelFor<head>` for it; the model without a head is `<architecture>Model`, or `AutoModel`.",
         "",
-        "| head | " + " | ".join(f"{prefixes[file]} (`{file.replace('_', '-')}`)" for file in classes) + " |",
-        "| --- |" + " :-: |" * len(classes),
-        "| none | " + " | ".join("yes" for _ in classes) + " |",
+        "| architecture | `model_type` | " + " | ".join(heads) + " |",
+        "| --- | --- |" + " :-: |" * len(heads),
     ]
-    for head in heads:
-        cells = ("yes" if f"{prefixes[file]}For{head}" in names else "" for file, names in classes.items())
-        lines.append(f"| {head} | " + " | ".join(cells) + " |")
+    for model_type, names in classes.items():
+        prefix = _prefix(names)
+        cells = ("yes" if f"{prefix}For{head}" in names else "" for head in heads)
+        lines.append(f"| {prefix} | `{model_type}` | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -27,6 +27,13 @@ from .models.distilbert import DistilBertForQuestionAnswering as DistilBertForQu
 from .models.distilbert import DistilBertForSequenceClassification as DistilBertForSequenceClassification
 from .models.distilbert import DistilBertForTokenClassification as DistilBertForTokenClassification
 from .models.distilbert import DistilBertModel as DistilBertModel
+from .models.roberta import RobertaConfig as RobertaConfig
+from .models.roberta import RobertaForMaskedLM as RobertaForMaskedLM
+from .models.roberta import RobertaForMultipleChoice as RobertaForMultipleChoice
+from .models.roberta import RobertaForQuestionAnswering as RobertaForQuestionAnswering
+from .models.roberta import RobertaForSequenceClassification as RobertaForSequenceClassification
+from .models.roberta import RobertaForTokenClassification as RobertaForTokenClassification
+from .models.roberta import RobertaModel as RobertaModel
 from .pipelines import Pipeline as Pipeline
 from .pipelines import pipeline as pipeline
 from .runtime import compilations as compilations
@@ -39,3 +46,24 @@ from .tokenizers import DistilBertTokenizerFast as DistilBertTokenizerFast
 from .tokenizers import Tokenizer as Tokenizer
 
 __version__: str
+CamembertConfig = RobertaConfig
+CamembertForMaskedLM = RobertaForMaskedLM
+CamembertForMultipleChoice = RobertaForMultipleChoice
+CamembertForQuestionAnswering = RobertaForQuestionAnswering
+CamembertForSequenceClassification = RobertaForSequenceClassification
+CamembertForTokenClassification = RobertaForTokenClassification
+CamembertModel = RobertaModel
+Data2VecTextConfig = RobertaConfig
+Data2VecTextForMaskedLM = RobertaForMaskedLM
+Data2VecTextForMultipleChoice = RobertaForMultipleChoice
+Data2VecTextForQuestionAnswering = RobertaForQuestionAnswering
+Data2VecTextForSequenceClassification = RobertaForSequenceClassification
+Data2VecTextForTokenClassification = RobertaForTokenClassification
+Data2VecTextModel = RobertaModel
+XLMRobertaConfig = RobertaConfig
+XLMRobertaForMaskedLM = RobertaForMaskedLM
+XLMRobertaForMultipleChoice = RobertaForMultipleChoice
+XLMRobertaForQuestionAnswering = RobertaForQuestionAnswering
+XLMRobertaForSequenceClassification = RobertaForSequenceClassification
+XLMRobertaForTokenClassification = RobertaForTokenClassification
+XLMRobertaModel = RobertaModel

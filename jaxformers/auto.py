@@ -1,7 +1,8 @@
 """Which class for which checkpoint.
 
-By convention: the file is `models/<model_type>.py` (with "-" as "_"), the config in it is `<Prefix>Config`, and the
-classes are `<Prefix>Model` and `<Prefix>For<Task>`. Only that one file is imported. `register` adds to the convention.
+By convention: the file is `models/<model_type>.py` (with "-" as "_"; one table names those of twins), the config in it
+is `<Prefix>Config`, and the classes are `<Prefix>Model` and `<Prefix>For<Task>`. Only that one file is imported.
+`register` adds to the convention.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ from . import hub, models, tokenizers
 from .bundle import Model
 from .config import Config
 
+# Architectures without a file of their own: `model_type` → the file whose last lines make them (see `twins.py`).
+_FILES: Mapping[str, str] = {
+    "camembert": "roberta",
+    "data2vec-text": "roberta",
+    "xlm-roberta": "roberta",
+}
+
 # The one mutable table of this module: what users register. Config class → classes by task, and by model type.
 _registered_configs: dict[str, type[Config]] = {}
 _registered_models: dict[tuple[type[Config], str], type[Model]] = {}
@@ -27,7 +35,7 @@ _registered_models: dict[tuple[type[Config], str], type[Model]] = {}
 def model_types() -> list[str]:
     """The `model_type` words that have a file or are registered."""
     files = [module.name.replace("_", "-") for module in pkgutil.iter_modules(models.__path__)]
-    return sorted({*files, *_registered_configs})
+    return sorted({*files, *_FILES, *_registered_configs})
 
 
 def config_class(model_type: str) -> type[Config]:
@@ -44,7 +52,7 @@ def config_class(model_type: str) -> type[Config]:
             if isinstance(value, type) and issubclass(value, Config) and value.model_type == model_type:
                 return value
     known = model_types()
-    near = difflib.get_close_matches(model_type, known, 3) or known
+    near = difflib.get_close_matches(model_type, known, 3) or [*known[:8], "…"]
     shown = model_type if len(model_type) <= 60 else f"{model_type[:57]}..."
     raise ValueError(f"model_type {shown!r} is no architecture that jaxformers knows; the nearest: {near}")
 
@@ -88,9 +96,10 @@ def named(name: str) -> Any:
     Raises:
         AttributeError: there is none.
     """
-    for info in pkgutil.iter_modules(models.__path__):
-        if name.lower().startswith(info.name.replace("_", "")):
-            module = importlib.import_module(f"{models.__name__}.{info.name}")
+    files = {info.name: info.name for info in pkgutil.iter_modules(models.__path__)}
+    for word, file in {**files, **_FILES}.items():
+        if name.lower().startswith(word.replace("-", "").replace("_", "")):
+            module = importlib.import_module(f"{models.__name__}.{file}")
             value = vars(module).get(name)
             if isinstance(value, type) and value.__module__ == module.__name__:
                 return value
@@ -99,7 +108,7 @@ def named(name: str) -> Any:
 
 def _module(model_type: str) -> Any:
     """The one file of an architecture, None where there is none. A type with other letters is no file name."""
-    name = model_type.replace("-", "_")
+    name = _FILES.get(model_type, model_type.replace("-", "_"))
     if not name.isidentifier() or importlib.util.find_spec(f"{models.__name__}.{name}") is None:
         return None
     return importlib.import_module(f"{models.__name__}.{name}")

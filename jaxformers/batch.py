@@ -84,7 +84,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         raise ValueError(f"{owner}: input_ids must be [{axes}], found {len(shape)} axes {tuple(shape)}")
     if 0 in shape:
         raise ValueError(f"{owner}: input_ids [{axes}] is empty: {tuple(shape)}")
-    longest = getattr(c, "max_position_embeddings", None)
+    longest = c.longest_row
     if longest is not None and shape[-1] > longest:
         raise ValueError(
             f"{owner}: {shape[-1]} tokens in a row, the model has {longest} positions: "
@@ -95,7 +95,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     for name, array, bound in (
         ("input_ids", batch.ids, c.vocab_size),
         ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None)),
-        ("position_ids", batch.positions, longest),
+        ("position_ids", batch.positions, getattr(c, "max_position_embeddings", None)),
     ):
         if array is not None:
             _check_ids(owner, name, array, (shape,), bound)

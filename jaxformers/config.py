@@ -184,6 +184,11 @@ class Config:
     def check(self) -> None:
         """Say here which fields must agree with each other; raise ValueError naming them."""
 
+    @property
+    def longest_row(self) -> int | None:
+        """The most tokens that a row may have; None: any number."""
+        return getattr(self, "max_position_embeddings", None)
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:

@@ -95,7 +95,7 @@ def test_configs_by_model_type(tmp_path):
         ("brt", "'bert'"),
         ("distillbert", "'distilbert'"),
         ("Bert", "'bert'"),
-        ("llama4", "'bert', 'distilbert'"),
+        ("llama4", "'bert'"),
         *[
             (odd, "bert")
             for odd in (

@@ -18,7 +18,7 @@ FLOORS = (
     ("layers",),
     ("checkpoint", "tokenizers", "parallel"),
     ("generation",),
-    ("batch", "bundle", "tasks"),
+    ("batch", "bundle", "tasks", "twins"),
     ("models",),
     ("auto", "training"),
     ("pipelines",),
@@ -34,6 +34,7 @@ BESIDE = {
     ("bundle", "batch"),
     ("tasks", "bundle"),
     ("tasks", "batch"),
+    ("twins", "bundle"),
 }
 
 FOREIGN = {"torch", "transformers", "tensorflow", "sentence_transformers"}

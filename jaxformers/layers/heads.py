@@ -78,8 +78,16 @@ def span(name: str = "qa_outputs", *, rate: Rate = no_rate) -> Head:
     return Head(parameters, forward)
 
 
-def first_token(dense: str, activation: str, name: str, *, rate: Rate = no_rate, labels: int | None = None) -> Head:
-    """Scores [B, labels] of the first token through a dense layer and an activation."""
+def first_token(
+    dense: str,
+    activation: str,
+    name: str,
+    *,
+    rate: Rate = no_rate,
+    rate_before: Rate = no_rate,
+    labels: int | None = None,
+) -> Head:
+    """Scores [B, labels] of the first token through a dense layer and an activation; dropout after and before it."""
 
     def parameters(c: Any) -> declare.Tree:
         return {
@@ -89,31 +97,35 @@ def first_token(dense: str, activation: str, name: str, *, rate: Rate = no_rate,
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         p = params["head"]
-        x = ACTIVATIONS[activation](linear(p["dense"], encoded.state[:, 0]))
+        x = drop("head_before", encoded.state[:, 0], rate_before(c))
+        x = ACTIVATIONS[activation](linear(p["dense"], x))
         return linear(p["classifier"], drop("head", x, rate(c)))
 
     return Head(parameters, forward)
 
 
-def vocabulary(dense: str, norm: str, decoder: str, *, bias: str) -> Head:
+def vocabulary(dense: str, norm: str, decoder: str, *, bias: str, activation: str | None = None) -> Head:
     """Scores [B, T, V] of every token: dense layer, activation, norm, then the word table (or one of its own) and bias.
 
-    The decoder is the word table itself where config.tie_word_embeddings says so; files may hold it a second time.
+    `activation` None: the config's. The dense layer leads to the width of the word table, which some configs call
+    embedding_size. The decoder is the word table itself where config.tie_word_embeddings says so; files may hold it a
+    second time.
     """
 
     def parameters(c: Any) -> declare.Tree:
+        width = getattr(c, "embedding_size", c.hidden_size)
         tree = {
-            "dense": declare.linear(c.hidden_size, c.hidden_size, dense),
-            "norm": declare.layer_norm(c.hidden_size, norm),
+            "dense": declare.linear(c.hidden_size, width, dense),
+            "norm": declare.layer_norm(width, norm),
             "bias": declare.tied(declare.vector(c.vocab_size, bias, "vocab"), f"{decoder}.bias"),
         }
         if not c.tie_word_embeddings:
-            tree["decoder"] = declare.embedding(c.vocab_size, c.hidden_size, decoder, "vocab")
+            tree["decoder"] = declare.embedding(c.vocab_size, width, decoder, "vocab")
         return tree
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         p = params["head"]
-        x = ACTIVATIONS[c.hidden_act](linear(p["dense"], encoded.state))
+        x = ACTIVATIONS[activation or c.hidden_act](linear(p["dense"], encoded.state))
         x = layer_norm(p["norm"], x, c.layer_norm_eps)
         return unembed(p["decoder"] if "decoder" in p else params["word"], x) + p["bias"]
 

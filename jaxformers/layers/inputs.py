@@ -37,6 +37,17 @@ class Inputs:
         """The positions, or where none were given 0, 1, 2, … for every row: [B or 1, T]."""
         return jnp.arange(self.shape[1])[None] if self.positions is None else self.positions
 
+    def counted(self, pad: int) -> jax.Array:
+        """The positions, or where none were given those of fairseq's models: [B or 1, T].
+
+        Tokens other than `pad` count from pad + 1, and `pad` itself stands at `pad`, whatever side it is on (Ott et al.
+        2019, arXiv 1904.01038). Of embeddings nobody knows which are padding, so all count.
+        """
+        if self.positions is not None or self.ids is None:
+            return self.places if self.positions is not None else self.places + pad + 1
+        real = (self.ids != pad).astype(jnp.int32)
+        return jnp.cumsum(real, axis=1, dtype=jnp.int32) * real + pad
+
     @property
     def segments(self) -> jax.Array:
         """The types, or where none were given zeros: [B or 1, T]."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-
 from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Token
-from ..declare import repeat, under
+from ..declare import repeat
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import attend, attention, merge, project, visible
+from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
-from ..layers.embedding import embed, embed_tokens
 from ..layers.inputs import Inputs, Want
-from ..layers.linear import linear
-from ..layers.norm import layer_norm
+from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 
 
@@ -43,32 +39,12 @@ class BertConfig(
 
     def check(self) -> None:
         """Heads share the width evenly."""
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"BertConfig: hidden_size={self.hidden_size} is no multiple of "
-                f"num_attention_heads={self.num_attention_heads}"
-            )
+        check_heads(self)
 
 
 def body(c: BertConfig) -> declare.Tree:
     """The encoder's arrays."""
-    d = c.hidden_size
-    layer = {
-        **attention(d, "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"),
-        "attention_norm": declare.layer_norm(d, "attention.output.LayerNorm"),
-        "up": declare.linear(d, c.intermediate_size, "intermediate.dense", ("embed", "mlp")),
-        "down": declare.linear(c.intermediate_size, d, "output.dense", ("mlp", "embed")),
-        "ffn_norm": declare.layer_norm(d, "output.LayerNorm"),
-    }
-    return under(
-        "embeddings",
-        {
-            "word": declare.embedding(c.vocab_size, d, "word_embeddings", "vocab", zero_row=c.pad_token_id),
-            "position": declare.embedding(c.max_position_embeddings, d, "position_embeddings"),
-            "type": declare.embedding(c.type_vocab_size, d, "token_type_embeddings"),
-            "norm": declare.layer_norm(d, "LayerNorm"),
-        },
-    ) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
 
 
 def with_pooler(c: BertConfig) -> declare.Tree:
@@ -78,21 +54,9 @@ def with_pooler(c: BertConfig) -> declare.Tree:
 
 def encode(params: Any, c: BertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
-    x = embed_tokens(params["word"], inputs)
-    x = x + embed(params["position"], inputs.places) + embed(params["type"], inputs.segments)
-    x = drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.hidden_dropout_prob)
-    seen = visible(inputs.mask)
-
-    def block(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
-        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
-        h = drop("attention", linear(p["out"], merge(context), like=x), c.hidden_dropout_prob)
-        x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)
-        h = linear(p["down"], ACTIVATIONS[c.hidden_act](linear(p["up"], x)), like=x)
-        x = layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.hidden_dropout_prob), c.layer_norm_eps)
-        return x, weights
-
-    encoded = run(block, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    x = embedded(params, c, inputs, inputs.places, drop)
+    through = block(c, self_attention(c, visible(inputs.mask)))
+    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
     return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
 
 

@@ -104,7 +104,7 @@ class Engine:
     @property
     def longest(self) -> int:
         """The most tokens in a row that the model takes."""
-        return int(getattr(self.model.config, "max_position_embeddings", 1 << 20))
+        return self.model.config.longest_row or 1 << 20
 
     @property
     def steps(self) -> list[int]:

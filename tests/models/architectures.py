@@ -70,6 +70,7 @@ DISTILBERT = {
     "hidden_dim": 48,
     "max_position_embeddings": 24,
 }
+ROBERTA = {**BERT, "max_position_embeddings": 26}  # two of them lie before the first token's
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -83,6 +84,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "epsilon", {"layer_norm_eps": 1e-2, "type_vocab_size": 5}),
         ),
     ),
+    "roberta": Architecture(
+        "Roberta",
+        ROBERTA,
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+            Case("Model", "pad", {"pad_token_id": 3, "layer_norm_eps": 1e-2}),
+        ),
+    ),
+    "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "camembert": Architecture("Camembert", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "data2vec-text": Architecture("Data2VecText", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
     "distilbert": Architecture(
         "DistilBert",
         DISTILBERT,

@@ -1,0 +1,101 @@
+"""BERT's embeddings and layer (Devlin et al. 2019, arXiv 1810.04805), which many encoders have as they are or in part.
+
+The norm comes after each residual sum. Nouns declare arrays under the names that BERT's files use; what a relative does
+otherwise it says by other positions, or by another way to mix tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from .. import declare
+from ..declare import under
+from .activation import ACTIVATIONS
+from .attention import attend, attention, merge, project
+from .dropout import Drop
+from .embedding import embed, embed_tokens
+from .inputs import Inputs
+from .linear import linear
+from .norm import layer_norm
+from .run import Block
+
+Mix = Callable[[Any, jax.Array, Drop], tuple[jax.Array, jax.Array]]
+"""(a layer's arrays, x [B, T, D], dropout) → what each token takes from the others [B, T, D], and the probabilities."""
+
+
+def embeddings(c: Any, width: int) -> declare.Tree:
+    """Tables of words, positions and segments, `width` wide, and the norm of their sum."""
+    return under(
+        "embeddings",
+        {
+            "word": declare.embedding(c.vocab_size, width, "word_embeddings", "vocab", zero_row=c.pad_token_id),
+            "position": declare.embedding(c.max_position_embeddings, width, "position_embeddings"),
+            "type": declare.embedding(c.type_vocab_size, width, "token_type_embeddings"),
+            "norm": declare.layer_norm(width, "LayerNorm"),
+        },
+    )
+
+
+def layer(c: Any) -> declare.Tree:
+    """One layer's arrays."""
+    d = c.hidden_size
+    return {
+        **attention(d, "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"),
+        "attention_norm": declare.layer_norm(d, "attention.output.LayerNorm"),
+        "up": declare.linear(d, c.intermediate_size, "intermediate.dense", ("embed", "mlp")),
+        "down": declare.linear(c.intermediate_size, d, "output.dense", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "output.LayerNorm"),
+    }
+
+
+def check_heads(c: Any) -> None:
+    """Refuse a config whose heads do not share the width evenly."""
+    if c.hidden_size % c.num_attention_heads:
+        raise ValueError(
+            f"{type(c).__name__}: hidden_size={c.hidden_size} is no multiple of "
+            f"num_attention_heads={c.num_attention_heads}"
+        )
+
+
+def check_counted(c: Any) -> None:
+    """Refuse a config whose positions, counted from the padding token, end before the first token."""
+    if not 0 <= c.pad_token_id < c.max_position_embeddings - 1:
+        raise ValueError(
+            f"{type(c).__name__}: positions count from pad_token_id={c.pad_token_id}, "
+            f"max_position_embeddings={c.max_position_embeddings} has none after it"
+        )
+
+
+def embedded(params: Any, c: Any, inputs: Inputs, places: jax.Array, drop: Drop) -> jax.Array:
+    """What enters the first layer [B, T, D]: words, positions (`places` [B or 1, T]) and segments."""
+    x = embed_tokens(params["word"], inputs)
+    x = x + embed(params["position"], places) + embed(params["type"], inputs.segments)
+    return drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.hidden_dropout_prob)
+
+
+def self_attention(c: Any, seen: jax.Array | None) -> Mix:
+    """Every token takes from those that are `seen` (as `attend` has it) by plain attention."""
+
+    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+        q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
+        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
+        return merge(context), weights
+
+    return mix
+
+
+def block(c: Any, mix: Mix) -> Block:
+    """The layer as `run` takes it: tokens mix, then each goes through the feed-forward network."""
+
+    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+        context, weights = mix(p, x, drop)
+        h = drop("attention", linear(p["out"], context, like=x), c.hidden_dropout_prob)
+        x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)
+        h = linear(p["down"], ACTIVATIONS[c.hidden_act](linear(p["up"], x)), like=x)
+        x = layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.hidden_dropout_prob), c.layer_norm_eps)
+        return x, weights
+
+    return apply

@@ -1,0 +1,123 @@
+"""RoBERTa (Liu et al. 2019, arXiv 1907.11692): BERT with fairseq's positions, and heads of its own.
+
+Its twins are made in the last lines: XLM-RoBERTa (Conneau et al. 2019, arXiv 1911.02116), CamemBERT (Martin et al.
+2019, arXiv 1911.03894) and data2vec for text (Baevski et al. 2022, arXiv 2202.03555) differ in vocabulary and training.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import repeat
+from ..layers import heads
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.post_norm import block, check_counted, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.run import Encoded, run
+from ..twins import twin
+
+
+class RobertaConfig(
+    Config,
+    model_type="roberta",
+    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
+):
+    """Sizes and rates of a RoBERTa model; the defaults are torch Transformers', not those of roberta-base."""
+
+    vocab_size: Size = 50265
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    layer_norm_eps: Epsilon = 1e-12
+    classifier_dropout: Rate | None = None
+    pad_token_id: Token = 1
+
+    def check(self) -> None:
+        """Heads share the width evenly, and positions are left when counting starts after the padding token."""
+        check_heads(self)
+        check_counted(self)
+
+    @property
+    def longest_row(self) -> int:
+        """The positions less those up to the padding token, where counting starts: 512 of 514."""
+        return self.max_position_embeddings - self.pad_token_id - 1
+
+
+def body(c: RobertaConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
+
+
+def with_pooler(c: RobertaConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+def encode(params: Any, c: RobertaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
+    through = block(c, self_attention(c, visible(inputs.mask)))
+    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+
+
+def classifier_rate(c: RobertaConfig) -> float:
+    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
+    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
+
+
+class RobertaModel(tasks.Encoder, config=RobertaConfig, prefix="roberta", parameters=with_pooler, encode=encode):
+    """The encoder with its pooler, without a head."""
+
+
+class RobertaForMaskedLM(
+    tasks.MaskedLM,
+    base=RobertaModel,
+    parameters=body,
+    head=heads.vocabulary(
+        "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
+    ),
+):
+    """Scores of every word at every place."""
+
+
+class RobertaForSequenceClassification(
+    tasks.SequenceClassification,
+    base=RobertaModel,
+    parameters=body,
+    head=heads.first_token(
+        "classifier.dense", "tanh", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+    ),
+):
+    """One set of scores a text."""
+
+
+class RobertaForTokenClassification(
+    tasks.TokenClassification, base=RobertaModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+):
+    """One set of scores a token."""
+
+
+class RobertaForQuestionAnswering(tasks.QuestionAnswering, base=RobertaModel, parameters=body, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class RobertaForMultipleChoice(
+    tasks.MultipleChoice, base=RobertaModel, head=heads.pooled(rate=lambda c: c.hidden_dropout_prob, labels=1)
+):
+    """Which of several continuations fits best."""
+
+
+twin(globals(), "XLMRoberta", "xlm-roberta", "roberta", vocab_size=30522)
+twin(globals(), "Camembert", "camembert", "roberta", vocab_size=30522)
+twin(globals(), "Data2VecText", "data2vec-text", "data2vec_text", vocab_size=30522)
