@@ -75,9 +75,10 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         assert batch.embeds is not None
         *leading, dim = batch.embeds.shape or (0,)
         shape = tuple(leading)
-        if len(shape) != cls.axes or dim != c.hidden_size or not jnp.issubdtype(batch.embeds.dtype, jnp.floating):
+        width = getattr(c, "embedding_size", c.hidden_size)
+        if len(shape) != cls.axes or dim != width or not jnp.issubdtype(batch.embeds.dtype, jnp.floating):
             raise ValueError(
-                f"{owner}: inputs_embeds must be floats [{axes}, {c.hidden_size}], found {batch.embeds.dtype} "
+                f"{owner}: inputs_embeds must be floats [{axes}, {width}], found {batch.embeds.dtype} "
                 f"{tuple(batch.embeds.shape)}"
             )
     if len(shape) != cls.axes:

@@ -109,6 +109,16 @@ class MaskedLMOutput(Output):
 
 
 @output
+class ReplacedTokensOutput(Output):
+    """loss: scalar, mean over tokens. logits: [batch, seq], above 0 where a token was put in place of another."""
+
+    loss: Array | None = None
+    logits: Array | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@output
 class SequenceClassifierOutput(Output):
     """loss: scalar. logits: [batch, num_labels], before the softmax or sigmoid; for regression the values."""
 

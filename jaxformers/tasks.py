@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from . import outputs
 from .batch import Label
@@ -133,3 +134,29 @@ class PreTraining(
         return outputs.PreTrainingOutput(
             loss=loss, prediction_logits=words, seq_relationship_logits=follows, **_traces(encoded)
         )
+
+
+class ReplacedTokens(Model, task="PreTraining", labels={"labels": Label(2, per="token")}):
+    """Whether each token was put in place of another, as ELECTRA was trained; labels [B, T], 1 where it was."""
+
+    @classmethod
+    def forward(
+        cls,
+        params: Any,
+        config: Any,
+        inputs: Inputs,
+        labels: Labels = {},  # noqa: B006  (never changed)
+        want: Want = Want(),
+        drop: Drop = no_drop,
+    ) -> outputs.Output:
+        """Scores [B, T] and their loss over what is no padding."""
+        out = super().forward(params, config, inputs, {}, want, drop)
+        if not labels:
+            return out
+        counted = labels["labels"] if inputs.mask is None else jnp.where(inputs.mask == 1, labels["labels"], losses.IGNORED)
+        return out.replace(loss=losses.yes_or_no(out["logits"], counted))
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """One score a token."""
+        return outputs.ReplacedTokensOutput(logits=scores, **_traces(encoded))

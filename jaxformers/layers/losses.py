@@ -18,6 +18,14 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return -jnp.sum(chosen, where=counted) / jnp.maximum(jnp.sum(counted), 1)
 
 
+def yes_or_no(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean over counted labels [...], 1 for yes and 0 for no, of the binary cross-entropy of logits [...]."""
+    counted = labels != IGNORED
+    logits = logits.astype(jnp.float32)
+    each = jax.nn.softplus(logits) - logits * labels
+    return jnp.sum(each, where=counted) / jnp.maximum(jnp.sum(counted), 1)
+
+
 def problem(problem_type: str | None, num_labels: int, dtype: Any) -> str:
     """The kind of a classifier's problem; where the config does not say, it is guessed as the reference does.
 

@@ -55,6 +55,17 @@ def run(block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], want: Wan
     return _collected(last, None if states is None else [*states, last], attentions, want)
 
 
+def reuse(block: Block, groups: Any, which: Sequence[int]) -> tuple[Block, Any]:
+    """The block and the layers for `run` where layer i has the arrays of group `which[i]`; nothing is copied."""
+    if isinstance(groups, list | tuple):
+        return block, [groups[group] for group in which]
+
+    def look_up(group: jax.Array, x: jax.Array, *each: Any) -> tuple[jax.Array, jax.Array]:
+        return block(jax.tree.map(lambda array: array[group], groups), x, *each)
+
+    return look_up, jnp.array(which, jnp.int32)
+
+
 def _collected(x: jax.Array, states: Any, attentions: Any, want: Want) -> Encoded:
     return Encoded(
         state=x,

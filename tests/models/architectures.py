@@ -96,6 +96,15 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
     "camembert": Architecture("Camembert", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
     "data2vec-text": Architecture("Data2VecText", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "electra": Architecture(
+        "Electra",
+        {**BERT, "embedding_size": 20},
+        f"Model ForPreTraining ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("ForPreTraining", "relu_unprojected", {"hidden_act": "relu", "embedding_size": 32}),
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+        ),
+    ),
     "distilbert": Architecture(
         "DistilBert",
         DISTILBERT,

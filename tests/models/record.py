@@ -131,7 +131,7 @@ def calls(head: str, model: Any) -> Iterator[Call]:
     c, accepted = model.config, inspect.signature(model.forward).parameters
     segments = c.type_vocab_size if "token_type_ids" in accepted else 0
     inputs = rule.batch(c.vocab_size, pad=c.pad_token_id or 0, segments=segments)
-    labelled = rule.labels(head, inputs, c.num_labels)
+    labelled = rule.labels(head, inputs, c.num_labels, accepted)
     if head == "ForMultipleChoice":
         inputs = {name: array.reshape(2, 2, -1) for name, array in inputs.items()}
     for i, (word, labels) in enumerate((labelled or {"traced": {}}).items()):
@@ -142,7 +142,8 @@ def calls(head: str, model: Any) -> Iterator[Call]:
         if "position_ids" in accepted:
             places = np.random.RandomState(2).randint(0, c.max_position_embeddings, inputs["input_ids"].shape)
             yield "positions", inputs | {"position_ids": places.astype(np.int32)}, {}, {}
-        embeds = rule.fill("inputs_embeds", (*inputs["input_ids"].shape, c.hidden_size))
+        width = model.get_input_embeddings().weight.shape[1]
+        embeds = rule.fill("inputs_embeds", (*inputs["input_ids"].shape, width))
         rest = {name: array for name, array in inputs.items() if name != "input_ids"}
         yield "embeds", rest | {"inputs_embeds": embeds}, {}, {}
 

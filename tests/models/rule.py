@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,12 @@ def batch(vocab: int, *, pad: int = 0, segments: int = 0, seed: int = 0) -> dict
     return inputs
 
 
-def labels(head: str, inputs: dict[str, np.ndarray], count: int, seed: int = 1) -> dict[str, dict[str, Any]]:
+def labels(
+    head: str, inputs: dict[str, np.ndarray], count: int, accepted: Collection[str], seed: int = 1
+) -> dict[str, dict[str, Any]]:
     """Calls with labels of a head: a word for each → the labels' keywords, and "config" for fields that it replaces.
 
-    count: the config's num_labels. The first call is the one that is also asked for all intermediate results.
+    count: the config's num_labels. accepted: the keywords of the model, which tell kinds of pretraining apart. The first call is the one that is also asked for all intermediate results.
     """
     rng = np.random.RandomState(seed)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
@@ -54,7 +57,10 @@ def labels(head: str, inputs: dict[str, np.ndarray], count: int, seed: int = 1) 
     row = np.array([1, 0, 0, 1])
     match head:
         case "ForPreTraining":
-            return {"labels": {"labels": some, "next_sentence_label": row}}
+            for pair in ("next_sentence_label", "sentence_order_label"):
+                if pair in accepted:
+                    return {"labels": {"labels": some, pair: row}}
+            return {"labels": {"labels": rng.randint(0, 2, mask.shape)}}
         case "ForMaskedLM":
             return {"labels": {"labels": some}}
         case "ForNextSentencePrediction":

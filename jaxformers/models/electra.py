@@ -1,0 +1,145 @@
+"""ELECTRA (Clark et al. 2020, arXiv 2003.10555): BERT's encoder behind narrower embeddings, trained to find the tokens
+that a small generator has replaced. Generator and discriminator are the same architecture with other heads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import repeat
+from ..layers import heads
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.run import Encoded, run
+
+
+class ElectraConfig(
+    Config,
+    model_type="electra",
+    allowed={
+        "hidden_act": ACTIVATIONS,
+        "position_embedding_type": ("absolute",),
+        "summary_type": ("first",),
+        "summary_use_proj": (True,),
+        "summary_activation": ("gelu",),
+    },
+):
+    """Sizes and rates of an ELECTRA model; the defaults are electra-small's."""
+
+    vocab_size: Size = 30522
+    embedding_size: Size = 128
+    hidden_size: Size = 256
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 4
+    intermediate_size: Size = 1024
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    layer_norm_eps: Epsilon = 1e-12
+    summary_last_dropout: Rate = 0.1
+    classifier_dropout: Rate | None = None
+    pad_token_id: Token | None = 0
+
+    def check(self) -> None:
+        """Heads share the width evenly."""
+        check_heads(self)
+
+
+def parameters(c: ElectraConfig) -> declare.Tree:
+    """The encoder's arrays; the embeddings are projected where they are of another width."""
+    tree = embeddings(c, c.embedding_size)
+    if c.embedding_size != c.hidden_size:
+        tree["project"] = declare.linear(c.embedding_size, c.hidden_size, "embeddings_project")
+    return tree | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
+
+
+def encode(params: Any, c: ElectraConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch."""
+    x = embedded(params, c, inputs, inputs.places, drop)
+    if "project" in params:
+        x = linear(params["project"], x)
+    through = block(c, self_attention(c, visible(inputs.mask)))
+    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+
+
+def replaced() -> heads.Head:
+    """One score a token [B, T] through a dense layer: was it put in place of another?"""
+
+    def parameters(c: ElectraConfig) -> declare.Tree:
+        return {
+            "dense": declare.linear(c.hidden_size, c.hidden_size, "discriminator_predictions.dense"),
+            "classifier": declare.linear(c.hidden_size, 1, "discriminator_predictions.dense_prediction"),
+        }
+
+    def forward(params: Any, c: ElectraConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+        p = params["head"]
+        return linear(p["classifier"], ACTIVATIONS[c.hidden_act](linear(p["dense"], encoded.state)))[..., 0]
+
+    return heads.Head(parameters, forward)
+
+
+def classifier_rate(c: ElectraConfig) -> float:
+    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
+    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
+
+
+class ElectraModel(tasks.Encoder, config=ElectraConfig, prefix="electra", parameters=parameters, encode=encode):
+    """The encoder without a head."""
+
+
+class ElectraForPreTraining(tasks.ReplacedTokens, base=ElectraModel, head=replaced()):
+    """Which tokens were replaced, as the discriminator was trained."""
+
+
+class ElectraForMaskedLM(
+    tasks.MaskedLM,
+    base=ElectraModel,
+    head=heads.vocabulary(
+        "generator_predictions.dense",
+        "generator_predictions.LayerNorm",
+        "generator_lm_head",
+        bias="generator_lm_head.bias",
+        activation="gelu",
+    ),
+):
+    """Scores of every word at every place, as the generator was trained."""
+
+
+class ElectraForSequenceClassification(
+    tasks.SequenceClassification,
+    base=ElectraModel,
+    head=heads.first_token(
+        "classifier.dense", "gelu", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+    ),
+):
+    """One set of scores a text."""
+
+
+class ElectraForTokenClassification(
+    tasks.TokenClassification, base=ElectraModel, head=heads.each_token(rate=classifier_rate)
+):
+    """One set of scores a token."""
+
+
+class ElectraForQuestionAnswering(tasks.QuestionAnswering, base=ElectraModel, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class ElectraForMultipleChoice(
+    tasks.MultipleChoice,
+    base=ElectraModel,
+    head=heads.first_token(
+        "sequence_summary.summary", "gelu", "classifier", rate=lambda c: c.summary_last_dropout, labels=1
+    ),
+):
+    """Which of several continuations fits best."""
