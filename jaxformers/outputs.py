@@ -109,6 +109,17 @@ class MaskedLMOutput(Output):
 
 
 @output
+class OrderPreTrainingOutput(Output):
+    """loss: scalar, the sum of both. prediction_logits: [batch, seq, vocab]. sop_logits: [batch, num_labels]."""
+
+    loss: Array | None = None
+    prediction_logits: Array | None = None
+    sop_logits: Array | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@output
 class ReplacedTokensOutput(Output):
     """loss: scalar, mean over tokens. logits: [batch, seq], above 0 where a token was put in place of another."""
 

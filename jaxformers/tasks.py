@@ -136,6 +136,26 @@ class PreTraining(
         )
 
 
+class OrderPreTraining(
+    Model,
+    task="PreTraining",
+    labels={"labels": Label("vocab_size", per="token"), "sentence_order_label": Label("num_labels")},
+):
+    """Masked words, and whether two segments stand in their order; labels [B, T], sentence_order_label [B]."""
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """Scores [B, T, V] and [B, num_labels], and the sum of both losses."""
+        words, order = scores
+        loss = None
+        if len(labels) == 2:
+            loss = losses.cross_entropy(words, labels["labels"])
+            loss += losses.cross_entropy(order, labels["sentence_order_label"].reshape(-1))
+        return outputs.OrderPreTrainingOutput(
+            loss=loss, prediction_logits=words, sop_logits=order, **_traces(encoded)
+        )
+
+
 class ReplacedTokens(Model, task="PreTraining", labels={"labels": Label(2, per="token")}):
     """Whether each token was put in place of another, as ELECTRA was trained; labels [B, T], 1 where it was."""
 

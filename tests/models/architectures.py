@@ -105,6 +105,15 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
         ),
     ),
+    "albert": Architecture(
+        "Albert",
+        {**BERT, "num_hidden_layers": 3, "embedding_size": 20},
+        f"Model ForPreTraining ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+            Case("Model", "groups", {"num_hidden_layers": 4, "num_hidden_groups": 2}),
+        ),
+    ),
     "distilbert": Architecture(
         "DistilBert",
         DISTILBERT,
