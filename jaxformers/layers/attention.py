@@ -47,12 +47,14 @@ def attend(
     v: jax.Array,
     seen: jax.Array | None,
     *,
+    bias: jax.Array | None = None,
     rate: float = 0.0,
     drop: Drop = no_drop,
 ) -> tuple[jax.Array, jax.Array]:
     """Scaled dot-product attention (Vaswani et al. 2017), softmax in float32.
 
-    q [B, T, H, d], k and v [B, S, H, d], seen broadcastable to [B, H, T, S] or None for all.
+    q [B, T, H, d], k and v [B, S, H, d], seen broadcastable to [B, H, T, S] or None for all, and so is the bias that is
+    added to the scores.
     Returns the context [B, T, H, d] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
     all gets the mean of all values, as in the reference, so that nothing becomes NaN.
 
@@ -62,6 +64,8 @@ def attend(
     q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
     wide = jnp.promote_types(q.dtype, jnp.float32)
     scores = jnp.matmul(q * q.shape[-1] ** -0.5, jnp.swapaxes(k, -1, -2), preferred_element_type=wide)
+    if bias is not None:
+        scores = scores + bias
     if seen is not None:
         scores = jnp.where(seen, scores, jnp.finfo(wide).min)
     odds = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))

@@ -70,18 +70,23 @@ def check_counted(c: Any) -> None:
 
 
 def embedded(params: Any, c: Any, inputs: Inputs, places: jax.Array, drop: Drop) -> jax.Array:
-    """What enters the first layer [B, T, D]: words, positions (`places` [B or 1, T]) and segments."""
+    """What enters the first layer [B, T, D]: the sum of words and, where the tree has them, positions and segments.
+
+    places: [B or 1, T] rows of the table of positions.
+    """
     x = embed_tokens(params["word"], inputs)
-    x = x + embed(params["position"], places) + embed(params["type"], inputs.segments)
+    for name, rows in (("position", places), ("type", inputs.segments)):
+        if name in params:
+            x = x + embed(params[name], rows)
     return drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.hidden_dropout_prob)
 
 
-def self_attention(c: Any, seen: jax.Array | None) -> Mix:
-    """Every token takes from those that are `seen` (as `attend` has it) by plain attention."""
+def self_attention(c: Any, seen: jax.Array | None, bias: jax.Array | None = None) -> Mix:
+    """Every token takes from those that are `seen` (as `attend` has it, and the bias) by plain attention."""
 
     def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
         q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
-        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
+        context, weights = attend(q, k, v, seen, bias=bias, rate=c.attention_probs_dropout_prob, drop=drop)
         return merge(context), weights
 
     return mix

@@ -114,6 +114,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "groups", {"num_hidden_layers": 4, "num_hidden_groups": 2}),
         ),
     ),
+    "mpnet": Architecture(
+        "MPNet",
+        {**ROBERTA, "pad_token_id": 1},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),),
+    ),
     "distilbert": Architecture(
         "DistilBert",
         DISTILBERT,

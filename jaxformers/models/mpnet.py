@@ -1,0 +1,137 @@
+"""MPNet (Song et al. 2020, arXiv 2004.09297): BERT's encoder with fairseq's positions and a bias by distance, which all
+layers share.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import repeat, under
+from ..layers import heads, relative
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import attention, visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.post_norm import block, check_counted, check_heads, embedded, self_attention
+from ..layers.run import Encoded, run
+
+
+class MPNetConfig(
+    Config, model_type="mpnet", allowed={"hidden_act": ACTIVATIONS, "relative_attention_num_buckets": (32,)}
+):
+    """Sizes and rates of an MPNet model; the defaults are torch Transformers'."""
+
+    vocab_size: Size = 30527
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    layer_norm_eps: Epsilon = 1e-12
+    relative_attention_num_buckets: Size = 32
+    pad_token_id: Token = 1
+
+    def check(self) -> None:
+        """Heads share the width evenly, and positions are left when counting starts after the padding token."""
+        check_heads(self)
+        check_counted(self)
+
+    @property
+    def longest_row(self) -> int:
+        """The positions less those up to the padding token, where counting starts: 512 of 514."""
+        return self.max_position_embeddings - self.pad_token_id - 1
+
+
+def body(c: MPNetConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    d = c.hidden_size
+    layer = {
+        **under("attention", attention(d, "attn.q", "attn.k", "attn.v", "attn.o")),
+        "attention_norm": declare.layer_norm(d, "attention.LayerNorm"),
+        "up": declare.linear(d, c.intermediate_size, "intermediate.dense", ("embed", "mlp")),
+        "down": declare.linear(c.intermediate_size, d, "output.dense", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "output.LayerNorm"),
+    }
+    tables = {
+        "word": declare.embedding(c.vocab_size, d, "word_embeddings", "vocab", zero_row=c.pad_token_id),
+        "position": declare.embedding(c.max_position_embeddings, d, "position_embeddings", zero_row=c.pad_token_id),
+        "norm": declare.layer_norm(d, "LayerNorm"),
+    }
+    distance = declare.Param(
+        (c.relative_attention_num_buckets, c.num_attention_heads),
+        (None, "heads"),
+        "encoder.relative_attention_bias.weight",
+    )
+    return under("embeddings", tables) | {
+        "distance": {"table": distance},
+        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer),
+    }
+
+
+def with_pooler(c: MPNetConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+def encode(params: Any, c: MPNetConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
+    bias = relative.bias(params["distance"], x.shape[1])
+    through = block(c, self_attention(c, visible(inputs.mask), bias))
+    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+
+
+def head_rate(c: MPNetConfig) -> float:
+    """The dropout before a classifier."""
+    return c.hidden_dropout_prob
+
+
+class MPNetModel(
+    tasks.Encoder,
+    config=MPNetConfig,
+    prefix="mpnet",
+    parameters=with_pooler,
+    encode=encode,
+    accepts=("input_ids", "attention_mask", "position_ids", "inputs_embeds"),
+):
+    """The encoder with its pooler, without a head."""
+
+
+class MPNetForMaskedLM(
+    tasks.MaskedLM,
+    base=MPNetModel,
+    parameters=body,
+    head=heads.vocabulary(
+        "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
+    ),
+):
+    """Scores of every word at every place."""
+
+
+class MPNetForSequenceClassification(
+    tasks.SequenceClassification,
+    base=MPNetModel,
+    parameters=body,
+    head=heads.first_token("classifier.dense", "tanh", "classifier.out_proj", rate=head_rate, rate_before=head_rate),
+):
+    """One set of scores a text."""
+
+
+class MPNetForTokenClassification(
+    tasks.TokenClassification, base=MPNetModel, parameters=body, head=heads.each_token(rate=head_rate)
+):
+    """One set of scores a token."""
+
+
+class MPNetForQuestionAnswering(tasks.QuestionAnswering, base=MPNetModel, parameters=body, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class MPNetForMultipleChoice(tasks.MultipleChoice, base=MPNetModel, head=heads.pooled(rate=head_rate, labels=1)):
+    """Which of several continuations fits best."""
