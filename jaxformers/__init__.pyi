@@ -11,6 +11,14 @@ from .auto import AutoModelForTokenClassification as AutoModelForTokenClassifica
 from .auto import AutoTokenizer as AutoTokenizer
 from .bundle import Model as Model
 from .config import Config as Config
+from .models.albert import AlbertConfig as AlbertConfig
+from .models.albert import AlbertForMaskedLM as AlbertForMaskedLM
+from .models.albert import AlbertForMultipleChoice as AlbertForMultipleChoice
+from .models.albert import AlbertForPreTraining as AlbertForPreTraining
+from .models.albert import AlbertForQuestionAnswering as AlbertForQuestionAnswering
+from .models.albert import AlbertForSequenceClassification as AlbertForSequenceClassification
+from .models.albert import AlbertForTokenClassification as AlbertForTokenClassification
+from .models.albert import AlbertModel as AlbertModel
 from .models.bert import BertConfig as BertConfig
 from .models.bert import BertForMaskedLM as BertForMaskedLM
 from .models.bert import BertForMultipleChoice as BertForMultipleChoice
@@ -27,6 +35,37 @@ from .models.distilbert import DistilBertForQuestionAnswering as DistilBertForQu
 from .models.distilbert import DistilBertForSequenceClassification as DistilBertForSequenceClassification
 from .models.distilbert import DistilBertForTokenClassification as DistilBertForTokenClassification
 from .models.distilbert import DistilBertModel as DistilBertModel
+from .models.electra import ElectraConfig as ElectraConfig
+from .models.electra import ElectraForMaskedLM as ElectraForMaskedLM
+from .models.electra import ElectraForMultipleChoice as ElectraForMultipleChoice
+from .models.electra import ElectraForPreTraining as ElectraForPreTraining
+from .models.electra import ElectraForQuestionAnswering as ElectraForQuestionAnswering
+from .models.electra import ElectraForSequenceClassification as ElectraForSequenceClassification
+from .models.electra import ElectraForTokenClassification as ElectraForTokenClassification
+from .models.electra import ElectraModel as ElectraModel
+from .models.ernie import ErnieConfig as ErnieConfig
+from .models.ernie import ErnieForMaskedLM as ErnieForMaskedLM
+from .models.ernie import ErnieForMultipleChoice as ErnieForMultipleChoice
+from .models.ernie import ErnieForNextSentencePrediction as ErnieForNextSentencePrediction
+from .models.ernie import ErnieForPreTraining as ErnieForPreTraining
+from .models.ernie import ErnieForQuestionAnswering as ErnieForQuestionAnswering
+from .models.ernie import ErnieForSequenceClassification as ErnieForSequenceClassification
+from .models.ernie import ErnieForTokenClassification as ErnieForTokenClassification
+from .models.ernie import ErnieModel as ErnieModel
+from .models.mpnet import MPNetConfig as MPNetConfig
+from .models.mpnet import MPNetForMaskedLM as MPNetForMaskedLM
+from .models.mpnet import MPNetForMultipleChoice as MPNetForMultipleChoice
+from .models.mpnet import MPNetForQuestionAnswering as MPNetForQuestionAnswering
+from .models.mpnet import MPNetForSequenceClassification as MPNetForSequenceClassification
+from .models.mpnet import MPNetForTokenClassification as MPNetForTokenClassification
+from .models.mpnet import MPNetModel as MPNetModel
+from .models.rembert import RemBertConfig as RemBertConfig
+from .models.rembert import RemBertForMaskedLM as RemBertForMaskedLM
+from .models.rembert import RemBertForMultipleChoice as RemBertForMultipleChoice
+from .models.rembert import RemBertForQuestionAnswering as RemBertForQuestionAnswering
+from .models.rembert import RemBertForSequenceClassification as RemBertForSequenceClassification
+from .models.rembert import RemBertForTokenClassification as RemBertForTokenClassification
+from .models.rembert import RemBertModel as RemBertModel
 from .models.roberta import RobertaConfig as RobertaConfig
 from .models.roberta import RobertaForMaskedLM as RobertaForMaskedLM
 from .models.roberta import RobertaForMultipleChoice as RobertaForMultipleChoice
@@ -34,6 +73,26 @@ from .models.roberta import RobertaForQuestionAnswering as RobertaForQuestionAns
 from .models.roberta import RobertaForSequenceClassification as RobertaForSequenceClassification
 from .models.roberta import RobertaForTokenClassification as RobertaForTokenClassification
 from .models.roberta import RobertaModel as RobertaModel
+from .models.roberta_prelayernorm import RobertaPreLayerNormConfig as RobertaPreLayerNormConfig
+from .models.roberta_prelayernorm import RobertaPreLayerNormForMaskedLM as RobertaPreLayerNormForMaskedLM
+from .models.roberta_prelayernorm import RobertaPreLayerNormForMultipleChoice as RobertaPreLayerNormForMultipleChoice
+from .models.roberta_prelayernorm import (
+    RobertaPreLayerNormForQuestionAnswering as RobertaPreLayerNormForQuestionAnswering,
+)
+from .models.roberta_prelayernorm import (
+    RobertaPreLayerNormForSequenceClassification as RobertaPreLayerNormForSequenceClassification,
+)
+from .models.roberta_prelayernorm import (
+    RobertaPreLayerNormForTokenClassification as RobertaPreLayerNormForTokenClassification,
+)
+from .models.roberta_prelayernorm import RobertaPreLayerNormModel as RobertaPreLayerNormModel
+from .models.xlm_roberta_xl import XLMRobertaXLConfig as XLMRobertaXLConfig
+from .models.xlm_roberta_xl import XLMRobertaXLForMaskedLM as XLMRobertaXLForMaskedLM
+from .models.xlm_roberta_xl import XLMRobertaXLForMultipleChoice as XLMRobertaXLForMultipleChoice
+from .models.xlm_roberta_xl import XLMRobertaXLForQuestionAnswering as XLMRobertaXLForQuestionAnswering
+from .models.xlm_roberta_xl import XLMRobertaXLForSequenceClassification as XLMRobertaXLForSequenceClassification
+from .models.xlm_roberta_xl import XLMRobertaXLForTokenClassification as XLMRobertaXLForTokenClassification
+from .models.xlm_roberta_xl import XLMRobertaXLModel as XLMRobertaXLModel
 from .pipelines import Pipeline as Pipeline
 from .pipelines import pipeline as pipeline
 from .runtime import compilations as compilations

@@ -13,14 +13,17 @@ import numpy as np
 from .layers import losses
 from .layers.inputs import Inputs, Want
 
-# The Hub's keywords for a batch, in the order of positional arguments, and our fields.
+# The Hub's keywords for a batch, and our fields.
 FIELDS = {
     "input_ids": "ids",
     "attention_mask": "mask",
     "token_type_ids": "types",
     "position_ids": "positions",
     "inputs_embeds": "embeds",
+    "task_type_ids": "task_types",
 }
+# What most models take, in the order of positional arguments.
+USUAL = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
 _FLAGS = ("output_hidden_states", "output_attentions", "return_dict")
 
 
@@ -96,6 +99,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     for name, array, bound in (
         ("input_ids", batch.ids, c.vocab_size),
         ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None)),
+        ("task_type_ids", batch.task_types, getattr(c, "task_type_vocab_size", None)),
         ("position_ids", batch.positions, getattr(c, "max_position_embeddings", None)),
     ):
         if array is not None:

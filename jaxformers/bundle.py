@@ -80,7 +80,7 @@ class Model:
     head: ClassVar[Head]
     arrays: ClassVar[Callable[[Any], declare.Tree]]  # `parameters` in a class statement; torch users call .parameters()
     encode: ClassVar[Callable[..., Encoded]]
-    accepts: ClassVar[tuple[str, ...]] = tuple(batches.FIELDS)
+    accepts: ClassVar[tuple[str, ...]] = batches.USUAL
 
     def __init_subclass__(
         cls,

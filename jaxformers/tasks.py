@@ -151,9 +151,7 @@ class OrderPreTraining(
         if len(labels) == 2:
             loss = losses.cross_entropy(words, labels["labels"])
             loss += losses.cross_entropy(order, labels["sentence_order_label"].reshape(-1))
-        return outputs.OrderPreTrainingOutput(
-            loss=loss, prediction_logits=words, sop_logits=order, **_traces(encoded)
-        )
+        return outputs.OrderPreTrainingOutput(loss=loss, prediction_logits=words, sop_logits=order, **_traces(encoded))
 
 
 class ReplacedTokens(Model, task="PreTraining", labels={"labels": Label(2, per="token")}):
@@ -173,7 +171,9 @@ class ReplacedTokens(Model, task="PreTraining", labels={"labels": Label(2, per="
         out = super().forward(params, config, inputs, {}, want, drop)
         if not labels:
             return out
-        counted = labels["labels"] if inputs.mask is None else jnp.where(inputs.mask == 1, labels["labels"], losses.IGNORED)
+        counted = (
+            labels["labels"] if inputs.mask is None else jnp.where(inputs.mask == 1, labels["labels"], losses.IGNORED)
+        )
         return out.replace(loss=losses.yes_or_no(out["logits"], counted))
 
     @classmethod

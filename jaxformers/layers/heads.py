@@ -80,14 +80,17 @@ def span(name: str = "qa_outputs", *, rate: Rate = no_rate) -> Head:
 
 def first_token(
     dense: str,
-    activation: str,
+    activation: str | None,
     name: str,
     *,
     rate: Rate = no_rate,
     rate_before: Rate = no_rate,
     labels: int | None = None,
 ) -> Head:
-    """Scores [B, labels] of the first token through a dense layer and an activation; dropout after and before it."""
+    """Scores [B, labels] of the first token through a dense layer and an activation; dropout after and before it.
+
+    `activation` None: the config's.
+    """
 
     def parameters(c: Any) -> declare.Tree:
         return {
@@ -98,29 +101,40 @@ def first_token(
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         p = params["head"]
         x = drop("head_before", encoded.state[:, 0], rate_before(c))
-        x = ACTIVATIONS[activation](linear(p["dense"], x))
+        x = ACTIVATIONS[activation or c.hidden_act](linear(p["dense"], x))
         return linear(p["classifier"], drop("head", x, rate(c)))
 
     return Head(parameters, forward)
 
 
-def vocabulary(dense: str, norm: str, decoder: str, *, bias: str, activation: str | None = None) -> Head:
+def hidden_size(c: Any) -> int:
+    """The width of a word table that is as wide as the layers."""
+    return c.hidden_size
+
+
+def vocabulary(
+    dense: str,
+    norm: str,
+    decoder: str,
+    *,
+    bias: str,
+    activation: str | None = None,
+    width: Callable[[Any], int] = hidden_size,
+) -> Head:
     """Scores [B, T, V] of every token: dense layer, activation, norm, then the word table (or one of its own) and bias.
 
-    `activation` None: the config's. The dense layer leads to the width of the word table, which some configs call
-    embedding_size. The decoder is the word table itself where config.tie_word_embeddings says so; files may hold it a
-    second time.
+    `activation` None: the config's. `width`: of the decoder, where it is not that of the layers. The decoder is the
+    word table itself where config.tie_word_embeddings says so; files may hold it a second time.
     """
 
     def parameters(c: Any) -> declare.Tree:
-        width = getattr(c, "embedding_size", c.hidden_size)
         tree = {
-            "dense": declare.linear(c.hidden_size, width, dense),
-            "norm": declare.layer_norm(width, norm),
+            "dense": declare.linear(c.hidden_size, width(c), dense),
+            "norm": declare.layer_norm(width(c), norm),
             "bias": declare.tied(declare.vector(c.vocab_size, bias, "vocab"), f"{decoder}.bias"),
         }
         if not c.tie_word_embeddings:
-            tree["decoder"] = declare.embedding(c.vocab_size, width, decoder, "vocab")
+            tree["decoder"] = declare.embedding(c.vocab_size, width(c), decoder, "vocab")
         return tree
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:

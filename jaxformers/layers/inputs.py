@@ -17,6 +17,7 @@ class Inputs:
     mask: [B, T] or [B, T, T], zero where a token must not be seen.
     types: [B, T] which segment a token belongs to.
     positions: [B, T] place of a token in its row.
+    task_types: [B, T] which of the tasks of its training a token is part of (ERNIE 2.0).
     """
 
     ids: jax.Array | None = None
@@ -24,6 +25,7 @@ class Inputs:
     mask: jax.Array | None = None
     types: jax.Array | None = None
     positions: jax.Array | None = None
+    task_types: jax.Array | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,6 +54,11 @@ class Inputs:
     def segments(self) -> jax.Array:
         """The types, or where none were given zeros: [B or 1, T]."""
         return jnp.zeros((1, self.shape[1]), jnp.int32) if self.types is None else self.types
+
+    @property
+    def tasks(self) -> jax.Array:
+        """The tasks, or where none were given zeros: [B or 1, T]."""
+        return jnp.zeros((1, self.shape[1]), jnp.int32) if self.task_types is None else self.task_types
 
 
 @jax.tree_util.register_static

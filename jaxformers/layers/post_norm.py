@@ -69,16 +69,22 @@ def check_counted(c: Any) -> None:
         )
 
 
-def embedded(params: Any, c: Any, inputs: Inputs, places: jax.Array, drop: Drop) -> jax.Array:
-    """What enters the first layer [B, T, D]: the sum of words and, where the tree has them, positions and segments.
+def summed(params: Any, inputs: Inputs, places: jax.Array) -> jax.Array:
+    """Words [B, T, D] plus, where the tree has tables of them, positions, segments and tasks.
 
     places: [B or 1, T] rows of the table of positions.
     """
     x = embed_tokens(params["word"], inputs)
-    for name, rows in (("position", places), ("type", inputs.segments)):
+    for name, rows in (("position", places), ("type", inputs.segments), ("task", inputs.tasks)):
         if name in params:
             x = x + embed(params[name], rows)
-    return drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.hidden_dropout_prob)
+    return x
+
+
+def embedded(params: Any, c: Any, inputs: Inputs, places: jax.Array, drop: Drop) -> jax.Array:
+    """What enters the first layer [B, T, D]: the sum, normed."""
+    x = layer_norm(params["norm"], summed(params, inputs, places), c.layer_norm_eps)
+    return drop("embeddings", x, c.hidden_dropout_prob)
 
 
 def self_attention(c: Any, seen: jax.Array | None, bias: jax.Array | None = None) -> Mix:

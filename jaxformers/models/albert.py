@@ -85,7 +85,11 @@ def classifier_rate(c: AlbertConfig) -> float:
 
 
 words = heads.vocabulary(
-    "predictions.dense", "predictions.LayerNorm", "predictions.decoder", bias="predictions.bias"
+    "predictions.dense",
+    "predictions.LayerNorm",
+    "predictions.decoder",
+    bias="predictions.bias",
+    width=lambda c: c.embedding_size,
 )
 in_order = heads.pooled("sop_classifier.classifier", rate=classifier_rate)
 

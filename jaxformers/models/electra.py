@@ -110,6 +110,7 @@ class ElectraForMaskedLM(
         "generator_lm_head",
         bias="generator_lm_head.bias",
         activation="gelu",
+        width=lambda c: c.embedding_size,
     ),
 ):
     """Scores of every word at every place, as the generator was trained."""

@@ -76,28 +76,24 @@ def classifier_rate(c: RobertaConfig) -> float:
     return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
 
 
+words = heads.vocabulary(
+    "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
+)
+from_first_token = heads.first_token(
+    "classifier.dense", "tanh", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+)
+
+
 class RobertaModel(tasks.Encoder, config=RobertaConfig, prefix="roberta", parameters=with_pooler, encode=encode):
     """The encoder with its pooler, without a head."""
 
 
-class RobertaForMaskedLM(
-    tasks.MaskedLM,
-    base=RobertaModel,
-    parameters=body,
-    head=heads.vocabulary(
-        "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
-    ),
-):
+class RobertaForMaskedLM(tasks.MaskedLM, base=RobertaModel, parameters=body, head=words):
     """Scores of every word at every place."""
 
 
 class RobertaForSequenceClassification(
-    tasks.SequenceClassification,
-    base=RobertaModel,
-    parameters=body,
-    head=heads.first_token(
-        "classifier.dense", "tanh", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
-    ),
+    tasks.SequenceClassification, base=RobertaModel, parameters=body, head=from_first_token
 ):
     """One set of scores a text."""
 

@@ -120,6 +120,21 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         f"Model ForMaskedLM {CLASSIFIERS}",
         (Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),),
     ),
+    "ernie": Architecture(
+        "Ernie",
+        BERT,
+        f"Model ForPreTraining ForMaskedLM ForNextSentencePrediction {CLASSIFIERS}",
+        (Case("Model", "tasks", {"use_task_id": True}),),
+    ),
+    "roberta-prelayernorm": Architecture("RobertaPreLayerNorm", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "xlm-roberta-xl": Architecture(
+        "XLMRobertaXL", {**ROBERTA, "type_vocab_size": 2}, f"Model ForMaskedLM {CLASSIFIERS}"
+    ),
+    "rembert": Architecture(
+        "RemBert",
+        {**BERT, "input_embedding_size": 20, "output_embedding_size": 28},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+    ),
     "distilbert": Architecture(
         "DistilBert",
         DISTILBERT,

@@ -142,6 +142,9 @@ def calls(head: str, model: Any) -> Iterator[Call]:
         if "position_ids" in accepted:
             places = np.random.RandomState(2).randint(0, c.max_position_embeddings, inputs["input_ids"].shape)
             yield "positions", inputs | {"position_ids": places.astype(np.int32)}, {}, {}
+        if getattr(c, "use_task_id", False):
+            tasks = np.random.RandomState(3).randint(0, c.task_type_vocab_size, inputs["input_ids"].shape)
+            yield "tasks", inputs | {"task_type_ids": tasks.astype(np.int32)}, {}, {}
         width = model.get_input_embeddings().weight.shape[1]
         embeds = rule.fill("inputs_embeds", (*inputs["input_ids"].shape, width))
         rest = {name: array for name, array in inputs.items() if name != "input_ids"}

@@ -49,7 +49,8 @@ def labels(
 ) -> dict[str, dict[str, Any]]:
     """Calls with labels of a head: a word for each → the labels' keywords, and "config" for fields that it replaces.
 
-    count: the config's num_labels. accepted: the keywords of the model, which tell kinds of pretraining apart. The first call is the one that is also asked for all intermediate results.
+    count: the config's num_labels. accepted: the keywords of the model, which tell kinds of pretraining apart.
+    The first call is the one that is also asked for all intermediate results.
     """
     rng = np.random.RandomState(seed)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]

@@ -1,0 +1,73 @@
+"""ERNIE 2.0 (Sun et al. 2020, arXiv 1907.12412): BERT, whose tokens may also say which task they are part of."""
+
+from __future__ import annotations
+
+from .. import declare, tasks
+from ..batch import USUAL
+from ..config import Size
+from ..layers import heads
+from .bert import BertConfig, classifier_rate, encode, follows, words
+from .bert import body as bert_body
+
+
+class ErnieConfig(BertConfig, model_type="ernie"):
+    """BERT's sizes and rates, and whether there is a table of tasks."""
+
+    task_type_vocab_size: Size = 3
+    use_task_id: bool = False
+
+
+def body(c: ErnieConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    if not c.use_task_id:
+        return bert_body(c)
+    tasks = declare.embedding(c.task_type_vocab_size, c.hidden_size, "embeddings.task_type_embeddings")
+    return bert_body(c) | {"task": tasks}
+
+
+def with_pooler(c: ErnieConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+class ErnieModel(
+    tasks.Encoder,
+    config=ErnieConfig,
+    prefix="ernie",
+    parameters=with_pooler,
+    encode=encode,
+    accepts=(*USUAL, "task_type_ids"),
+):
+    """The encoder with its pooler, without a head."""
+
+
+class ErnieForPreTraining(tasks.PreTraining, base=ErnieModel, head=heads.both(words, follows)):
+    """Masked words and the next sentence."""
+
+
+class ErnieForMaskedLM(tasks.MaskedLM, base=ErnieModel, parameters=body, head=words):
+    """Scores of every word at every place."""
+
+
+class ErnieForNextSentencePrediction(tasks.NextSentencePrediction, base=ErnieModel, head=follows):
+    """Whether the second text follows the first."""
+
+
+class ErnieForSequenceClassification(
+    tasks.SequenceClassification, base=ErnieModel, head=heads.pooled(rate=classifier_rate)
+):
+    """One set of scores a text."""
+
+
+class ErnieForTokenClassification(
+    tasks.TokenClassification, base=ErnieModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+):
+    """One set of scores a token."""
+
+
+class ErnieForQuestionAnswering(tasks.QuestionAnswering, base=ErnieModel, parameters=body, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class ErnieForMultipleChoice(tasks.MultipleChoice, base=ErnieModel, head=heads.pooled(rate=classifier_rate, labels=1)):
+    """Which of several continuations fits best."""

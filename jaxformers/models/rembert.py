@@ -1,0 +1,116 @@
+"""RemBERT (Chung et al. 2021, arXiv 2010.12821): BERT with embeddings that are narrow at the input
+and wide at the output.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import repeat
+from ..layers import heads
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.run import Encoded, run
+
+
+class RemBertConfig(
+    Config,
+    model_type="rembert",
+    aliases={"embedding_size": "input_embedding_size"},
+    allowed={"hidden_act": ACTIVATIONS, "tie_word_embeddings": (False,)},
+):
+    """Sizes and rates of a RemBERT model; the defaults are google/rembert's."""
+
+    vocab_size: Size = 250300
+    hidden_size: Size = 1152
+    num_hidden_layers: Depth = 32
+    num_attention_heads: Size = 18
+    input_embedding_size: Size = 256
+    output_embedding_size: Size = 1664
+    intermediate_size: Size = 4608
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.0
+    attention_probs_dropout_prob: Rate = 0.0
+    classifier_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    layer_norm_eps: Epsilon = 1e-12
+    pad_token_id: Token | None = 0
+    tie_word_embeddings: bool = False
+
+    def check(self) -> None:
+        """Heads share the width evenly."""
+        check_heads(self)
+
+
+def body(c: RemBertConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    return embeddings(c, c.input_embedding_size) | {
+        "project": declare.linear(c.input_embedding_size, c.hidden_size, "encoder.embedding_hidden_mapping_in"),
+        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c)),
+    }
+
+
+def with_pooler(c: RemBertConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+def encode(params: Any, c: RemBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    x = linear(params["project"], embedded(params, c, inputs, inputs.places, drop))
+    through = block(c, self_attention(c, visible(inputs.mask)))
+    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+
+
+def classifier_rate(c: RemBertConfig) -> float:
+    """The dropout before a classifier."""
+    return c.classifier_dropout_prob
+
+
+class RemBertModel(tasks.Encoder, config=RemBertConfig, prefix="rembert", parameters=with_pooler, encode=encode):
+    """The encoder with its pooler, without a head."""
+
+
+class RemBertForMaskedLM(
+    tasks.MaskedLM,
+    base=RemBertModel,
+    parameters=body,
+    head=heads.vocabulary(
+        "cls.predictions.dense",
+        "cls.predictions.LayerNorm",
+        "cls.predictions.decoder",
+        bias="cls.predictions.decoder.bias",
+        width=lambda c: c.output_embedding_size,
+    ),
+):
+    """Scores of every word at every place."""
+
+
+class RemBertForSequenceClassification(
+    tasks.SequenceClassification, base=RemBertModel, head=heads.pooled(rate=classifier_rate)
+):
+    """One set of scores a text."""
+
+
+class RemBertForTokenClassification(
+    tasks.TokenClassification, base=RemBertModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+):
+    """One set of scores a token."""
+
+
+class RemBertForQuestionAnswering(tasks.QuestionAnswering, base=RemBertModel, parameters=body, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class RemBertForMultipleChoice(
+    tasks.MultipleChoice, base=RemBertModel, head=heads.pooled(rate=classifier_rate, labels=1)
+):
+    """Which of several continuations fits best."""

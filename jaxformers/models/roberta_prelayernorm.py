@@ -1,0 +1,98 @@
+"""RoBERTa-PreLayerNorm (Ott et al. 2019, arXiv 1904.01038): RoBERTa with its norms inside the residual branches."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from .. import declare, tasks
+from ..declare import repeat
+from ..layers import heads
+from ..layers.attention import attention, visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.norm import layer_norm
+from ..layers.post_norm import embedded, embeddings, self_attention
+from ..layers.pre_norm import block
+from ..layers.run import Encoded, run
+from .roberta import RobertaConfig, classifier_rate, from_first_token, words
+
+
+class RobertaPreLayerNormConfig(RobertaConfig, model_type="roberta-prelayernorm"):
+    """RoBERTa's sizes and rates."""
+
+
+def body(c: RobertaPreLayerNormConfig) -> declare.Tree:
+    """The encoder's arrays; "final_norm" follows the last layer."""
+    d = c.hidden_size
+    layer = {
+        **attention(d, "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"),
+        "attention_norm": declare.layer_norm(d, "attention.LayerNorm"),
+        "up": declare.linear(d, c.intermediate_size, "intermediate.dense", ("embed", "mlp")),
+        "down": declare.linear(c.intermediate_size, d, "output.dense", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "intermediate.LayerNorm"),
+    }
+    return embeddings(c, d) | {
+        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer),
+        "final_norm": declare.layer_norm(d, "LayerNorm"),
+    }
+
+
+def with_pooler(c: RobertaPreLayerNormConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+def encode(
+    params: Any, c: RobertaPreLayerNormConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop
+) -> Encoded:
+    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
+    through = block(c, self_attention(c, visible(inputs.mask)))
+    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
+    encoded = dataclasses.replace(encoded, state=state)
+    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+
+
+class RobertaPreLayerNormModel(
+    tasks.Encoder,
+    config=RobertaPreLayerNormConfig,
+    prefix="roberta_prelayernorm",
+    parameters=with_pooler,
+    encode=encode,
+):
+    """The encoder with its pooler, without a head."""
+
+
+class RobertaPreLayerNormForMaskedLM(tasks.MaskedLM, base=RobertaPreLayerNormModel, parameters=body, head=words):
+    """Scores of every word at every place."""
+
+
+class RobertaPreLayerNormForSequenceClassification(
+    tasks.SequenceClassification, base=RobertaPreLayerNormModel, parameters=body, head=from_first_token
+):
+    """One set of scores a text."""
+
+
+class RobertaPreLayerNormForTokenClassification(
+    tasks.TokenClassification,
+    base=RobertaPreLayerNormModel,
+    parameters=body,
+    head=heads.each_token(rate=classifier_rate),
+):
+    """One set of scores a token."""
+
+
+class RobertaPreLayerNormForQuestionAnswering(
+    tasks.QuestionAnswering, base=RobertaPreLayerNormModel, parameters=body, head=heads.span()
+):
+    """Where in a context the answer starts and ends."""
+
+
+class RobertaPreLayerNormForMultipleChoice(
+    tasks.MultipleChoice,
+    base=RobertaPreLayerNormModel,
+    head=heads.pooled(rate=lambda c: c.hidden_dropout_prob, labels=1),
+):
+    """Which of several continuations fits best."""

@@ -1,0 +1,106 @@
+"""XLM-RoBERTa-XL (Goyal et al. 2021, arXiv 2105.00572): RoBERTa with its norms inside the residual branches, and none
+after the embeddings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from .. import declare, tasks
+from ..config import Depth, Epsilon, Size
+from ..declare import repeat
+from ..layers import heads
+from ..layers.attention import attention, visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.norm import layer_norm
+from ..layers.post_norm import embeddings, self_attention, summed
+from ..layers.pre_norm import block
+from ..layers.run import Encoded, run
+from .roberta import RobertaConfig, classifier_rate, from_first_token, words
+
+
+class XLMRobertaXLConfig(RobertaConfig, model_type="xlm-roberta-xl"):
+    """RoBERTa's sizes and rates; the defaults are xlm-roberta-xl's."""
+
+    vocab_size: Size = 250880
+    hidden_size: Size = 2560
+    num_hidden_layers: Depth = 36
+    num_attention_heads: Size = 32
+    intermediate_size: Size = 10240
+    max_position_embeddings: Size = 514
+    type_vocab_size: Size = 1
+    layer_norm_eps: Epsilon = 1e-5
+
+
+def body(c: XLMRobertaXLConfig) -> declare.Tree:
+    """The encoder's arrays; "final_norm" follows the last layer."""
+    d = c.hidden_size
+    layer = {
+        **attention(d, "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"),
+        "attention_norm": declare.layer_norm(d, "attention.self_attn_layer_norm"),
+        "up": declare.linear(d, c.intermediate_size, "intermediate.dense", ("embed", "mlp")),
+        "down": declare.linear(c.intermediate_size, d, "output.dense", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "LayerNorm"),
+    }
+    tables = embeddings(c, d)
+    del tables["norm"]
+    return tables | {
+        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer),
+        "final_norm": declare.layer_norm(d, "encoder.LayerNorm"),
+    }
+
+
+def with_pooler(c: XLMRobertaXLConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+def encode(params: Any, c: XLMRobertaXLConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    x = drop("embeddings", summed(params, inputs, inputs.counted(c.pad_token_id)), c.hidden_dropout_prob)
+    through = block(c, self_attention(c, visible(inputs.mask)))
+    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
+    states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)  # the last is the normed one
+    encoded = dataclasses.replace(encoded, state=state, hidden_states=states)
+    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+
+
+class XLMRobertaXLModel(
+    tasks.Encoder,
+    config=XLMRobertaXLConfig,
+    prefix="roberta",
+    parameters=with_pooler,
+    encode=encode,
+):
+    """The encoder with its pooler, without a head."""
+
+
+class XLMRobertaXLForMaskedLM(tasks.MaskedLM, base=XLMRobertaXLModel, parameters=body, head=words):
+    """Scores of every word at every place."""
+
+
+class XLMRobertaXLForSequenceClassification(
+    tasks.SequenceClassification, base=XLMRobertaXLModel, parameters=body, head=from_first_token
+):
+    """One set of scores a text."""
+
+
+class XLMRobertaXLForTokenClassification(
+    tasks.TokenClassification, base=XLMRobertaXLModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+):
+    """One set of scores a token."""
+
+
+class XLMRobertaXLForQuestionAnswering(
+    tasks.QuestionAnswering, base=XLMRobertaXLModel, parameters=body, head=heads.span()
+):
+    """Where in a context the answer starts and ends."""
+
+
+class XLMRobertaXLForMultipleChoice(
+    tasks.MultipleChoice, base=XLMRobertaXLModel, head=heads.pooled(rate=lambda c: c.hidden_dropout_prob, labels=1)
+):
+    """Which of several continuations fits best."""
