@@ -76,16 +76,17 @@ from .models.roberta import RobertaModel as RobertaModel
 from .models.roberta_prelayernorm import RobertaPreLayerNormConfig as RobertaPreLayerNormConfig
 from .models.roberta_prelayernorm import RobertaPreLayerNormForMaskedLM as RobertaPreLayerNormForMaskedLM
 from .models.roberta_prelayernorm import RobertaPreLayerNormForMultipleChoice as RobertaPreLayerNormForMultipleChoice
-from .models.roberta_prelayernorm import (
-    RobertaPreLayerNormForQuestionAnswering as RobertaPreLayerNormForQuestionAnswering,
-)
-from .models.roberta_prelayernorm import (
-    RobertaPreLayerNormForSequenceClassification as RobertaPreLayerNormForSequenceClassification,
-)
-from .models.roberta_prelayernorm import (
-    RobertaPreLayerNormForTokenClassification as RobertaPreLayerNormForTokenClassification,
-)
+from .models.roberta_prelayernorm import RobertaPreLayerNormForQuestionAnswering as RobertaPreLayerNormForQuestionAnswering
+from .models.roberta_prelayernorm import RobertaPreLayerNormForSequenceClassification as RobertaPreLayerNormForSequenceClassification
+from .models.roberta_prelayernorm import RobertaPreLayerNormForTokenClassification as RobertaPreLayerNormForTokenClassification
 from .models.roberta_prelayernorm import RobertaPreLayerNormModel as RobertaPreLayerNormModel
+from .models.roformer import RoFormerConfig as RoFormerConfig
+from .models.roformer import RoFormerForMaskedLM as RoFormerForMaskedLM
+from .models.roformer import RoFormerForMultipleChoice as RoFormerForMultipleChoice
+from .models.roformer import RoFormerForQuestionAnswering as RoFormerForQuestionAnswering
+from .models.roformer import RoFormerForSequenceClassification as RoFormerForSequenceClassification
+from .models.roformer import RoFormerForTokenClassification as RoFormerForTokenClassification
+from .models.roformer import RoFormerModel as RoFormerModel
 from .models.xlm_roberta_xl import XLMRobertaXLConfig as XLMRobertaXLConfig
 from .models.xlm_roberta_xl import XLMRobertaXLForMaskedLM as XLMRobertaXLForMaskedLM
 from .models.xlm_roberta_xl import XLMRobertaXLForMultipleChoice as XLMRobertaXLForMultipleChoice

@@ -78,7 +78,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         assert batch.embeds is not None
         *leading, dim = batch.embeds.shape or (0,)
         shape = tuple(leading)
-        width = getattr(c, "embedding_size", c.hidden_size)
+        width = getattr(c, "embedding_size", None) or c.hidden_size
         if len(shape) != cls.axes or dim != width or not jnp.issubdtype(batch.embeds.dtype, jnp.floating):
             raise ValueError(
                 f"{owner}: inputs_embeds must be floats [{axes}, {width}], found {batch.embeds.dtype} "

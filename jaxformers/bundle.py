@@ -81,6 +81,7 @@ class Model:
     arrays: ClassVar[Callable[[Any], declare.Tree]]  # `parameters` in a class statement; torch users call .parameters()
     encode: ClassVar[Callable[..., Encoded]]
     accepts: ClassVar[tuple[str, ...]] = batches.USUAL
+    neutral: ClassVar[bool] = True  # whether padding on the right, masked, leaves a row's results as they are
 
     def __init_subclass__(
         cls,
@@ -95,13 +96,17 @@ class Model:
         parameters: Callable[[Any], declare.Tree] | None = None,
         encode: Callable[..., Encoded] | None = None,
         accepts: tuple[str, ...] | None = None,
+        neutral: bool | None = None,
     ) -> None:
         """Declare a task (`task, labels, axes`), a base model (`config, prefix, parameters, encode, accepts`), or a
         base model with a head (`base, head`, and `parameters` where the task does not use all of the base's arrays).
+        `neutral=False` stands where padding changes a row's results, which must then go in without.
         """
         given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
+        given |= {"neutral": neutral}
         if base is not None:
             given |= {"base": base, "config_class": base.config_class, "prefix": base.prefix, "accepts": base.accepts}
+            given |= {"neutral": base.neutral if neutral is None else neutral}
             given |= {"encode": base.__dict__["encode"], "arrays": base.__dict__["arrays"]}
         elif config is not None:
             given |= {"base": cls, "config_class": config, "prefix": prefix}

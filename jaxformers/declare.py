@@ -16,7 +16,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-Init = Literal["normal", "zeros", "ones", "sinusoid"]
+Init = Literal["normal", "zeros", "ones", "sinusoid", "sines_then_cosines"]
 """How random weights are made; "normal" has the standard deviation `initializer_range` of the config."""
 Tree = Any
 """Nested dicts and lists with one kind of leaf."""
@@ -142,6 +142,9 @@ def init_one(param: Param, key: jax.Array, *, std: float = 0.02, dtype: Any = jn
             return jnp.ones(param.shape, dtype)
         case "sinusoid":
             return sinusoid(*param.shape).astype(dtype)
+        case "sines_then_cosines":
+            table = sinusoid(*param.shape)
+            return jnp.concatenate([table[:, 0::2], table[:, 1::2]], axis=1).astype(dtype)
     drawn = std * jax.random.normal(key, param.shape, jnp.float32)
     if param.zero_row is not None:
         drawn = drawn.at[param.zero_row].set(0.0)

@@ -112,6 +112,18 @@ def hidden_size(c: Any) -> int:
     return c.hidden_size
 
 
+def last_place(name: str = "classifier", *, labels: int | None = None) -> Head:
+    """Scores [B, labels] of what stands last in a row, padding or not: models without padding on the right only."""
+
+    def parameters(c: Any) -> declare.Tree:
+        return {"classifier": declare.linear(c.hidden_size, labels or c.num_labels, name)}
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+        return linear(params["head"]["classifier"], encoded.state[:, -1])
+
+    return Head(parameters, forward)
+
+
 def vocabulary(
     dense: str,
     norm: str,

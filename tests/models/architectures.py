@@ -135,6 +135,20 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {**BERT, "input_embedding_size": 20, "output_embedding_size": 28},
         f"Model ForMaskedLM {CLASSIFIERS}",
     ),
+    "roformer": Architecture(
+        "RoFormer",
+        {**BERT, "embedding_size": 20},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case(
+                "Model",
+                "values",
+                {"rotary_value": True, "embedding_size": None},
+                own=("encoder.embed_positions.weight",),
+            ),
+            Case("ForMaskedLM", "untied", {"tie_word_embeddings": False}),
+        ),
+    ),
     "distilbert": Architecture(
         "DistilBert",
         DISTILBERT,

@@ -76,6 +76,8 @@ def test_compiled_gives_the_recorded_answers(name: str, model: Any):
 def test_padding_is_neutral(name: str, model: Any):
     """A row gives the same alone, padded on the right, and on the left with the positions of its tokens."""
     ours, case = model(name)
+    if not ours.neutral:
+        pytest.skip("the architecture's own padding is seen")
     row = {key: array.reshape(-1, array.shape[-1])[0] for key, array in case.calls["plain"].inputs.items()}
     length = len(row["input_ids"])
     pad = length - SHORT
@@ -134,7 +136,8 @@ def test_gradients(name: str, model: Any):
         where = jax.tree_util.keystr(path, simple=True, separator=".")
         assert np.isfinite(g).all(), where
         # The same added to all keys moves every score of a query alike: attention does not see a key's bias.
-        assert where.endswith("key.bias") or np.abs(g).max() > 1e-6, where
+        # The angles of rotations are no weights.
+        assert where.endswith(("key.bias", "angles.table")) or np.abs(g).max() > 1e-6, where
     length = np.sqrt(sum(float(jnp.vdot(g, g)) for g in jax.tree.leaves(gradient)))
     step = lambda size: float(loss(jax.tree.map(lambda p, g: p + size / length * g, ours.params, gradient)))  # noqa: E731
     assert (step(1e-3) - step(-1e-3)) / 2e-3 == pytest.approx(length, rel=1e-2)

@@ -1,0 +1,154 @@
+"""RoFormer (Su et al. 2021, arXiv 2104.09864): BERT's encoder where queries and keys are rotated by their positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import repeat
+from ..layers import heads
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import attend, merge, project, visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.post_norm import Mix, block, check_heads, embedded, embeddings, layer
+from ..layers.run import Encoded, run
+
+
+class RoFormerConfig(
+    Config,
+    model_type="roformer",
+    allowed={
+        "hidden_act": ACTIVATIONS,
+        "summary_type": ("last",),
+        "summary_use_proj": (False,),
+        "summary_activation": (None,),
+    },
+):
+    """Sizes and rates of a RoFormer model; the defaults are roformer_chinese_base's. `rotary_value` rotates values too."""
+
+    vocab_size: Size = 50000
+    embedding_size: Size | None = None
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 1536
+    type_vocab_size: Size = 2
+    layer_norm_eps: Epsilon = 1e-12
+    rotary_value: bool = False
+    pad_token_id: Token | None = 0
+
+    def check(self) -> None:
+        """Heads share the width evenly, and have pairs to rotate."""
+        check_heads(self)
+        if self.hidden_size // self.num_attention_heads % 2:
+            raise ValueError(
+                f"RoFormerConfig: hidden_size={self.hidden_size} over num_attention_heads={self.num_attention_heads} "
+                "gives heads of odd width, which rotation does not take"
+            )
+
+
+def width(c: RoFormerConfig) -> int:
+    """The width of the embeddings: the layers' where the config says nothing."""
+    return c.embedding_size or c.hidden_size
+
+
+def parameters(c: RoFormerConfig) -> declare.Tree:
+    """The encoder's arrays; "angles" holds sines and cosines [positions, D/H], which files carry."""
+    tree = embeddings(c, width(c))
+    del tree["position"]
+    if width(c) != c.hidden_size:
+        tree["project"] = declare.linear(width(c), c.hidden_size, "embeddings_project")
+    shape = (c.max_position_embeddings, c.hidden_size // c.num_attention_heads)
+    angles = declare.Param(shape, (None, None), "encoder.embed_positions.weight", "sines_then_cosines")
+    return tree | {
+        "angles": {"table": angles},
+        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c)),
+    }
+
+
+def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
+    """Heads [B, T, H, d] whose neighbouring pairs are turned by angles [B or 1, T, d], sines first, then cosines."""
+    sine, cosine = jnp.split(angles[:, :, None], 2, axis=-1)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    turned = jnp.stack([even * cosine - odd * sine, odd * cosine + even * sine], axis=-1)
+    return turned.reshape(x.shape)
+
+
+def rotary_attention(c: RoFormerConfig, seen: jax.Array | None, angles: jax.Array) -> Mix:
+    """Attention whose scores depend on how far query and key are apart."""
+
+    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+        q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
+        q, k, v = rotate(q, angles), rotate(k, angles), rotate(v, angles) if c.rotary_value else v
+        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
+        return merge(context), weights
+
+    return mix
+
+
+def encode(params: Any, c: RoFormerConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch."""
+    x = embedded(params, c, inputs, inputs.places, drop)
+    if "project" in params:
+        x = linear(params["project"], x)
+    angles = jax.lax.stop_gradient(embed(params["angles"], inputs.places))
+    through = block(c, rotary_attention(c, visible(inputs.mask), angles))
+    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+
+
+def head_rate(c: RoFormerConfig) -> float:
+    """The dropout before a classifier."""
+    return c.hidden_dropout_prob
+
+
+class RoFormerModel(tasks.Encoder, config=RoFormerConfig, prefix="roformer", parameters=parameters, encode=encode):
+    """The encoder without a head."""
+
+
+class RoFormerForMaskedLM(
+    tasks.MaskedLM,
+    base=RoFormerModel,
+    head=heads.vocabulary(
+        "cls.predictions.transform.dense",
+        "cls.predictions.transform.LayerNorm",
+        "cls.predictions.decoder",
+        bias="cls.predictions.bias",
+        width=width,
+    ),
+):
+    """Scores of every word at every place."""
+
+
+class RoFormerForSequenceClassification(
+    tasks.SequenceClassification,
+    base=RoFormerModel,
+    head=heads.first_token("classifier.dense", None, "classifier.out_proj", rate=head_rate, rate_before=head_rate),
+):
+    """One set of scores a text."""
+
+
+class RoFormerForTokenClassification(
+    tasks.TokenClassification, base=RoFormerModel, head=heads.each_token(rate=head_rate)
+):
+    """One set of scores a token."""
+
+
+class RoFormerForQuestionAnswering(tasks.QuestionAnswering, base=RoFormerModel, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class RoFormerForMultipleChoice(
+    tasks.MultipleChoice, base=RoFormerModel, head=heads.last_place(labels=1), neutral=False
+):
+    """Which of several continuations fits best, by its last place."""
