@@ -31,7 +31,7 @@ class RoFormerConfig(
         "summary_activation": (None,),
     },
 ):
-    """Sizes and rates of a RoFormer model; the defaults are roformer_chinese_base's. `rotary_value` rotates values too."""
+    """Sizes and rates of a RoFormer model; the defaults are roformer_chinese_base's. `rotary_value`: values as well."""
 
     vocab_size: Size = 50000
     embedding_size: Size | None = None

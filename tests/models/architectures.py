@@ -107,7 +107,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "albert": Architecture(
         "Albert",
-        {**BERT, "num_hidden_layers": 3, "embedding_size": 20},
+        {**BERT, "num_hidden_layers": 3, "embedding_size": 20, "hidden_dropout_prob": 0.1},
         f"Model ForPreTraining ForMaskedLM {CLASSIFIERS}",
         (
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
@@ -132,7 +132,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "rembert": Architecture(
         "RemBert",
-        {**BERT, "input_embedding_size": 20, "output_embedding_size": 28},
+        {**BERT, "input_embedding_size": 20, "output_embedding_size": 28, "hidden_dropout_prob": 0.1},
         f"Model ForMaskedLM {CLASSIFIERS}",
     ),
     "roformer": Architecture(
@@ -143,7 +143,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case(
                 "Model",
                 "values",
-                {"rotary_value": True, "embedding_size": None},
+                {"rotary_value": True, "embedding_size": 32},
                 own=("encoder.embed_positions.weight",),
             ),
             Case("ForMaskedLM", "untied", {"tie_word_embeddings": False}),
