@@ -25,7 +25,7 @@ from . import config as configs
 from . import declare, durable, hub
 from .checkpoint import load, save, weights
 from .config import Config
-from .layers import run, vocabulary
+from .layers import int8, run, vocabulary
 from .layers.dropout import Drop, Dropout, no_drop
 from .layers.heads import Head
 from .layers.inputs import Inputs, Want
@@ -323,7 +323,8 @@ class Model:
         Args:
             name_or_path: a folder, a name on the Hub, or a model that ships with the package.
             config: a config object, or where to read one; default: beside the weights.
-            dtype: type of the weights, in any spelling ("bfloat16", jnp.bfloat16, np.dtype, "auto": as stored).
+            dtype: type of the weights, in any spelling ("bfloat16", jnp.bfloat16, np.dtype, "auto": as stored; "int8":
+                the layers' weights, and what they multiply as it comes, as whole numbers with scales).
                 Default: float32 on CPU, the stored type on accelerators.
             torch_dtype: the older spelling of `dtype`.
             key: chooses the random weights of what the checkpoint does not hold.
@@ -371,13 +372,16 @@ class Model:
             str(name_or_path),
             expected_all=cls.__name__ in (getattr(config, "architectures", None) or ()),
         )
+        dtype = dtype if dtype is not None else torch_dtype
+        whole = _spelt(dtype) in ("int8", jnp.int8)
         params = load.fill(
             plan,
             tree,
-            dtype=_dtype(dtype if dtype is not None else torch_dtype, files),
+            dtype=_dtype(None if whole else dtype, files),
             key=jax.random.key(0) if key is None else key,
             std=getattr(config, "initializer_range", 0.02),
             shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
+            finish=lambda path, array: int8.rounded(array) if whole and int8.rounds(path) else array,
         )
         if stacked:
             params = params | {"layers": run.stack(params["layers"])}
@@ -398,13 +402,13 @@ class Model:
         """Write config.json and the weights in the Hub's format, so that torch Transformers loads them too.
 
         Files of an older save are replaced only when the new ones are complete: a killed save leaves the old or the
-        new checkpoint. Other files in the folder stay.
+        new checkpoint. Other files in the folder stay. Weights that are `Int8` are written in the type of the others.
 
         Args:
             folder: made if absent.
             max_shard_size: larger models are split into files of at most this many bytes ("200MB", "5GB" or a number).
         """
-        params = self.params
+        params = int8.restored(self.params)
         if not isinstance(params.get("layers", []), list):
             params = params | {"layers": run.unstack(params["layers"])}
         tree = self.declaration(self.config)
@@ -467,6 +471,14 @@ def _check_room(needed: int, owner: str) -> None:
         )
 
 
+_TYPES = "'float32', 'bfloat16', 'float16', 'int8' or 'auto'"
+
+
+def _spelt(asked: Any) -> Any:
+    """A dtype's name without torch's prefix; classes as they are."""
+    return asked if isinstance(asked, type) else str(asked).removeprefix("torch.")
+
+
 def _dtype(asked: Any, files: weights.Weights) -> Any:
     """The type of the weights, None for as stored; the default follows the device and is said once."""
     if asked is None:
@@ -479,13 +491,12 @@ def _dtype(asked: Any, files: weights.Weights) -> Any:
         return jnp.float32
     if isinstance(asked, str) and asked == "auto":
         return None
-    spelt = asked if isinstance(asked, type) else str(asked).removeprefix("torch.")
     try:
-        dtype = jnp.dtype(spelt)
+        dtype = jnp.dtype(_spelt(asked))
     except TypeError:
-        raise ValueError(f"dtype={asked!r} is no known type: use 'float32', 'bfloat16', 'float16' or 'auto'") from None
+        raise ValueError(f"dtype={asked!r} is no known type: use {_TYPES}") from None
     if not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"dtype={asked!r}: weights are floating-point: use 'float32', 'bfloat16', 'float16' or 'auto'")
+        raise ValueError(f"dtype={asked!r}: weights cannot be of this type: use {_TYPES}")
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise ValueError(f"dtype={asked!r} is {dtype}: jax has it after jax.config.update('jax_enable_x64', True) only")
     return dtype

@@ -376,7 +376,7 @@ def test_types_of_weights(toy_model, toy_folder, arrays, caplog):
     assert types(load(dtype=np.float32)) == {"float32"}
     expected = np.asarray(toy_model.params["word"]["table"]).astype(np.float16).astype(np.float32)
     np.testing.assert_array_equal(load().params["word"]["table"], expected)
-    for wrong in ("float99", "int8", 7, "float64", float):
+    for wrong in ("float99", "int4", "int32", 7, "float64", float):
         with pytest.raises(ValueError, match="dtype="):
             load(dtype=wrong)
     with jax.enable_x64(True):

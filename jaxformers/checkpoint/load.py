@@ -117,16 +117,21 @@ def fill(
     key: jax.Array,
     std: float,
     shardings: declare.Tree | None = None,
+    finish: Callable[[str, jax.Array], Any] = lambda path, array: array,
 ) -> declare.Tree:
     """The tree of arrays: tensors that were found, cast to `dtype` (None: as stored), and random ones for the rest.
 
-    Each tensor is copied exactly once, one at a time; with `shardings` each device's part is read by itself.
+    Each tensor is copied exactly once, one at a time; with `shardings` each device's part is read by itself. `finish`
+    may put another leaf in an array's place before the next is read.
     """
     by_path = {} if shardings is None else _by_path(shardings, declaration)
     new = dtype or next((t.dtype for t in plan.found.values() if jnp.issubdtype(t.dtype, jnp.floating)), jnp.float32)
 
-    def make(path: Any, param: Param) -> jax.Array:
+    def make(path: Any, param: Param) -> Any:
         where = jax.tree_util.keystr(path, simple=True, separator=".")
+        return finish(where, read(where, param))
+
+    def read(where: str, param: Param) -> jax.Array:
         sharding = by_path.get(where)
         tensor = plan.found.get(where)
         if tensor is None:

@@ -84,8 +84,5 @@ def prepare(params: Any) -> Any:
     if not all(name in children for name in QKV):
         return children
     parts = [children.pop(name) for name in QKV]
-    fused = {
-        kind: jnp.concatenate([part[kind] for part in parts], axis=parts[0][kind].ndim - (kind == "weight") - 1)
-        for kind in parts[0]
-    }
-    return children | {"qkv": fused}
+    outputs = parts[0]["bias"].ndim - 1 if "bias" in parts[0] else parts[0]["weight"].ndim - 2  # the axis of outputs
+    return children | {"qkv": jax.tree.map(lambda *arrays: jnp.concatenate(arrays, axis=outputs), *parts)}

@@ -68,3 +68,10 @@ def test_four_of_five_held_out_snippets(classify: Pipeline, snippets: list[tuple
     answers = classify([text for _, text in snippets])
     right = sum(answer["label"] == label for answer, (label, _) in zip(answers, snippets, strict=True))
     assert right / len(snippets) >= 0.78  # 80% or more on all of them: 2% is what chance may take from 300
+
+
+def test_int8_keeps_the_labels(classify: Pipeline, snippets: list[tuple[str, str]]) -> None:
+    texts = [text for _, text in snippets]
+    whole = pipeline("sentiment-analysis", model=NAME, dtype="int8")
+    same = sum(a["label"] == b["label"] for a, b in zip(classify(texts), whole(texts), strict=True))
+    assert same >= 0.97 * len(texts)
