@@ -7,6 +7,7 @@ jitted call. Everything computed is `cls.forward(params, config, inputs, ...)`, 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import math
@@ -27,7 +28,7 @@ from .checkpoint import load, save, weights
 from .config import Config
 from .layers import int8, run, vocabulary
 from .layers.dropout import Drop, Dropout, no_drop
-from .layers.heads import Head
+from .layers.heads import Head, pool
 from .layers.inputs import Inputs, Want
 from .layers.run import Encoded
 from .outputs import Output
@@ -82,6 +83,7 @@ class Model:
     encode: ClassVar[Callable[..., Encoded]]
     accepts: ClassVar[tuple[str, ...]] = batches.USUAL
     neutral: ClassVar[bool] = True  # whether padding on the right, masked, leaves a row's results as they are
+    packs: ClassVar[bool] = True  # and whether other texts behind it in the same row do
 
     def __init_subclass__(
         cls,
@@ -97,16 +99,18 @@ class Model:
         encode: Callable[..., Encoded] | None = None,
         accepts: tuple[str, ...] | None = None,
         neutral: bool | None = None,
+        packs: bool | None = None,
     ) -> None:
         """Declare a task (`task, labels, axes`), a base model (`config, prefix, parameters, encode, accepts`), or a
         base model with a head (`base, head`, and `parameters` where the task does not use all of the base's arrays).
-        `neutral=False` stands where padding changes a row's results, which must then go in without.
+        `neutral=False` stands where padding changes a row's results, which must then go in without; `packs=False` where
+        other texts in the same row do, though no token sees them.
         """
         given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
-        given |= {"neutral": neutral}
+        given |= {"neutral": neutral, "packs": False if neutral is False else packs}
         if base is not None:
             given |= {"base": base, "config_class": base.config_class, "prefix": base.prefix, "accepts": base.accepts}
-            given |= {"neutral": base.neutral if neutral is None else neutral}
+            given |= {name: getattr(base, name) for name in ("neutral", "packs") if given[name] is None}
             given |= {"encode": base.__dict__["encode"], "arrays": base.__dict__["arrays"]}
         elif config is not None:
             given |= {"base": cls, "config_class": config, "prefix": prefix}
@@ -248,7 +252,9 @@ class Model:
         drop: Drop = no_drop,
     ) -> Output:
         """The pure function of the class: one batch to its output, with the loss where labels are given."""
-        encoded = cls.encode(params, config, inputs, want, drop)
+        encoded = dataclasses.replace(cls.encode(params, config, inputs, want, drop), starts=inputs.starts)
+        if "pooler" in params:
+            encoded = pool(params["pooler"], encoded)
         scores = cls.head.forward(params, config, encoded, drop) if hasattr(cls, "head") else None
         return cls.finish(scores, encoded, labels, config)
 

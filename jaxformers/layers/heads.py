@@ -100,7 +100,7 @@ def first_token(
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         p = params["head"]
-        x = drop("head_before", encoded.state[:, 0], rate_before(c))
+        x = drop("head_before", encoded.first, rate_before(c))
         x = ACTIVATIONS[activation or c.hidden_act](linear(p["dense"], x))
         return linear(p["classifier"], drop("head", x, rate(c)))
 
@@ -175,4 +175,4 @@ def both(first: Head, second: Head) -> Head:
 
 def pool(p: Any, encoded: Encoded) -> Encoded:
     """The encoder's result with the first token's vector through a dense layer and tanh as `pooled` [B, D]."""
-    return dataclasses.replace(encoded, pooled=jnp.tanh(linear(p, encoded.state[:, 0])))
+    return dataclasses.replace(encoded, pooled=jnp.tanh(linear(p, encoded.first)))

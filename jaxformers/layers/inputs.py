@@ -18,6 +18,8 @@ class Inputs:
     types: [B, T] which segment a token belongs to.
     positions: [B, T] place of a token in its row.
     task_types: [B, T] which of the tasks of its training a token is part of (ERNIE 2.0).
+    texts: [B, T] where rows hold several texts: which of them a token belongs to, 1, 2, …; zero is padding.
+    starts: [N] where their first tokens are, counted through all rows.
     """
 
     ids: jax.Array | None = None
@@ -26,6 +28,8 @@ class Inputs:
     types: jax.Array | None = None
     positions: jax.Array | None = None
     task_types: jax.Array | None = None
+    texts: jax.Array | None = None
+    starts: jax.Array | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -36,8 +40,14 @@ class Inputs:
 
     @property
     def places(self) -> jax.Array:
-        """The positions, or where none were given 0, 1, 2, … for every row: [B or 1, T]."""
-        return jnp.arange(self.shape[1])[None] if self.positions is None else self.positions
+        """The positions, or where none were given 0, 1, 2, … for every row, or every text of it: [B or 1, T]."""
+        if self.positions is not None:
+            return self.positions
+        place = jnp.arange(self.shape[1])[None]
+        if self.texts is None:
+            return place
+        begins = jnp.diff(self.texts, axis=1, prepend=0) != 0
+        return place - jax.lax.cummax(jnp.where(begins, place, 0), axis=1)
 
     def counted(self, pad: int) -> jax.Array:
         """The positions, or where none were given those of fairseq's models: [B or 1, T].
@@ -45,10 +55,19 @@ class Inputs:
         Tokens other than `pad` count from pad + 1, and `pad` itself stands at `pad`, whatever side it is on (Ott et al.
         2019, arXiv 1904.01038). Of embeddings nobody knows which are padding, so all count.
         """
-        if self.positions is not None or self.ids is None:
-            return self.places if self.positions is not None else self.places + pad + 1
+        if self.positions is not None:
+            return self.positions
+        if self.ids is None or self.texts is not None:
+            return self.places + pad + 1
         real = (self.ids != pad).astype(jnp.int32)
         return jnp.cumsum(real, axis=1, dtype=jnp.int32) * real + pad
+
+    def separated(self) -> Inputs:
+        """Where rows hold several texts, these inputs with a mask [B, T, T]: a token sees its own text alone."""
+        if self.texts is None:
+            return self
+        own = self.texts[:, :, None] == self.texts[:, None, :]
+        return dataclasses.replace(self, mask=own & (self.texts != 0)[:, None, :])
 
     @property
     def segments(self) -> jax.Array:

@@ -20,13 +20,22 @@ class Encoded:
     """What an encoder gives to a head.
 
     state [B, T, D]; pooled [B, D] where the model has a pooler; hidden_states (embeddings first) and attentions, a
-    tuple each, where wanted.
+    tuple each, where wanted. Of rows that hold several texts starts [N]: where each text's first token is, counted
+    through all rows; then `first` and `pooled` are [N, D].
     """
 
     state: jax.Array
     pooled: jax.Array | None = None
     hidden_states: tuple[jax.Array, ...] | None = None
     attentions: tuple[jax.Array, ...] | None = None
+    starts: jax.Array | None = None
+
+    @property
+    def first(self) -> jax.Array:
+        """The state of each text's first token [B or N, D]."""
+        if self.starts is None:
+            return self.state[:, 0]
+        return self.state.reshape(-1, self.state.shape[-1])[self.starts]
 
 
 def run(block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], want: Want = Want()) -> Encoded:

@@ -67,7 +67,7 @@ def with_pooler(c: AlbertConfig) -> declare.Tree:
 
 
 def encode(params: Any, c: AlbertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
-    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    """Hidden states [B, T, D] of one batch."""
     x = linear(params["project"], embedded(params, c, inputs, inputs.places, drop))
     depth, groups = c.num_hidden_layers, c.num_hidden_groups
     through, layers = reuse(
@@ -75,8 +75,7 @@ def encode(params: Any, c: AlbertConfig, inputs: Inputs, want: Want = Want(), dr
         params["layers"],
         [layer * groups // depth for layer in range(depth)],
     )
-    encoded = run(through, layers, x, drop.each(depth), want=want)
-    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+    return run(through, layers, x, drop.each(depth), want=want)
 
 
 def classifier_rate(c: AlbertConfig) -> float:

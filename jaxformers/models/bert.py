@@ -53,11 +53,10 @@ def with_pooler(c: BertConfig) -> declare.Tree:
 
 
 def encode(params: Any, c: BertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
-    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    """Hidden states [B, T, D] of one batch."""
     x = embedded(params, c, inputs, inputs.places, drop)
     through = block(c, self_attention(c, visible(inputs.mask)))
-    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
-    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
 def classifier_rate(c: BertConfig) -> float:

@@ -79,12 +79,11 @@ def with_pooler(c: MPNetConfig) -> declare.Tree:
 
 
 def encode(params: Any, c: MPNetConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
-    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    """Hidden states [B, T, D] of one batch."""
     x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
     bias = relative.bias(params["distance"], x.shape[1])
     through = block(c, self_attention(c, visible(inputs.mask), bias))
-    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
-    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
 def head_rate(c: MPNetConfig) -> float:

@@ -46,13 +46,12 @@ def with_pooler(c: RobertaPreLayerNormConfig) -> declare.Tree:
 def encode(
     params: Any, c: RobertaPreLayerNormConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop
 ) -> Encoded:
-    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    """Hidden states [B, T, D] of one batch."""
     x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
     through = block(c, self_attention(c, visible(inputs.mask)))
     encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
     state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
-    encoded = dataclasses.replace(encoded, state=state)
-    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+    return dataclasses.replace(encoded, state=state)
 
 
 class RobertaPreLayerNormModel(

@@ -58,14 +58,13 @@ def with_pooler(c: XLMRobertaXLConfig) -> declare.Tree:
 
 
 def encode(params: Any, c: XLMRobertaXLConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
-    """Hidden states [B, T, D] of one batch, and where the tree has a pooler the pooled vectors [B, D]."""
+    """Hidden states [B, T, D] of one batch."""
     x = drop("embeddings", summed(params, inputs, inputs.counted(c.pad_token_id)), c.hidden_dropout_prob)
     through = block(c, self_attention(c, visible(inputs.mask)))
     encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
     state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
     states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)  # the last is the normed one
-    encoded = dataclasses.replace(encoded, state=state, hidden_states=states)
-    return heads.pool(params["pooler"], encoded) if "pooler" in params else encoded
+    return dataclasses.replace(encoded, state=state, hidden_states=states)
 
 
 class XLMRobertaXLModel(

@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from jaxformers.batch import FIELDS
+from jaxformers.layers.inputs import Inputs
 from jaxformers.layers.run import stack, unstack
 
 from . import golden
@@ -102,6 +104,31 @@ def test_padding_is_neutral(name: str, model: Any):
     for ours_left, alone_left in zip(*map(jax.tree.leaves, (both, one)), strict=True):
         if ours_left.shape != (2, *alone_left.shape[1:]):
             close(_cut(ours_left[1], slice(pad, None), length), alone_left[0], 1e-5)
+
+
+@EACH
+def test_packing_is_neutral(name: str, model: Any):
+    """Two texts give the same in one row as each alone."""
+    ours, case = model(name)
+    if not ours.packs or ours.axes > 2:
+        pytest.skip("its texts go in one a row")
+    inputs = {key: array for key, array in case.calls["plain"].inputs.items() if key != "attention_mask"}
+    sizes = (SHORT, SHORT - 1)
+    first, second = ({key: array[i : i + 1, :size] for key, array in inputs.items()} for i, size in enumerate(sizes))
+    row = {
+        FIELDS[key]: np.concatenate([first[key], second[key], np.ones((1, 2))], axis=1).astype(np.int32)
+        for key in inputs
+    }
+    texts = np.repeat([1, 2, 0], (*sizes, 2))[None].astype(np.int32)
+    packed = Inputs(**row, texts=texts, starts=np.array([0, SHORT])).separated()
+    with jax.disable_jit():
+        both = type(ours).forward(ours.params, ours.config, packed)
+    start = 0
+    for i, text in enumerate((first, second)):
+        for key, alone in one_by_one(ours, **text).items():
+            x = both[key][:, start : start + sizes[i]] if both[key].ndim > 1 and len(both[key]) == 1 else both[key][i]
+            close(x.reshape(alone.shape), alone, 1e-5)
+        start += sizes[i]
 
 
 def _cut(x: Any, real: slice, length: int) -> Any:
