@@ -27,7 +27,7 @@ _WINDOW = 1024  # inputs that are sorted together: more would pad no less, and h
 def jaxformers_task(compute: Callable[..., Any], cls: type[Model], params: Any, config: Config, inputs: Inputs) -> Any:
     """The one compiled entry of all pipelines. Labels and options are in no key: fine-tunes share their programs."""
     note_shapes(inputs)
-    return compute(partial(cls.forward, params, config), inputs)
+    return compute(partial(cls.forward, params, config), inputs.separated())
 
 
 class Answers(Iterator[Any]):
@@ -65,8 +65,8 @@ class Engine:
         """The answer of one input, in this thread."""
         (rows,) = self._rows([item], options)
         results: list[Any] = [None] * len(rows)
-        for batch in shapes.plan([len(row) for row in rows], self.steps, shapes.token_budget(self.platform)):
-            self._land(batch, np.asarray(self._launch(rows, batch)), rows, results)
+        for batch in self._plan(rows):
+            _land(batch, jax.tree.map(np.asarray, self._launch(rows, batch)), rows, results)
         report()
         return self.task.answer(item, results, options, self.model.config)
 
@@ -137,24 +137,22 @@ class Engine:
 
     def _run(self, rows: Sequence[Row], results: list[Any], surroundings: Surroundings) -> Generator[None, None, None]:
         """Fill in results as batches finish."""
-        batches = shapes.plan(
-            [len(row) for row in rows], self.steps, shapes.token_budget(self.platform), self.most_rows
-        )
+        worth = sum(map(len, rows)) > shapes.token_budget(self.platform)  # what is one batch anyway gains nothing
+        batches = self._plan(rows, pack=worth and self.task.packs and self.model.packs)
         launched = workers.run(
             batches, partial(self._launch, rows), lambda batch: (batch.rows, batch.length), self.platform, surroundings
         )
         for batch, arrays in launched:
-            self._land(batch, arrays, rows, results)
+            _land(batch, arrays, rows, results)
             yield
 
-    def _launch(self, rows: Sequence[Row], batch: Batch) -> Any:
-        inputs = pack([rows[i] for i in batch.places], batch, self.tokenizer.pad_token_id or 0, self.model.accepts)
-        return jaxformers_task(self.task.compute, type(self.model), self.params, self.model.config.bare(), inputs)
+    def _plan(self, rows: Sequence[Row], *, pack: bool = False) -> list[Batch]:
+        budget, exact = shapes.token_budget(self.platform), not self.model.neutral
+        return shapes.plan([len(row) for row in rows], self.steps, budget, self.most_rows, pack=pack, exact=exact)
 
-    @staticmethod
-    def _land(batch: Batch, arrays: np.ndarray, rows: Sequence[Row], results: list[Any]) -> None:
-        for j, place in enumerate(batch.places):
-            results[place] = (rows[place], arrays[j])
+    def _launch(self, rows: Sequence[Row], batch: Batch) -> Any:
+        inputs = laid_out(rows, batch, self.tokenizer.pad_token_id or 0, self.model.accepts)
+        return jaxformers_task(self.task.compute, type(self.model), self.params, self.model.config.bare(), inputs)
 
 
 def _placed(error: Exception, place: int) -> Exception:
@@ -164,14 +162,38 @@ def _placed(error: Exception, place: int) -> Exception:
     return placed
 
 
-def pack(rows: Sequence[Row], batch: Batch, pad: int, accepts: Sequence[str]) -> Inputs:
-    """Rows of one batch, padded on the right to its shape; empty rows see one padding token."""
-    arrays: dict[str, Any] = {}
-    for name in rows[0].fields:
-        if name in accepts:
-            array = np.full((batch.rows, batch.length), pad if name == "input_ids" else 0, np.int32)
-            for j, row in enumerate(rows):
-                array[j, : len(row)] = row.fields[name]
-            arrays[FIELDS[name]] = array
-    mask = np.arange(batch.length) < np.array([len(row) for row in rows] + [1] * (batch.rows - len(rows)))[:, None]
-    return Inputs(**arrays | {"mask": mask})
+def laid_out(rows: Sequence[Row], batch: Batch, pad: int, accepts: Sequence[str]) -> Inputs:
+    """The texts of one batch in its rows, padded on the right to its shape; empty rows see one padding token."""
+    shape = (batch.rows, batch.length)
+    names = [name for name in rows[batch.places[0][0]].fields if name in accepts]
+    arrays: dict[str, Any] = {
+        FIELDS[name]: np.full(shape, pad if name == "input_ids" else 0, np.int32) for name in names
+    }
+    texts = np.zeros(shape, np.int32)
+    starts = np.zeros(batch.texts, np.int32)
+    number = 0
+    for r, places in enumerate(batch.places):
+        start = 0
+        for n, place in enumerate(places):
+            row = rows[place]
+            part = slice(start, start + len(row))
+            for name in names:
+                arrays[FIELDS[name]][r, part] = row.fields[name]
+            texts[r, part] = n + 1
+            starts[number] = r * batch.length + start
+            start, number = part.stop, number + 1
+    texts[len(batch.places) :, 0] = 1
+    return Inputs(**arrays | ({"texts": texts, "starts": starts} if batch.packed else {"mask": texts != 0}))
+
+
+def _land(batch: Batch, arrays: Any, rows: Sequence[Row], results: list[Any]) -> None:
+    """Hand each text what the batch says of it: of arrays with an entry a row or a text its entry, and of those with
+    an entry a token, where rows are packed, those of its own tokens.
+    """
+    start, before = 0, -1
+    for number, (place, row) in enumerate(batch.spots()):
+        start = start if row == before else 0
+        own = slice(start, start + len(rows[place]))
+        start, before = own.stop, row
+        take = lambda array: array[number] if len(array) == batch.texts else array[row, own]  # noqa: B023, E731
+        results[place] = (rows[place], jax.tree.map(take, arrays))

@@ -57,4 +57,4 @@ def single(answer: Any, item: Any, options: Options) -> Any:
     return answer
 
 
-TASK = Task("feature-extraction", None, Options, rows, compute, answer, single)
+TASK = Task("feature-extraction", None, Options, rows, compute, answer, single, packs=True)

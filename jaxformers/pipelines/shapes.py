@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,18 +10,30 @@ from collections.abc import Iterable, Iterator, Sequence
 _CPU_TOKENS = 1024  # a batch's activations should stay in the cache of a core
 _ACCELERATOR_TOKENS = 32_768
 _STEP = 4  # between the row counts of short lists
+_TEXTS = 4  # a row, on average, at most
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Rows that run together.
+    """Texts that run together.
 
-    places: which rows, by their numbers. rows, length: the shape, with room for empty rows.
+    places: which texts, by their numbers, are in each row. rows, length: the shape, with room for empty rows. packed:
+    whether a row may hold several texts.
     """
 
-    places: tuple[int, ...]
+    places: tuple[tuple[int, ...], ...]
     rows: int
     length: int
+    packed: bool = False
+
+    @property
+    def texts(self) -> int:
+        """How many texts there is room for; more than rows where it is packed."""
+        return self.rows * _TEXTS if self.packed else self.rows
+
+    def spots(self) -> Iterator[tuple[int, int]]:
+        """The number of each text and its row."""
+        return ((place, row) for row, places in enumerate(self.places) for place in places)
 
 
 def lengths(longest: int) -> list[int]:
@@ -36,23 +49,54 @@ def token_budget(platform: str) -> int:
     return _CPU_TOKENS if platform == "cpu" else _ACCELERATOR_TOKENS
 
 
-def plan(sizes: Sequence[int], steps: Sequence[int], budget: int, most_rows: int | None = None) -> list[Batch]:
-    """Batches for rows of the given token counts, the longest rows first.
+def plan(
+    sizes: Sequence[int],
+    steps: Sequence[int],
+    budget: int,
+    most_rows: int | None = None,
+    *,
+    pack: bool = False,
+    exact: bool = False,
+) -> list[Batch]:
+    """Batches for texts of the given token counts, the longest first.
 
     A batch has as many rows as the budget holds at its length, so each length has one shape. Only the last batch may
     hold fewer; it is filled with empty rows, to the full shape if that is in use anyway, else to a power of 4.
+
+    Args:
+        sizes: tokens of each text.
+        steps: the lengths that rows may have.
+        budget: tokens of a batch.
+        most_rows: the caller's hint.
+        pack: what a row has left is filled with shorter texts.
+        exact: rows are as long as their texts, whatever the steps.
     """
-    order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+    left = sorted(range(len(sizes)), key=lambda i: (sizes[i], -i))
     batches: list[Batch] = []
-    start = 0
-    while start < len(order):
-        length = next(step for step in steps if step >= sizes[order[start]])
+    while left:
+        longest = sizes[left[-1]]
+        length = longest if exact else next(step for step in steps if step >= longest)
         full = max(1, min(budget // length, most_rows or budget))
-        places = tuple(order[start : start + full])
-        start += len(places)
+        rows: list[list[int]] = []
+        while left and len(rows) < full and not (exact and sizes[left[-1]] < length):
+            rows.append([left.pop()])
+        if pack:
+            _fill(rows, left, sizes, length)
         in_use = any(batch.length == length and batch.rows == full for batch in batches)
-        batches.append(Batch(places, full if in_use else _room(len(places), full), length))
+        room = full if in_use else _room(len(rows), full)
+        batches.append(Batch(tuple(map(tuple, rows)), room, length, pack))
     return batches
+
+
+def _fill(rows: list[list[int]], left: list[int], sizes: Sequence[int], length: int) -> None:
+    """Move into each row the longest texts that still fit; `left` has the shortest first."""
+    extra = len(rows) * (_TEXTS - 1)
+    for row in rows:
+        gap = length - sizes[row[0]]
+        while extra and (fits := bisect.bisect_right(left, gap, key=lambda i: sizes[i])):
+            row.append(left.pop(fits - 1))
+            gap -= sizes[row[-1]]
+            extra -= 1
 
 
 def _room(count: int, full: int) -> int:

@@ -8,9 +8,6 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
-import numpy as np
-
 from ..config import Config
 from ..layers.inputs import Inputs
 from ..outputs import Output
@@ -46,19 +43,21 @@ class Task:
         head: the `Model.task` of the classes that it runs; None: any class.
         options: a frozen dataclass of what users may say; none of them selects a program.
         rows: (inputs, tokenizer, options) → the rows of each input, one or many. Raises ValueError on bad input.
-        compute: (forward, inputs of N rows) → arrays [N, …], inside one compiled program: the least that answers need.
+        compute: (forward, inputs) → a tree of arrays with an entry a row or a token, [B, …] or [B, T, …], inside one
+            compiled program: the least that answers need. Of packed rows what was [B, …] has an entry a text, [N, …].
         answer: (input, results of its rows, options, config) → what the user sees for one of several inputs.
         single: (answer, input, options) → what the user sees for an input that came alone.
-        is_one: whether a dict or list is one input rather than many.
+        packs: whether `compute` may be given rows that hold several texts.
     """
 
     name: str
     head: str | None
     options: type[Any]
     rows: Callable[[Sequence[Any], Tokenizer, Any], list[list[Row]]]
-    compute: Callable[[Forward, Inputs], jax.Array]
-    answer: Callable[[Any, Sequence[tuple[Row, np.ndarray]], Any, Config], Any]
+    compute: Callable[[Forward, Inputs], Any]
+    answer: Callable[[Any, Sequence[tuple[Row, Any]], Any, Config], Any]
     single: Callable[[Any, Any, Any], Any]
+    packs: bool = False
 
 
 def find(name: str) -> Task:

@@ -115,4 +115,4 @@ def _apply(name: str, logits: np.ndarray) -> np.ndarray:
     return logits
 
 
-TASK = Task("text-classification", "SequenceClassification", Options, rows, compute, answer, single)
+TASK = Task("text-classification", "SequenceClassification", Options, rows, compute, answer, single, packs=True)

@@ -19,7 +19,7 @@ import pytest
 from jax.sharding import AxisType
 
 from jaxformers import Pipeline, compilations, forbid, pipeline, runtime
-from jaxformers.pipelines import KeyDataset, KeyPairDataset, shapes
+from jaxformers.pipelines import KeyDataset, KeyPairDataset, engine, shapes
 
 from .conftest import write_classifier
 
@@ -48,16 +48,59 @@ def test_lengths_grow_in_steps_up_to_the_models_longest_row() -> None:
     assert shapes.lengths(5) == [5]
 
 
-def test_a_plan_holds_every_row_once_and_few_shapes() -> None:
+@pytest.mark.parametrize(("pack", "waste"), [(False, 1.25), (True, 1.1)])
+def test_a_plan_holds_every_text_once_and_few_shapes(pack: bool, waste: float) -> None:
     sizes = list(np.random.RandomState(0).randint(1, 401, size=1000))
-    batches = shapes.plan(sizes, shapes.lengths(512), 1024)
-    assert sorted(place for batch in batches for place in batch.places) == list(range(1000))
+    batches = shapes.plan(sizes, shapes.lengths(512), 1024, pack=pack)
+    assert sorted(place for batch in batches for place, _ in batch.spots()) == list(range(1000))
     for batch in batches:
-        assert max(sizes[place] for place in batch.places) <= batch.length
+        assert all(sum(sizes[place] for place in row) <= batch.length for row in batch.places)
         assert len(batch.places) <= batch.rows <= max(1, 1024 // batch.length)
+        assert len(list(batch.spots())) <= batch.texts
+        assert pack or all(len(row) == 1 for row in batch.places)
     assert len({(batch.rows, batch.length) for batch in batches}) <= 13
     full = sum(batch.rows * batch.length for batch in batches)
-    assert full < 1.25 * sum(sizes), "padding is work for nothing"
+    assert full < waste * sum(sizes), "padding is work for nothing"
+
+
+def test_an_exact_plan_pads_nothing() -> None:
+    sizes = [5, 7, 3, 7, 7, 5]
+    batches = shapes.plan(sizes, shapes.lengths(512), 14, exact=True)
+    assert [(batch.length, batch.places) for batch in batches] == [
+        (7, ((1,), (3,))),
+        (7, ((4,),)),
+        (5, ((0,), (5,))),
+        (3, ((2,),)),
+    ]
+
+
+@pytest.mark.parametrize("task", ["text-classification", "feature-extraction"])
+def test_packed_texts_give_what_they_give_alone(folder: Path, texts: list[str], task: str) -> None:
+    pipe = pipeline(task, model=folder, allow_new_head=True)
+    seen: list[bool] = []
+    real = shapes.plan
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "token_budget", lambda platform: 64)
+        patch.setattr(shapes, "plan", lambda *args, **kw: seen.append(kw["pack"]) or real(*args, **kw))
+        packed = pipe(texts[:40])
+    assert seen == [True]
+    for answer, text in zip(packed, texts, strict=False):
+        alone = pipe(text)
+        if task == "feature-extraction":
+            np.testing.assert_allclose(answer, alone, atol=1e-5)
+        else:
+            assert answer["score"] == pytest.approx(alone[0]["score"], abs=1e-6)
+
+
+def test_where_padding_is_not_neutral_there_is_none(folder: Path, texts: list[str], monkeypatch: Any) -> None:
+    classify = pipeline("sentiment-analysis", model=folder)
+    monkeypatch.setattr(type(classify.model), "neutral", False)
+    given: list[Any] = []
+    real = engine.laid_out
+    monkeypatch.setattr(engine, "laid_out", lambda *args: given.append(real(*args)) or given[-1])
+    classify([*texts[:20], "a"])
+    assert given
+    assert all(row.all() or row.sum() == 1 for inputs in given for row in inputs.mask)  # the second kind are empty rows
 
 
 def test_short_lists_are_not_filled_to_full_batches() -> None:
