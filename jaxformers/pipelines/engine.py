@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,11 +23,19 @@ from .task import Row, Task
 _WINDOW = 1024  # inputs that are sorted together: more would pad no less, and hold more results
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def jaxformers_task(compute: Callable[..., Any], cls: type[Model], params: Any, config: Config, inputs: Inputs) -> Any:
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def jaxformers_task(
+    compute: Callable[..., Any],
+    static: tuple[int, ...],
+    cls: type[Model],
+    params: Any,
+    config: Config,
+    inputs: Inputs,
+    extra: Mapping[str, jax.Array],
+) -> Any:
     """The one compiled entry of all pipelines. Labels and options are in no key: fine-tunes share their programs."""
     note_shapes(inputs)
-    return compute(partial(cls.forward, params, config), inputs.separated())
+    return compute(partial(cls.forward, params, config), inputs.separated(), extra, *static)
 
 
 class Answers(Iterator[Any]):
@@ -66,7 +74,7 @@ class Engine:
         (rows,) = self._rows([item], options)
         results: list[Any] = [None] * len(rows)
         for batch in self._plan(rows):
-            _land(batch, jax.tree.map(np.asarray, self._launch(rows, batch)), rows, results)
+            _land(batch, jax.tree.map(np.asarray, self._launch(rows, options, batch)), rows, results)
         report()
         return self.task.answer(item, results, options, self.model.config)
 
@@ -83,7 +91,7 @@ class Engine:
             owned = self._rows_or_errors(window, options)
             rows = [row for own in owned if not isinstance(own, Exception) for row in own]
             results: list[Any] = [None] * len(rows)
-            running = self._run(rows, results, surroundings)
+            running = self._run(rows, options, results, surroundings)
             try:
                 start = 0
                 for item, own in zip(window, owned, strict=True):
@@ -135,12 +143,18 @@ class Engine:
         half = len(items) // 2  # few inputs are bad: halving finds them in few calls
         return self._rows_or_errors(items[:half], options) + self._rows_or_errors(items[half:], options)
 
-    def _run(self, rows: Sequence[Row], results: list[Any], surroundings: Surroundings) -> Generator[None, None, None]:
+    def _run(
+        self, rows: Sequence[Row], options: Any, results: list[Any], surroundings: Surroundings
+    ) -> Generator[None, None, None]:
         """Fill in results as batches finish."""
         worth = sum(map(len, rows)) > shapes.token_budget(self.platform)  # what is one batch anyway gains nothing
         batches = self._plan(rows, pack=worth and self.task.packs and self.model.packs)
         launched = workers.run(
-            batches, partial(self._launch, rows), lambda batch: (batch.rows, batch.length), self.platform, surroundings
+            batches,
+            partial(self._launch, rows, options),
+            lambda batch: (batch.rows, batch.length),
+            self.platform,
+            surroundings,
         )
         for batch, arrays in launched:
             _land(batch, arrays, rows, results)
@@ -150,9 +164,12 @@ class Engine:
         budget, exact = shapes.token_budget(self.platform), not self.model.neutral
         return shapes.plan([len(row) for row in rows], self.steps, budget, self.most_rows, pack=pack, exact=exact)
 
-    def _launch(self, rows: Sequence[Row], batch: Batch) -> Any:
+    def _launch(self, rows: Sequence[Row], options: Any, batch: Batch) -> Any:
         inputs = laid_out(rows, batch, self.tokenizer.pad_token_id or 0, self.model.accepts)
-        return jaxformers_task(self.task.compute, type(self.model), self.params, self.model.config.bare(), inputs)
+        extra = {} if batch.packed else beside(rows, batch)
+        static = self.task.static(options)
+        config = self.model.config.bare()
+        return jaxformers_task(self.task.compute, static, type(self.model), self.params, config, inputs, extra)
 
 
 def _placed(error: Exception, place: int) -> Exception:
@@ -184,6 +201,17 @@ def laid_out(rows: Sequence[Row], batch: Batch, pad: int, accepts: Sequence[str]
             start, number = part.stop, number + 1
     texts[len(batch.places) :, 0] = 1
     return Inputs(**arrays | ({"texts": texts, "starts": starts} if batch.packed else {"mask": texts != 0}))
+
+
+def beside(rows: Sequence[Row], batch: Batch) -> dict[str, np.ndarray]:
+    """What the rows of one batch have beside tokens: [B, T] or [B], zeros where there is no token or row."""
+    arrays = {}
+    for name, first in rows[batch.places[0][0]].extra.items():
+        arrays[name] = np.zeros((batch.rows,) if isinstance(first, int) else (batch.rows, batch.length), np.int32)
+        for place, r in batch.spots():
+            value = rows[place].extra[name]
+            arrays[name][r if isinstance(value, int) else (r, slice(len(value)))] = value
+    return arrays
 
 
 def _land(batch: Batch, arrays: Any, rows: Sequence[Row], results: list[Any]) -> None:

@@ -13,7 +13,7 @@ from ..config import Config
 from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
 from . import text
-from .task import Forward, Row, Task
+from .task import Extra, Forward, Row, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[l
     return text.rows(items, tokenizer, TASK.name, settings)
 
 
-def compute(forward: Forward, inputs: Inputs) -> jax.Array:
+def compute(forward: Forward, inputs: Inputs, extra: Extra) -> jax.Array:
     """Hidden states [N, T, D]; of a model with a head its first result."""
     return forward(inputs)[0].astype("float32")
 

@@ -47,13 +47,12 @@ class Pipeline:
         return min(jax.tree.leaves(self.model.params)[0].devices(), key=lambda device: device.id)
 
     def __call__(
-        self, inputs: Any, *args: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
+        self, *inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
     ) -> Any:
         """Answer one input, a list of them, or an iterator of them.
 
         Args:
-            inputs: see the class.
-            *args: further inputs, as if they stood in one list with the first.
+            *inputs: see the class; several are as if they stood in one list, unless the task reads them otherwise.
             batch_size: the most rows of a batch; without it as the pipeline was made, or as many as is fast.
             num_workers: accepted, without effect.
             **options: the task's, in place of those of the pipeline.
@@ -62,19 +61,18 @@ class Pipeline:
             ValueError: an input is bad or too long, or an option has an impossible value.
             TypeError: an unknown option, or inputs of a kind that cannot be read.
         """
-        if args:
-            inputs = [inputs, *args]
+        given, options = self._task.read(inputs, options)
         most_rows = _checked(self._batch_size if batch_size is None else batch_size)
         chosen = tasks.changed(self._options, self._task, options)
-        kind = reading.kind(inputs)
+        kind = reading.kind(given)
         if kind is reading.Kind.ONE:
-            return self._task.single(self._engine.one(inputs, chosen), inputs, chosen)
+            return self._task.single(self._engine.one(given, chosen), given, chosen)
         engine = dataclasses.replace(self._engine, most_rows=most_rows)
-        answers = engine.stream(reading.each(inputs), chosen, sized=kind is reading.Kind.LIST)
+        answers = engine.stream(reading.each(given), chosen, sized=kind is reading.Kind.LIST)
         if kind is reading.Kind.STREAM:
             return answers
         try:
-            return list(_with_bar(answers, len(inputs)))
+            return list(_with_bar(answers, len(given)))
         finally:
             answers.close()
 

@@ -8,30 +8,48 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+
 from ..config import Config
 from ..layers.inputs import Inputs
 from ..outputs import Output
 from ..tokenizers import Tokenizer
 
 Forward = Callable[[Inputs], Output]
+Extra = Mapping[str, jax.Array]
 
 ALIASES: Mapping[str, str] = {"sentiment-analysis": "text-classification"}
 
 DEFAULTS: Mapping[str, tuple[str, str]] = {
     "feature-extraction": ("distilbert/distilbert-base-cased", "6ea8117"),
+    "question-answering": ("distilbert/distilbert-base-cased-distilled-squad", "564e9b5"),
     "text-classification": ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f"),
+    "zero-shot-classification": ("facebook/bart-large-mnli", "d7645e1"),
 }
 """The tasks that there are, each with the model and the revision that it uses where none is named."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row for the model: the tokenizer's fields by name, each a list of one number a token."""
+    """One row for the model.
+
+    fields: the tokenizer's by name, each a list of one number a token. extra: what else `Task.compute` reads, by name,
+    one number a token or one a row. about: what else `Task.answer` reads.
+    """
 
     fields: Mapping[str, Sequence[int]]
+    extra: Mapping[str, Sequence[int] | int] = dataclasses.field(default_factory=dict)
+    about: Any = None
 
     def __len__(self) -> int:
         return len(self.fields["input_ids"])
+
+
+def one_or_several(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The argument, or several as one list."""
+    if not given:
+        raise TypeError("a pipeline is called with an input, a list of them or something to iterate")
+    return (given[0] if len(given) == 1 else list(given)), options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +61,13 @@ class Task:
         head: the `Model.task` of the classes that it runs; None: any class.
         options: a frozen dataclass of what users may say; none of them selects a program.
         rows: (inputs, tokenizer, options) → the rows of each input, one or many. Raises ValueError on bad input.
-        compute: (forward, inputs) → a tree of arrays with an entry a row or a token, [B, …] or [B, T, …], inside one
-            compiled program: the least that answers need. Of packed rows what was [B, …] has an entry a text, [N, …].
+        compute: (forward, inputs, extra of the rows, *static) → a tree of arrays with an entry a row or a token,
+            [B, …] or [B, T, …], inside one compiled program: the least that answers need. Of packed rows what was
+            [B, …] has an entry a text, [N, …].
         answer: (input, results of its rows, options, config) → what the user sees for one of several inputs.
         single: (answer, input, options) → what the user sees for an input that came alone.
+        static: options → what of them selects a program, so few values; the last arguments of `compute`.
+        read: (positional arguments, keywords) of a call → (inputs, the keywords that are options).
         packs: whether `compute` may be given rows that hold several texts.
     """
 
@@ -54,9 +75,11 @@ class Task:
     head: str | None
     options: type[Any]
     rows: Callable[[Sequence[Any], Tokenizer, Any], list[list[Row]]]
-    compute: Callable[[Forward, Inputs], Any]
+    compute: Callable[..., Any]
     answer: Callable[[Any, Sequence[tuple[Row, Any]], Any, Config], Any]
     single: Callable[[Any, Any, Any], Any]
+    static: Callable[[Any], tuple[int, ...]] = lambda options: ()
+    read: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]] = one_or_several
     packs: bool = False
 
 

@@ -13,7 +13,7 @@ from ..config import Config
 from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
 from . import text
-from .task import Forward, Row, Task
+from .task import Extra, Forward, Row, Task
 
 _FUNCTIONS = ("softmax", "sigmoid", "none", "default")
 
@@ -66,7 +66,7 @@ def _unwrapped(item: Any) -> Any:
     return item
 
 
-def compute(forward: Forward, inputs: Inputs) -> jax.Array:
+def compute(forward: Forward, inputs: Inputs, extra: Extra) -> jax.Array:
     """Scores [N, num_labels] before any function."""
     return forward(inputs)["logits"].astype("float32")
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxformers import BertConfig, BertForSequenceClassification, BertTokenizer, Pipeline, pipeline
+from jaxformers import BertConfig, BertForSequenceClassification, BertTokenizer, Model, Pipeline, pipeline
 
 jax.config.update("jax_enable_compilation_cache", False)  # what is compiled is counted, whatever ran here before
 
@@ -23,16 +23,20 @@ SIZES = {
 }
 
 
-def write_classifier(folder: Path, seed: int = 0, **fields: object) -> Path:
-    """Write a toy BERT classifier with its tokenizer; every array is random, norms and biases too."""
-    model = BertForSequenceClassification(BertConfig(**SIZES, **fields))
+def write_classifier(
+    folder: Path, seed: int = 0, cls: type[Model] = BertForSequenceClassification, **fields: object
+) -> Path:
+    """Write a toy BERT with a head and its tokenizer; every array is random, norms and biases too."""
+    model = cls(BertConfig(**SIZES | fields))
     draw = np.random.RandomState(seed)
     model = jax.tree.map(lambda x: np.asarray(x) + draw.standard_normal(x.shape).astype(np.float32) / 4, model)
     model.save_pretrained(folder)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase]
     pieces += [f"##{letter}" for letter in string.ascii_lowercase]
     (folder / "words.txt").write_text("\n".join(pieces) + "\n")
-    BertTokenizer(vocab_file=str(folder / "words.txt"), model_max_length=40).save_pretrained(folder)
+    BertTokenizer(
+        vocab_file=str(folder / "words.txt"), model_max_length=model.config.max_position_embeddings
+    ).save_pretrained(folder)
     return folder
 
 

@@ -301,8 +301,8 @@ from jaxformers import pipeline
 classify = pipeline("sentiment-analysis", model={str(folder)!r})
 answers = classify(text for _ in range(100_000) for text in {texts[:20]!r})
 for _ in range(30): next(answers)
-print("running", flush=True)
 try:
+    print("running", flush=True)
     for _ in answers: pass
 except KeyboardInterrupt:
     answers.close()

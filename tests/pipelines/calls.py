@@ -1,0 +1,83 @@
+"""Calls of pipelines whose answers torch's pipelines have given too: see `record.py`.
+
+A toy model for each task, and calls as (positional arguments, keywords).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxformers import BertForQuestionAnswering
+
+from .conftest import write_classifier
+
+Call = tuple[Sequence[Any], Mapping[str, Any]]
+
+LONG = " ".join("abcdefghijklmnopqrstuvwxyz" * 4).replace("e f", "ef,").replace("k l m", "klm. N")
+QUESTION = "who is k l m?"
+EXAMPLE = {"question": QUESTION, "context": LONG}
+LABELS = ["a b", "c", "d e f"]
+
+
+def zero_shot(folder: Path) -> Path:
+    """A toy that tells what follows from what."""
+    return write_classifier(folder, id2label={0: "contradiction", 1: "neutral", 2: "ENTAILMENT"})
+
+
+def zero_shot_unnamed(folder: Path) -> Path:
+    """The same without names."""
+    return write_classifier(folder, num_labels=3)
+
+
+def answers(folder: Path) -> Path:
+    """A toy that finds answers."""
+    return write_classifier(folder, 1, BertForQuestionAnswering, max_position_embeddings=64)
+
+
+CASES: Mapping[str, tuple[str, Callable[[Path], Path], Sequence[Call]]] = {
+    "zero_shot": (
+        "zero-shot-classification",
+        zero_shot,
+        [
+            (["a b c"], {"candidate_labels": LABELS}),
+            (["a b c", LABELS], {}),
+            (["a b c", "a b, c,  d e f"], {}),
+            ([["a b c", "x y z z", LONG]], {"candidate_labels": LABELS}),
+            ([["a b c"]], {"candidate_labels": LABELS}),
+            ([[]], {"candidate_labels": LABELS}),
+            (["a b c"], {"candidate_labels": ["a"]}),
+            (["a b c"], {"candidate_labels": LABELS, "multi_label": True}),
+            (["a b c"], {"candidate_labels": LABELS, "hypothesis_template": "x {} y"}),
+        ],
+    ),
+    "zero_shot_unnamed": (
+        "zero-shot-classification",
+        zero_shot_unnamed,
+        [(["a b c", LABELS], {}), (["a b c", LABELS], {"multi_label": True})],
+    ),
+    "question_answering": (
+        "question-answering",
+        answers,
+        [
+            ([], EXAMPLE),
+            ([], EXAMPLE | {"top_k": 3}),
+            ([], EXAMPLE | {"top_k": 40, "max_answer_len": 3}),
+            ([], EXAMPLE | {"max_seq_len": 24, "doc_stride": 5, "top_k": 4}),
+            ([], EXAMPLE | {"max_seq_len": 30, "doc_stride": 10, "handle_impossible_answer": True, "top_k": 3}),
+            ([], EXAMPLE | {"align_to_words": False, "top_k": 5}),
+            ([], EXAMPLE | {"align_to_words": False}),
+            ([], EXAMPLE | {"max_answer_len": 1}),
+            ([], EXAMPLE | {"max_answer_len": 60, "top_k": 2}),
+            ([], {"question": QUESTION, "context": "a"}),
+            ([], {"question": QUESTION, "context": "a", "top_k": 5, "handle_impossible_answer": True}),
+            ([EXAMPLE], {}),
+            ([[EXAMPLE]], {}),
+            ([[EXAMPLE, {"question": "a?", "context": "b c d. E f"}]], {"top_k": 2}),
+            ([], {"question": [QUESTION, "a?"], "context": LONG}),
+            ([], {"question": [QUESTION, "a?"], "context": [LONG, "b c d"]}),
+            ([], {"question": [QUESTION], "context": [LONG]}),
+        ],
+    ),
+}

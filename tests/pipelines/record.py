@@ -1,0 +1,49 @@
+"""Write `golden.json`: what torch's pipelines answer to the calls in `calls.py`, on the same toy checkpoints.
+
+    python -m tests.pipelines.record PYTHON_WITH_TORCH
+
+The toys are written here, in JAX; the interpreter named (torch, transformers 4.57) only answers.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from .calls import CASES
+
+THEIRS = """
+import json, sys, torch
+from transformers import pipeline
+task, folder = sys.argv[1:]
+pipe = pipeline(task, model=folder, dtype=torch.float32, device="cpu")
+print("\\n" + json.dumps([pipe(*args, **keywords) for args, keywords in json.load(sys.stdin)]))
+"""
+
+
+def main() -> None:
+    """Record all cases."""
+    golden = {}
+    for name, (task, write, calls) in CASES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder))
+            done = subprocess.run(
+                [sys.argv[1], "-W", "ignore", "-c", THEIRS, task, folder],
+                input=json.dumps(calls),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        golden[name] = json.loads(done.stdout.splitlines()[-1])
+    path = Path(__file__).with_name("golden.json")
+    path.write_text(json.dumps(golden, indent=1) + "\n")
+    print(f"{path}: {sum(map(len, golden.values()))} answers")
+
+
+if __name__ == "__main__":
+    main()
