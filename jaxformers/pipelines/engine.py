@@ -167,7 +167,7 @@ class Engine:
     def _launch(self, rows: Sequence[Row], options: Any, batch: Batch) -> Any:
         inputs = laid_out(rows, batch, self.tokenizer.pad_token_id or 0, self.model.accepts)
         extra = {} if batch.packed else beside(rows, batch)
-        static = self.task.static(options)
+        static = self.task.static(options, [rows[place] for place, _ in batch.spots()])
         config = self.model.config.bare()
         return jaxformers_task(self.task.compute, static, type(self.model), self.params, config, inputs, extra)
 

@@ -211,7 +211,7 @@ def compute(forward: Forward, inputs: Inputs, extra: Extra, reach: int, count: i
     return {"score": score, "start": cell // reach, "end": cell // reach + cell % reach, "null": null}
 
 
-def static(options: Options) -> tuple[int, int]:
+def static(options: Options, rows: Sequence[Row]) -> tuple[int, int]:
     """How far an answer reaches and how many spans are fetched, in steps, so that few programs serve all values."""
     return _step(options.max_answer_len), _step(options.candidates)
 

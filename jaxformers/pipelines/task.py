@@ -18,12 +18,14 @@ from ..tokenizers import Tokenizer
 Forward = Callable[[Inputs], Output]
 Extra = Mapping[str, jax.Array]
 
-ALIASES: Mapping[str, str] = {"sentiment-analysis": "text-classification"}
+ALIASES: Mapping[str, str] = {"ner": "token-classification", "sentiment-analysis": "text-classification"}
 
 DEFAULTS: Mapping[str, tuple[str, str]] = {
     "feature-extraction": ("distilbert/distilbert-base-cased", "6ea8117"),
+    "fill-mask": ("distilbert/distilroberta-base", "fb53ab8"),
     "question-answering": ("distilbert/distilbert-base-cased-distilled-squad", "564e9b5"),
     "text-classification": ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f"),
+    "token-classification": ("dbmdz/bert-large-cased-finetuned-conll03-english", "4c53496"),
     "zero-shot-classification": ("facebook/bart-large-mnli", "d7645e1"),
 }
 """The tasks that there are, each with the model and the revision that it uses where none is named."""
@@ -66,7 +68,7 @@ class Task:
             [B, …] has an entry a text, [N, …].
         answer: (input, results of its rows, options, config) → what the user sees for one of several inputs.
         single: (answer, input, options) → what the user sees for an input that came alone.
-        static: options → what of them selects a program, so few values; the last arguments of `compute`.
+        static: (options, rows of a batch) → what selects a program, so few values; the last arguments of `compute`.
         read: (positional arguments, keywords) of a call → (inputs, the keywords that are options).
         packs: whether `compute` may be given rows that hold several texts.
     """
@@ -78,7 +80,7 @@ class Task:
     compute: Callable[..., Any]
     answer: Callable[[Any, Sequence[tuple[Row, Any]], Any, Config], Any]
     single: Callable[[Any, Any, Any], Any]
-    static: Callable[[Any], tuple[int, ...]] = lambda options: ()
+    static: Callable[[Any, Sequence[Row]], tuple[int, ...]] = lambda options, rows: ()
     read: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]] = one_or_several
     packs: bool = False
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxformers import BertForQuestionAnswering
+from jaxformers import BertForMaskedLM, BertForQuestionAnswering, BertForTokenClassification
 
 from .conftest import write_classifier
 
@@ -36,6 +36,20 @@ def answers(folder: Path) -> Path:
     return write_classifier(folder, 1, BertForQuestionAnswering, max_position_embeddings=64)
 
 
+TAGS = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC", 5: "MISC"}
+WORDS = "abc de fghi. jk, lmn A\u00e9 \u4f60 (xy) zzz abcabc"
+
+
+def tags(folder: Path) -> Path:
+    """A toy that names tokens."""
+    return write_classifier(folder, 2, BertForTokenClassification, id2label=TAGS)
+
+
+def masks(folder: Path) -> Path:
+    """A toy that fills masks."""
+    return write_classifier(folder, 3, BertForMaskedLM)
+
+
 CASES: Mapping[str, tuple[str, Callable[[Path], Path], Sequence[Call]]] = {
     "zero_shot": (
         "zero-shot-classification",
@@ -56,6 +70,43 @@ CASES: Mapping[str, tuple[str, Callable[[Path], Path], Sequence[Call]]] = {
         "zero-shot-classification",
         zero_shot_unnamed,
         [(["a b c", LABELS], {}), (["a b c", LABELS], {"multi_label": True})],
+    ),
+    "token_classification": (
+        "token-classification",
+        tags,
+        [
+            ([WORDS], {}),
+            ([WORDS], {"ignore_labels": []}),
+            ([[WORDS, "a", "abc abc"]], {}),
+            *(
+                ([WORDS], {"aggregation_strategy": strategy, "ignore_labels": ignored})
+                for strategy in ("simple", "first", "average", "max")
+                for ignored in (["O"], [], ["PER", "B-PER"])
+            ),
+            *(
+                ([f"{WORDS} {WORDS} {WORDS}"], {"aggregation_strategy": strategy, "stride": 4})
+                for strategy in ("simple", "first", "average", "max")
+            ),
+            ([WORDS.split()], {"is_split_into_words": True, "aggregation_strategy": "simple"}),
+            ([[WORDS.split(), ["abc", "de"]]], {"is_split_into_words": True, "delimiter": "--"}),
+            ([f"{WORDS} {WORDS} {WORDS}"], {"aggregation_strategy": "simple"}),
+        ],
+    ),
+    "fill_mask": (
+        "fill-mask",
+        masks,
+        [
+            (["a b [MASK] d"], {}),
+            (["a b [MASK] d"], {"top_k": 2}),
+            (["a b [MASK] d"], {"top_k": 17}),
+            (["a [MASK] [MASK] d [MASK]"], {"top_k": 2}),
+            ([["a [MASK] d", "x y [MASK] [MASK]"]], {"top_k": 1}),
+            ([["a [MASK] d"]], {}),
+            (["a [MASK] d"], {"targets": ["a", "x", "zq", "b", "a"]}),
+            (["a [MASK] d"], {"targets": "x"}),
+            (["a [MASK] d [MASK]"], {"targets": ["a", "x", "b"], "top_k": 2}),
+            (["a [MASK] d e f g"], {"tokenizer_kwargs": {"truncation": True, "max_length": 5}}),
+        ],
     ),
     "question_answering": (
         "question-answering",

@@ -1,0 +1,257 @@
+"""Token classification: a label for each token, and the entities that neighbouring tokens make (NER)."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..config import Config
+from ..layers.inputs import Inputs
+from ..tokenizers import Tokenizer
+from .task import Extra, Forward, Row, Task
+
+logger = logging.getLogger(__name__)
+
+_STRATEGIES = ("none", "simple", "first", "average", "max")
+_BY_WORD = ("first", "average", "max")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What users may say.
+
+    aggregation_strategy: "none": an answer for each token; "simple": neighbours with the same tag are one entity;
+        "first", "average", "max": the tokens of a word first agree on its first token's label, on that of their mean
+        scores, or on the surest one's.
+    ignore_labels: labels that are left out.
+    stride: read long texts in windows that share so many tokens; None: cut them.
+    is_split_into_words, delimiter: texts are lists of words; places are given in the words joined by the delimiter.
+    grouped_entities, ignore_subwords: the older spelling of "simple" and, both together, "first".
+    """
+
+    aggregation_strategy: str | None = None
+    ignore_labels: Sequence[str] = ("O",)
+    stride: int | None = None
+    is_split_into_words: bool = False
+    delimiter: str | None = None
+    grouped_entities: bool | None = None
+    ignore_subwords: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.grouped_entities is not None or self.ignore_subwords is not None:
+            meant = ("first" if self.ignore_subwords else "simple") if self.grouped_entities else "none"
+            warnings.warn(f"this is now called aggregation_strategy={meant!r}", FutureWarning, stacklevel=3)
+            for name, value in (("aggregation_strategy", meant), ("grouped_entities", None), ("ignore_subwords", None)):
+                object.__setattr__(self, name, value)
+        if self.strategy not in _STRATEGIES:
+            raise KeyError(f"aggregation_strategy={self.aggregation_strategy!r}: one of {', '.join(_STRATEGIES)}")
+        if self.stride is not None:
+            if not isinstance(self.stride, int) or self.stride < 0:
+                raise ValueError(f"stride={self.stride!r}: expected a whole number, 0 or more")
+            if self.strategy == "none":
+                raise ValueError("stride= reads overlapping windows: choose an aggregation_strategy to join them")
+
+    @property
+    def strategy(self) -> str:
+        """The strategy by its plain name."""
+        return str(self.aggregation_strategy or "none").lower()
+
+
+class Measured(dict[str, Any]):
+    """A text whose tokens' places the caller has given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """Of a row: the text, each token's string and place in it, which tokens are special, and the tokenizer."""
+
+    text: str
+    tokens: Sequence[str]
+    places: Sequence[tuple[int, int]]
+    special: Sequence[int]
+    tokenizer: Tokenizer
+
+
+def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The texts; one list of words is wrapped, and places that the caller gives go with their texts."""
+    if not given or (isinstance(given[0], list | tuple) and not given[0]):
+        raise ValueError("At least one input is required.")
+    texts = given[0] if len(given) == 1 else list(given)
+    options = dict(options)
+    places = options.pop("offset_mapping", None)
+    if options.get("is_split_into_words") and isinstance(texts, list | tuple):
+        texts = list(texts) if all(isinstance(words, list | tuple) for words in texts) else [list(texts)]
+    if places is None:
+        return texts, options
+    if isinstance(texts, str):
+        return Measured(text=texts, places=places if isinstance(places[0][0], int) else places[0]), options
+    if not isinstance(texts, list | tuple) or len(places) != len(texts):
+        raise ValueError("offset_mapping needs one list of (start, end) for each text of a list")
+    return [Measured(text=text, places=own) for text, own in zip(texts, places, strict=True)], options
+
+
+def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+    """A row a text, or with a stride a row a window."""
+    split = options.is_split_into_words
+    given = [item["text"] if isinstance(item, Measured) else item for item in items]
+    for text in given:
+        if split and not (isinstance(text, list | tuple) and all(isinstance(word, str) for word in text)):
+            raise ValueError(f"with is_split_into_words=True a text is a list of words; found {text!r:.60}")
+        if not split and not isinstance(text, str):
+            raise ValueError(f"token-classification takes texts; found {type(text).__name__}")
+    if options.stride is not None and options.stride >= tokenizer.model_max_length:
+        raise ValueError(f"stride={options.stride} must be less than model_max_length={tokenizer.model_max_length}")
+    encoded = tokenizer(
+        [list(text) if split else str(text) for text in given],
+        truncation=tokenizer.model_max_length > 0,
+        return_special_tokens_mask=True,
+        return_offsets_mapping=True,
+        is_split_into_words=split,
+        return_overflowing_tokens=options.stride is not None,
+        stride=options.stride or 0,
+        verbose=False,
+    )
+    whose = encoded.get("overflow_to_sample_mapping", range(len(given)))
+    beside = ("attention_mask", "length", "special_tokens_mask", "offset_mapping", "overflow_to_sample_mapping")
+    fields = [name for name in encoded if name not in beside]
+    delimiter = " " if options.delimiter is None else options.delimiter
+    out: list[list[Row]] = [[] for _ in items]
+    for i, owner in enumerate(whose):
+        text, places = given[owner], encoded["offset_mapping"][i]
+        if split:
+            starts = np.cumsum([0, *(len(word) + len(delimiter) for word in text)])
+            places = [
+                (start, end) if word is None else (int(starts[word]) + start, int(starts[word]) + end)
+                for (start, end), word in zip(places, encoded.word_ids(i), strict=True)
+            ]
+            text = delimiter.join(text)
+        if isinstance(items[owner], Measured):
+            places = items[owner]["places"]
+            if len(places) != len(encoded["input_ids"][i]):
+                raise ValueError(f"offset_mapping has {len(places)} places, the text {len(encoded['input_ids'][i])}")
+        about = About(text, encoded.tokens(i), places, encoded["special_tokens_mask"][i], tokenizer)
+        out[owner].append(Row({name: encoded[name][i] for name in fields}, about=about))
+    return out
+
+
+def compute(forward: Forward, inputs: Inputs, extra: Extra) -> jax.Array:
+    """The probability of each label for each token [B, T, num_labels]."""
+    return jax.nn.softmax(forward(inputs)["logits"].astype("float32"), axis=-1)
+
+
+def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Options, config: Config) -> Any:
+    """A list of tokens or entities, in the order of the text."""
+    found: list[dict[str, Any]] = []
+    for row, scores in results:
+        tokens = _tokens(row, scores, options.strategy)
+        labelled = (
+            _words(tokens, options.strategy, row.about.tokenizer) if options.strategy in _BY_WORD else map(_own, tokens)
+        )
+        named = [{"entity": config.id2label[token.pop("label")], **token} for token in labelled]
+        if options.strategy != "none":
+            named = _groups(named, row.about.tokenizer)
+        found += [one for one in named if one.get("entity", one.get("entity_group")) not in options.ignore_labels]
+    return _without_overlaps(found) if len(results) > 1 else found
+
+
+def _tokens(row: Row, scores: np.ndarray, strategy: str) -> list[dict[str, Any]]:
+    """The row's own tokens, each with its scores, and whether it goes on with the word before it."""
+    about: About = row.about
+    model = about.tokenizer.backend_tokenizer.model
+    by_pieces = bool(getattr(model, "continuing_subword_prefix", None))
+    if not by_pieces and strategy in _BY_WORD:
+        logger.warning("the tokenizer does not say where words begin: they are told by the spaces between them")
+    tokens = []
+    for i in range(len(row)):
+        if about.special[i]:
+            continue
+        start, end = about.places[i]
+        word, source = about.tokens[i], about.text[start:end]
+        spaced = start == 0 or " " in about.text[start - 1 : start + 1]
+        inner = len(word) != len(source) if by_pieces else not spaced
+        if row.fields["input_ids"][i] == about.tokenizer.unk_token_id:
+            word, inner = source, False
+        tokens.append({"scores": scores[i], "index": i, "word": word, "start": start, "end": end, "inner": inner})
+    return tokens
+
+
+def _own(token: dict[str, Any]) -> dict[str, Any]:
+    """A token under its own best label."""
+    scores = token["scores"]
+    label = int(scores.argmax())
+    rest = {name: token[name] for name in ("index", "word", "start", "end")}
+    return {"label": label, "score": float(scores[label]), **rest}
+
+
+def _words(tokens: Sequence[dict[str, Any]], strategy: str, tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """The words that tokens make, each under one label."""
+    groups: list[list[dict[str, Any]]] = []
+    for token in tokens:
+        if groups and token["inner"]:
+            groups[-1].append(token)
+        else:
+            groups.append([token])
+    words = []
+    for group in groups:
+        if strategy == "first":
+            scores = group[0]["scores"]
+        elif strategy == "max":
+            scores = max(group, key=lambda token: token["scores"].max())["scores"]
+        else:
+            scores = np.nanmean([token["scores"] for token in group], axis=0)
+        label = int(scores.argmax())
+        word = tokenizer.convert_tokens_to_string([token["word"] for token in group])
+        place = {"start": group[0]["start"], "end": group[-1]["end"]}
+        words.append({"label": label, "score": float(scores[label]), "word": word, **place})
+    return words
+
+
+def _groups(named: Sequence[dict[str, Any]], tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Neighbours with the same tag as one entity; "B-" begins a new one."""
+    groups: list[tuple[str, list[dict[str, Any]]]] = []
+    for one in named:
+        begins = one["entity"].startswith("B-")
+        tag = one["entity"][2:] if one["entity"].startswith(("B-", "I-")) else one["entity"]
+        if groups and groups[-1][0] == tag and not begins:
+            groups[-1][1].append(one)
+        else:
+            groups.append((tag, [one]))
+    return [
+        {
+            "entity_group": group[0]["entity"].split("-", 1)[-1],
+            "score": float(np.nanmean([one["score"] for one in group])),
+            "word": tokenizer.convert_tokens_to_string([one["word"] for one in group]),
+            "start": group[0]["start"],
+            "end": group[-1]["end"],
+        }
+        for _, group in groups
+    ]
+
+
+def _without_overlaps(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entities of all windows by their start; of overlapping ones the longer, on a tie the surer."""
+    kept: list[dict[str, Any]] = []
+    for one in sorted(found, key=lambda one: one["start"]):
+        if kept and kept[-1]["start"] <= one["start"] < kept[-1]["end"]:
+            before = kept[-1]
+            if (one["end"] - one["start"], one["score"]) > (before["end"] - before["start"], before["score"]):
+                kept[-1] = one
+        else:
+            kept.append(one)
+    return kept
+
+
+def single(answer: Any, item: Any, options: Options) -> Any:
+    """The same alone as in a list."""
+    return answer
+
+
+TASK = Task(
+    "token-classification", "TokenClassification", Options, rows, compute, answer, single, read=read, packs=True
+)

@@ -1,0 +1,128 @@
+"""Pipelines that read texts: what they refuse, how few programs they need, and what torch's do not do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxformers import Pipeline, compilations, pipeline
+from jaxformers.pipelines import PipelineException
+
+from . import calls
+
+
+@pytest.fixture(scope="module")
+def pipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pipeline]:
+    return {
+        task: pipeline(task, model=write(tmp_path_factory.mktemp("toy")))
+        for task, write in (
+            ("zero-shot-classification", calls.zero_shot),
+            ("question-answering", calls.answers),
+            ("token-classification", calls.tags),
+            ("fill-mask", calls.masks),
+        )
+    }
+
+
+WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
+    ("zero-shot-classification", ("a",), {}, ValueError, "candidate_labels"),
+    ("zero-shot-classification", ("a", []), {}, ValueError, "at least one label"),
+    ("zero-shot-classification", ("a", ["b", 3]), {}, ValueError, "strings"),
+    ("zero-shot-classification", ("", ["b"]), {}, ValueError, "not empty"),
+    ("zero-shot-classification", ("a", ["b"]), {"hypothesis_template": "about"}, ValueError, "no place for the label"),
+    ("zero-shot-classification", ("a", ["b"]), {"multi_labels": True}, TypeError, "did you mean 'multi_label'"),
+    ("question-answering", (), {}, ValueError, "question= and context="),
+    ("question-answering", (), {"question": "a"}, ValueError, "together"),
+    ("question-answering", ("who?",), {}, ValueError, "needs a context"),
+    ("question-answering", ([],), {}, ValueError, "empty list"),
+    ("question-answering", ({"question": "a"},), {}, KeyError, "no 'context'"),
+    ("question-answering", (), {"question": "a", "context": ""}, ValueError, "not empty"),
+    ("question-answering", (), {"question": None, "context": "a"}, ValueError, "0 questions"),
+    ("question-answering", (), {"question": ["a", "b"], "context": ["c"]}, ValueError, "2 questions and 1 contexts"),
+    ("question-answering", (), calls.EXAMPLE | {"top_k": 0}, ValueError, "top_k=0"),
+    ("question-answering", (), calls.EXAMPLE | {"max_answer_len": -1}, ValueError, "max_answer_len=-1"),
+    ("question-answering", (), calls.EXAMPLE | {"max_seq_len": 20, "doc_stride": 21}, ValueError, "doc_stride=21"),
+    ("question-answering", (7,), {}, TypeError, "cannot read inputs from int"),
+    ("token-classification", ([],), {}, ValueError, "At least one input"),
+    ("token-classification", ("a",), {"aggregation_strategy": "best"}, KeyError, "one of none, simple"),
+    ("token-classification", ("a",), {"stride": 4}, ValueError, "choose an aggregation_strategy"),
+    (
+        "token-classification",
+        ("a",),
+        {"stride": 40, "aggregation_strategy": "simple"},
+        ValueError,
+        "model_max_length=40",
+    ),
+    ("token-classification", (["a"],), {"is_split_into_words": True, "offset_mapping": []}, ValueError, "one list of"),
+    ("token-classification", (["a", 3],), {}, ValueError, "input 1: token-classification takes texts; found int"),
+    ("token-classification", ("a",), {"offset_mapping": [(0, 1)]}, ValueError, "has 1 places, the text 3"),
+    ("fill-mask", ("a b",), {}, PipelineException, "No mask_token"),
+    ("fill-mask", ("a [MASK]",), {"top_k": 0}, ValueError, "top_k=0"),
+    ("fill-mask", ("a [MASK]",), {"targets": []}, ValueError, "targets= is empty"),
+    ("fill-mask", ("a [MASK]",), {"targets": [3]}, ValueError, "expected words"),
+    ("fill-mask", (["a [MASK]", "b"],), {}, ValueError, "input 1: No mask_token"),
+]
+
+
+@pytest.mark.parametrize(("task", "args", "keywords", "error", "message"), WRONG)
+def test_what_is_wrong_is_said(
+    pipes: dict[str, Pipeline],
+    task: str,
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message.replace("[", "\\[")):
+        pipes[task](*args, **keywords)
+
+
+def test_values_of_options_need_no_new_programs(pipes: dict[str, Pipeline]) -> None:
+    answer, fill = pipes["question-answering"], pipes["fill-mask"]
+    answer(**calls.EXAMPLE)
+    fill("a [MASK] b")
+    before = compilations()
+    for top_k, longest in ((1, 15), (2, 9), (3, 16), (3, 1)):
+        answer(**calls.EXAMPLE, top_k=top_k, max_answer_len=longest)
+    for top_k in (1, 3, 8):
+        fill("a [MASK] c", top_k=top_k)
+    assert compilations() == before
+
+
+def test_a_question_is_cut(pipes: dict[str, Pipeline]) -> None:
+    answer = pipes["question-answering"]
+    cut = answer(question="a b c d e f", context="x y z", max_question_len=2)
+    assert cut == answer(question="a b", context="x y z")
+    assert cut != answer(question="a b c d e f", context="x y z")
+
+
+def test_more_words_than_there_are_are_all(pipes: dict[str, Pipeline]) -> None:
+    assert len(pipes["fill-mask"]("a [MASK]", top_k=1000)) == 60
+
+
+def test_places_that_the_caller_gives(pipes: dict[str, Pipeline]) -> None:
+    places = [(0, 0), (10, 11), (12, 13), (0, 0)]
+    (one, two) = pipes["token-classification"]("a b", offset_mapping=places, ignore_labels=[])
+    assert (one["start"], one["end"], two["start"], two["end"]) == (10, 11, 12, 13)
+
+
+def test_generators_are_answered_as_they_come(pipes: dict[str, Pipeline]) -> None:
+    examples = [calls.EXAMPLE, {"question": "a?", "context": "b c d"}]
+    answers = pipes["question-answering"](iter(examples))
+    assert [one["answer"] for one in answers] == [one["answer"] for one in pipes["question-answering"](examples)]
+    labels = pipes["zero-shot-classification"](iter(["a", "b"]), ["x", "y"])
+    assert [one["sequence"] for one in labels] == ["a", "b"]
+
+
+def test_old_spellings_warn(pipes: dict[str, Pipeline]) -> None:
+    with pytest.warns(FutureWarning, match="aggregation_strategy='simple'"):
+        old = pipes["token-classification"](calls.WORDS, grouped_entities=True)
+    assert old == pipes["token-classification"](calls.WORDS, aggregation_strategy="simple")
+    with pytest.warns(FutureWarning, match="top_k"):
+        assert len(pipes["question-answering"](**calls.EXAMPLE, topk=2)) == 2
+
+
+def test_ner_is_an_alias(tmp_path: Path) -> None:
+    assert pipeline("ner", model=calls.tags(tmp_path)).task == "token-classification"
