@@ -67,7 +67,7 @@ def _answers(pipe: Callable[..., Any], texts: list[str]) -> Iterator[tuple[str, 
     if not texts and sys.stdin.isatty():
         print("one text a line, Ctrl-D to end", file=sys.stderr)
         for text in _lines(sys.stdin.buffer):
-            yield text, pipe([text])[0]
+            yield text, pipe(_input(text))
         return
     waiting: deque[str] = deque()
     stopped: list[ValueError] = []
@@ -77,7 +77,7 @@ def _answers(pipe: Callable[..., Any], texts: list[str]) -> Iterator[tuple[str, 
         try:
             for text in texts or _lines(sys.stdin.buffer):
                 waiting.append(text)
-                yield text
+                yield _input(text)
         except ValueError as error:
             stopped.append(error)
 
@@ -85,6 +85,16 @@ def _answers(pipe: Callable[..., Any], texts: list[str]) -> Iterator[tuple[str, 
         yield waiting.popleft(), answer
     for error in stopped:
         raise error
+
+
+def _input(text: str) -> Any:
+    """What a line means: an object of JSON such as {"question": ..., "context": ...}, or else a text."""
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass
+    return text
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[str]:

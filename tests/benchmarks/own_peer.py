@@ -12,13 +12,14 @@ def main() -> None:
     """Answer commands until the input ends."""
     from jaxformers import compilations, pipeline
 
-    classify = pipeline("text-classification", model=sys.argv[1], dtype=sys.argv[2])
+    task, folder, dtype = sys.argv[1:]
+    pipe = pipeline(task, model=folder, dtype=dtype)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         command: dict[str, Any] = json.loads(line)
         start = time.perf_counter()
         for _ in range(command.get("repeat", 1)):
-            answers = classify(command["texts"], truncation=True)
+            answers = pipe(command["texts"], **command.get("options", {}))
         seconds = (time.perf_counter() - start) / command.get("repeat", 1)
         programs = sum(compilations().values())
         print(json.dumps({"seconds": seconds, "answers": answers, "compiled": programs}), flush=True)

@@ -10,9 +10,7 @@ compute at once. Above 1 we are faster.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import random
 import statistics
 import subprocess
 import sys
@@ -21,7 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from peers import machine, mixed_texts, own, theirs
+
+CUT = {"options": {"truncation": True}, "theirs": {"truncation": True, "padding": True, "max_length": 512}}
 SIX = "a good film ."
 TWENTY = "this is a rather long sentence about a film that was , all in all , really good ."
 COLD_OWN = """
@@ -34,58 +34,6 @@ import torch, sys
 from transformers import pipeline
 print(pipeline("text-classification", model=sys.argv[1], dtype=torch.float32, device="cpu")("A good film.")[0]["label"])
 """
-
-
-class Peer:
-    """A process that classifies on command."""
-
-    def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | (environment or {}),
-        )
-        self.read()
-
-    def read(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit("a peer has died; run it by hand to see why")
-        return json.loads(line)
-
-    def ask(self, texts: Any, **more: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"texts": texts, **more}) + "\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def memory(self) -> float:
-        """Peak resident megabytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def mixed_texts(folder: Path, count: int) -> list[str]:
-    """Real texts of mixed length: snippets, posts, reviews and editorial sentences, some joined, up to ~400 tokens."""
-    lines = [
-        line.split("\t")[2].strip()
-        for file in sorted(folder.glob("*_GroundTruth.txt"))
-        for line in file.read_text(encoding="cp1252", errors="replace").splitlines()
-        if line.count("\t") >= 2
-    ]
-    draw = random.Random(0)
-    draw.shuffle(lines)
-    taken = iter(lines)
-    return [" ".join(next(taken) for _ in range(draw.choice([1, 1, 1, 1, 2, 2, 3, 4, 6, 12]))) for _ in range(count)]
 
 
 def cold(python: str, program: str, checkpoint: str, environment: dict[str, str]) -> float:
@@ -107,9 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     texts = mixed_texts(options.texts, options.count)
-    flags = Path("/proc/cpuinfo").read_text()
-    units = ", ".join(name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags) or "none of AVX"
-    print(f"{os.cpu_count()} processors ({units}), {len(texts)} texts, {options.rounds} rounds, medians\n")
+    print(f"{machine()}, {len(texts)} texts, {options.rounds} rounds, medians\n")
     table: list[tuple[str, float, float, str]] = []
     with tempfile.TemporaryDirectory() as cache:
         caching = {"JAXFORMERS_COMPILATION_CACHE": cache}
@@ -117,25 +63,26 @@ def main() -> None:
             table += lists(options, texts, dtype, caching)
         table += starts(options, caching)
     print(f"\n{'what':<42}{'theirs':>10}{'ours':>10}{'ratio':>8}")
-    for what, theirs, ours, note in table:
-        print(f"{what:<42}{theirs:>10.3f}{ours:>10.3f}{theirs / ours:>8.2f}  {note}")
+    for what, best, ours, note in table:
+        print(f"{what:<42}{best:>10.3f}{ours:>10.3f}{best / ours:>8.2f}  {note}")
 
 
 def lists(options: Any, texts: list[str], dtype: str, caching: dict[str, str]) -> list[tuple[str, float, float, str]]:
     """The list in a first and in later passes, and single sentences."""
-    own = [sys.executable, str(HERE / "own_peer.py"), options.checkpoint, dtype]
-    theirs = Peer([options.oracle, str(HERE / "torch_peer.py"), options.checkpoint, dtype, str(os.cpu_count())])
-    empty = Peer(own, {"JAXFORMERS_COMPILATION_CACHE": "0"})
-    compiled = empty.ask(texts)
+    task = "text-classification"
+    peer = theirs(options.oracle, task, options.checkpoint, dtype)
+    empty = own(task, options.checkpoint, dtype, {"JAXFORMERS_COMPILATION_CACHE": "0"})
+    compiled = empty.ask(texts, **CUT)
     empty.close()
-    warming = Peer(own, caching)
-    warming.ask(texts)
+    warming = own(task, options.checkpoint, dtype, caching)
+    warming.ask(texts, **CUT)
     warming.close()
-    ours = Peer(own, caching)
-    first = ours.ask(texts)
+    ours = own(task, options.checkpoint, dtype, caching)
+    first = ours.ask(texts, **CUT)
     batches = (1, 8, 32)
     rounds = [
-        ({batch: theirs.ask(texts, batch=batch) for batch in batches}, ours.ask(texts)) for _ in range(options.rounds)
+        ({batch: peer.ask(texts, batch=batch, **CUT) for batch in batches}, ours.ask(texts))
+        for _ in range(options.rounds)
     ]
     by_batch = {batch: statistics.median(one[batch]["seconds"] for one, _ in rounds) for batch in batches}
     best = min(by_batch.values())
@@ -154,11 +101,14 @@ def lists(options: Any, texts: list[str], dtype: str, caching: dict[str, str]) -
     ]
     if dtype == "float32":
         for name, text in (("6 tokens", SIX), ("20 tokens", TWENTY)):
-            pairs = [(theirs.ask(text, repeat=20)["seconds"], ours.ask(text, repeat=20)["seconds"]) for _ in range(9)]
+            pairs = [
+                (peer.ask(text, repeat=20, **CUT)["seconds"], ours.ask(text, repeat=20, **CUT)["seconds"])
+                for _ in range(9)
+            ]
             pair = [1000 * statistics.median(side) for side in zip(*pairs[1:], strict=True)]
             rows.append((f"{dtype} one sentence, {name} (ms)", pair[0], pair[1], ""))
-    rows.append((f"{dtype} peak memory (MB)", theirs.memory(), ours.memory(), ""))
-    theirs.close()
+    rows.append((f"{dtype} peak memory (MB)", peer.memory(), ours.memory(), ""))
+    peer.close()
     ours.close()
     return rows
 

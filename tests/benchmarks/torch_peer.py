@@ -13,19 +13,17 @@ def main() -> None:
     import torch
     from transformers import pipeline
 
-    folder, dtype = sys.argv[1], sys.argv[2]
-    torch.set_num_threads(int(sys.argv[3]))
-    classify = pipeline("text-classification", model=folder, dtype=getattr(torch, dtype), device="cpu")
+    task, folder, dtype, threads = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    pipe = pipeline(task, model=folder, dtype=getattr(torch, dtype), device="cpu")
     print(json.dumps({"ready": True, "version": torch.__version__}), flush=True)
     for line in sys.stdin:
         command: dict[str, Any] = json.loads(line)
         start = time.perf_counter()
         for _ in range(command.get("repeat", 1)):
-            answers = classify(
-                command["texts"], batch_size=command.get("batch", 1), truncation=True, padding=True, max_length=512
-            )
+            answers = pipe(command["texts"], batch_size=command.get("batch", 1), **command.get("theirs", {}))
         seconds = (time.perf_counter() - start) / command.get("repeat", 1)
-        print(json.dumps({"seconds": seconds, "answers": answers[:2000]}), flush=True)
+        print(json.dumps({"seconds": seconds, "answers": answers[:2000]}, default=float), flush=True)
 
 
 if __name__ == "__main__":
