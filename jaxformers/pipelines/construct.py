@@ -42,7 +42,8 @@ def pipeline(
     """A callable from texts to answers.
 
     Args:
-        task: "text-classification" ("sentiment-analysis"), "feature-extraction"; None: by what the model was made for.
+        task: "text-classification" ("sentiment-analysis"), "token-classification" ("ner"), "question-answering",
+            "fill-mask", "zero-shot-classification", "feature-extraction"; None: by what the model was made for.
         model: a folder, a name on the Hub, a model that ships with the package ("jaxformers/tiny-sentiment"), or a
             model object. None: the task's default, at a pinned revision.
         config: a config object or where to read one; default: the model's.
