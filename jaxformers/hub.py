@@ -15,7 +15,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from . import durable
 
@@ -148,6 +148,15 @@ class Source(abc.ABC):
             raise self.absent(f"a file named {filename}")
         return path
 
+    def within(self, folder: str) -> Self:
+        """The same source, one folder further in.
+
+        Raises:
+            ValueError: an absolute path, or one with "..".
+        """
+        _check_relative(folder, "subfolder")
+        return dataclasses.replace(self, subfolder=f"{self.subfolder}/{folder}" if self.subfolder else folder)
+
     @abc.abstractmethod
     def names(self) -> list[str]:
         """The names of the files that are known to be there, for error messages."""
@@ -166,6 +175,9 @@ class _Folder(Source):
     """A folder on this machine."""
 
     folder: Path = dataclasses.field(default=Path(), kw_only=True)
+
+    def within(self, folder: str) -> Self:
+        return dataclasses.replace(super().within(folder), folder=self.folder / folder)
 
     def find(self, filename: str) -> Path | None:
         _check_relative(filename, "file name")

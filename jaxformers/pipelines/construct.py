@@ -33,7 +33,7 @@ def pipeline(
     torch_dtype: Any = None,
     trust_remote_code: bool | None = None,
     model_kwargs: dict[str, Any] | None = None,
-    pipeline_class: type[Pipeline] = Pipeline,
+    pipeline_class: type[Pipeline] | None = None,
     allow_new_head: bool = False,
     batch_size: int | None = None,
     num_workers: int | None = None,
@@ -43,7 +43,8 @@ def pipeline(
 
     Args:
         task: "text-classification" ("sentiment-analysis"), "token-classification" ("ner"), "question-answering",
-            "fill-mask", "zero-shot-classification", "feature-extraction"; None: by what the model was made for.
+            "fill-mask", "zero-shot-classification", "feature-extraction", "text-embedding", "text-ranking" ("rerank");
+            None: by what the model was made for.
         model: a folder, a name on the Hub, a model that ships with the package ("jaxformers/tiny-sentiment"), or a
             model object. None: the task's default, at a pinned revision.
         config: a config object or where to read one; default: the model's.
@@ -53,7 +54,7 @@ def pipeline(
         torch_dtype: the older spelling of `dtype`.
         trust_remote_code: accepted; code of a repository is never run.
         model_kwargs: further keywords for `from_pretrained`.
-        pipeline_class: a subclass of `Pipeline` to make.
+        pipeline_class: a subclass of `Pipeline` to make; default: the task's.
         allow_new_head: accept a checkpoint without a head for the task, whose answers are random until it is trained.
         batch_size: the most rows of a batch; without it batches are as large as is fast.
         num_workers: accepted, without effect.
@@ -97,6 +98,7 @@ def pipeline(
     else:
         settings = config if isinstance(config, Config) else _config(source if config is None else config, where)
         kind = kind or _task_of(settings, str(model))
+    kind = kind.bind(kind, source)
     chosen = tasks.changed(kind.options(), kind, options)
     if not isinstance(tokenizer, Tokenizer):
         tokenizer = auto.AutoTokenizer.from_pretrained(
@@ -109,7 +111,7 @@ def pipeline(
         loaded = _load(kind, source, settings, allow_new_head, {"dtype": dtype, **(model_kwargs or {})})
     if device is not None:
         loaded = jax.device_put(loaded, _device(device))
-    return pipeline_class(kind, loaded, tokenizer, chosen, batch_size)
+    return (pipeline_class or kind.pipeline_class or Pipeline)(kind, loaded, tokenizer, chosen, batch_size)
 
 
 def _config(name: Any, where: dict[str, Any]) -> Config:

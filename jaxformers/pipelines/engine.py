@@ -166,8 +166,8 @@ class Engine:
 
     def _launch(self, rows: Sequence[Row], options: Any, batch: Batch) -> Any:
         inputs = laid_out(rows, batch, self.tokenizer.pad_token_id or 0, self.model.accepts)
-        extra = {} if batch.packed else beside(rows, batch)
-        static = self.task.static(options, [rows[place] for place, _ in batch.spots()])
+        extra: dict[str, Any] = {**beside(rows, batch), **self.task.arrays}
+        static = self.task.static(options, [rows[place] for places in batch.places for place in places])
         config = self.model.config.bare()
         return jaxformers_task(self.task.compute, static, type(self.model), self.params, config, inputs, extra)
 
@@ -188,29 +188,25 @@ def laid_out(rows: Sequence[Row], batch: Batch, pad: int, accepts: Sequence[str]
     }
     texts = np.zeros(shape, np.int32)
     starts = np.zeros(batch.texts, np.int32)
-    number = 0
-    for r, places in enumerate(batch.places):
-        start = 0
-        for n, place in enumerate(places):
-            row = rows[place]
-            part = slice(start, start + len(row))
-            for name in names:
-                arrays[FIELDS[name]][r, part] = row.fields[name]
-            texts[r, part] = n + 1
-            starts[number] = r * batch.length + start
-            start, number = part.stop, number + 1
+    for number, (place, r, start) in enumerate(batch.spots(list(map(len, rows)))):
+        part = slice(start, start + len(rows[place]))
+        for name in names:
+            arrays[FIELDS[name]][r, part] = rows[place].fields[name]
+        texts[r, part] = batch.places[r].index(place) + 1
+        starts[number] = r * batch.length + start
     texts[len(batch.places) :, 0] = 1
     return Inputs(**arrays | ({"texts": texts, "starts": starts} if batch.packed else {"mask": texts != 0}))
 
 
 def beside(rows: Sequence[Row], batch: Batch) -> dict[str, np.ndarray]:
-    """What the rows of one batch have beside tokens: [B, T] or [B], zeros where there is no token or row."""
+    """What the texts of one batch have beside tokens: [B, T], or [B] or of packed rows [N]; zeros where none is."""
     arrays = {}
     for name, first in rows[batch.places[0][0]].extra.items():
-        arrays[name] = np.zeros((batch.rows,) if isinstance(first, int) else (batch.rows, batch.length), np.int32)
-        for place, r in batch.spots():
+        array = np.zeros(batch.texts if isinstance(first, int) else (batch.rows, batch.length), np.int32)
+        for number, (place, row, start) in enumerate(batch.spots(list(map(len, rows)))):
             value = rows[place].extra[name]
-            arrays[name][r if isinstance(value, int) else (r, slice(len(value)))] = value
+            array[number if isinstance(value, int) else (row, slice(start, start + len(value)))] = value
+        arrays[name] = array
     return arrays
 
 
@@ -218,10 +214,7 @@ def _land(batch: Batch, arrays: Any, rows: Sequence[Row], results: list[Any]) ->
     """Hand each text what the batch says of it: of arrays with an entry a row or a text its entry, and of those with
     an entry a token, where rows are packed, those of its own tokens.
     """
-    start, before = 0, -1
-    for number, (place, row) in enumerate(batch.spots()):
-        start = start if row == before else 0
+    for number, (place, row, start) in enumerate(batch.spots(list(map(len, rows)))):
         own = slice(start, start + len(rows[place]))
-        start, before = own.stop, row
         take = lambda array: array[number] if len(array) == batch.texts else array[row, own]  # noqa: B023, E731
         results[place] = (rows[place], jax.tree.map(take, arrays))

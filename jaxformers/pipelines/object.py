@@ -86,9 +86,11 @@ class Pipeline:
 
     @cached_property
     def _engine(self) -> Engine:
-        return Engine(
-            self._task, self.model, jaxformers_prepare(self.model.params), self.tokenizer, self.device.platform
-        )
+        return Engine(self._task, self.model, self._prepared, self.tokenizer, self.device.platform)
+
+    @cached_property
+    def _prepared(self) -> Any:
+        return jaxformers_prepare(self.model.params)
 
 
 def _checked(batch_size: int | None) -> int | None:

@@ -31,9 +31,13 @@ class Batch:
         """How many texts there is room for; more than rows where it is packed."""
         return self.rows * _TEXTS if self.packed else self.rows
 
-    def spots(self) -> Iterator[tuple[int, int]]:
-        """The number of each text and its row."""
-        return ((place, row) for row, places in enumerate(self.places) for place in places)
+    def spots(self, sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """Of each text its number, its row, and where in it the text starts, given all texts' token counts."""
+        for row, places in enumerate(self.places):
+            start = 0
+            for place in places:
+                yield place, row, start
+                start += sizes[place]
 
 
 def lengths(longest: int) -> list[int]:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from ..config import Config
+from ..hub import Source
 from ..layers.inputs import Inputs
 from ..outputs import Output
 from ..tokenizers import Tokenizer
@@ -18,13 +19,19 @@ from ..tokenizers import Tokenizer
 Forward = Callable[[Inputs], Output]
 Extra = Mapping[str, jax.Array]
 
-ALIASES: Mapping[str, str] = {"ner": "token-classification", "sentiment-analysis": "text-classification"}
+ALIASES: Mapping[str, str] = {
+    "ner": "token-classification",
+    "rerank": "text-ranking",
+    "sentiment-analysis": "text-classification",
+}
 
 DEFAULTS: Mapping[str, tuple[str, str]] = {
     "feature-extraction": ("distilbert/distilbert-base-cased", "6ea8117"),
     "fill-mask": ("distilbert/distilroberta-base", "fb53ab8"),
     "question-answering": ("distilbert/distilbert-base-cased-distilled-squad", "564e9b5"),
     "text-classification": ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f"),
+    "text-embedding": ("sentence-transformers/all-MiniLM-L6-v2", "c9745ed"),
+    "text-ranking": ("cross-encoder/ms-marco-MiniLM-L6-v2", "c5ee24c"),
     "token-classification": ("dbmdz/bert-large-cased-finetuned-conll03-english", "4c53496"),
     "zero-shot-classification": ("facebook/bart-large-mnli", "d7645e1"),
 }
@@ -70,6 +77,9 @@ class Task:
         single: (answer, input, options) → what the user sees for an input that came alone.
         static: (options, rows of a batch) → what selects a program, so few values; the last arguments of `compute`.
         read: (positional arguments, keywords) of a call → (inputs, the keywords that are options).
+        bind: (task, source of the checkpoint or None) → the task as the checkpoint's own files settle it.
+        arrays: what `compute` finds in `extra` besides. settings: what `bind` has read.
+        pipeline_class: a subclass of `Pipeline`; None: that itself.
         packs: whether `compute` may be given rows that hold several texts.
     """
 
@@ -82,6 +92,10 @@ class Task:
     single: Callable[[Any, Any, Any], Any]
     static: Callable[[Any, Sequence[Row]], tuple[int, ...]] = lambda options, rows: ()
     read: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]] = one_or_several
+    bind: Callable[[Task, Source | None], Task] = lambda task, source: task
+    arrays: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
+    settings: Any = None
+    pipeline_class: type[Any] | None = None
     packs: bool = False
 
 

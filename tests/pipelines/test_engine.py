@@ -52,11 +52,11 @@ def test_lengths_grow_in_steps_up_to_the_models_longest_row() -> None:
 def test_a_plan_holds_every_text_once_and_few_shapes(pack: bool, waste: float) -> None:
     sizes = list(np.random.RandomState(0).randint(1, 401, size=1000))
     batches = shapes.plan(sizes, shapes.lengths(512), 1024, pack=pack)
-    assert sorted(place for batch in batches for place, _ in batch.spots()) == list(range(1000))
+    assert sorted(place for batch in batches for place, _, _ in batch.spots(sizes)) == list(range(1000))
     for batch in batches:
         assert all(sum(sizes[place] for place in row) <= batch.length for row in batch.places)
         assert len(batch.places) <= batch.rows <= max(1, 1024 // batch.length)
-        assert len(list(batch.spots())) <= batch.texts
+        assert len(list(batch.spots(sizes))) <= batch.texts
         assert pack or all(len(row) == 1 for row in batch.places)
     assert len({(batch.rows, batch.length) for batch in batches}) <= 13
     full = sum(batch.rows * batch.length for batch in batches)

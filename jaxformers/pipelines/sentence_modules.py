@@ -1,0 +1,193 @@
+"""What a sentence encoder's folder says beside its weights: how token vectors become one, in the files of
+sentence-transformers (Reimers and Gurevych 2019, arXiv 1908.10084).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..checkpoint import weights
+from ..hub import Source
+from ..layers.linear import linear
+
+MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+"""Ways to pool, in the order in which several are put side by side."""
+_FIELDS = {mode: f"pooling_mode_{mode}" for mode in MODES} | {
+    "cls": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens",
+    "mean": "pooling_mode_mean_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+}
+ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+    "Identity": lambda x: x,
+    "Tanh": jnp.tanh,
+    "ReLU": jax.nn.relu,
+    "GELU": lambda x: jax.nn.gelu(x, approximate=False),
+    "Sigmoid": jax.nn.sigmoid,
+}
+"""By the last part of the name of torch's class."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Modules:
+    """The modules behind the transformer, as values that may select a program.
+
+    pooling: the ways to pool. dense: the activation of each dense layer, in their order. normalize: whether vectors get
+    length 1. include_prompt: whether a prompt's tokens are pooled too. sparse: weights of words instead of a vector.
+    """
+
+    pooling: tuple[str, ...] = ("mean",)
+    dense: tuple[str, ...] = ()
+    normalize: bool = False
+    include_prompt: bool = True
+    sparse: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is read once with a checkpoint.
+
+    modules: see there. arrays: "dense.0.weight" and the like. prompts: by name; default_prompt: the name of that which
+    is used where none is asked for. longest: tokens of a text, None: what the model takes. similarity: how vectors are
+    compared. lower: whether texts are lowered first.
+    """
+
+    modules: Modules = Modules()
+    arrays: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
+    prompts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    default_prompt: str | None = None
+    longest: int | None = None
+    similarity: str = "cosine"
+    lower: bool = False
+
+
+def read(source: Source) -> Settings:
+    """The settings of a checkpoint; without modules.json the mean of the token vectors.
+
+    Raises:
+        ValueError: a module that is none of these, or a file that does not say what it must.
+    """
+    about = _json(source, "config_sentence_transformers.json")
+    transformer = _json(source, "sentence_bert_config.json")
+    listed = _json(source, "modules.json", [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) and "type" in one for one in listed):
+        raise ValueError(f"{source}: modules.json must be a list of modules, each with a type")
+    modules, arrays = Modules(), {}
+    for one in listed:
+        kind, path = str(one["type"]).rpartition(".")[2], str(one.get("path", ""))
+        where = f"{path}/config.json"
+        if kind == "Pooling":
+            modules = _pooling(modules, _json(source, where), f"{source}/{where}")
+        elif kind == "SpladePooling":
+            modules = dataclasses.replace(modules, sparse=True)
+        elif kind == "Dense":
+            config = _json(source, where)
+            name = str(config.get("activation_function", "Tanh")).rpartition(".")[2]
+            if name not in ACTIVATIONS:
+                raise ValueError(f"{source}/{where}: activation_function {name!r} is none of {list(ACTIVATIONS)}")
+            files = weights.open_weights(source.within(path))
+            number = len(modules.dense)
+            for part in ("weight", "bias"):
+                if f"linear.{part}" in files:
+                    array = jnp.asarray(np.array(files[f"linear.{part}"].read(), np.float32))
+                    arrays[f"dense.{number}.{part}"] = array
+            if f"dense.{number}.weight" not in arrays:
+                raise ValueError(f"{source}/{path}: no linear.weight in the weights of this dense layer")
+            modules = dataclasses.replace(modules, dense=(*modules.dense, name))
+        elif kind == "Normalize":
+            modules = dataclasses.replace(modules, normalize=True)
+        elif kind not in ("Transformer", "MLMTransformer", "Dropout"):
+            raise ValueError(f"{source}: modules.json has a {kind!r}, which is not known here")
+        elif path:
+            raise ValueError(f"{source}: the transformer is in {path!r}; pass subfolder={path!r}")
+    prompts = about.get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
+        raise ValueError(f"{source}: prompts of config_sentence_transformers.json must be texts by name")
+    return Settings(
+        modules=modules,
+        arrays=arrays,
+        prompts=prompts,
+        default_prompt=about.get("default_prompt_name"),
+        longest=transformer.get("max_seq_length"),
+        similarity=about.get("similarity_fn_name") or ("dot" if modules.sparse else "cosine"),
+        lower=bool(transformer.get("do_lower_case")),
+    )
+
+
+def _pooling(modules: Modules, config: Mapping[str, Any], where: str) -> Modules:
+    named = config.get("pooling_mode")
+    if named is not None:
+        modes = tuple([named] if isinstance(named, str) else named)
+    else:
+        modes = tuple(mode for mode in MODES if config.get(_FIELDS[mode]))
+    if not modes or not set(modes) <= set(MODES):
+        raise ValueError(f"{where} must choose some of {list(MODES)}; found {modes or config}")
+    return dataclasses.replace(modules, pooling=modes, include_prompt=bool(config.get("include_prompt", True)))
+
+
+def _json(source: Source, name: str, absent: Any = None) -> Any:
+    path = source.find(name)
+    if path is None:
+        return {} if absent is None else absent
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no valid JSON: {error}") from None
+
+
+def pooled(modules: Modules, state: jax.Array, owner: jax.Array, place: jax.Array, texts: int) -> jax.Array:
+    """Vectors [N, D or more] of texts from those of their tokens.
+
+    Args:
+        modules: how.
+        state: [M, D] of all tokens of a batch.
+        owner: [M] the number of each token's text; N or above: of none.
+        place: [M] where in its text a token is.
+        texts: N.
+    """
+    state = state.astype("float32")
+    sums = lambda x: jax.ops.segment_sum(x, owner, texts)  # noqa: E731
+    ones = jnp.ones(owner.shape, jnp.float32)
+    count = jnp.maximum(sums(ones), 1e-9)[:, None]
+
+    def pick(chosen: jax.Array) -> jax.Array:
+        return sums(jnp.where(chosen[:, None], state, 0.0))
+
+    parts = []
+    for mode in modules.pooling:
+        match mode:
+            case "cls":
+                parts.append(pick(place == 0))
+            case "max":
+                parts.append(jnp.maximum(jax.ops.segment_max(state, owner, texts), jnp.finfo(jnp.float32).min))
+            case "mean":
+                parts.append(sums(state) / count)
+            case "mean_sqrt_len_tokens":
+                parts.append(sums(state) / jnp.sqrt(count))
+            case "weightedmean":
+                weight = (place + 1).astype(jnp.float32)
+                parts.append(sums(state * weight[:, None]) / sums(weight)[:, None])
+            case "lasttoken":
+                last = jax.ops.segment_max(place, owner, texts)
+                parts.append(pick(place == last[jnp.minimum(owner, texts - 1)]))
+    return jnp.concatenate(parts, axis=-1)
+
+
+def finished(modules: Modules, x: jax.Array, arrays: Mapping[str, jax.Array]) -> jax.Array:
+    """What comes behind pooling: dense layers, and length 1."""
+    for i, activation in enumerate(modules.dense):
+        layer = {part: arrays[name] for part in ("weight", "bias") if (name := f"dense.{i}.{part}") in arrays}
+        x = ACTIVATIONS[activation](linear(layer, x))
+    return normalized(x) if modules.normalize else x
+
+
+def normalized(x: jax.Array) -> jax.Array:
+    """Vectors of length 1."""
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

@@ -1,0 +1,315 @@
+"""Text embedding: one vector for a text, as the checkpoint's own modules make it from the vectors of its tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..config import Config
+from ..hub import Source
+from ..layers.inputs import Inputs
+from ..tokenizers import Tokenizer
+from . import sentence_modules, text
+from .object import Pipeline
+from .sentence_modules import Modules, Settings
+from .task import Extra, Forward, Row, Task
+
+logger = logging.getLogger(__name__)
+
+_PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
+_DOCUMENTS = ("document", "passage", "corpus")
+
+
+class Sparse(NamedTuple):
+    """The words of a text with their weights: indices [n] into a vocabulary of `size`, values [n]."""
+
+    indices: np.ndarray
+    values: np.ndarray
+    size: int
+
+    def todense(self) -> np.ndarray:
+        """The vector [size]."""
+        dense = np.zeros(self.size, self.values.dtype)
+        dense[self.indices] = self.values
+        return dense
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What users may say.
+
+    prompt: words before each text. prompt_name: one of the checkpoint's prompts instead.
+    normalize_embeddings: vectors of length 1. truncate_dim: only so many numbers of each vector.
+    output_value: "sentence_embedding", or "token_embeddings" [tokens, dim].
+    max_length: tokens of a text, at most what the checkpoint says.
+    """
+
+    prompt: str | None = None
+    prompt_name: str | None = None
+    normalize_embeddings: bool = False
+    truncate_dim: int | None = None
+    output_value: str = "sentence_embedding"
+    max_length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.output_value not in ("sentence_embedding", "token_embeddings"):
+            raise ValueError(f"output_value={self.output_value!r}: 'sentence_embedding' or 'token_embeddings'")
+        for name in ("truncate_dim", "max_length"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name}={value!r}: expected a whole number, 1 or more")
+
+
+def rows(settings: Settings, items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+    """A row a text, behind the prompt."""
+    prompt = prompt_of(settings, options)
+    given = []
+    for item in items:
+        if not isinstance(item, str):
+            raise ValueError(f"text-embedding takes texts; found {type(item).__name__}")
+        words = f"{prompt}{item}".strip()
+        given.append(words.lower() if settings.lower else words)
+    longest = min(settings.longest or tokenizer.model_max_length, options.max_length or 1 << 30)
+    cut = {"truncation": True, "max_length": longest} if longest < 1 << 30 else {}
+    skipped = 0
+    if prompt and not settings.modules.include_prompt:
+        skipped = len(tokenizer(prompt.strip(), add_special_tokens=False, verbose=False)["input_ids"])
+        skipped += len(tokenizer("", verbose=False)["input_ids"]) > 1  # the token before it
+    return [
+        [Row(row.fields, {"pooled": [int(i >= skipped) for i in range(len(row))]} if skipped else {}, settings.modules)]
+        for (row,) in text.rows(given, tokenizer, TASK.name, cut)
+    ]
+
+
+def prompt_of(settings: Settings, options: Options) -> str:
+    """The words before each text.
+
+    Raises:
+        ValueError: a name that the checkpoint does not have.
+    """
+    if options.prompt is not None:
+        return options.prompt
+    name = options.prompt_name or settings.default_prompt
+    if name is None:
+        return ""
+    if name not in settings.prompts:
+        raise ValueError(f"prompt_name={name!r}: the checkpoint has {sorted(settings.prompts) or 'no prompts'}")
+    return settings.prompts[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """From token vectors to what leaves the device; equal modules share their programs."""
+
+    modules: Modules
+
+    def __call__(self, forward: Forward, inputs: Inputs, extra: Extra, tokens: int) -> jax.Array:
+        """Vectors [N, D]; with `tokens` those of all tokens [B, T, D]; sparse [N, vocabulary]."""
+        out = forward(inputs)
+        if self.modules.sparse:
+            assert inputs.mask is not None
+            weight = jnp.log1p(jax.nn.relu(out["logits"].astype("float32")))
+            return jnp.where(inputs.mask[:, :, None] != 0, weight, 0.0).max(axis=1)
+        state = out["last_hidden_state"]
+        if tokens:
+            return state.astype("float32")
+        shape = state.shape[:2]
+        if inputs.texts is None:
+            assert inputs.mask is not None
+            real, texts = inputs.mask != 0, shape[0]
+            owner = jnp.broadcast_to(jnp.arange(texts)[:, None], shape)
+        else:
+            assert inputs.starts is not None
+            real, texts = inputs.texts != 0, len(inputs.starts)
+            begins = (jnp.diff(inputs.texts, axis=1, prepend=0) != 0) & real
+            owner = jnp.cumsum(begins.ravel()).reshape(shape) - 1
+        if "pooled" in extra:
+            real &= extra["pooled"] == 1
+        places = jnp.broadcast_to(dataclasses.replace(inputs, positions=None).places, shape)
+        owner = jnp.where(real, owner, texts)
+        x = sentence_modules.pooled(
+            self.modules, state.reshape(-1, state.shape[-1]), owner.ravel(), places.ravel(), texts
+        )
+        return sentence_modules.finished(self.modules, x, extra)
+
+
+def static(options: Options, rows: Sequence[Row]) -> tuple[int]:
+    """Whether token vectors are wanted."""
+    return (int(options.output_value == "token_embeddings"),)
+
+
+def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Options, config: Config) -> Any:
+    """A vector [dim] float32, or [tokens, dim], or `Sparse`."""
+    ((row, x),) = results
+    modules: Modules = row.about
+    if modules.sparse:
+        (indices,) = np.nonzero(x)
+        return Sparse(indices, x[indices], len(x))
+    x = x[: len(row)] if options.output_value == "token_embeddings" else x
+    x = x if options.truncate_dim is None else x[..., : options.truncate_dim]
+    if options.normalize_embeddings:
+        x = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+    return np.array(x)  # of its own: an entry of a batch would keep the whole batch
+
+
+def single(answer: Any, item: Any, options: Options) -> Any:
+    """The same alone as in a list."""
+    return answer
+
+
+def bind(task: Task, source: Source | None) -> Task:
+    """The task with the settings of a checkpoint."""
+    settings = Settings() if source is None else sentence_modules.read(source)
+    return dataclasses.replace(
+        task,
+        head="MaskedLM" if settings.modules.sparse else task.head,
+        rows=partial(rows, settings),
+        compute=Compute(settings.modules),
+        arrays=settings.arrays,
+        settings=settings,
+        packs=not settings.modules.sparse,
+    )
+
+
+class Embedder(Pipeline):
+    """Vectors of texts; `encode` and its relatives are called as those of sentence-transformers."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the checkpoint says beside its weights."""
+        return self._task.settings
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """The checkpoint's prompts by name."""
+        return self.settings.prompts
+
+    def encode(
+        self,
+        sentences: str | Sequence[str],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        output_value: str = "sentence_embedding",
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> Any:
+        """Vectors of one or several texts.
+
+        Args:
+            sentences: a text, or a list of them.
+            prompt_name: one of `prompts`, put before each text. prompt: other words instead.
+            prompt: see there.
+            batch_size: a hint; batches are as large as is fast.
+            show_progress_bar: accepted; a bar is shown for long lists on a terminal.
+            output_value: "sentence_embedding", or "token_embeddings": a list of [tokens, dim].
+            precision: "float32"; "int8", "uint8": each dimension's range over these texts in 256 steps; "binary",
+                "ubinary": a bit a dimension, eight a byte.
+            convert_to_numpy: accepted.
+            convert_to_tensor: a `jax.Array` instead of numpy's.
+            normalize_embeddings: vectors of length 1.
+            truncate_dim: only so many numbers of each vector.
+
+        Returns:
+            [dim] of a text, [n, dim] of a list. Of sparse checkpoints `Sparse`, or a list of them.
+
+        Raises:
+            ValueError: an unknown prompt, precision or output_value.
+        """
+        if precision not in _PRECISIONS:
+            raise ValueError(f"precision={precision!r}: one of {', '.join(_PRECISIONS)}")
+        one = isinstance(sentences, str)
+        vectors = self(
+            [sentences] if one else list(sentences),
+            batch_size=batch_size,
+            prompt_name=prompt_name,
+            prompt=prompt,
+            output_value=output_value,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+        )
+        if output_value == "token_embeddings" or self.settings.modules.sparse:
+            return vectors[0] if one else vectors
+        stacked = quantized(np.stack(vectors), precision) if vectors else np.zeros((0,), np.float32)
+        stacked = stacked[0] if one else stacked
+        return jnp.asarray(stacked) if convert_to_tensor else stacked
+
+    def encode_query(self, sentences: str | Sequence[str], **options: Any) -> Any:
+        """As `encode`, with the prompt "query" where the checkpoint has one."""
+        return self.encode(sentences, **self._prompted(("query",), options))
+
+    def encode_document(self, sentences: str | Sequence[str], **options: Any) -> Any:
+        """As `encode`, with the prompt "document", "passage" or "corpus" where the checkpoint has one."""
+        return self.encode(sentences, **self._prompted(_DOCUMENTS, options))
+
+    def _prompted(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+        name = next((name for name in names if name in self.prompts), None)
+        if name is None or options.get("prompt") is not None or options.get("prompt_name") is not None:
+            return options
+        return options | {"prompt_name": name}
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> np.ndarray:
+        """How near vectors [n, dim] and [m, dim] are, [n, m], as the checkpoint's `similarity_fn_name` measures it.
+
+        Raises:
+            ValueError: the checkpoint names an unknown measure.
+        """
+        a, b = (_dense(x) for x in (embeddings1, embeddings2))
+        match self.settings.similarity:
+            case "cosine":
+                norm = lambda x: x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)  # noqa: E731
+                return norm(a) @ norm(b).T
+            case "dot" | "dot_product":
+                return a @ b.T
+            case "euclidean":
+                square = (a**2).sum(-1)[:, None] + (b**2).sum(-1) - 2 * a @ b.T
+                return -np.sqrt(np.maximum(square, 0))
+            case "manhattan":
+                return np.stack([-np.abs(one - b).sum(-1) for one in a])
+        raise ValueError(f"similarity_fn_name {self.settings.similarity!r}: cosine, dot, euclidean or manhattan")
+
+
+def _dense(x: Any) -> np.ndarray:
+    listed = [x] if isinstance(x, Sparse) else x
+    if isinstance(listed, list) and listed and isinstance(listed[0], Sparse):
+        return np.stack([one.todense() for one in listed])
+    return np.atleast_2d(np.asarray(x, np.float32))
+
+
+def quantized(x: np.ndarray, precision: str) -> np.ndarray:
+    """Vectors [n, dim] in another precision: see `Embedder.encode`."""
+    if precision == "float32":
+        return x
+    if precision in ("binary", "ubinary"):
+        bits = np.packbits(x > 0, axis=-1)
+        return bits if precision == "ubinary" else (bits.astype(np.int16) - 128).astype(np.int8)
+    if len(x) < 100:
+        logger.warning("the ranges of %s come from these %d texts: 100 or more are better", precision, len(x))
+    low, high = x.min(axis=0), x.max(axis=0)
+    steps = (x - low) / np.where(high > low, (high - low) / 255, 1)
+    return steps.astype(np.uint8) if precision == "uint8" else (steps - 128).astype(np.int8)
+
+
+TASK = Task(
+    "text-embedding",
+    None,
+    Options,
+    partial(rows, Settings()),
+    Compute(Modules()),
+    answer,
+    single,
+    static=static,
+    bind=bind,
+    pipeline_class=Embedder,
+)

