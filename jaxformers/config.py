@@ -79,7 +79,8 @@ _HARMLESS = frozenset(
     forced_bos_token_id forced_eos_token_id remove_invalid_values exponential_decay_length_penalty suppress_tokens
     begin_suppress_tokens tf_legacy_loss cross_attention_hidden_size tie_encoder_decoder directionality
     pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type language
-    sentence_transformers adapters tie_weights_ xla_device bos_token_ids eos_token_ids
+    sentence_transformers adapters tie_weights_ xla_device bos_token_ids eos_token_ids true_hidden_size
+    tpu_short_seq_length
     """.split()
 )
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-Init = Literal["normal", "zeros", "ones", "sinusoid", "sines_then_cosines"]
+Init = Literal["normal", "zeros", "ones", "sinusoid", "sines_then_cosines", "frequencies"]
 """How random weights are made; "normal" has the standard deviation `initializer_range` of the config."""
 Tree = Any
 """Nested dicts and lists with one kind of leaf."""
@@ -145,10 +145,17 @@ def init_one(param: Param, key: jax.Array, *, std: float = 0.02, dtype: Any = jn
         case "sines_then_cosines":
             table = sinusoid(*param.shape)
             return jnp.concatenate([table[:, 0::2], table[:, 1::2]], axis=1).astype(dtype)
+        case "frequencies":
+            return frequencies(*param.shape).astype(dtype)
     drawn = std * jax.random.normal(key, param.shape, jnp.float32)
     if param.zero_row is not None:
         drawn = drawn.at[param.zero_row].set(0.0)
     return drawn.astype(dtype)
+
+
+def frequencies(count: int) -> jax.Array:
+    """How far a step turns each of `count` pairs [count], from 1 downwards (Su et al. 2021, arXiv 2104.09864)."""
+    return 10_000.0 ** (-jnp.arange(count, dtype=jnp.float32) / count)
 
 
 def sinusoid(rows: int, dim: int) -> jax.Array:

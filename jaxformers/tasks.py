@@ -103,7 +103,10 @@ class MultipleChoice(Model, task="MultipleChoice", labels={"labels": Label("choi
         """Scores [B, C]: every choice is a row of its own for the encoder."""
         tokens = inputs.ids if inputs.ids is not None else inputs.embeds
         assert tokens is not None
-        flat = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), inputs)
+        flat = jax.tree.map(
+            lambda array: array.reshape(-1, *array.shape[2:]) if array.ndim > 1 else array.repeat(tokens.shape[1]),
+            inputs,
+        )
         out = super().forward(params, config, flat, {}, want, drop)
         logits = out["logits"].reshape(tokens.shape[:2])
         return out.replace(

@@ -75,13 +75,16 @@ def attend(
 
 
 def prepare(params: Any) -> Any:
-    """A tree in which each layer's query, key and value are one fused projection: fewer, larger products."""
+    """A tree in which each layer's query, key and value are one fused projection: fewer, larger products.
+
+    Projections that are no plain dense layers, such as those in groups, stay as they are.
+    """
     if isinstance(params, list | tuple):
         return type(params)(prepare(child) for child in params)
     if not isinstance(params, dict):
         return params
     children = {name: prepare(child) for name, child in params.items()}
-    if not all(name in children for name in QKV):
+    if not all("weight" in children.get(name, ()) for name in QKV):
         return children
     parts = [children.pop(name) for name in QKV]
     outputs = parts[0]["bias"].ndim - 1 if "bias" in parts[0] else parts[0]["weight"].ndim - 2  # the axis of outputs

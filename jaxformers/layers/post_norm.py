@@ -98,14 +98,14 @@ def self_attention(c: Any, seen: jax.Array | None, bias: jax.Array | None = None
     return mix
 
 
-def block(c: Any, mix: Mix) -> Block:
-    """The layer as `run` takes it: tokens mix, then each goes through the feed-forward network."""
+def block(c: Any, mix: Mix, dense: Callable[..., jax.Array] = linear) -> Block:
+    """The layer as `run` takes it: tokens mix, then each goes through the feed-forward network, two layers `dense`."""
 
     def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
         context, weights = mix(p, x, drop)
         h = drop("attention", linear(p["out"], context, like=x), c.hidden_dropout_prob)
         x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)
-        h = linear(p["down"], ACTIVATIONS[c.hidden_act](linear(p["up"], x)), like=x)
+        h = dense(p["down"], ACTIVATIONS[c.hidden_act](dense(p["up"], x)), like=x)
         x = layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.hidden_dropout_prob), c.layer_norm_eps)
         return x, weights
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from .inputs import Want
 
-Block = Callable[..., tuple[jax.Array, jax.Array]]
+Block = Callable[..., tuple[jax.Array, Any]]
 
 
 @jax.tree_util.register_dataclass

@@ -18,13 +18,16 @@ class Case:
     head: what follows the prefix in the class name ("Model", "ForMaskedLM").
     variant: a word for the config where it is not the architecture's toy config; it runs other code.
     config: fields that differ from the toy config.
-    own: arrays that keep the values torch starts them with, since we compute these ourselves.
+    own: ends of the names of arrays that keep the values torch starts them with, since we compute these ourselves.
+    length: tokens of a row. apart: whether the rows of a batch leave each other alone.
     """
 
     head: str
     variant: str = ""
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     own: tuple[str, ...] = ()
+    length: int = 11
+    apart: bool = True
 
 
 # Heads whose number of scores the config chooses.
@@ -36,19 +39,26 @@ LABELS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """One `model_type`: the prefix of its class names, its toy config, the heads, and configs worth a case more."""
+    """One `model_type`: the prefix of its class names, its toy config, the heads, and configs worth a case more.
+
+    own: as of a case, for each head. idle: ends of the names of arrays that files hold and no answer depends on.
+    factor: on matrices, where no norms keep values at order one.
+    """
 
     prefix: str
     config: Mapping[str, Any]
     heads: str
     variants: tuple[Case, ...] = ()
+    own: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    factor: float = 1.0
 
     def cases(self) -> Iterator[tuple[str, Case]]:
         """Each case by its name, such as "BertForMaskedLM" or "BertForMaskedLM-untied"."""
         for head in self.heads.split():
-            yield self.prefix + head, Case(head, config=LABELS.get(head, {}))
+            yield self.prefix + head, Case(head, config=LABELS.get(head, {}), own=self.own)
             if head == "ForSequenceClassification":
-                yield f"{self.prefix}{head}-one_label", Case(head, "one_label", {"num_labels": 1})
+                yield f"{self.prefix}{head}-one_label", Case(head, "one_label", {"num_labels": 1}, self.own)
         for case in self.variants:
             yield f"{self.prefix}{case.head}-{case.variant}", case
 
@@ -103,6 +113,102 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (
             Case("ForPreTraining", "relu_unprojected", {"hidden_act": "relu", "embedding_size": 32}),
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+        ),
+    ),
+    "convbert": Architecture(
+        "ConvBert",
+        {**BERT, "embedding_size": 20, "conv_kernel_size": 5},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("Model", "groups", {"num_groups": 2, "embedding_size": 32, "conv_kernel_size": 3}),
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+        ),
+    ),
+    "squeezebert": Architecture(
+        "SqueezeBert",
+        {**BERT, "embedding_size": 32, "q_groups": 2, "v_groups": 8, "post_attention_groups": 2, "output_groups": 16},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("Model", "epsilon", {"layer_norm_eps": 1e-2}),
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+        ),
+    ),
+    "mobilebert": Architecture(
+        "MobileBert",
+        {
+            **BERT,
+            "embedding_size": 20,
+            "intra_bottleneck_size": 16,
+            "num_feedforward_networks": 3,
+            "hidden_dropout_prob": 0.1,
+        },
+        f"Model ForPreTraining ForMaskedLM ForNextSentencePrediction {CLASSIFIERS}",
+        (
+            Case(
+                "Model",
+                "wide",
+                {
+                    "use_bottleneck": False,
+                    "trigram_input": False,
+                    "num_feedforward_networks": 1,
+                    "normalization_type": "layer_norm",
+                    "layer_norm_eps": 1e-2,
+                    "classifier_activation": False,
+                },
+            ),
+            Case("Model", "narrow", {"use_bottleneck_attention": True, "key_query_shared_bottleneck": False}),
+            Case("ForMaskedLM", "gelu_untied", {"hidden_act": "gelu", "tie_word_embeddings": False}),
+        ),
+        factor=0.5,
+    ),
+    "nystromformer": Architecture(
+        "Nystromformer",
+        {**BERT, "conv_kernel_size": 5},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("Model", "landmarks", {"segment_means_seq_len": 12, "num_landmarks": 4}, length=12, apart=False),
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+            Case("Model", "plain", {"conv_kernel_size": None}),
+        ),
+    ),
+    "splinter": Architecture("Splinter", {**BERT, "question_token_id": 8}, "Model ForQuestionAnswering"),
+    "esm": Architecture(
+        "Esm",
+        {
+            **BERT,
+            "max_position_embeddings": 26,
+            "position_embedding_type": "rotary",
+            "token_dropout": True,
+            "pad_token_id": 1,
+            "mask_token_id": 8,  # stands in the full row alone: torch counts padding as tokens where it scales
+        },
+        "Model ForMaskedLM ForSequenceClassification ForTokenClassification",
+        (
+            Case("Model", "absolute", {"position_embedding_type": "absolute", "emb_layer_norm_before": True}),
+            Case("ForMaskedLM", "untied", {"token_dropout": False, "tie_word_embeddings": False}, own=("inv_freq",)),
+        ),
+        own=("inv_freq",),
+        idle=("inv_freq", "contact_head.regression.weight", "contact_head.regression.bias"),
+    ),
+    "fnet": Architecture(
+        "FNet",
+        {name: BERT[name] for name in BERT if name != "num_attention_heads"},
+        f"Model ForPreTraining ForMaskedLM ForNextSentencePrediction {CLASSIFIERS}",
+        (Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),),
+    ),
+    "xmod": Architecture(
+        "Xmod",
+        {
+            **ROBERTA,
+            "languages": ["en_XX", "de_DE", "sw_KE"],
+            "default_language": "de_DE",
+            "adapter_reduction_factor": 4,
+        },
+        "Model ForMaskedLM ForMultipleChoice ForSequenceClassification ForQuestionAnswering ForTokenClassification",
+        (
+            Case("Model", "pre_norm", {"pre_norm": True, "ln_before_adapter": False}),
+            Case("Model", "own_norm", {"adapter_layer_norm": True}),
+            Case("Model", "no_norm", {"adapter_reuse_layer_norm": False}),
         ),
     ),
     "albert": Architecture(

@@ -46,7 +46,7 @@ class Golden:
     """One case: torch's class and config.json, its tensors' types and shapes by name, and its answers.
 
     tied: names of the same tensor as another name. left_out: names that torch's own save does not write. own: tensors
-    that keep the values with which torch starts them.
+    that keep the values with which torch starts them. factor: on the others that are matrices.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Golden:
     tied: Mapping[str, str]
     left_out: tuple[str, ...]
     own: Mapping[str, np.ndarray]
+    factor: float
     calls: Mapping[str, Call]
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -65,7 +66,7 @@ class Golden:
         for name in sorted(self.tensors, key=lambda name: name in self.left_out):
             dtype, shape = self.tensors[name]
             one = self.tied.get(name, name)
-            made[name] = self.own[one] if one in self.own else rule.fill(one, shape).astype(dtype)
+            made[name] = self.own[one] if one in self.own else rule.fill(one, shape, factor=self.factor).astype(dtype)
         return made
 
     def written(self) -> dict[str, np.ndarray]:
@@ -111,6 +112,7 @@ def _read(path: Path) -> list[Golden]:
             tied=told["tied"],
             left_out=tuple(told["left_out"]),
             own={name: arrays[a] for name, a in told["own"].items()},
+            factor=told.get("factor", 1.0),
             calls={word: call(c) for word, c in told["calls"].items()},
         )
         for name, told in json.loads(path.read_text())["cases"].items()

@@ -81,21 +81,21 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
         one = first.setdefault((tensor.data_ptr(), tuple(tensor.shape)), name)
         if one != name:
             tied[name] = one
-        elif name in case.own:
+        elif name.endswith(case.own):
             own[name] = kept.keep(tensor.numpy().copy())
         elif tensor.is_floating_point():
-            tensor.copy_(torch.from_numpy(rule.fill(name, tuple(tensor.shape))))
+            tensor.copy_(torch.from_numpy(rule.fill(name, tuple(tensor.shape), factor=architecture.factor)))
         else:
             raise SystemExit(f"{cls.__name__}: {name} is {tensor.dtype}, which no rule fills: name it in `own`")
-    if absent := set(case.own) - tensors.keys():
-        raise SystemExit(f"{cls.__name__} has no tensors {sorted(absent)}")
+    if absent := [end for end in case.own if not any(name.endswith(end) for name in tensors)]:
+        raise SystemExit(f"{cls.__name__} has no tensors {absent}")
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         with safetensors.safe_open(Path(folder) / "model.safetensors", "pt") as file:
             written = set(file.keys())
 
     told, problem_type = {}, model.config.problem_type
-    for word, inputs, labels, flags in calls(case.head, model):
+    for word, inputs, labels, flags in calls(case, model):
         replaced = labels.pop("config", {})
         model.config.problem_type = problem_type  # torch writes its guess there
         model.config.update(replaced)
@@ -110,7 +110,8 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
         }
     model.config.problem_type = problem_type
     about = {"class": cls.__name__, "config": model.config.to_dict(), "tensors": tensors, "tied": tied, "own": own}
-    return about | {"left_out": sorted(tensors.keys() - written), "calls": told}
+    about |= {"left_out": sorted(tensors.keys() - written), "calls": told}
+    return about if architecture.factor == 1.0 else about | {"factor": architecture.factor}
 
 
 def entry(value: Any, kept: Arrays, head: str) -> Any:
@@ -126,16 +127,21 @@ def entry(value: Any, kept: Arrays, head: str) -> Any:
 Call = tuple[str, dict[str, np.ndarray], dict[str, Any], dict[str, bool]]
 
 
-def calls(head: str, model: Any) -> Iterator[Call]:
+def calls(case: Case, model: Any) -> Iterator[Call]:
     """The calls of one model: word, inputs, labels (and fields of the config), flags."""
-    c, accepted = model.config, inspect.signature(model.forward).parameters
+    head, c, accepted = case.head, model.config, inspect.signature(model.forward).parameters
     segments = c.type_vocab_size if "token_type_ids" in accepted else 0
-    inputs = rule.batch(c.vocab_size, pad=c.pad_token_id or 0, segments=segments)
-    labelled = rule.labels(head, inputs, c.num_labels, accepted)
+    batch = rule.batch(c.vocab_size, pad=c.pad_token_id or 0, segments=segments, length=case.length)
+    inputs = {name: array for name, array in batch.items() if name in accepted}
+    if "lang_ids" in accepted and head != "ForMultipleChoice":  # torch takes none of its rows there
+        inputs["lang_ids"] = np.arange(rule.ROWS, dtype=np.int32)[::-1] % len(c.languages)
+    labelled = rule.labels(head, batch, c.num_labels, accepted)
     if head == "ForMultipleChoice":
         inputs = {name: array.reshape(2, 2, -1) for name, array in inputs.items()}
+    passed = inspect.signature(model.base_model.forward).parameters
+    traces = {name: True for name in TRACES if name in passed or "kwargs" in passed}
     for i, (word, labels) in enumerate((labelled or {"traced": {}}).items()):
-        yield word, inputs, labels, TRACES if i == 0 else {}
+        yield word, inputs, labels, traces if i == 0 else {}
     yield "plain", inputs, {}, {}
     if head == "Model":
         yield "ids", {"input_ids": inputs["input_ids"]}, {}, {}

@@ -14,27 +14,28 @@ import numpy as np
 ROWS, LENGTH = 4, 11
 
 
-def fill(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+def fill(name: str, shape: tuple[int, ...], seed: int = 0, factor: float = 1.0) -> np.ndarray:
     """The float32 array of a tensor, by its name alone: nothing is zero or one, and nothing equal to another.
 
     Tables are small, so that a wrong epsilon in the norm after them shows; matrices keep values of order one at order
-    one and make attention uneven; norms are around one.
+    one and make attention uneven, times `factor`; norms are around one.
     """
     drawn = np.random.RandomState(zlib.crc32(name.encode()) ^ seed).standard_normal(shape).astype(np.float32)
     if len(shape) < 2:
         norm = name.endswith(("weight", "gamma"))
         return np.float32(1.0) + np.float32(0.2) * drawn if norm else np.float32(0.3) * drawn
-    scale = 0.1 if "embed" in name else 1.5 / np.sqrt(shape[-1])
-    return np.float32(scale) * drawn
+    inputs = shape[-1] if shape[-1] > 1 else np.prod(shape[1:])  # kernels may end in an axis of 1
+    scale = 0.1 if "embed" in name else 1.5 / np.sqrt(inputs)
+    return np.float32(factor * scale) * drawn
 
 
-def batch(vocab: int, *, pad: int = 0, segments: int = 0, seed: int = 0) -> dict[str, np.ndarray]:
-    """A batch [4, 11] of a full row, one padded on the right, one on the left, and a short one.
+def batch(vocab: int, *, pad: int = 0, segments: int = 0, seed: int = 0, length: int = LENGTH) -> dict[str, np.ndarray]:
+    """A batch [4, length] of a full row, one padded on the right, one on the left, and a short one.
 
     vocab: ids are 5 to vocab - 1 where they are not padding. segments: token types, 0: the model has none.
     """
     rng = np.random.RandomState(seed)
-    mask = np.ones((ROWS, LENGTH), np.int32)
+    mask = np.ones((ROWS, length), np.int32)
     mask[1, 7:] = mask[2, :3] = mask[3, 3:] = 0
     inputs = {"input_ids": np.where(mask == 1, rng.randint(5, vocab, mask.shape), pad).astype(np.int32)}
     inputs["attention_mask"] = mask

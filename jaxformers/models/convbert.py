@@ -1,0 +1,203 @@
+"""ConvBERT (Jiang et al. 2020, arXiv 2008.02496): half of the heads of each layer are convolutions, whose weights each
+place makes from its own surroundings. Embeddings and heads are ELECTRA's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import Param, repeat, under
+from ..layers import heads
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import attend, merge, project, visible
+from ..layers.convolution import convolve
+from ..layers.dropout import Drop, no_drop
+from ..layers.grouped import grouped
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.post_norm import Mix, block, embedded, embeddings
+from ..layers.run import Encoded, run
+
+
+class ConvBertConfig(
+    Config,
+    model_type="convbert",
+    allowed={
+        "hidden_act": ACTIVATIONS,
+        "summary_type": ("last",),
+        "summary_use_proj": (False,),
+        "summary_activation": (None,),
+    },
+):
+    """Sizes and rates of a ConvBERT model; the defaults are conv-bert-base's.
+
+    head_ratio: of so many heads one is left, the rest are convolutions. num_groups: of the feed-forward networks.
+    """
+
+    vocab_size: Size = 30522
+    embedding_size: Size = 768
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    head_ratio: Size = 2
+    conv_kernel_size: Size = 9
+    num_groups: Size = 1
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    layer_norm_eps: Epsilon = 1e-12
+    classifier_dropout: Rate | None = None
+    pad_token_id: Token | None = 1
+
+    @property
+    def heads(self) -> int:
+        """Heads that attend, and as many that convolve."""
+        return max(self.num_attention_heads // self.head_ratio, 1)
+
+    def check(self) -> None:
+        """Heads share half of the width evenly, groups share all widths, and a kernel has a middle."""
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(
+                f"ConvBertConfig: half of hidden_size={self.hidden_size} is no multiple of the {self.heads} heads that "
+                f"num_attention_heads={self.num_attention_heads} and head_ratio={self.head_ratio} leave"
+            )
+        if self.hidden_size % self.num_groups or self.intermediate_size % self.num_groups:
+            raise ValueError(
+                f"ConvBertConfig: hidden_size={self.hidden_size} and intermediate_size={self.intermediate_size} must "
+                f"be multiples of num_groups={self.num_groups}"
+            )
+        if self.conv_kernel_size % 2 == 0:
+            raise ValueError(f"ConvBertConfig: conv_kernel_size={self.conv_kernel_size} must be odd")
+
+
+def parameters(c: ConvBertConfig) -> declare.Tree:
+    """The encoder's arrays; the embeddings are projected where they are of another width."""
+    d, half = c.hidden_size, c.hidden_size // 2
+
+    def dense(d_in: int, d_out: int, name: str, axes: tuple[str, str]) -> declare.Tree:
+        if c.num_groups == 1:
+            return declare.linear(d_in, d_out, name, axes)
+        shape = (c.num_groups, d_in // c.num_groups, d_out // c.num_groups)
+        return {
+            "blocks": Param(shape, (None, *axes), f"{name}.weight"),
+            "bias": declare.vector(d_out, f"{name}.bias", axes[1]),
+        }
+
+    layer = {
+        **under(
+            "attention.self",
+            {
+                "query": declare.linear(d, half, "query", ("embed", "heads")),
+                "key": declare.linear(d, half, "key", ("embed", "heads")),
+                "value": declare.linear(d, half, "value", ("embed", "heads")),
+                "around": {  # what is around each place, to be multiplied with its query
+                    "depthwise": Param(
+                        (d, 1, c.conv_kernel_size), ("embed", None, None), "key_conv_attn_layer.depthwise.weight"
+                    ),
+                    "pointwise": Param((half, d, 1), ("heads", "embed", None), "key_conv_attn_layer.pointwise.weight"),
+                    "bias": Param((half, 1), ("heads", None), "key_conv_attn_layer.bias", "zeros"),
+                },
+                "kernel": declare.linear(half, c.heads * c.conv_kernel_size, "conv_kernel_layer"),
+                "convolved": declare.linear(d, half, "conv_out_layer", ("embed", "heads")),
+            },
+        ),
+        "out": declare.linear(d, d, "attention.output.dense", ("heads", "embed")),
+        "attention_norm": declare.layer_norm(d, "attention.output.LayerNorm"),
+        "up": dense(d, c.intermediate_size, "intermediate.dense", ("embed", "mlp")),
+        "down": dense(c.intermediate_size, d, "output.dense", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "output.LayerNorm"),
+    }
+    tree = embeddings(c, c.embedding_size)
+    if c.embedding_size != d:
+        tree["project"] = declare.linear(c.embedding_size, d, "embeddings_project")
+    return tree | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
+
+
+def mixed_attention(c: ConvBertConfig, seen: jax.Array | None) -> Mix:
+    """One half of the width by attention, the other by convolutions whose weights come from query and surroundings."""
+    width = c.hidden_size // 2 // c.heads
+
+    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+        q, k, v = project(p, x, width)
+        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
+        around = convolve(x, p["around"]["depthwise"][:, 0].T)
+        around = linear({"weight": p["around"]["pointwise"][..., 0], "bias": p["around"]["bias"][:, 0]}, around)
+        kernel = linear(p["kernel"], around * merge(q)).reshape(*x.shape[:2], c.heads, c.conv_kernel_size)
+        kernel = jax.nn.softmax(kernel.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        convolved = linear(p["convolved"], x).reshape(v.shape)
+        convolved = convolve(convolved, jnp.moveaxis(kernel, -1, 0)[..., None])
+        return merge(jnp.concatenate([context, convolved], axis=2)), weights
+
+    return mix
+
+
+def dense(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
+    """A layer of the feed-forward network: in groups where its arrays are."""
+    return grouped(jnp.swapaxes(p["blocks"], 1, 2), p["bias"], x) if "blocks" in p else linear(p, x, like)
+
+
+def encode(params: Any, c: ConvBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch."""
+    x = embedded(params, c, inputs, inputs.places, drop)
+    if "project" in params:
+        x = linear(params["project"], x)
+    through = block(c, mixed_attention(c, visible(inputs.mask)), dense)
+    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+
+
+def classifier_rate(c: ConvBertConfig) -> float:
+    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
+    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
+
+
+class ConvBertModel(
+    tasks.Encoder, config=ConvBertConfig, prefix="convbert", parameters=parameters, encode=encode, neutral=False
+):
+    """The encoder without a head. Convolutions see padding."""
+
+
+class ConvBertForMaskedLM(
+    tasks.MaskedLM,
+    base=ConvBertModel,
+    head=heads.vocabulary(
+        "generator_predictions.dense",
+        "generator_predictions.LayerNorm",
+        "generator_lm_head",
+        bias="generator_lm_head.bias",
+        activation="gelu",
+        width=lambda c: c.embedding_size,
+    ),
+):
+    """Scores of every word at every place."""
+
+
+class ConvBertForSequenceClassification(
+    tasks.SequenceClassification,
+    base=ConvBertModel,
+    head=heads.first_token(
+        "classifier.dense", None, "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+    ),
+):
+    """One set of scores a text."""
+
+
+class ConvBertForTokenClassification(
+    tasks.TokenClassification, base=ConvBertModel, head=heads.each_token(rate=classifier_rate)
+):
+    """One set of scores a token."""
+
+
+class ConvBertForQuestionAnswering(tasks.QuestionAnswering, base=ConvBertModel, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class ConvBertForMultipleChoice(tasks.MultipleChoice, base=ConvBertModel, head=heads.last_place(labels=1)):
+    """Which of several continuations fits best, by its last place."""

@@ -1,0 +1,131 @@
+"""Splinter (Ram et al. 2021, arXiv 2101.00438): BERT's encoder, and a head that finds an answer by the vector of a
+token that stands for the question.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, outputs, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import repeat, under
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.heads import Head
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.norm import layer_norm
+from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.run import Encoded, run
+
+
+class SplinterConfig(
+    Config,
+    model_type="splinter",
+    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
+):
+    """Sizes and rates of a Splinter model; the defaults are splinter-base's. `question_token_id`: [QUESTION]."""
+
+    vocab_size: Size = 30522
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    layer_norm_eps: Epsilon = 1e-12
+    pad_token_id: Token | None = 0
+    question_token_id: Token = 104
+
+    def check(self) -> None:
+        """Heads share the width evenly."""
+        check_heads(self)
+
+
+def parameters(c: SplinterConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
+
+
+def encode(params: Any, c: SplinterConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch."""
+    x = embedded(params, c, inputs, inputs.places, drop)
+    through = block(c, self_attention(c, visible(inputs.mask)))
+    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+
+
+_EPSILON = 1e-5  # of the head's norms, whatever layer_norm_eps says
+
+
+def span() -> Head:
+    """Two scores a token [B, T, 2], for an answer's start and its end, against the question's vector in `pooled`."""
+
+    def parameters(c: SplinterConfig) -> declare.Tree:
+        d = c.hidden_size
+
+        def transformed(name: str) -> declare.Tree:
+            norm = declare.layer_norm(d, f"{name}.LayerNorm")
+            return {"dense": declare.linear(d, d, f"{name}.dense"), "norm": norm}
+
+        def end(name: str) -> declare.Tree:
+            return {
+                "question": transformed(f"query_{name}_transform"),
+                "token": transformed(f"{name}_transform"),
+                "classifier": declare.linear(d, d, f"{name}_classifier", bias=False),
+            }
+
+        return under("splinter_qass", {"start": end("start"), "end": end("end")})
+
+    def transform(p: Any, x: jax.Array) -> jax.Array:
+        return layer_norm(p["norm"], ACTIVATIONS["gelu"](linear(p["dense"], x)), _EPSILON)
+
+    def forward(params: Any, c: SplinterConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+        asked = encoded.pooled
+        assert asked is not None
+
+        def scores(p: Any) -> jax.Array:
+            question = linear(p["classifier"], transform(p["question"], asked))
+            return jnp.einsum("bd,btd->bt", question, transform(p["token"], encoded.state))
+
+        return jnp.stack([scores(params["head"]["start"]), scores(params["head"]["end"])], axis=-1)
+
+    return Head(parameters, forward)
+
+
+class SplinterModel(tasks.Encoder, config=SplinterConfig, prefix="splinter", parameters=parameters, encode=encode):
+    """The encoder without a head."""
+
+
+class SplinterForQuestionAnswering(tasks.QuestionAnswering, base=SplinterModel, head=span(), packs=False):
+    """Where in a context the answer starts and ends, by the first [QUESTION] of a row, or its first token without one.
+
+    Padding has the lowest score that the type has.
+    """
+
+    @classmethod
+    def forward(
+        cls,
+        params: Any,
+        config: Any,
+        inputs: Inputs,
+        labels: tasks.Labels = {},  # noqa: B006  (never changed)
+        want: Want = Want(),
+        drop: Drop = no_drop,
+    ) -> outputs.Output:
+        """Start and end scores [B, T], and their loss where both labels are given."""
+        encoded = encode(params, config, inputs, want, drop)
+        rows = jnp.arange(inputs.shape[0])
+        where = jnp.zeros_like(rows) if inputs.ids is None else jnp.argmax(inputs.ids == config.question_token_id, 1)
+        encoded = dataclasses.replace(encoded, pooled=encoded.state[rows, where])
+        scores = cls.head.forward(params, config, encoded, drop)
+        if inputs.mask is not None:
+            scores = jnp.where(inputs.mask[..., None] == 0, jnp.finfo(scores.dtype).min, scores)
+        return cls.finish(scores, encoded, labels, config)

@@ -1,0 +1,175 @@
+"""SqueezeBERT (Iandola et al. 2020, arXiv 2006.11316): BERT whose dense layers are in groups."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import Param, repeat, under
+from ..layers import heads
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import attend, merge, visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.grouped import grouped
+from ..layers.inputs import Inputs, Want
+from ..layers.norm import layer_norm
+from ..layers.post_norm import check_heads, embedded, embeddings
+from ..layers.run import Block, Encoded, run
+
+
+class SqueezeBertConfig(Config, model_type="squeezebert", allowed={"hidden_act": ACTIVATIONS}):
+    """Sizes and rates of a SqueezeBERT model; the defaults are squeezebert-uncased's."""
+
+    vocab_size: Size = 30522
+    embedding_size: Size = 768
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    q_groups: Size = 4
+    k_groups: Size = 4
+    v_groups: Size = 4
+    post_attention_groups: Size = 1
+    intermediate_groups: Size = 4
+    output_groups: Size = 4
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    layer_norm_eps: Epsilon = 1e-12
+    pad_token_id: Token | None = 0
+
+    layer_eps: ClassVar[float] = 1e-12  # of the layers' norms, whatever layer_norm_eps says
+
+    def check(self) -> None:
+        """Heads and groups share the widths evenly, and the embeddings are as wide as the layers."""
+        check_heads(self)
+        if self.embedding_size != self.hidden_size:
+            raise ValueError(
+                f"SqueezeBertConfig: embedding_size={self.embedding_size} must be hidden_size={self.hidden_size}"
+            )
+        for name in ("q_groups", "k_groups", "v_groups", "post_attention_groups"):
+            if self.hidden_size % getattr(self, name):
+                raise ValueError(
+                    f"SqueezeBertConfig: hidden_size={self.hidden_size} is no multiple of {name}={getattr(self, name)}"
+                )
+        for name in ("intermediate_groups", "output_groups"):
+            if self.hidden_size % getattr(self, name) or self.intermediate_size % getattr(self, name):
+                raise ValueError(
+                    f"SqueezeBertConfig: hidden_size={self.hidden_size} and intermediate_size="
+                    f"{self.intermediate_size} must be multiples of {name}={getattr(self, name)}"
+                )
+
+
+def parameters(c: SqueezeBertConfig) -> declare.Tree:
+    """The encoder's arrays; dense layers are kernels [d_out, d_in / groups, 1], those of convolutions of width 1."""
+    d = c.hidden_size
+
+    def dense(d_in: int, d_out: int, groups: int, name: str, axis: str = "heads") -> declare.Tree:
+        return {
+            "kernel": Param((d_out, d_in // groups, 1), (axis, None, None), f"{name}.weight"),
+            "bias": declare.vector(d_out, f"{name}.bias", axis),
+        }
+
+    layer = {
+        **under(
+            "attention",
+            {
+                "query": dense(d, d, c.q_groups, "query"),
+                "key": dense(d, d, c.k_groups, "key"),
+                "value": dense(d, d, c.v_groups, "value"),
+            },
+        ),
+        "out": dense(d, d, c.post_attention_groups, "post_attention.conv1d", "embed"),
+        "attention_norm": declare.layer_norm(d, "post_attention.layernorm"),
+        "up": dense(d, c.intermediate_size, c.intermediate_groups, "intermediate.conv1d", "mlp"),
+        "down": dense(c.intermediate_size, d, c.output_groups, "output.conv1d", "embed"),
+        "ffn_norm": declare.layer_norm(d, "output.layernorm"),
+    }
+    return embeddings(c, d) | {
+        "layers": repeat(c.num_hidden_layers, "encoder.layers.{}", layer),
+        "pooler": declare.linear(d, d, "pooler.dense"),
+    }
+
+
+def dense(p: Any, x: jax.Array) -> jax.Array:
+    """X [..., d_in] by a kernel [d_out, d_in / groups, 1]; the number of groups shows in its shape."""
+    width = p["kernel"].shape[1]
+    blocks = p["kernel"].reshape(x.shape[-1] // width, -1, width)
+    return grouped(blocks, p["bias"], x)
+
+
+def block(c: SqueezeBertConfig, seen: jax.Array | None) -> Block:
+    """The layer as `run` takes it. Its second result are the scores before the softmax, as in the reference."""
+    heads = (c.num_attention_heads, c.hidden_size // c.num_attention_heads)
+
+    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+        q, k, v = (dense(p[name], x).reshape(*x.shape[:2], *heads) for name in ("query", "key", "value"))
+        context, _ = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
+        scores = jnp.einsum("bthd,bshd->bhts", q, k) * heads[1] ** -0.5  # a product that runs only for those who ask
+        if seen is not None:
+            scores = jnp.where(seen, scores, jnp.finfo(scores.dtype).min)
+        h = drop("attention", dense(p["out"], merge(context)), c.hidden_dropout_prob)
+        x = layer_norm(p["attention_norm"], x + h, c.layer_eps)
+        h = dense(p["down"], ACTIVATIONS[c.hidden_act](dense(p["up"], x)))
+        x = layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.hidden_dropout_prob), c.layer_eps)
+        return x, scores
+
+    return apply
+
+
+def encode(params: Any, c: SqueezeBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch."""
+    x = embedded(params, c, inputs, inputs.places, drop)
+    return run(block(c, visible(inputs.mask)), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+
+
+def head_rate(c: SqueezeBertConfig) -> float:
+    """The dropout before a classifier."""
+    return c.hidden_dropout_prob
+
+
+class SqueezeBertModel(
+    tasks.Encoder, config=SqueezeBertConfig, prefix="transformer", parameters=parameters, encode=encode
+):
+    """The encoder with its pooler, without a head. With every head stands the pooler, used or not."""
+
+
+class SqueezeBertForMaskedLM(
+    tasks.MaskedLM,
+    base=SqueezeBertModel,
+    head=heads.vocabulary(
+        "cls.predictions.transform.dense",
+        "cls.predictions.transform.LayerNorm",
+        "cls.predictions.decoder",
+        bias="cls.predictions.bias",
+    ),
+):
+    """Scores of every word at every place."""
+
+
+class SqueezeBertForSequenceClassification(
+    tasks.SequenceClassification, base=SqueezeBertModel, head=heads.pooled(rate=head_rate)
+):
+    """One set of scores a text."""
+
+
+class SqueezeBertForTokenClassification(
+    tasks.TokenClassification, base=SqueezeBertModel, head=heads.each_token(rate=head_rate)
+):
+    """One set of scores a token."""
+
+
+class SqueezeBertForQuestionAnswering(tasks.QuestionAnswering, base=SqueezeBertModel, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class SqueezeBertForMultipleChoice(
+    tasks.MultipleChoice, base=SqueezeBertModel, head=heads.pooled(rate=head_rate, labels=1)
+):
+    """Which of several continuations fits best."""

@@ -1,0 +1,179 @@
+"""X-MOD (Pfeiffer et al. 2022, arXiv 2205.06266): RoBERTa whose layers end in an adapter for each language."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, tasks
+from ..config import Size
+from ..declare import repeat
+from ..layers import heads
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.norm import layer_norm
+from ..layers.post_norm import embedded, embeddings, layer, self_attention
+from ..layers.run import Block, Encoded, run
+from .roberta import RobertaConfig, classifier_rate, from_first_token, words
+
+
+class XmodConfig(RobertaConfig, model_type="xmod"):
+    """RoBERTa's sizes and rates, and the adapters'.
+
+    languages: lang_ids count in their order. default_language: of rows that come without lang_ids. An adapter reads its
+    own norm (adapter_layer_norm), else the layer's (adapter_reuse_layer_norm), else none; what it is added to has that
+    norm with ln_before_adapter. pre_norm: norms stand before attention and network instead of behind them.
+    """
+
+    pre_norm: bool = False
+    adapter_reduction_factor: Size = 2
+    adapter_layer_norm: bool = False
+    adapter_reuse_layer_norm: bool = True
+    ln_before_adapter: bool = True
+    languages: tuple[str, ...] = ("en_XX",)
+    default_language: str | None = None
+
+    def check(self) -> None:
+        """The default language is one of the languages, and adapters have a width."""
+        super().check()
+        if self.default_language is not None and self.default_language not in self.languages:
+            raise ValueError(
+                f"XmodConfig: default_language={self.default_language!r} is none of languages={list(self.languages)}"
+            )
+        if self.adapter_reduction_factor > self.hidden_size:
+            raise ValueError(
+                f"XmodConfig: adapter_reduction_factor={self.adapter_reduction_factor} leaves nothing of "
+                f"hidden_size={self.hidden_size}"
+            )
+
+
+def body(c: XmodConfig) -> declare.Tree:
+    """The encoder's arrays; "adapters" has a tree for each language."""
+    d, narrow = c.hidden_size, c.hidden_size // c.adapter_reduction_factor
+
+    def adapter(name: str) -> declare.Tree:
+        return {
+            "down": declare.linear(d, narrow, f"{name}.dense1", ("embed", None)),
+            "up": declare.linear(narrow, d, f"{name}.dense2", (None, "embed")),
+        }
+
+    each = layer(c) | {"adapters": {word: adapter(f"output.adapter_modules.{word}") for word in c.languages}}
+    if c.adapter_layer_norm:
+        each["adapter_norm"] = declare.layer_norm(d, "output.adapter_layer_norm")
+    tree = embeddings(c, d) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", each)}
+    return tree | ({"final_norm": declare.layer_norm(d, "encoder.LayerNorm")} if c.pre_norm else {})
+
+
+def with_pooler(c: XmodConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+def adapted(adapters: Any, c: XmodConfig, x: jax.Array, languages: jax.Array | None) -> jax.Array:
+    """X [B, T, D] through the adapter of each row's language [B], or of the default language.
+
+    The batch goes once through the adapter of every language that is in it, and through no other.
+    """
+
+    def through(word: str, x: jax.Array) -> jax.Array:
+        p = adapters[word]
+        return linear(p["up"], ACTIVATIONS[c.hidden_act](linear(p["down"], x)), like=x)
+
+    if languages is None:
+        if c.default_language is None:
+            raise ValueError(
+                f"the language of the rows is not known: pass lang_ids, or set default_language in the config to one "
+                f"of {list(c.languages)}"
+            )
+        return through(c.default_language, x)
+    y = jnp.zeros_like(x)
+    for number, word in enumerate(c.languages):
+        mine = (languages == number)[:, None, None]
+        y = jax.lax.cond(
+            mine.any(), lambda y, mine=mine, word=word: jnp.where(mine, through(word, x), y), lambda y: y, y
+        )
+    return y
+
+
+def block(c: XmodConfig, seen: jax.Array | None, languages: jax.Array | None) -> Block:
+    """The layer as `run` takes it: tokens mix, each goes through the network, then through its language's adapter."""
+    mix = self_attention(c, seen)
+
+    def before(p: Any, x: jax.Array) -> jax.Array:
+        return layer_norm(p, x, c.layer_norm_eps) if c.pre_norm else x
+
+    def after(p: Any, x: jax.Array) -> jax.Array:
+        return x if c.pre_norm else layer_norm(p, x, c.layer_norm_eps)
+
+    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+        context, weights = mix(p, before(p["attention_norm"], x), drop)
+        h = drop("attention", linear(p["out"], context, like=x), c.hidden_dropout_prob)
+        x = after(p["attention_norm"], x + h)
+        h = ACTIVATIONS[c.hidden_act](linear(p["up"], before(p["ffn_norm"], x)))
+        x = x + drop("feed_forward", linear(p["down"], h, like=x), c.hidden_dropout_prob)
+        y = x
+        if "adapter_norm" in p or c.adapter_reuse_layer_norm:
+            y = layer_norm(p["adapter_norm"] if "adapter_norm" in p else p["ffn_norm"], x, c.layer_norm_eps)
+        h = drop("adapter", adapted(p["adapters"], c, y, languages), c.hidden_dropout_prob)
+        return after(p["ffn_norm"], (y if c.ln_before_adapter else x) + h), weights
+
+    return apply
+
+
+def encode(params: Any, c: XmodConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch.
+
+    Raises:
+        ValueError: neither the batch nor the config says the language.
+    """
+    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
+    through = block(c, visible(inputs.mask), inputs.languages)
+    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    if not c.pre_norm:
+        return encoded
+    state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
+    states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)  # the last is the normed one
+    return dataclasses.replace(encoded, state=state, hidden_states=states)
+
+
+class XmodModel(
+    tasks.Encoder,
+    config=XmodConfig,
+    prefix="roberta",
+    parameters=with_pooler,
+    encode=encode,
+    accepts=("input_ids", "lang_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds"),
+):
+    """The encoder with its pooler, without a head; lang_ids [B] are places in config.languages."""
+
+
+class XmodForMaskedLM(tasks.MaskedLM, base=XmodModel, parameters=body, head=words):
+    """Scores of every word at every place."""
+
+
+class XmodForSequenceClassification(
+    tasks.SequenceClassification, base=XmodModel, parameters=body, head=from_first_token
+):
+    """One set of scores a text."""
+
+
+class XmodForTokenClassification(
+    tasks.TokenClassification, base=XmodModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+):
+    """One set of scores a token."""
+
+
+class XmodForQuestionAnswering(tasks.QuestionAnswering, base=XmodModel, parameters=body, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class XmodForMultipleChoice(
+    tasks.MultipleChoice, base=XmodModel, head=heads.pooled(rate=lambda c: c.hidden_dropout_prob, labels=1)
+):
+    """Which of several continuations fits best; lang_ids [B] hold for all of a row's choices."""
