@@ -23,7 +23,17 @@ _ROOMS = {
     "pipelines": "Pipeline pipeline",
     "runtime": "compilations forbid",
     "tokenizers": (
-        "BatchEncoding BertTokenizer BertTokenizerFast DistilBertTokenizer DistilBertTokenizerFast Tokenizer"
+        "AlbertTokenizer AlbertTokenizerFast BatchEncoding BertTokenizer BertTokenizerFast BigBirdTokenizer "
+        "BigBirdTokenizerFast CamembertTokenizer CamembertTokenizerFast ConvBertTokenizer "
+        "ConvBertTokenizerFast DebertaTokenizer DebertaTokenizerFast DebertaV2Tokenizer "
+        "DebertaV2TokenizerFast DistilBertTokenizer DistilBertTokenizerFast ElectraTokenizer "
+        "ElectraTokenizerFast EsmTokenizer FNetTokenizer FNetTokenizerFast FlaubertTokenizer FunnelTokenizer "
+        "FunnelTokenizerFast GPT2Tokenizer GPT2TokenizerFast LlamaTokenizer LlamaTokenizerFast "
+        "LongformerTokenizer LongformerTokenizerFast LukeTokenizer MPNetTokenizer MPNetTokenizerFast "
+        "MobileBertTokenizer MobileBertTokenizerFast RemBertTokenizer RemBertTokenizerFast RoFormerTokenizer "
+        "RoFormerTokenizerFast RobertaTokenizer RobertaTokenizerFast SplinterTokenizer SplinterTokenizerFast "
+        "SqueezeBertTokenizer SqueezeBertTokenizerFast Tokenizer XLMRobertaTokenizer XLMRobertaTokenizerFast "
+        "XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
     ),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tokenizers
@@ -112,20 +112,35 @@ def check(backend: tokenizers.Tokenizer, where: str) -> None:
             raise ValueError(f"{where}: post_processor adds id {index}, which is no id of the vocabulary")
 
 
+def set_prefix_space(backend: tokenizers.Tokenizer, wanted: bool) -> None:
+    """Make byte-level BPE put a space in front of texts, or not, whatever its tokenizer.json says."""
+    splitter = backend.pre_tokenizer
+    if isinstance(splitter, tokenizers.pre_tokenizers.ByteLevel) and splitter.add_prefix_space != wanted:
+        backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
+            add_prefix_space=wanted, use_regex=splitter.use_regex
+        )
+
+
 def view(
     backend: tokenizers.Tokenizer,
     truncation: Truncation | None = None,
     padding: Padding | None = None,
     split_special_tokens: bool = False,
+    dress: Callable[[tokenizers.Tokenizer], None] | None = None,
 ) -> tokenizers.Tokenizer:
-    """A tokenizer with settings of its own that shares its parts with `backend`; `backend` itself if there are none."""
-    if truncation is None and padding is None and not split_special_tokens:
+    """A tokenizer with settings of its own that shares its parts with `backend`; `backend` itself if there are none.
+
+    `dress` puts parts into it that are Python's, which the library could neither copy nor write.
+    """
+    if truncation is None and padding is None and not split_special_tokens and dress is None:
         return backend
     other = tokenizers.Tokenizer(backend.model)
     other.normalizer = backend.normalizer
     other.pre_tokenizer = backend.pre_tokenizer
     other.post_processor = backend.post_processor
     other.decoder = backend.decoder
+    if dress is not None:
+        dress(other)
     added = backend.get_added_tokens_decoder()
     other.add_tokens([added[index] for index in sorted(added)])
     other.encode_special_tokens = split_special_tokens

@@ -7,17 +7,17 @@ import difflib
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import index as integer
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import tokenizers
-from tokenizers import AddedToken, Encoding
+from tokenizers import AddedToken, Encoding, processors
 
 from .. import durable, hub
 from . import backend as backends
-from . import files, limits, special, train
+from . import files, limits, special, tiktoken, train
 from .backend import Padding, Truncation, readable
 from .encoding import BatchEncoding
 from .limits import UNLIMITED
@@ -37,11 +37,14 @@ class Tokenizer(SpecialTokens):
     Args:
         tokenizer_object: a `tokenizers.Tokenizer`, which is copied; or
         tokenizer_file: the path of a tokenizer.json. Its truncation and padding are no setting of ours: those of
-            each call count. Subclasses also take the paths of their vocabulary files.
+            each call count; or
+        *vocabulary: the paths of the class's vocabulary files, in the order of `vocab_files_names`, whose names are
+            keywords too.
         **settings: those of tokenizer_config.json: `model_max_length` (tokens; unlimited if not given),
             `padding_side`, `truncation_side` ("right" or "left"), `model_input_names` (which of `input_ids`,
             `token_type_ids`, `attention_mask` a call returns), `clean_up_tokenization_spaces` (for `decode`),
-            `split_special_tokens` (treat special tokens in texts as text), `added_tokens_decoder` (id → AddedToken),
+            `split_special_tokens` (treat special tokens in texts as text), `add_prefix_space` (byte-level BPE: a space
+            in front of each text), `added_tokens_decoder` (id → AddedToken),
             special tokens by role (`pad_token`, ...), `additional_special_tokens`, `extra_special_tokens`.
 
     Raises:
@@ -56,38 +59,61 @@ class Tokenizer(SpecialTokens):
     pad_token_type_id: int = 0
     clean_up_tokenization_spaces: bool = False
     split_special_tokens: bool = False
+    add_prefix_space: bool = False
     is_fast = True
 
-    vocab_files_names: ClassVar[Mapping[str, str]] = {}
+    vocab_files_names: ClassVar[Mapping[str, str]] = {
+        "vocab_file": "tokenizer.model",
+        "tiktoken_file": "tiktoken.model",
+    }
     """The constructor's names for the files that a tokenizer can be built from, and what they are called on the Hub."""
     own_settings: ClassVar[Mapping[str, files.Check]] = {}
     """Settings that only this class takes."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Settings where neither files nor user say otherwise. A role given as text takes the options of its default."""
+    built_defaults: ClassVar[Mapping[str, Any]] = {}
+    """Those that go before `defaults` where there is no tokenizer.json: the reference's two kinds of class differ."""
+    words_need_prefix_space: ClassVar[bool] = False
+    """Whether texts in words are refused without `add_prefix_space`: their pieces would not be those of the text."""
+    keeps_files: ClassVar[bool] = False
+    """Whether vocabulary files are read beside a tokenizer.json too, to be written again as they are."""
+    template: ClassVar[tuple[str, str] | None] = None
+    """Rows of one text and of two: tokens, roles in braces, `$A` and `$B` for the texts, each with its token type."""
     own_name: ClassVar[str] = "PreTrainedTokenizerFast"
     """What tokenizer_config.json calls the class."""
 
     def __init__(
         self,
-        *,
+        *vocabulary: str | os.PathLike[str] | None,
         tokenizer_object: tokenizers.Tokenizer | None = None,
         tokenizer_file: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
         checks = {**files.SETTINGS, **self.own_settings}
+        if len(vocabulary) > len(self.vocab_files_names):
+            raise TypeError(f"{type(self).__name__} takes {len(self.vocab_files_names)} files, found {len(vocabulary)}")
         paths = {name: settings.pop(name, None) for name in self.vocab_files_names}
+        paths |= dict(zip(paths, vocabulary, strict=False))
         _refuse_unknown(settings, checks, type(self).__name__)
-        settings = files.checked(settings, checks, type(self).__name__)
+        given = files.checked(settings, checks, type(self).__name__)
         built = tokenizer_object is None and tokenizer_file is None
+        defaults = {**self.defaults, **(self.built_defaults if built else {})}
+        settings = defaults | {
+            name: value for name, value in given.items() if value is not None or name not in self.own_settings
+        }
+        found = {name: _existing(path) for name, path in paths.items() if path is not None}
         if tokenizer_object is not None:
             where, backend = type(self).__name__, copy.deepcopy(tokenizer_object)
         elif tokenizer_file is not None:
             where, backend = str(tokenizer_file), backends.read(_existing(tokenizer_file))
         else:
             where = next((str(path) for path in paths.values() if path is not None), type(self).__name__)
-            backend = self._build({name: _existing(path) for name, path in paths.items() if path is not None}, settings)
+            backend = self._build(found, settings)
         settings = _sides(backend) | settings
         backend.no_truncation()
         backend.no_padding()
         self._backend = backend
+        self._dress: Callable[[tokenizers.Tokenizer], None] | None = None
         self._said: set[str] = set()
         self._kept: dict[str, Any] = {}
         self.name_or_path = ""
@@ -100,14 +126,23 @@ class Tokenizer(SpecialTokens):
         known = {item.content: item for item in [*backend.get_added_tokens_decoder().values(), *added.values()]}
         none = {name: None for name in special.NAMES if settings.get(name, "") is None}  # kept, against defaults
         roles = {name: settings.pop(name, None) for name in special.NAMES}
-        super().__init__({name: role and known.get(text_of(role), role) for name, role in roles.items()}, more, extra)
+        for name, role in roles.items():
+            default = defaults.get(name)
+            if role and (name in given or isinstance(role, str)):
+                roles[name] = known.get(text_of(role), role)
+            if isinstance(roles[name], str) and isinstance(default, AddedToken):
+                roles[name] = AddedToken(**_options(default) | {"content": roles[name]})
+        super().__init__(roles, [known.get(text_of(token), token) for token in more], extra)
         self.model_max_length: int = settings.pop("model_max_length", UNLIMITED)
         for name, value in settings.items():
-            if name not in self.own_settings:
-                setattr(self, name, value)
+            setattr(self, name, value)
         self._own = none | {name: settings[name] for name in self.own_settings if name in settings}
         self._add_missing(added)
+        backends.set_prefix_space(backend, bool(self.add_prefix_space))
         self._finish(built)
+        self._files: dict[str, str | bytes] = (
+            {name: path.read_bytes() for name, path in found.items()} if self.keeps_files else {}
+        )
         backends.check(backend, where)
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
@@ -116,7 +151,9 @@ class Tokenizer(SpecialTokens):
         Raises:
             OSError, ValueError: a file is missing or malformed.
         """
-        raise ValueError(f"{type(self).__name__} needs tokenizer_file= or tokenizer_object=")
+        if not paths:
+            raise ValueError(f"{type(self).__name__} needs tokenizer_file= or tokenizer_object=, or a file of tiktoken")
+        return tiktoken.build(next(iter(paths.values())))
 
     def _finish(self, built: bool) -> None:
         """Bring the class's own settings into the backend.
@@ -124,6 +161,43 @@ class Tokenizer(SpecialTokens):
         Args:
             built: the backend is from `_build`, and what it needs the ids of special tokens for is still to be made.
         """
+        if built and self._template() is not None:
+            self._backend.post_processor = self._processor()
+
+    def _template(self) -> tuple[str, str] | None:
+        """`template`, where it depends on settings."""
+        return self.template
+
+    def _parts(self, template: str) -> list[tuple[str, int]]:
+        """The tokens of a row, and `$A` and `$B`, each with its token type.
+
+        Raises:
+            ValueError: a role that the row needs has no token.
+        """
+        roles = {name: token for name, token in self.special_tokens_map.items() if name in special.NAMES}
+        parts = []
+        for part in template.split():
+            token, _, kind = part.rpartition(":")
+            try:
+                parts.append((token.format_map(roles), int(kind)))
+            except KeyError as error:
+                raise ValueError(f"{type(self).__name__} needs a {error.args[0]} for this, set it first") from None
+        return parts
+
+    def _processor(self) -> processors.PostProcessor:
+        """The post-processor that makes rows by the class's template.
+
+        Raises:
+            ValueError: a token of the template has no id.
+        """
+        rows = [self._parts(template) for template in self._template() or ()]
+        tokens = {token: self._backend.token_to_id(token) for row in rows for token, _ in row if token not in _TEXTS}
+        for token, index in tokens.items():
+            if index is None:
+                raise ValueError(f"{type(self).__name__}: every row gets a {token!r}, which the vocabulary lacks")
+        single, pair = ([f"{token}:{kind}" for token, kind in row] for row in rows)
+        with readable(f"{type(self).__name__}: special tokens {list(tokens)} cannot be used"):
+            return processors.TemplateProcessing(single=single, pair=pair, special_tokens=list(tokens.items()))
 
     def _add_missing(self, added: Mapping[int, AddedToken]) -> None:
         """Add the tokens of the configuration that the backend does not have, in the order of their ids."""
@@ -136,7 +210,7 @@ class Tokenizer(SpecialTokens):
         wanted += [
             special.added_token(role, special=True)
             for role in self.all_special_tokens_extended
-            if text_of(role) not in contents
+            if text_of(role) not in contents or isinstance(role, AddedToken)
         ]
         have = {repr(item) for item in self.added_tokens_decoder.values()}
         new = [item for item in wanted if repr(item) not in have]
@@ -172,12 +246,12 @@ class Tokenizer(SpecialTokens):
     @classmethod
     def _read(cls, source: hub.Source, config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Self:
         checks = {**files.SETTINGS, **cls.own_settings}
-        overrides = {name: value for name, value in overrides.items() if name not in _IGNORED}
+        overrides = {name: value for name, value in overrides.items() if name not in _IGNORED or name in checks}
         _refuse_unknown(overrides, checks, f"{cls.__name__}.from_pretrained")
         saved = files.read_settings(source, config, checks, overrides)
         paths: dict[str, Any] = {"tokenizer_file": source.find(files.BACKEND)}
-        if paths["tokenizer_file"] is None:
-            paths = {name: source.find(file) for name, file in cls.vocab_files_names.items()}
+        if paths["tokenizer_file"] is None or cls.keeps_files:
+            paths |= {name: source.find(file) for name, file in cls.vocab_files_names.items()}
             if not any(paths.values()):
                 wanted = " or ".join([files.BACKEND, *cls.vocab_files_names.values()])
                 raise source.absent(f"a file named {wanted}, which {cls.__name__} reads")
@@ -204,7 +278,7 @@ class Tokenizer(SpecialTokens):
         }
         with durable.Replacement(folder) as replacement:
             for name, text in contents.items():
-                replacement.write(name, text.encode())
+                replacement.write(name, text.encode() if isinstance(text, str) else text)
         return tuple(os.path.join(folder, name) for name in contents)
 
     def save_vocabulary(
@@ -220,14 +294,14 @@ class Tokenizer(SpecialTokens):
         contents = {prefix + self.vocab_files_names[name]: text for name, text in self._vocabulary().items()}
         with durable.Replacement(save_directory) as replacement:
             for name, text in contents.items():
-                replacement.write(name, text.encode())
+                replacement.write(name, text.encode() if isinstance(text, str) else text)
         return tuple(os.path.join(save_directory, name) for name in contents)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Upload what `save_pretrained` writes; see `hub.push` for the options. Returns the commit's URL."""
         return hub.push(repo_id, self.save_pretrained, **options)
 
-    def _vocabulary(self) -> dict[str, str]:
+    def _vocabulary(self) -> dict[str, str | bytes]:
         """The contents of the vocabulary's own files, by the constructor's name for them."""
         return {}
 
@@ -245,7 +319,7 @@ class Tokenizer(SpecialTokens):
             "extra_special_tokens": _plain(self.extra_special_tokens, typed=True),
             **self.special_tokens_map,
         }
-        for name in ("model_input_names", "split_special_tokens"):
+        for name in ("model_input_names", "split_special_tokens", "add_prefix_space"):
             if getattr(self, name) != getattr(type(self), name):
                 fields[name] = getattr(self, name)
         return fields
@@ -358,6 +432,11 @@ class Tokenizer(SpecialTokens):
         **limit: Any,
     ) -> BatchEncoding:
         """One answer for one set of rows; the arguments are those of the call."""
+        if texts.words and self.words_need_prefix_space and not self.add_prefix_space:
+            raise ValueError(
+                f"{type(self).__name__} takes texts in words only with a space in front of each: load it with "
+                "add_prefix_space=True"
+            )
         padding, truncation = limits.resolve(self, **limit, say=self._say if verbose else _silent)
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
         rows = self._rows(texts, add_special_tokens, truncation, padding, split)
@@ -403,7 +482,7 @@ class Tokenizer(SpecialTokens):
             return []
         if truncation is not None:
             self._check_truncation(texts, specials, truncation, split)
-        backend = backends.view(self._backend, truncation, padding, split)
+        backend = backends.view(self._backend, truncation, padding, split, self._dress)
         try:
             with readable("tokenization failed"):
                 if len(texts.rows) == 1:  # no thread pool for one
@@ -441,7 +520,7 @@ class Tokenizer(SpecialTokens):
         """Refuse the first pair that cannot be cut as asked; this tokenizes both texts of each."""
         pairs = [(index, row) for index, row in enumerate(texts.rows) if texts.is_pair(row)]
         sides = [side for _, row in pairs for side in row]
-        backend = backends.view(self._backend, split_special_tokens=split)
+        backend = backends.view(self._backend, split_special_tokens=split, dress=self._dress)
         with readable("tokenization failed"):
             encoded = backend.encode_batch(sides, is_pretokenized=texts.words, add_special_tokens=False)
         room = truncation.max_length - (self.num_special_tokens_to_add(True) if specials else 0)
@@ -662,13 +741,25 @@ class Tokenizer(SpecialTokens):
     def build_inputs_with_special_tokens(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
-        """The ids of one or two texts with special tokens around them; here there are none."""
-        return list(token_ids_0) + list(token_ids_1 or [])
+        """The ids of one or two texts with special tokens around them, where the class has some."""
+        return [index for index, _ in self._row(token_ids_0, token_ids_1)]
+
+    def _row(self, token_ids_0: list[int], token_ids_1: list[int] | None) -> list[tuple[int, int]]:
+        """Ids with token types, by the class's template."""
+        template = (self._template() or ("$A:0", "$A:0 $B:1"))[token_ids_1 is not None]
+        texts = {"$A": token_ids_0, "$B": token_ids_1 or []}
+        return [
+            (index, kind)
+            for token, kind in self._parts(template)
+            for index in texts.get(token) or ([] if token in texts else [self.convert_tokens_to_ids(token)])
+        ]
 
     def create_token_type_ids_from_sequences(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
-        """0 for the first text and its special tokens, 1 for the second's."""
+        """0 for the first text and its special tokens, 1 for the second's, where the class says nothing else."""
+        if self._template() is not None:
+            return [kind for _, kind in self._row(token_ids_0, token_ids_1)]
         cls, sep = int(self.cls_token is not None), int(self.sep_token is not None)
         second = 0 if token_ids_1 is None else len(token_ids_1) + sep
         return [0] * (cls + len(token_ids_0) + sep) + [1] * second
@@ -772,7 +863,10 @@ _ATTRIBUTES = (
     "truncation_side",
     "clean_up_tokenization_spaces",
     "split_special_tokens",
+    "add_prefix_space",
 )
+
+_TEXTS = ("$A", "$B")
 
 _CONTRACTIONS = (
     (" .", "."),

@@ -128,6 +128,31 @@ def checked(settings: Mapping[str, Any], checks: Mapping[str, Check], where: str
     return result
 
 
+def check_size(path: Path) -> None:
+    """Refuse a vocabulary that is too large to be one.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: naming its size.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for a vocabulary")
+
+
+def read_text(path: Path) -> str:
+    """The text of a vocabulary's file; line breaks are those of Python's files.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is too large, or not UTF-8.
+    """
+    check_size(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: a vocabulary must be UTF-8 ({error.reason} at byte {error.start})") from None
+
+
 def read_vocabulary(path: Path) -> dict[str, int]:
     """The pieces of a vocab.txt with their line numbers, counted from 0, as ids; of equal lines the last counts.
 
@@ -135,15 +160,30 @@ def read_vocabulary(path: Path) -> dict[str, int]:
         OSError: the file cannot be read.
         ValueError: it is empty, or not UTF-8.
     """
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for a vocabulary")
-    try:
-        with open(path, encoding="utf-8") as file:
-            vocabulary = {line.rstrip("\n"): index for index, line in enumerate(file)}
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: a vocabulary must be UTF-8 ({error.reason} at byte {error.start})") from None
+    lines = read_text(path).split("\n")
+    vocabulary = {line: index for index, line in enumerate(lines if lines[-1] else lines[:-1])}
     if not vocabulary:
         raise ValueError(f"{path}: an empty vocabulary, expected one piece a line")
+    return vocabulary
+
+
+def read_ids(path: Path) -> dict[str, int]:
+    """The pieces of a vocab.json with their ids.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no JSON object of whole numbers, or two pieces have the same.
+    """
+    vocabulary = read_json(path)
+    for piece, index in vocabulary.items():
+        try:
+            count(index)
+        except ValueError as error:
+            raise ValueError(f"{path}: {piece!r:.80} {error}") from None
+    if not vocabulary:
+        raise ValueError(f"{path}: an empty vocabulary, expected pieces with their ids")
+    if len(set(vocabulary.values())) < len(vocabulary):
+        raise ValueError(f"{path}: two pieces have the same id")
     return vocabulary
 
 
@@ -151,6 +191,25 @@ def boolean(value: Any) -> bool | None:
     """True, False or None, which leaves the choice to the tokenizer."""
     if value is not None and not isinstance(value, bool):
         raise ValueError(f"must be true, false or null, found {value!r:.80}")
+    return value
+
+
+def text(value: Any) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, found {value!r:.80}")
+    return value
+
+
+def count(value: Any) -> int:
+    """A whole number from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ValueError(f"must be a whole number from 0 on, found {value!r:.80}")
+    return value
+
+
+def anything(value: Any) -> Any:
+    """A setting of the reference that changes nothing here."""
     return value
 
 
@@ -257,6 +316,7 @@ SETTINGS: Mapping[str, Check] = {
     "truncation_side": _side,
     "clean_up_tokenization_spaces": boolean,
     "split_special_tokens": boolean,
+    "add_prefix_space": boolean,
     "added_tokens_decoder": _decoder,
     "extra_special_tokens": _extra,
     MORE: _list,

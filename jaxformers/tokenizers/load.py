@@ -9,14 +9,70 @@ from typing import Any
 from .. import hub
 from . import files
 from .base import Tokenizer
-from .bert import BertTokenizer, DistilBertTokenizer
+from .bert import (
+    BertTokenizer,
+    ConvBertTokenizer,
+    DistilBertTokenizer,
+    ElectraTokenizer,
+    FunnelTokenizer,
+    MobileBertTokenizer,
+    MPNetTokenizer,
+    SplinterTokenizer,
+    SqueezeBertTokenizer,
+)
+from .bpe import DebertaTokenizer, GPT2Tokenizer, LongformerTokenizer, LukeTokenizer, RobertaTokenizer
+from .esm import EsmTokenizer
+from .jieba import RoFormerTokenizer
+from .moses import FlaubertTokenizer, XLMTokenizer
+from .sentencepiece import (
+    AlbertTokenizer,
+    BigBirdTokenizer,
+    CamembertTokenizer,
+    DebertaV2Tokenizer,
+    FNetTokenizer,
+    LlamaTokenizer,
+    RemBertTokenizer,
+    XLMRobertaTokenizer,
+    XLNetTokenizer,
+)
 
 logger = logging.getLogger(__name__)
 
 # `model_type` in config.json → class. Its `own_name` is what tokenizer_config.json says, with or without "Fast".
 _CLASSES: dict[str, type[Tokenizer]] = {
+    "albert": AlbertTokenizer,
     "bert": BertTokenizer,
+    "big_bird": BigBirdTokenizer,
+    "camembert": CamembertTokenizer,
+    "convbert": ConvBertTokenizer,
+    "data2vec-text": RobertaTokenizer,
+    "deberta": DebertaTokenizer,
+    "deberta-v2": DebertaV2Tokenizer,
     "distilbert": DistilBertTokenizer,
+    "electra": ElectraTokenizer,
+    "ernie": BertTokenizer,
+    "esm": EsmTokenizer,
+    "flaubert": FlaubertTokenizer,
+    "fnet": FNetTokenizer,
+    "funnel": FunnelTokenizer,
+    "gpt2": GPT2Tokenizer,
+    "llama": LlamaTokenizer,
+    "longformer": LongformerTokenizer,
+    "luke": LukeTokenizer,
+    "mobilebert": MobileBertTokenizer,
+    "mpnet": MPNetTokenizer,
+    "nystromformer": AlbertTokenizer,
+    "rembert": RemBertTokenizer,
+    "roberta": RobertaTokenizer,
+    "roberta-prelayernorm": RobertaTokenizer,
+    "roformer": RoFormerTokenizer,
+    "splinter": SplinterTokenizer,
+    "squeezebert": SqueezeBertTokenizer,
+    "xlm": XLMTokenizer,
+    "xlm-roberta": XLMRobertaTokenizer,
+    "xlm-roberta-xl": XLMRobertaTokenizer,
+    "xlnet": XLNetTokenizer,
+    "xmod": XLMRobertaTokenizer,
 }
 
 

@@ -1,6 +1,6 @@
 """5,000 lines through both libraries, by hand: `pytest -m heavy tests/tokenizers`, with the paths in the environment.
 
-JAXFORMERS_ORACLE      a Python with torch Transformers 4.57 (the `parity` extra)
+JAXFORMERS_ORACLE      a Python with torch Transformers 4.57 (the `parity` extra), sentencepiece, sacremoses and rjieba
 JAXFORMERS_TOKENIZER   a folder with a BERT tokenizer: tokenizer.json, tokenizer_config.json, vocab.txt
 JAXFORMERS_TEXTS       text files, separated as in PATH; the last column of each line counts
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 import cases
 import lines
+import old
 import pytest
 
 from jaxformers import hub, tokenizers
@@ -43,15 +44,15 @@ def texts() -> list[str]:
     return [*real, *lines.made(MADE)]
 
 
-def theirs(folder: Path, texts: list[str]) -> dict[str, Any]:
-    """What torch Transformers says, by variant."""
+def asked(*arguments: str, stdin: Any) -> Any:
+    """What the recorder prints."""
     done = subprocess.run(
-        [path_of("JAXFORMERS_ORACLE"), str(Path(__file__).with_name("record.py")), "lines", str(folder)],
-        input=json.dumps(texts).encode(),
+        [path_of("JAXFORMERS_ORACLE"), str(Path(__file__).with_name("record.py")), *arguments],
+        input=json.dumps(stdin).encode(),
         capture_output=True,
         check=True,
     )
-    return json.loads(done.stdout)
+    return json.loads(done.stdout or "null")
 
 
 def same(tokenizer: Tokenizer, texts: list[str], expected: list[Any]) -> None:
@@ -74,6 +75,28 @@ def test_real_lines(files: str, texts: list[str], tmp_path: Path) -> None:
         folder = tmp_path / "saved"
         tokenizers.load(hub.source_of(source)).save_pretrained(folder)
     assert len(texts) == REAL + MADE
-    answers = theirs(folder, texts)
+    answers = asked("lines", str(folder), stdin=texts)
     for name, settings in cases.VARIANTS.items():
         same(tokenizers.load(hub.source_of(folder), **settings), texts, answers[name])
+
+
+@pytest.fixture(scope="module")
+def trained(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Vocabularies of all kinds of old files, trained on the texts."""
+    folder = tmp_path_factory.mktemp("trained")
+    asked("train", str(folder), stdin=texts)
+    return folder
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("name", "number"), old.CASES)
+def test_old_files(name: str, number: int, texts: list[str], trained: Path, tmp_path: Path) -> None:
+    kind = old.KINDS[name]
+    folder = old.write(tmp_path / "theirs", kind, trained)
+    told, expected = asked("kind", str(folder), stdin=[name, number, texts])
+    tokenizer = tokenizers.load(hub.source_of(folder), **kind.settings[number])
+    assert json.loads(json.dumps(old.answers(tokenizer, kind))) == told
+    wrong = [t for t, a, b in zip(texts, old.rows(tokenizer, kind, texts), expected, strict=True) if a != b]
+    assert not wrong, f"{len(wrong)} of {len(texts)} lines differ, the first is {wrong[0]!r}"
+    tokenizer.save_pretrained(tmp_path / "ours")
+    assert asked("kind", str(tmp_path / "ours"), stdin=[name, number, texts])[1] == expected

@@ -1,0 +1,157 @@
+"""The tokenizers of XLM and FlauBERT: Moses' rules (Koehn et al. 2007) split words, BPE splits these."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tokenizers
+from tokenizers import decoders, normalizers, pre_tokenizers
+
+from . import bpe, files, merges
+from .backend import readable
+from .base import Tokenizer
+
+END = "</w>"  # the last piece of a word ends so
+
+
+@functools.cache
+def splitter(language: str) -> Callable[[str], list[str]]:
+    """What splits a text of this language into words; punctuation is made plain, what cannot be seen is dropped.
+
+    Raises:
+        ImportError: sacremoses is not installed.
+    """
+    try:
+        import sacremoses
+    except ImportError:
+        raise ImportError("XLM and FlauBERT split words by Moses' rules: pip install 'jaxformers[moses]'") from None
+    punctuation = sacremoses.MosesPunctNormalizer(lang=language, pre_replace_unicode_punct=True)
+    words = sacremoses.MosesTokenizer(lang=language)
+
+    def split(text: str) -> list[str]:
+        plain = punctuation.normalize(text)
+        seen = "".join(letter for letter in plain if not unicodedata.category(letter).startswith("C"))
+        return words.tokenize(seen, return_str=False, escape=False)
+
+    return split
+
+
+def without_accents(text: str) -> str:
+    """Lowered, and without the marks that NFD takes off letters."""
+    apart = unicodedata.normalize("NFD", text.lower())
+    return "".join(letter for letter in apart if unicodedata.category(letter) != "Mn").lower()
+
+
+class XLMTokenizer(Tokenizer):
+    """XLM's tokenizer, with the rules for English (Lample and Conneau 2019, arXiv 1901.07291).
+
+    Args:
+        vocab_file, merges_file: the paths of a vocab.json and a merges.txt; or `tokenizer_file` or `tokenizer_object`
+            as in `Tokenizer`.
+        **settings: as in `Tokenizer`, and
+            do_lowercase_and_remove_accent: as it says;
+            lang2id, id2lang: the numbers of languages, for users.
+
+    Raises:
+        ImportError: sacremoses is not installed.
+        OSError, ValueError, TypeError: as `Tokenizer`.
+    """
+
+    vocab_files_names: ClassVar[Mapping[str, str]] = bpe.BPETokenizer.vocab_files_names
+    own_name: ClassVar[str] = "XLMTokenizer"
+    own_settings: ClassVar[Mapping[str, files.Check]] = {
+        "do_lowercase_and_remove_accent": files.boolean,
+        "lang2id": files.anything,
+        "id2lang": files.anything,
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "do_lowercase_and_remove_accent": True,
+        "unk_token": "<unk>",
+        "bos_token": "<s>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+        "cls_token": "</s>",
+        "mask_token": "<special1>",
+        "additional_special_tokens": [f"<special{number}>" for number in range(10)],
+    }
+    template: ClassVar[tuple[str, str] | None] = (
+        "{bos_token}:0 $A:0 {sep_token}:0",
+        "{bos_token}:0 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
+    )
+    keeps_files: ClassVar[bool] = True
+    language: ClassVar[str] = "en"
+
+    def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+        missing = [file for name, file in self.vocab_files_names.items() if name not in paths]
+        if missing:
+            raise ValueError(f"{type(self).__name__} needs {' and '.join(missing)}, or a {files.BACKEND}")
+        backend = merges.build(
+            files.read_ids(paths["vocab_file"]),
+            merges.read_merges(paths["merges_file"], header=False),
+            str(paths["merges_file"]),
+            unk_token=str(settings["unk_token"]),
+            end_of_word_suffix=END,
+        )
+        backend.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
+        backend.decoder = decoders.BPEDecoder(suffix=END)
+        return backend
+
+    def _finish(self, built: bool) -> None:
+        super()._finish(built)
+        splitter(self.language)  # so that what is not installed is missed now
+        self._dress = _Words(self._words)
+
+    def _words(self, text: str) -> str:
+        """The words of a text, with a space between."""
+        if not self._own["do_lowercase_and_remove_accent"]:
+            return " ".join(splitter(self.language)(text))
+        return without_accents(" ".join(splitter(self.language)(text.lower())))  # lowered first, as the reference does
+
+    def _vocabulary(self) -> dict[str, str | bytes]:
+        return self._files
+
+
+class FlaubertTokenizer(XLMTokenizer):
+    """FlauBERT's tokenizer: XLM's with the rules for French (Le et al. 2019, arXiv 1912.05372).
+
+    Args:
+        vocab_file, merges_file: as in `XLMTokenizer`.
+        **settings: as in `Tokenizer`, and
+            do_lowercase: lowercase texts;
+            lang2id, id2lang: the numbers of languages, for users.
+    """
+
+    own_name: ClassVar[str] = "FlaubertTokenizer"
+    own_settings: ClassVar[Mapping[str, files.Check]] = {
+        "do_lowercase": files.boolean,
+        "lang2id": files.anything,
+        "id2lang": files.anything,
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **{name: value for name, value in XLMTokenizer.defaults.items() if name != "do_lowercase_and_remove_accent"},
+        "do_lowercase": False,
+    }
+    language: ClassVar[str] = "fr"
+
+    def _words(self, text: str) -> str:
+        composed = unicodedata.normalize("NFC", text.replace("``", '"').replace("''", '"'))
+        return " ".join(splitter(self.language)(composed.lower() if self._own["do_lowercase"] else composed))
+
+
+class _Words:
+    """Puts a function from text to text into the views of a backend."""
+
+    def __init__(self, words: Callable[[str], str]) -> None:
+        self.words = words
+
+    def __call__(self, view: tokenizers.Tokenizer) -> None:
+        view.normalizer = normalizers.Normalizer.custom(self)
+
+    def normalize(self, text: tokenizers.NormalizedString) -> None:
+        """What the library calls for each text."""
+        with readable("Moses' rules failed"):
+            text.replace(tokenizers.Regex(r"[\s\S]+"), self.words(text.normalized))

@@ -1,0 +1,52 @@
+"""Files that are older than tokenizer.json give what torch Transformers 4.57 makes of them; `record.py` asked it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import cases
+import lines
+import old
+import pytest
+
+from jaxformers import hub, tokenizers
+from jaxformers.tokenizers import Tokenizer
+
+
+def load(folder: Path, **settings: Any) -> Tokenizer:
+    """The tokenizer in a folder, of the class that its files name."""
+    return tokenizers.load(hub.source_of(folder), **settings)
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    """The recorded answers."""
+    return json.loads((cases.GOLDEN / "old.json").read_text())
+
+
+def compare(tokenizer: Tokenizer, kind: old.Kind, expected: dict[str, Any]) -> None:
+    """Assert that a tokenizer answers as recorded."""
+    told = json.loads(json.dumps(old.answers(tokenizer, kind)))
+    assert told == {name: value for name, value in expected.items() if name != "lines"}
+    digests = [expected["lines"][at : at + lines.SHORT] for at in range(0, len(expected["lines"]), lines.SHORT)]
+    texts = lines.made(len(digests))
+    actual = [lines.digest(row)[: lines.SHORT] for row in old.rows(tokenizer, kind, texts)]
+    wrong = [text for text, ours, theirs in zip(texts, actual, digests, strict=True) if ours != theirs]
+    assert not wrong, f"{len(wrong)} of {len(texts)} lines differ, the first is {wrong[0]!r}"
+
+
+@pytest.mark.parametrize(("name", "number"), old.CASES)
+def test_old_files(
+    name: str, number: int, golden: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    kind = old.KINDS[name]
+    tokenizer = load(old.write(tmp_path / "theirs", kind), **kind.settings[number])
+    compare(tokenizer, kind, golden[f"{name} {number}"])
+    tokenizer.save_pretrained(tmp_path / "ours")
+    if kind.model_type:
+        assert {path.name for path in (tmp_path / "ours").iterdir()} >= kind.files.keys()
+    compare(load(tmp_path / "ours"), kind, golden[f"{name} {number}"])
