@@ -14,7 +14,6 @@ from . import files
 from .base import Tokenizer
 from .special import text_of
 
-
 SPACES = tokenizers.Regex(r"[\s\x1c-\x1f\x85]+")
 """What Python's `str.split` splits at."""
 
