@@ -99,7 +99,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         raise ValueError(f"{owner}: attention_mask has shape {tuple(batch.mask.shape)}, input_ids {tuple(shape)}")
     for name, array, bound in (
         ("input_ids", batch.ids, c.vocab_size),
-        ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None)),
+        ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None) or None),
         ("task_type_ids", batch.task_types, getattr(c, "task_type_vocab_size", None)),
         ("position_ids", batch.positions, getattr(c, "max_position_embeddings", None)),
     ):

@@ -80,7 +80,7 @@ def span(name: str = "qa_outputs", *, rate: Rate = no_rate) -> Head:
 
 def first_token(
     dense: str,
-    activation: str | None,
+    activation: str,
     name: str,
     *,
     rate: Rate = no_rate,
@@ -89,7 +89,7 @@ def first_token(
 ) -> Head:
     """Scores [B, labels] of the first token through a dense layer and an activation; dropout after and before it.
 
-    `activation` None: the config's.
+    `activation`: its name, or the field of the config that has it.
     """
 
     def parameters(c: Any) -> declare.Tree:
@@ -101,10 +101,15 @@ def first_token(
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         p = params["head"]
         x = drop("head_before", encoded.first, rate_before(c))
-        x = ACTIVATIONS[activation or c.hidden_act](linear(p["dense"], x))
+        x = named(activation, c)(linear(p["dense"], x))
         return linear(p["classifier"], drop("head", x, rate(c)))
 
     return Head(parameters, forward)
+
+
+def named(activation: str, c: Any) -> Callable[[jax.Array], jax.Array]:
+    """The activation function of this name, or of the name in this field of the config."""
+    return ACTIVATIONS[activation if activation in ACTIVATIONS else getattr(c, activation)]
 
 
 def hidden_size(c: Any) -> int:
@@ -130,13 +135,14 @@ def vocabulary(
     decoder: str,
     *,
     bias: str,
-    activation: str | None = None,
+    activation: str = "hidden_act",
     width: Callable[[Any], int] = hidden_size,
 ) -> Head:
     """Scores [B, T, V] of every token: dense layer, activation, norm, then the word table (or one of its own) and bias.
 
-    `activation` None: the config's. `width`: of the decoder, where it is not that of the layers. The decoder is the
-    word table itself where config.tie_word_embeddings says so; files may hold it a second time.
+    `activation`: its name, or the field of the config that has it. `width`: of the decoder, where it is not that of the
+    layers. The decoder is the word table itself where config.tie_word_embeddings says so; files may hold it a second
+    time.
     """
 
     def parameters(c: Any) -> declare.Tree:
@@ -151,7 +157,7 @@ def vocabulary(
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         p = params["head"]
-        x = ACTIVATIONS[activation or c.hidden_act](linear(p["dense"], encoded.state))
+        x = named(activation, c)(linear(p["dense"], encoded.state))
         x = layer_norm(p["norm"], x, c.layer_norm_eps)
         return unembed(p["decoder"] if "decoder" in p else params["word"], x) + p["bias"]
 

@@ -72,6 +72,16 @@ class Inputs:
         return dataclasses.replace(self, mask=own & (self.texts != 0)[:, None, :])
 
     @property
+    def owners(self) -> jax.Array:
+        """Which text of its row each token belongs to, zero for padding: [B, T]."""
+        if self.texts is not None:
+            return self.texts
+        if self.mask is None:
+            return jnp.ones(self.shape, jnp.int32)
+        seen = self.mask if self.mask.ndim == 2 else (self.mask != 0).any(-2)
+        return (seen != 0).astype(jnp.int32)
+
+    @property
     def segments(self) -> jax.Array:
         """The types, or where none were given zeros: [B or 1, T]."""
         return jnp.zeros((1, self.shape[1]), jnp.int32) if self.types is None else self.types

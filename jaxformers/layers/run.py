@@ -64,6 +64,11 @@ def run(block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], want: Wan
     return _collected(last, None if states is None else [*states, last], attentions, want)
 
 
+def either(flag: Any, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+    """What `yes` or `no` gives, by a flag of the layer: Python's where layers are listed, an array where scanned."""
+    return (yes if flag else no)() if isinstance(flag, bool) else jax.lax.cond(flag, yes, no)
+
+
 def reuse(block: Block, groups: Any, which: Sequence[int]) -> tuple[Block, Any]:
     """The block and the layers for `run` where layer i has the arrays of group `which[i]`; nothing is copied."""
     if isinstance(groups, list | tuple):

@@ -183,7 +183,7 @@ class ConvBertForSequenceClassification(
     tasks.SequenceClassification,
     base=ConvBertModel,
     head=heads.first_token(
-        "classifier.dense", None, "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+        "classifier.dense", "hidden_act", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
     ),
 ):
     """One set of scores a text."""

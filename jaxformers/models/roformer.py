@@ -133,7 +133,9 @@ class RoFormerForMaskedLM(
 class RoFormerForSequenceClassification(
     tasks.SequenceClassification,
     base=RoFormerModel,
-    head=heads.first_token("classifier.dense", None, "classifier.out_proj", rate=head_rate, rate_before=head_rate),
+    head=heads.first_token(
+        "classifier.dense", "hidden_act", "classifier.out_proj", rate=head_rate, rate_before=head_rate
+    ),
 ):
     """One set of scores a text."""
 

@@ -42,7 +42,8 @@ class Architecture:
     """One `model_type`: the prefix of its class names, its toy config, the heads, and configs worth a case more.
 
     own: as of a case, for each head. idle: ends of the names of arrays that files hold and no answer depends on.
-    factor: on matrices, where no norms keep values at order one.
+    factor: on matrices, where no norms keep values at order one. unnamed: fields that torch's model reads although
+    its config does not name them. guesses: torch's losses without problem_type are those of the others.
     """
 
     prefix: str
@@ -52,6 +53,8 @@ class Architecture:
     own: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     factor: float = 1.0
+    unnamed: tuple[str, ...] = ()
+    guesses: bool = True
 
     def cases(self) -> Iterator[tuple[str, Case]]:
         """Each case by its name, such as "BertForMaskedLM" or "BertForMaskedLM-untied"."""
@@ -81,6 +84,8 @@ DISTILBERT = {
     "max_position_embeddings": 24,
 }
 ROBERTA = {**BERT, "max_position_embeddings": 26}  # two of them lie before the first token's
+DEBERTA = {**BERT, "relative_attention": True, "max_relative_positions": 9, "pos_att_type": ["c2p", "p2c"]}
+ABSOLUTE = {"relative_attention": False, "pos_att_type": None, "position_biased_input": True, "type_vocab_size": 2}
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -189,6 +194,39 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         own=("inv_freq",),
         idle=("inv_freq", "contact_head.regression.weight", "contact_head.regression.bias"),
+    ),
+    "deberta": Architecture(
+        "Deberta",
+        DEBERTA,
+        "Model ForMaskedLM ForSequenceClassification ForTokenClassification ForQuestionAnswering",
+        (
+            Case("Model", "plain", ABSOLUTE),
+            Case("Model", "narrow", {"pos_att_type": "p2c", "embedding_size": 20, "position_biased_input": False}),
+            Case("ForMaskedLM", "new_names", {"legacy": False, "tie_word_embeddings": False}),
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+        ),
+        unnamed=("embedding_size",),
+        guesses=False,
+    ),
+    "deberta-v2": Architecture(
+        "DebertaV2",
+        {
+            **DEBERTA,
+            "position_buckets": 6,
+            "share_att_key": True,
+            "norm_rel_ebd": "layer_norm",
+            "position_biased_input": False,
+        },
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("Model", "convolution", {"conv_kernel_size": 3, "conv_act": "gelu", "share_att_key": False}),
+            Case("Model", "plain", {**ABSOLUTE, "norm_rel_ebd": "none"}),
+            Case("Model", "distances", {"position_buckets": -1, "norm_rel_ebd": "none", "pos_att_type": ["c2p"]}),
+            Case("ForMaskedLM", "new_names", {"legacy": False, "tie_word_embeddings": False}),
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+        ),
+        unnamed=("position_buckets", "share_att_key", "norm_rel_ebd", "conv_kernel_size", "conv_act"),
+        guesses=False,
     ),
     "fnet": Architecture(
         "FNet",

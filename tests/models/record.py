@@ -70,7 +70,7 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
     torch.manual_seed(0)
     fields = {**architecture.config, **case.config}
     defaults = transformers.AutoConfig.for_model(model_type)
-    if strange := [name for name in fields if not hasattr(defaults, name)]:
+    if strange := [name for name in fields if not hasattr(defaults, name) and name not in architecture.unnamed]:
         raise SystemExit(f"{type(defaults).__name__} ignores {', '.join(strange)}")
     config = transformers.AutoConfig.for_model(model_type, **fields)
     cls = getattr(transformers, f"{architecture.prefix}{case.head}")
@@ -96,6 +96,8 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
 
     told, problem_type = {}, model.config.problem_type
     for word, inputs, labels, flags in calls(case, model):
+        if word.startswith("guessed") and not architecture.guesses:
+            continue
         replaced = labels.pop("config", {})
         model.config.problem_type = problem_type  # torch writes its guess there
         model.config.update(replaced)

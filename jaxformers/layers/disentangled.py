@@ -1,0 +1,96 @@
+"""Disentangled attention: what a token is and how far away it stands are scored apart (He et al. 2020, arXiv
+2006.03654): content to content, content to position ("c2p") and position to content ("p2c").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .attention import attend
+from .dropout import Drop
+
+KINDS = ("c2p", "p2c")
+
+
+def kinds(c: Any) -> tuple[str, ...]:
+    """Which scores by position a config asks for; old ones write them as "c2p|p2c".
+
+    Raises:
+        ValueError: a kind that is none of these.
+    """
+    named = c.pos_att_type or ()
+    found = tuple(kind.strip() for kind in (named.lower().split("|") if isinstance(named, str) else named))
+    if unknown := [kind for kind in found if kind not in KINDS]:
+        raise ValueError(f"{type(c).__name__}: pos_att_type has {unknown}, known are {list(KINDS)}")
+    return found
+
+
+def log_buckets(distance: jax.Array, near: int, furthest: int) -> jax.Array:
+    """Distances up to near / 2 as they are, further ones on a logarithmic scale, up to `furthest`."""
+    middle = near // 2
+    steps = jnp.abs(distance)
+    scale = (middle - 1) / math.log((furthest - 1) / middle)
+    far = jnp.ceil(jnp.log(jnp.maximum(steps, middle).astype(jnp.float32) / middle) * scale).astype(jnp.int32) + middle
+    return jnp.where(steps <= middle, distance, jnp.sign(distance) * far)
+
+
+def rows(length: int, span: int, near: int = 0, furthest: int = 0) -> jax.Array:
+    """The rows of a table of 2·span distances for T - 1 places back to T - 1 ahead: [2T - 1], back first.
+
+    near, furthest: of logarithmic buckets; 0: none.
+    """
+    distance = jnp.arange(length - 1, -length, -1)  # of the query from the key
+    if near > 0 and furthest > 0:
+        distance = log_buckets(distance, near, furthest)
+    return jnp.clip(distance + span, 0, 2 * span - 1)
+
+
+def sheared(scores: jax.Array) -> jax.Array:
+    """Scores [..., T, 2T - 1] of each place with each distance as scores [..., T, T] with each other place.
+
+    What stands at [t, s - t + T - 1] goes to [t, s]: rows are laid end to end and cut anew, one number shorter.
+    """
+    *leading, length, _ = scores.shape
+    flat = jnp.pad(scores, [(0, 0)] * (len(leading) + 1) + [(0, 1)]).reshape(*leading, -1)
+    cut = flat[..., length - 1 : length * 2 * length - 1].reshape(*leading, length, 2 * length - 1)
+    return cut[..., :length]
+
+
+def disentangled(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    seen: jax.Array | None,
+    parts: Sequence[tuple[str, jax.Array]],
+    *,
+    rate: float,
+    drop: Drop,
+) -> tuple[jax.Array, jax.Array]:
+    """Attention whose scores are sums: tokens with tokens, and with distances.
+
+    Args:
+        q: [B, T, H, d].
+        k: [B, T, H, d].
+        v: [B, T, H, d].
+        seen: as `attend` takes it.
+        parts: of each kind ("c2p": keys, "p2c": queries) what it makes of the distances [2T - 1, H, d], in the order of
+            `rows`.
+        rate: of dropout.
+        drop: as `attend` takes it.
+    """
+    scale = (q.shape[-1] * (1 + len(parts))) ** -0.5
+    wide = jnp.promote_types(q.dtype, jnp.float32)
+    bias = None
+    for kind, distances in parts:
+        if kind == "c2p":
+            scores = sheared(jnp.einsum("bthd,rhd->bhtr", q * scale, distances, preferred_element_type=wide))
+        else:  # the key's side: distances the other way round, then queries and keys change places
+            scores = jnp.einsum("bshd,rhd->bhsr", k * scale, distances[::-1], preferred_element_type=wide)
+            scores = jnp.swapaxes(sheared(scores), -1, -2)
+        bias = scores if bias is None else bias + scores
+    return attend(q * (1 + len(parts)) ** -0.5, k, v, seen, bias=bias, rate=rate, drop=drop)
