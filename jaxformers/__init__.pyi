@@ -77,6 +77,11 @@ from .models.esm import EsmForMaskedLM as EsmForMaskedLM
 from .models.esm import EsmForSequenceClassification as EsmForSequenceClassification
 from .models.esm import EsmForTokenClassification as EsmForTokenClassification
 from .models.esm import EsmModel as EsmModel
+from .models.eurobert import EuroBertConfig as EuroBertConfig
+from .models.eurobert import EuroBertForMaskedLM as EuroBertForMaskedLM
+from .models.eurobert import EuroBertForSequenceClassification as EuroBertForSequenceClassification
+from .models.eurobert import EuroBertForTokenClassification as EuroBertForTokenClassification
+from .models.eurobert import EuroBertModel as EuroBertModel
 from .models.fnet import FNetConfig as FNetConfig
 from .models.fnet import FNetForMaskedLM as FNetForMaskedLM
 from .models.fnet import FNetForMultipleChoice as FNetForMultipleChoice
@@ -95,6 +100,13 @@ from .models.mobilebert import MobileBertForQuestionAnswering as MobileBertForQu
 from .models.mobilebert import MobileBertForSequenceClassification as MobileBertForSequenceClassification
 from .models.mobilebert import MobileBertForTokenClassification as MobileBertForTokenClassification
 from .models.mobilebert import MobileBertModel as MobileBertModel
+from .models.modernbert import ModernBertConfig as ModernBertConfig
+from .models.modernbert import ModernBertForMaskedLM as ModernBertForMaskedLM
+from .models.modernbert import ModernBertForMultipleChoice as ModernBertForMultipleChoice
+from .models.modernbert import ModernBertForQuestionAnswering as ModernBertForQuestionAnswering
+from .models.modernbert import ModernBertForSequenceClassification as ModernBertForSequenceClassification
+from .models.modernbert import ModernBertForTokenClassification as ModernBertForTokenClassification
+from .models.modernbert import ModernBertModel as ModernBertModel
 from .models.mpnet import MPNetConfig as MPNetConfig
 from .models.mpnet import MPNetForMaskedLM as MPNetForMaskedLM
 from .models.mpnet import MPNetForMultipleChoice as MPNetForMultipleChoice
@@ -102,6 +114,18 @@ from .models.mpnet import MPNetForQuestionAnswering as MPNetForQuestionAnswering
 from .models.mpnet import MPNetForSequenceClassification as MPNetForSequenceClassification
 from .models.mpnet import MPNetForTokenClassification as MPNetForTokenClassification
 from .models.mpnet import MPNetModel as MPNetModel
+from .models.new import NewConfig as NewConfig
+from .models.new import NewForMaskedLM as NewForMaskedLM
+from .models.new import NewForMultipleChoice as NewForMultipleChoice
+from .models.new import NewForQuestionAnswering as NewForQuestionAnswering
+from .models.new import NewForSequenceClassification as NewForSequenceClassification
+from .models.new import NewForTokenClassification as NewForTokenClassification
+from .models.new import NewModel as NewModel
+from .models.nomic_bert import NomicBertConfig as NomicBertConfig
+from .models.nomic_bert import NomicBertForMaskedLM as NomicBertForMaskedLM
+from .models.nomic_bert import NomicBertForSequenceClassification as NomicBertForSequenceClassification
+from .models.nomic_bert import NomicBertForTokenClassification as NomicBertForTokenClassification
+from .models.nomic_bert import NomicBertModel as NomicBertModel
 from .models.nystromformer import NystromformerConfig as NystromformerConfig
 from .models.nystromformer import NystromformerForMaskedLM as NystromformerForMaskedLM
 from .models.nystromformer import NystromformerForMultipleChoice as NystromformerForMultipleChoice
@@ -233,6 +257,13 @@ Data2VecTextForQuestionAnswering = RobertaForQuestionAnswering
 Data2VecTextForSequenceClassification = RobertaForSequenceClassification
 Data2VecTextForTokenClassification = RobertaForTokenClassification
 Data2VecTextModel = RobertaModel
+GteConfig = NewConfig
+GteForMaskedLM = NewForMaskedLM
+GteForMultipleChoice = NewForMultipleChoice
+GteForQuestionAnswering = NewForQuestionAnswering
+GteForSequenceClassification = NewForSequenceClassification
+GteForTokenClassification = NewForTokenClassification
+GteModel = NewModel
 XLMRobertaConfig = RobertaConfig
 XLMRobertaForMaskedLM = RobertaForMaskedLM
 XLMRobertaForMultipleChoice = RobertaForMultipleChoice

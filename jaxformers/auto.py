@@ -24,6 +24,7 @@ from .config import Config
 _FILES: Mapping[str, str] = {
     "camembert": "roberta",
     "data2vec-text": "roberta",
+    "gte": "new",
     "xlm-roberta": "roberta",
 }
 

@@ -252,7 +252,8 @@ class Model:
         drop: Drop = no_drop,
     ) -> Output:
         """The pure function of the class: one batch to its output, with the loss where labels are given."""
-        encoded = dataclasses.replace(cls.encode(params, config, inputs, want, drop), starts=inputs.starts)
+        encoded = cls.encode(params, config, inputs, want, drop)
+        encoded = dataclasses.replace(encoded, owners=inputs.owners, starts=inputs.starts)
         if "pooler" in params:
             encoded = pool(params["pooler"], encoded)
         scores = cls.head.forward(params, config, encoded, drop) if hasattr(cls, "head") else None

@@ -80,7 +80,11 @@ _HARMLESS = frozenset(
     begin_suppress_tokens tf_legacy_loss cross_attention_hidden_size tie_encoder_decoder directionality
     pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type language
     sentence_transformers adapters tie_weights_ xla_device bos_token_ids eos_token_ids true_hidden_size
-    tpu_short_seq_length
+    tpu_short_seq_length use_flash_attn dense_seq_output fused_bias_fc fused_dropout_add_ln mlp_checkpoint_lvl
+    summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj use_xentropy
+    embd_pdrop max_trained_positions pad_vocab_size_multiple reorder_and_upcast_attn expert_choice_router
+    moe_every_n_layers moe_impl moe_normalize_expert_weights moe_resid_pdrop moe_top_k
+    num_shared_experts router_aux_loss_coef
     """.split()
 )
 
@@ -494,6 +498,8 @@ def _checked(owner: str, name: str, value: Any, hint: Any) -> Any:
         elif typing.get_origin(option) is tuple and isinstance(value, list | tuple):
             item = typing.get_args(option)[0]
             return tuple(_checked(owner, f"{name}[{i}]", entry, item) for i, entry in enumerate(value))
+        elif option is dict and isinstance(value, Mapping):
+            return {key: copy.deepcopy(value[key]) for key in sorted(value, key=str)}  # equal ones are spelt alike
         elif not (isinstance(option, type) and isinstance(value, option)):
             continue
         for bound in bounds:

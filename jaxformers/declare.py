@@ -65,12 +65,16 @@ def embedding(
     return {"table": Param((rows, dim), (axis, "embed"), f"{name}.weight", init, zero_row=zero_row)}
 
 
-def layer_norm(dim: int, name: str) -> Tree:
+def layer_norm(dim: int, name: str, *, bias: bool = True) -> Tree:
     """Scale and shift [dim] of a layer norm; checkpoints of TensorFlow's time call them gamma and beta."""
-    return {
-        "scale": Param((dim,), ("embed",), f"{name}.weight", "ones", aliases=(f"{name}.gamma",)),
-        "bias": Param((dim,), ("embed",), f"{name}.bias", "zeros", aliases=(f"{name}.beta",)),
-    }
+    scale = {"scale": Param((dim,), ("embed",), f"{name}.weight", "ones", aliases=(f"{name}.gamma",))}
+    shift = {"bias": Param((dim,), ("embed",), f"{name}.bias", "zeros", aliases=(f"{name}.beta",))}
+    return scale | shift if bias else scale
+
+
+def rms_norm(dim: int, name: str) -> Tree:
+    """Scale [dim] of a norm by the root mean square."""
+    return {"scale": Param((dim,), ("embed",), f"{name}.weight", "ones")}
 
 
 def vector(dim: int, name: str, axis: str | None = None) -> Param:

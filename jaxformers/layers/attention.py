@@ -53,14 +53,16 @@ def attend(
 ) -> tuple[jax.Array, jax.Array]:
     """Scaled dot-product attention (Vaswani et al. 2017), softmax in float32.
 
-    q [B, T, H, d], k and v [B, S, H, d], seen broadcastable to [B, H, T, S] or None for all, and so is the bias that is
-    added to the scores.
+    q [B, T, H, d], k and v [B, S, H, d], or fewer heads of which each serves the same number of queries; seen
+    broadcastable to [B, H, T, S] or None for all, and so is the bias that is added to the scores.
     Returns the context [B, T, H, d] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
     all gets the mean of all values, as in the reference, so that nothing becomes NaN.
 
     Heads first, keys transposed and the division after the second product: 1.4 to 2 times the speed of the textbook
     order on CPU. The probabilities cost nothing where nobody reads them.
     """
+    if k.shape[2] < q.shape[2]:
+        k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
     q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
     wide = jnp.promote_types(q.dtype, jnp.float32)
     scores = jnp.matmul(q * q.shape[-1] ** -0.5, jnp.swapaxes(k, -1, -2), preferred_element_type=wide)

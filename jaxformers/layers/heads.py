@@ -164,6 +164,22 @@ def vocabulary(
     return Head(parameters, forward, tied=(f"{decoder}.weight",))
 
 
+def words(decoder: str) -> Head:
+    """Scores [B, T, V] of every token by the word table, or where config.tie_word_embeddings says no one of its own."""
+
+    def parameters(c: Any) -> declare.Tree:
+        return (
+            {}
+            if c.tie_word_embeddings
+            else {"decoder": declare.embedding(c.vocab_size, c.hidden_size, decoder, "vocab")}
+        )
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+        return unembed(params["head"].get("decoder", params["word"]), encoded.state)
+
+    return Head(parameters, forward, tied=(f"{decoder}.weight",))
+
+
 def both(first: Head, second: Head) -> Head:
     """Two heads over one encoder's result; they return a pair."""
 

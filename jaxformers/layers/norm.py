@@ -9,8 +9,18 @@ import jax.numpy as jnp
 
 
 def layer_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
-    """Zero mean and unit variance over the last axis, then scale and bias [D] (Ba et al. 2016, arXiv 1607.06450)."""
+    """Zero mean and unit variance over the last axis, then scale [D] and, where there is one, bias [D] (Ba et al. 2016,
+    arXiv 1607.06450).
+    """
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     centred = wide - wide.mean(-1, keepdims=True)
     normal = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + epsilon)
-    return (normal * p["scale"] + p["bias"]).astype(x.dtype)
+    scaled = normal * p["scale"]
+    return (scaled + p["bias"] if "bias" in p else scaled).astype(x.dtype)
+
+
+def rms_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
+    """Root mean square one over the last axis, then scale [D] (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    normal = wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + epsilon)
+    return (normal * p["scale"]).astype(x.dtype)

@@ -13,6 +13,7 @@ import jax
 
 from .. import declare
 from ..declare import under
+from . import rotary
 from .activation import ACTIVATIONS
 from .attention import attend, attention, merge, project
 from .dropout import Drop
@@ -98,15 +99,36 @@ def self_attention(c: Any, seen: jax.Array | None, bias: jax.Array | None = None
     return mix
 
 
-def block(c: Any, mix: Mix, dense: Callable[..., jax.Array] = linear) -> Block:
-    """The layer as `run` takes it: tokens mix, then each goes through the feed-forward network, two layers `dense`."""
+def rotary_attention(c: Any, seen: jax.Array | None, angles: jax.Array) -> Mix:
+    """Plain attention whose queries and keys are turned by angles [B or 1, T, d/2]."""
+
+    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+        q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
+        q, k = rotary.rotate(q, angles), rotary.rotate(k, angles)
+        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
+        return merge(context), weights
+
+    return mix
+
+
+Feed = Callable[[Any, jax.Array], jax.Array]
+"""(a layer's arrays, x [B, T, D]) → what the feed-forward network makes of each token [B, T, D]."""
+
+
+def feed(c: Any) -> Feed:
+    """BERT's feed-forward network: out to the inner width, activation, and back."""
+    return lambda p, x: linear(p["down"], ACTIVATIONS[c.hidden_act](linear(p["up"], x)), like=x)
+
+
+def block(c: Any, mix: Mix, feed_forward: Feed | None = None) -> Block:
+    """The layer as `run` takes it: tokens mix, then each goes through a feed-forward network, BERT's unless given."""
+    through = feed_forward or feed(c)
 
     def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
         context, weights = mix(p, x, drop)
         h = drop("attention", linear(p["out"], context, like=x), c.hidden_dropout_prob)
         x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)
-        h = dense(p["down"], ACTIVATIONS[c.hidden_act](dense(p["up"], x)), like=x)
-        x = layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.hidden_dropout_prob), c.layer_norm_eps)
+        x = layer_norm(p["ffn_norm"], x + drop("feed_forward", through(p, x), c.hidden_dropout_prob), c.layer_norm_eps)
         return x, weights
 
     return apply

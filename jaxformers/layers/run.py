@@ -20,14 +20,16 @@ class Encoded:
     """What an encoder gives to a head.
 
     state [B, T, D]; pooled [B, D] where the model has a pooler; hidden_states (embeddings first) and attentions, a
-    tuple each, where wanted. Of rows that hold several texts starts [N]: where each text's first token is, counted
-    through all rows; then `first` and `pooled` are [N, D].
+    tuple each, where wanted. owners [B, T]: which text of its row each token belongs to, zero for padding. Of rows that
+    hold several texts starts [N]: where each text's first token is, counted through all rows; then `first`, `pooled`
+    and `mean` are [N, D].
     """
 
     state: jax.Array
     pooled: jax.Array | None = None
     hidden_states: tuple[jax.Array, ...] | None = None
     attentions: tuple[jax.Array, ...] | None = None
+    owners: jax.Array | None = None
     starts: jax.Array | None = None
 
     @property
@@ -36,6 +38,17 @@ class Encoded:
         if self.starts is None:
             return self.state[:, 0]
         return self.state.reshape(-1, self.state.shape[-1])[self.starts]
+
+    def mean(self, x: jax.Array) -> jax.Array:
+        """The mean of x [B, T, K] over each text's tokens [B or N, K]."""
+        assert self.owners is not None
+        rows, length = self.owners.shape
+        real = (self.owners != 0)[..., None]
+        if self.starts is None:
+            return jnp.where(real, x, 0).sum(1) / jnp.maximum(real.sum(1), 1)
+        text = (self.owners + jnp.arange(rows)[:, None] * (length + 1)).reshape(-1)
+        total = lambda values: jax.ops.segment_sum(values.reshape(len(text), -1), text, rows * (length + 1))  # noqa: E731
+        return (total(jnp.where(real, x, 0)) / jnp.maximum(total(real.astype(x.dtype)), 1))[text[self.starts]]
 
 
 def run(block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], want: Want = Want()) -> Encoded:

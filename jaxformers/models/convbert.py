@@ -20,7 +20,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.grouped import grouped
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
-from ..layers.post_norm import Mix, block, embedded, embeddings
+from ..layers.post_norm import Feed, Mix, block, embedded, embeddings
 from ..layers.run import Encoded, run
 
 
@@ -144,12 +144,17 @@ def dense(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
     return grouped(jnp.swapaxes(p["blocks"], 1, 2), p["bias"], x) if "blocks" in p else linear(p, x, like)
 
 
+def grouped_feed(c: ConvBertConfig) -> Feed:
+    """The feed-forward network, in groups where the config has several."""
+    return lambda p, x: dense(p["down"], ACTIVATIONS[c.hidden_act](dense(p["up"], x)), like=x)
+
+
 def encode(params: Any, c: ConvBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = embedded(params, c, inputs, inputs.places, drop)
     if "project" in params:
         x = linear(params["project"], x)
-    through = block(c, mixed_attention(c, visible(inputs.mask)), dense)
+    through = block(c, mixed_attention(c, visible(inputs.mask)), grouped_feed(c))
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 

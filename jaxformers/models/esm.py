@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import Param, repeat
-from ..layers import heads
-from ..layers.attention import attend, attention, merge, project, visible
+from ..layers import heads, rotary
+from ..layers.attention import attention, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed, embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.norm import layer_norm
-from ..layers.post_norm import Mix, check_counted, check_heads, self_attention
+from ..layers.post_norm import check_counted, check_heads, rotary_attention, self_attention
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
 
@@ -137,27 +137,6 @@ def embedded(params: Any, c: EsmConfig, inputs: Inputs) -> jax.Array:
     return layer_norm(params["norm"], x, c.layer_norm_eps) if "norm" in params else x
 
 
-def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
-    """Heads x [B, T, H, d] whose pairs, one of each half, are turned by angles [T, d/2]."""
-    sine, cosine = (f(angles)[None, :, None] for f in (jnp.sin, jnp.cos))
-    left, right = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate([left * cosine - right * sine, right * cosine + left * sine], axis=-1).astype(x.dtype)
-
-
-def rotary_attention(c: EsmConfig, seen: jax.Array | None) -> Mix:
-    """Attention whose scores depend on how far query and key are apart."""
-    width = c.hidden_size // c.num_attention_heads
-
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        q, k, v = project(p, x, width)
-        angles = jnp.arange(x.shape[1])[:, None] * declare.frequencies(width // 2)
-        q, k = rotate(q, angles), rotate(k, angles)
-        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
-        return merge(context), weights
-
-    return mix
-
-
 def encode(params: Any, c: EsmConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch.
 
@@ -165,7 +144,10 @@ def encode(params: Any, c: EsmConfig, inputs: Inputs, want: Want = Want(), drop:
     tokens there (its issue 44162).
     """
     seen = visible(inputs.mask)
-    mix = rotary_attention(c, seen) if c.position_embedding_type == "rotary" else self_attention(c, seen)
+    mix = self_attention(c, seen)
+    if c.position_embedding_type == "rotary":
+        angles = rotary.angles(jnp.arange(inputs.shape[1])[None], c.hidden_size // c.num_attention_heads)
+        mix = rotary_attention(c, seen, angles)
     x = embedded(params, c, inputs)
     encoded = run(block(c, mix), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
     state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)

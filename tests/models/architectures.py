@@ -38,6 +38,22 @@ LABELS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True)
+class Hub:
+    """How an architecture's own code names what torch Transformers names otherwise.
+
+    theirs: torch's `model_type`, which stands before its names too. cls: the prefix of torch's class names. prefix:
+    what stands before names in the Hub's files. fields: torch's names of fields → the Hub's. config: fields of the
+    Hub's config.json.
+    """
+
+    theirs: str
+    cls: str
+    prefix: str
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Architecture:
     """One `model_type`: the prefix of its class names, its toy config, the heads, and configs worth a case more.
 
@@ -55,6 +71,8 @@ class Architecture:
     factor: float = 1.0
     unnamed: tuple[str, ...] = ()
     guesses: bool = True
+    newer: bool = False
+    hub: Hub | None = None
 
     def cases(self) -> Iterator[tuple[str, Case]]:
         """Each case by its name, such as "BertForMaskedLM" or "BertForMaskedLM-untied"."""
@@ -227,6 +245,93 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         unnamed=("position_buckets", "share_att_key", "norm_rel_ebd", "conv_kernel_size", "conv_act"),
         guesses=False,
+    ),
+    "modernbert": Architecture(
+        "ModernBert",
+        {
+            **BERT,
+            "num_hidden_layers": 5,
+            "global_attn_every_n_layers": 2,
+            "local_attention": 4,
+            "pad_token_id": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "cls_token_id": 1,
+            "sep_token_id": 2,
+            "attention_dropout": 0.1,
+            "embedding_dropout": 0.1,
+        },
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("Model", "biases", {"norm_bias": True, "attention_bias": True, "mlp_bias": True, "norm_eps": 1e-2}),
+            Case("Model", "one_layer", {"num_hidden_layers": 1, "local_rope_theta": None}),
+            Case(
+                "ForSequenceClassification",
+                "mean",
+                {"classifier_pooling": "mean", **LABELS["ForSequenceClassification"]},
+            ),
+            Case("ForMaskedLM", "relu_untied", {"hidden_activation": "relu", "tie_word_embeddings": False}),
+            Case(
+                "ForMaskedLM", "head", {"classifier_bias": True, "classifier_activation": "tanh", "decoder_bias": False}
+            ),
+        ),
+    ),
+    "eurobert": Architecture(
+        "EuroBert",
+        {
+            **BERT,
+            "num_key_value_heads": 2,
+            "pad_token_id": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "mask_token_id": 3,
+            "attention_dropout": 0.1,
+        },
+        "Model ForMaskedLM ForSequenceClassification ForTokenClassification",
+        (
+            Case("Model", "biases", {"attention_bias": True, "mlp_bias": True, "rms_norm_eps": 1e-2}),
+            Case("ForSequenceClassification", "bos", {"classifier_pooling": "bos", "num_labels": 3}),
+            Case("ForSequenceClassification", "mean", {"classifier_pooling": "mean", "num_labels": 3}),
+            Case("ForMaskedLM", "relu_tied", {"hidden_act": "relu", "tie_word_embeddings": True}),
+        ),
+        newer=True,
+    ),
+    "nomic_bert": Architecture(
+        "NomicBert",
+        {**BERT, "hidden_dropout_prob": 0.1},
+        "Model ForMaskedLM ForSequenceClassification ForTokenClassification",
+        newer=True,
+        hub=Hub(
+            "nomic_bert",
+            "NomicBert",
+            "bert",
+            {
+                "hidden_size": "n_embd",
+                "num_hidden_layers": "n_layer",
+                "num_attention_heads": "n_head",
+                "intermediate_size": "n_inner",
+                "max_position_embeddings": "n_positions",
+                "layer_norm_eps": "layer_norm_epsilon",
+                "hidden_act": "activation_function",
+                "hidden_dropout_prob": "resid_pdrop",
+                "attention_probs_dropout_prob": "attn_pdrop",
+            },
+            {"activation_function": "swiglu"},
+        ),
+    ),
+    "new": Architecture(
+        "New",
+        {**BERT, "type_vocab_size": 2},
+        "Model ForMaskedLM ForSequenceClassification ForTokenClassification",
+        newer=True,
+        hub=Hub("gte", "Gte", "new", {}, {"model_type": "new"}),
+    ),
+    "gte": Architecture(
+        "Gte",
+        {**BERT, "type_vocab_size": 0},
+        "Model ForMaskedLM",
+        newer=True,
+        hub=Hub("gte", "Gte", "gte"),
     ),
     "fnet": Architecture(
         "FNet",

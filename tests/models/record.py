@@ -1,6 +1,6 @@
 """Record what torch Transformers answers: run by hand with the `parity` extra, from the root of the repository.
 
-    python -m tests.models.record [model_type ...]        without arguments: all of them
+    python -m tests.models.record [model_type ...]        without arguments: all that this version has
 
 For every case of `architectures.py` it builds torch's model at toy size, fills its state_dict by `rule.fill`, runs the
 calls below in float32, and writes golden/<model_type>.json (config; names, shapes and types of torch's tensors; which
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
+import safetensors.numpy
 import torch
 import transformers
 
@@ -69,30 +69,19 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
     """One case: its entry in the JSON file."""
     torch.manual_seed(0)
     fields = {**architecture.config, **case.config}
+    prefix = architecture.prefix
+    if architecture.hub:
+        model_type, prefix = architecture.hub.theirs, architecture.hub.cls
     defaults = transformers.AutoConfig.for_model(model_type)
     if strange := [name for name in fields if not hasattr(defaults, name) and name not in architecture.unnamed]:
         raise SystemExit(f"{type(defaults).__name__} ignores {', '.join(strange)}")
     config = transformers.AutoConfig.for_model(model_type, **fields)
-    cls = getattr(transformers, f"{architecture.prefix}{case.head}")
+    cls = getattr(transformers, f"{prefix}{case.head}")
     model = cls._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
-    tensors, tied, own, first = {}, {}, {}, {}
-    for name, tensor in model.state_dict().items():
-        tensors[name] = [str(tensor.dtype).removeprefix("torch."), *tensor.shape]
-        one = first.setdefault((tensor.data_ptr(), tuple(tensor.shape)), name)
-        if one != name:
-            tied[name] = one
-        elif name.endswith(case.own):
-            own[name] = kept.keep(tensor.numpy().copy())
-        elif tensor.is_floating_point():
-            tensor.copy_(torch.from_numpy(rule.fill(name, tuple(tensor.shape), factor=architecture.factor)))
-        else:
-            raise SystemExit(f"{cls.__name__}: {name} is {tensor.dtype}, which no rule fills: name it in `own`")
-    if absent := [end for end in case.own if not any(name.endswith(end) for name in tensors)]:
-        raise SystemExit(f"{cls.__name__} has no tensors {absent}")
-    with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        with safetensors.safe_open(Path(folder) / "model.safetensors", "pt") as file:
-            written = set(file.keys())
+    if architecture.hub:
+        model, about = filled_as_on_the_hub(model, architecture)
+    else:
+        about = filled(model, architecture, case, kept)
 
     told, problem_type = {}, model.config.problem_type
     for word, inputs, labels, flags in calls(case, model):
@@ -111,9 +100,51 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
             "outputs": {key: entry(value, kept, case.head) for key, value in out.items()},
         }
     model.config.problem_type = problem_type
-    about = {"class": cls.__name__, "config": model.config.to_dict(), "tensors": tensors, "tied": tied, "own": own}
-    about |= {"left_out": sorted(tensors.keys() - written), "calls": told}
+    fields = model.config.to_dict()
+    if architecture.hub:
+        fields = {architecture.hub.fields.get(field, field): value for field, value in fields.items()}
+        fields |= {**architecture.hub.config, "architectures": [f"{architecture.prefix}{case.head}"]}
+    about = {"class": f"{architecture.prefix}{case.head}", "config": fields, **about, "calls": told}
     return about if architecture.factor == 1.0 else about | {"factor": architecture.factor}
+
+
+def filled(model: Any, architecture: Architecture, case: Case, kept: Arrays) -> dict[str, Any]:
+    """Fill a model by the rule; what is to be told of its tensors."""
+    tensors, tied, own, first = {}, {}, {}, {}
+    for name, tensor in model.state_dict().items():
+        tensors[name] = [str(tensor.dtype).removeprefix("torch."), *tensor.shape]
+        one = first.setdefault((tensor.data_ptr(), tuple(tensor.shape)), name)
+        if one != name:
+            tied[name] = one
+        elif name.endswith(case.own):
+            own[name] = kept.keep(tensor.numpy().copy())
+        elif tensor.is_floating_point():
+            tensor.copy_(torch.from_numpy(rule.fill(name, tuple(tensor.shape), factor=architecture.factor)))
+        else:
+            raise SystemExit(f"{type(model).__name__}: {name} is {tensor.dtype}, which no rule fills: name it in `own`")
+    if absent := [end for end in case.own if not any(name.endswith(end) for name in tensors)]:
+        raise SystemExit(f"{type(model).__name__} has no tensors {absent}")
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        with safetensors.safe_open(Path(folder) / "model.safetensors", "pt") as file:
+            written = set(file.keys())
+    return {"tensors": tensors, "tied": tied, "own": own, "left_out": sorted(tensors.keys() - written)}
+
+
+def filled_as_on_the_hub(model: Any, architecture: Architecture) -> tuple[Any, dict[str, Any]]:
+    """A model read from a file under the Hub's names, filled by these; and what is to be told of its tensors."""
+    theirs, hub = f"{architecture.hub.theirs}.", f"{architecture.hub.prefix}."
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        path = Path(folder) / "model.safetensors"
+        with safetensors.safe_open(path, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        renamed = {name: hub + name.removeprefix(theirs) if name.startswith(theirs) else name for name in shapes}
+        arrays = {name: rule.fill(renamed[name], shape, factor=architecture.factor) for name, shape in shapes.items()}
+        safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
+        model = type(model).from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
+    tensors = {renamed[name]: ["float32", *shape] for name, shape in sorted(shapes.items())}
+    return model, {"tensors": tensors, "tied": {}, "own": {}, "left_out": []}
 
 
 def entry(value: Any, kept: Arrays, head: str) -> Any:
@@ -180,7 +211,8 @@ def dumped(about: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    for word in sys.argv[1:] or ARCHITECTURES:
+    newer = int(transformers.__version__.partition(".")[0]) > 4
+    for word in sys.argv[1:] or [word for word, architecture in ARCHITECTURES.items() if architecture.newer == newer]:
         if word not in ARCHITECTURES:
             raise SystemExit(f"no architecture {word!r} in the table; it has {', '.join(ARCHITECTURES)}")
         record(word)

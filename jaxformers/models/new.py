@@ -1,0 +1,158 @@
+"""GTE's encoder, which its files call "new" (Zhang et al. 2024, arXiv 2407.19669): BERT with rotary positions and gated
+layers. Its twin in the last line is the same under torch Transformers' name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import repeat, under
+from ..layers import heads, rotary
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.post_norm import Feed, block, embedded, rotary_attention
+from ..layers.run import Encoded, run
+from ..twins import twin
+
+
+class NewConfig(
+    Config,
+    model_type="new",
+    allowed={
+        "hidden_act": ACTIVATIONS,
+        "position_embedding_type": ("rope",),
+        "layer_norm_type": ("layer_norm",),
+        "logn_attention_scale": (False,),
+        "logn_attention_clip1": (False,),
+        "pack_qkv": (True,),
+        "unpad_inputs": (False, True),
+        "use_memory_efficient_attention": (False, True),
+    },
+):
+    """Sizes and rates of a GTE model; the defaults are gte-base-en-v1.5's.
+
+    rope_scaling: None, or {"type": "ntk", "factor": how many times as long as in training rows may be}.
+    """
+
+    vocab_size: Size = 30528
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.0
+    classifier_dropout: Rate | None = None
+    max_position_embeddings: Size = 2048
+    type_vocab_size: int = 1
+    layer_norm_eps: Epsilon = 1e-12
+    rope_theta: float = 10_000.0
+    rope_scaling: dict | None = None
+    rope_parameters: dict | None = None
+    pad_token_id: Token | None = 0
+
+    def check(self) -> None:
+        """Heads share the width evenly and have pairs to rotate, by a scaling that is known."""
+        rotary.check(self)
+        if self.type_vocab_size < 0:
+            raise ValueError(f"{type(self).__name__}: type_vocab_size={self.type_vocab_size} must be 0 or more")
+        scaling = self.rope_scaling or {}
+        if scaling and (scaling.get("type") != "ntk" or scaling.get("mixed_b") is not None):
+            raise ValueError(f"{type(self).__name__}: rope_scaling={scaling} is not supported; supported: type 'ntk'")
+        factor = scaling.get("factor", 1.0)
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 <= factor < 1e6:
+            raise ValueError(f"{type(self).__name__}: rope_scaling has factor={factor!r}, which must be 1 or more")
+
+
+def body(c: NewConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    d = c.hidden_size
+    layer = {
+        "qkv": declare.linear(d, 3 * d, "attention.qkv_proj", ("embed", "heads")),
+        "out": declare.linear(d, d, "attention.o_proj", ("heads", "embed")),
+        "attention_norm": declare.layer_norm(d, "attn_ln"),
+        "up_gate": declare.linear(d, 2 * c.intermediate_size, "mlp.up_gate_proj", ("embed", "mlp"), bias=False),
+        "down": declare.linear(c.intermediate_size, d, "mlp.down_proj", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "mlp_ln"),
+    }
+    tables = {
+        "word": declare.embedding(c.vocab_size, d, "word_embeddings", "vocab", zero_row=c.pad_token_id),
+        "norm": declare.layer_norm(d, "LayerNorm"),
+    }
+    if c.type_vocab_size:
+        tables["type"] = declare.embedding(c.type_vocab_size, d, "token_type_embeddings")
+    return under("embeddings", tables) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
+
+
+def with_pooler(c: NewConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+def gated(c: NewConfig) -> Feed:
+    """The feed-forward network: one half of a product opens and shuts the other (Shazeer 2020, arXiv 2002.05202)."""
+
+    def apply(p: Any, x: jax.Array) -> jax.Array:
+        up, gate = jnp.split(linear(p["up_gate"], x), 2, axis=-1)
+        return linear(p["down"], up * ACTIVATIONS[c.hidden_act](gate), like=x)
+
+    return apply
+
+
+def encode(params: Any, c: NewConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch."""
+    x = embedded(params, c, inputs, inputs.places, drop)
+    ntk = float((c.rope_scaling or {}).get("factor", 1.0))
+    angles = rotary.angles(inputs.places, c.hidden_size // c.num_attention_heads, rotary.base(c), ntk)
+    through = block(c, rotary_attention(c, visible(inputs.mask), angles), gated(c))
+    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+
+
+def classifier_rate(c: NewConfig) -> float:
+    """The dropout before a classifier."""
+    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
+
+
+class NewModel(tasks.Encoder, config=NewConfig, prefix="new", parameters=body, encode=encode):
+    """The encoder without a head."""
+
+
+class NewForMaskedLM(
+    tasks.MaskedLM,
+    base=NewModel,
+    head=heads.vocabulary(
+        "lm_head.dense", "lm_head.norm", "lm_head.decoder", bias="lm_head.decoder.bias", activation="gelu"
+    ),
+):
+    """Scores of every word at every place."""
+
+
+class NewForSequenceClassification(
+    tasks.SequenceClassification, base=NewModel, parameters=with_pooler, head=heads.pooled(rate=classifier_rate)
+):
+    """One set of scores a text."""
+
+
+class NewForTokenClassification(tasks.TokenClassification, base=NewModel, head=heads.each_token(rate=classifier_rate)):
+    """One set of scores a token."""
+
+
+class NewForQuestionAnswering(tasks.QuestionAnswering, base=NewModel, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class NewForMultipleChoice(
+    tasks.MultipleChoice, base=NewModel, parameters=with_pooler, head=heads.pooled(rate=classifier_rate, labels=1)
+):
+    """Which of several continuations fits best."""
+
+
+twin(globals(), "Gte", "gte", "gte", vocab_size=250048, max_position_embeddings=8192, rope_theta=160_000.0)
