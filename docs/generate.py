@@ -25,13 +25,19 @@ def architectures() -> dict[str, tuple[str, list[str]]]:
     for path in sorted(path for path in (PACKAGE / "models").glob("*.py") if path.name != "__init__.py"):
         body = ast.parse(path.read_text()).body
         classes = [node.name for node in body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-        found[path.stem.replace("_", "-")] = (path.stem, classes)
+        found[_model_type(body)] = (path.stem, classes)
         old = _prefix(classes)
         for node in body:
             if isinstance(node, ast.Expr) and isinstance(call := node.value, ast.Call) and _is_twin(call):
                 prefix, model_type = (ast.literal_eval(word) for word in call.args[1:3])
                 found[model_type] = (path.stem, [prefix + name.removeprefix(old) for name in classes])
     return found
+
+
+def _model_type(body: list[ast.stmt]) -> str:
+    """The word that the file's first config class reads."""
+    said = (word for node in body if isinstance(node, ast.ClassDef) for word in node.keywords)
+    return next(ast.literal_eval(word.value) for word in said if word.arg == "model_type")
 
 
 def _is_twin(call: ast.Call) -> bool:

@@ -35,8 +35,16 @@ _registered_models: dict[tuple[type[Config], str], type[Model]] = {}
 
 def model_types() -> list[str]:
     """The `model_type` words that have a file or are registered."""
-    files = [module.name.replace("_", "-") for module in pkgutil.iter_modules(models.__path__)]
-    return sorted({*files, *_FILES, *_registered_configs})
+    files = [module.name for module in pkgutil.iter_modules(models.__path__)]
+    plain = [name for name in files if "_" not in name]
+    spelt = [_config_of(_module(name)).model_type for name in files if "_" in name]  # "-" or "_": the config says which
+    return sorted({*plain, *spelt, *_FILES, *_registered_configs})
+
+
+def _config_of(module: Any) -> type[Config]:
+    """The first config class of a model file."""
+    kinds = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Config))
+    return next(kind for kind in kinds if kind.__module__ == module.__name__)
 
 
 def config_class(model_type: str) -> type[Config]:

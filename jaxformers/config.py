@@ -329,11 +329,12 @@ class Config:
         Raises:
             TypeError: an override is no field of this architecture.
         """
+        made = cls(**dict(fields))
         known = cls._known() | _CARRIED
         strange = sorted(name for name in fields if name not in known and not name.startswith("_"))
         if strange:
             logger.warning("%s: unknown fields, kept but without effect: %s", cls.__name__, ", ".join(strange))
-        return cls(**dict(fields)).override(**overrides)
+        return made.override(**overrides)
 
     @classmethod
     def _known(cls) -> set[str]:

@@ -129,5 +129,5 @@ def changed(options: Any, task: Task, given: Mapping[str, Any]) -> Any:
         if name not in fields:
             near = difflib.get_close_matches(name, fields, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise TypeError(f"the {task.name} pipeline takes no {name!r}{hint} It takes {', '.join(fields)}")
+            raise TypeError(f"the {task.name} pipeline takes no {name!r}{hint}; it takes {', '.join(fields)}")
     return dataclasses.replace(options, **given) if given else options
