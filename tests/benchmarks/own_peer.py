@@ -22,7 +22,8 @@ def main() -> None:
             answers = pipe(command["texts"], **command.get("options", {}))
         seconds = (time.perf_counter() - start) / command.get("repeat", 1)
         programs = sum(compilations().values())
-        print(json.dumps({"seconds": seconds, "answers": answers, "compiled": programs}), flush=True)
+        told = {"seconds": seconds, "answers": answers, "compiled": programs}
+        print(json.dumps(told, default=lambda array: array.tolist()), flush=True)
 
 
 if __name__ == "__main__":

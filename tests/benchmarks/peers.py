@@ -23,6 +23,11 @@ def theirs(python: str, task: str, checkpoint: str, dtype: str) -> Peer:
     return Peer([python, str(HERE / "torch_peer.py"), task, checkpoint, dtype, str(os.cpu_count())])
 
 
+def sentences(python: str, checkpoint: str, dtype: str) -> Peer:
+    """sentence-transformers, with a thread for each processor."""
+    return Peer([python, str(HERE / "sentence_peer.py"), checkpoint, dtype, str(os.cpu_count())])
+
+
 def machine() -> str:
     """The processors, and which units for half types they have."""
     flags = Path("/proc/cpuinfo").read_text()
