@@ -82,6 +82,13 @@ from .models.eurobert import EuroBertForMaskedLM as EuroBertForMaskedLM
 from .models.eurobert import EuroBertForSequenceClassification as EuroBertForSequenceClassification
 from .models.eurobert import EuroBertForTokenClassification as EuroBertForTokenClassification
 from .models.eurobert import EuroBertModel as EuroBertModel
+from .models.flaubert import FlaubertConfig as FlaubertConfig
+from .models.flaubert import FlaubertForMultipleChoice as FlaubertForMultipleChoice
+from .models.flaubert import FlaubertForQuestionAnsweringSimple as FlaubertForQuestionAnsweringSimple
+from .models.flaubert import FlaubertForSequenceClassification as FlaubertForSequenceClassification
+from .models.flaubert import FlaubertForTokenClassification as FlaubertForTokenClassification
+from .models.flaubert import FlaubertModel as FlaubertModel
+from .models.flaubert import FlaubertWithLMHeadModel as FlaubertWithLMHeadModel
 from .models.fnet import FNetConfig as FNetConfig
 from .models.fnet import FNetForMaskedLM as FNetForMaskedLM
 from .models.fnet import FNetForMultipleChoice as FNetForMultipleChoice
@@ -116,8 +123,6 @@ from .models.mpnet import MPNetForTokenClassification as MPNetForTokenClassifica
 from .models.mpnet import MPNetModel as MPNetModel
 from .models.new import NewConfig as NewConfig
 from .models.new import NewForMaskedLM as NewForMaskedLM
-from .models.new import NewForMultipleChoice as NewForMultipleChoice
-from .models.new import NewForQuestionAnswering as NewForQuestionAnswering
 from .models.new import NewForSequenceClassification as NewForSequenceClassification
 from .models.new import NewForTokenClassification as NewForTokenClassification
 from .models.new import NewModel as NewModel
@@ -171,6 +176,13 @@ from .models.squeezebert import SqueezeBertForQuestionAnswering as SqueezeBertFo
 from .models.squeezebert import SqueezeBertForSequenceClassification as SqueezeBertForSequenceClassification
 from .models.squeezebert import SqueezeBertForTokenClassification as SqueezeBertForTokenClassification
 from .models.squeezebert import SqueezeBertModel as SqueezeBertModel
+from .models.xlm import XLMConfig as XLMConfig
+from .models.xlm import XLMForMultipleChoice as XLMForMultipleChoice
+from .models.xlm import XLMForQuestionAnsweringSimple as XLMForQuestionAnsweringSimple
+from .models.xlm import XLMForSequenceClassification as XLMForSequenceClassification
+from .models.xlm import XLMForTokenClassification as XLMForTokenClassification
+from .models.xlm import XLMModel as XLMModel
+from .models.xlm import XLMWithLMHeadModel as XLMWithLMHeadModel
 from .models.xlm_roberta_xl import XLMRobertaXLConfig as XLMRobertaXLConfig
 from .models.xlm_roberta_xl import XLMRobertaXLForMaskedLM as XLMRobertaXLForMaskedLM
 from .models.xlm_roberta_xl import XLMRobertaXLForMultipleChoice as XLMRobertaXLForMultipleChoice
@@ -259,8 +271,6 @@ Data2VecTextForTokenClassification = RobertaForTokenClassification
 Data2VecTextModel = RobertaModel
 GteConfig = NewConfig
 GteForMaskedLM = NewForMaskedLM
-GteForMultipleChoice = NewForMultipleChoice
-GteForQuestionAnswering = NewForQuestionAnswering
 GteForSequenceClassification = NewForSequenceClassification
 GteForTokenClassification = NewForTokenClassification
 GteModel = NewModel

@@ -86,17 +86,13 @@ def class_for(config: Config | type[Config], task: str) -> type[Model]:
 
 
 def tasks_of(kind: type[Config]) -> dict[str, type[Model]]:
-    """The classes of an architecture by task."""
+    """The classes of an architecture by task: those of its file, and those that were registered."""
     registered = {task: model for (config, task), model in _registered_models.items() if config is kind}
-    module = importlib.import_module(kind.__module__)
-    prefix = kind.__name__.removesuffix("Config")
-    return {
-        value.task: value
-        for name, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, Model)
-        and name == prefix + (f"For{value.task}" if value.task else "Model")
-    } | registered
+    if not kind.__module__.startswith(f"{models.__name__}."):
+        return registered
+    own = vars(importlib.import_module(kind.__module__)).values()
+    classes = (value for value in own if isinstance(value, type) and issubclass(value, Model))
+    return {cls.task: cls for cls in classes if getattr(cls, "config_class", None) is kind} | registered
 
 
 def named(name: str) -> Any:
@@ -240,7 +236,7 @@ class _AutoModel:
         """
         if not issubclass(config, model.config_class):
             raise ValueError(f"{model.__name__} takes a {model.config_class.__name__}, not a {config.__name__}")
-        if not exist_ok and ((config, cls.task) in _registered_models or cls.task in tasks_of(config)):
+        if not exist_ok and cls.task in tasks_of(config):
             raise ValueError(f"{config.__name__} has a class for {cls.__name__}; pass exist_ok=True to replace it")
         _registered_models[config, cls.task] = model
 

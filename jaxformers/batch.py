@@ -22,6 +22,7 @@ FIELDS = {
     "inputs_embeds": "embeds",
     "task_type_ids": "task_types",
     "lang_ids": "languages",
+    "langs": "languages",
 }
 # What most models take, in the order of positional arguments.
 USUAL = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
@@ -105,7 +106,9 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     ):
         if array is not None:
             _check_ids(owner, name, array, (shape,), bound)
-    if batch.languages is not None:
+    if batch.languages is not None and "langs" in cls.accepts:
+        _check_ids(owner, "langs", batch.languages, (shape,), c.n_langs)
+    elif batch.languages is not None:
         _check_ids(owner, "lang_ids", batch.languages, (shape[:1],), len(c.languages))
     for name, array in labels.items():
         _check_label(cls, c, name, array, shape)

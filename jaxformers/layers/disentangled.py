@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .attention import attend
 from .dropout import Drop
@@ -30,13 +30,13 @@ def kinds(c: Any) -> tuple[str, ...]:
     return found
 
 
-def log_buckets(distance: jax.Array, near: int, furthest: int) -> jax.Array:
+def log_buckets(distance: np.ndarray, near: int, furthest: int) -> np.ndarray:
     """Distances up to near / 2 as they are, further ones on a logarithmic scale, up to `furthest`."""
     middle = near // 2
-    steps = jnp.abs(distance)
-    scale = (middle - 1) / math.log((furthest - 1) / middle)
-    far = jnp.ceil(jnp.log(jnp.maximum(steps, middle).astype(jnp.float32) / middle) * scale).astype(jnp.int32) + middle
-    return jnp.where(steps <= middle, distance, jnp.sign(distance) * far)
+    steps = np.maximum(np.abs(distance), middle).astype(np.float32)
+    share = np.log(steps / np.float32(middle)) / np.log(np.float32((furthest - 1) / middle))
+    far = np.ceil(share * (middle - 1)).astype(np.int32) + middle
+    return np.where(np.abs(distance) <= middle, distance, np.sign(distance) * far)
 
 
 def rows(length: int, span: int, near: int = 0, furthest: int = 0) -> jax.Array:
@@ -44,10 +44,10 @@ def rows(length: int, span: int, near: int = 0, furthest: int = 0) -> jax.Array:
 
     near, furthest: of logarithmic buckets; 0: none.
     """
-    distance = jnp.arange(length - 1, -length, -1)  # of the query from the key
+    distance = np.arange(length - 1, -length, -1)  # of the query from the key
     if near > 0 and furthest > 0:
         distance = log_buckets(distance, near, furthest)
-    return jnp.clip(distance + span, 0, 2 * span - 1)
+    return jnp.asarray(np.clip(distance + span, 0, 2 * span - 1), jnp.int32)
 
 
 def sheared(scores: jax.Array) -> jax.Array:

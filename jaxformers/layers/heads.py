@@ -164,18 +164,19 @@ def vocabulary(
     return Head(parameters, forward, tied=(f"{decoder}.weight",))
 
 
-def words(decoder: str) -> Head:
+def words(decoder: str, *, bias: bool = False) -> Head:
     """Scores [B, T, V] of every token by the word table, or where config.tie_word_embeddings says no one of its own."""
 
     def parameters(c: Any) -> declare.Tree:
-        return (
-            {}
-            if c.tie_word_embeddings
-            else {"decoder": declare.embedding(c.vocab_size, c.hidden_size, decoder, "vocab")}
-        )
+        tree: dict[str, Any] = {"bias": declare.vector(c.vocab_size, f"{decoder}.bias", "vocab")} if bias else {}
+        if not c.tie_word_embeddings:
+            tree["decoder"] = declare.embedding(c.vocab_size, c.hidden_size, decoder, "vocab")
+        return tree
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
-        return unembed(params["head"].get("decoder", params["word"]), encoded.state)
+        p = params["head"]
+        scores = unembed(p.get("decoder", params["word"]), encoded.state)
+        return scores + p["bias"] if bias else scores
 
     return Head(parameters, forward, tied=(f"{decoder}.weight",))
 

@@ -18,7 +18,7 @@ class Inputs:
     types: [B, T] which segment a token belongs to.
     positions: [B, T] place of a token in its row.
     task_types: [B, T] which of the tasks of its training a token is part of (ERNIE 2.0).
-    languages: [B] which of the config's languages a row is in (X-MOD).
+    languages: [B] or [B, T] which of the config's languages a row (X-MOD) or token (XLM) is in.
     texts: [B, T] where rows hold several texts: which of them a token belongs to, 1, 2, …; zero is padding.
     starts: [N] where their first tokens are, counted through all rows.
     """

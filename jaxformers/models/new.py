@@ -145,14 +145,4 @@ class NewForTokenClassification(tasks.TokenClassification, base=NewModel, head=h
     """One set of scores a token."""
 
 
-class NewForQuestionAnswering(tasks.QuestionAnswering, base=NewModel, head=heads.span()):
-    """Where in a context the answer starts and ends."""
-
-
-class NewForMultipleChoice(
-    tasks.MultipleChoice, base=NewModel, parameters=with_pooler, head=heads.pooled(rate=classifier_rate, labels=1)
-):
-    """Which of several continuations fits best."""
-
-
 twin(globals(), "Gte", "gte", "gte", vocab_size=250048, max_position_embeddings=8192, rope_theta=160_000.0)

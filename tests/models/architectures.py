@@ -104,6 +104,14 @@ DISTILBERT = {
 ROBERTA = {**BERT, "max_position_embeddings": 26}  # two of them lie before the first token's
 DEBERTA = {**BERT, "relative_attention": True, "max_relative_positions": 9, "pos_att_type": ["c2p", "p2c"]}
 ABSOLUTE = {"relative_attention": False, "pos_att_type": None, "position_biased_input": True, "type_vocab_size": 2}
+XLM = {
+    "vocab_size": 67,
+    "emb_dim": 32,
+    "n_layers": 2,
+    "n_heads": 4,
+    "n_langs": 3,
+    "max_position_embeddings": 24,
+}
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -219,7 +227,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForMaskedLM ForSequenceClassification ForTokenClassification ForQuestionAnswering",
         (
             Case("Model", "plain", ABSOLUTE),
-            Case("Model", "narrow", {"pos_att_type": "p2c", "embedding_size": 20, "position_biased_input": False}),
+            Case("Model", "narrow", {"pos_att_type": ["p2c"], "embedding_size": 20, "position_biased_input": False}),
             Case("ForMaskedLM", "new_names", {"legacy": False, "tie_word_embeddings": False}),
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
         ),
@@ -329,9 +337,26 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "gte": Architecture(
         "Gte",
         {**BERT, "type_vocab_size": 0},
-        "Model ForMaskedLM",
+        "Model ForMaskedLM ForSequenceClassification ForTokenClassification",
         newer=True,
         hub=Hub("gte", "Gte", "gte"),
+    ),
+    "xlm": Architecture(
+        "XLM",
+        XLM,
+        "Model WithLMHeadModel ForSequenceClassification ForTokenClassification ForQuestionAnsweringSimple "
+        "ForMultipleChoice",
+        (
+            Case("Model", "one_language", {"n_langs": 1, "gelu_activation": False, "layer_norm_eps": 1e-2}),
+            Case("ForSequenceClassification", "tanh", {"summary_activation": "tanh", "num_labels": 3}),
+            Case("WithLMHeadModel", "untied", {"tie_word_embeddings": False}),
+        ),
+    ),
+    "flaubert": Architecture(
+        "Flaubert",
+        XLM,
+        "Model WithLMHeadModel ForSequenceClassification ForTokenClassification ForQuestionAnsweringSimple "
+        "ForMultipleChoice",
     ),
     "fnet": Architecture(
         "FNet",

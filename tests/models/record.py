@@ -163,11 +163,13 @@ Call = tuple[str, dict[str, np.ndarray], dict[str, Any], dict[str, bool]]
 def calls(case: Case, model: Any) -> Iterator[Call]:
     """The calls of one model: word, inputs, labels (and fields of the config), flags."""
     head, c, accepted = case.head, model.config, inspect.signature(model.forward).parameters
-    segments = c.type_vocab_size if "token_type_ids" in accepted else 0
+    segments = getattr(c, "type_vocab_size", 2) if "token_type_ids" in accepted else 0
     batch = rule.batch(c.vocab_size, pad=c.pad_token_id or 0, segments=segments, length=case.length)
     inputs = {name: array for name, array in batch.items() if name in accepted}
     if "lang_ids" in accepted and head != "ForMultipleChoice":  # torch takes none of its rows there
         inputs["lang_ids"] = np.arange(rule.ROWS, dtype=np.int32)[::-1] % len(c.languages)
+    if "langs" in accepted:
+        inputs["langs"] = (batch["input_ids"] % c.n_langs).astype(np.int32)
     labelled = rule.labels(head, batch, c.num_labels, accepted)
     if head == "ForMultipleChoice":
         inputs = {name: array.reshape(2, 2, -1) for name, array in inputs.items()}

@@ -63,13 +63,13 @@ def labels(
                 if pair in accepted:
                     return {"labels": {"labels": some, pair: row}}
             return {"labels": {"labels": rng.randint(0, 2, mask.shape)}}
-        case "ForMaskedLM":
+        case "ForMaskedLM" | "WithLMHeadModel":
             return {"labels": {"labels": some}}
         case "ForNextSentencePrediction":
             return {"labels": {"labels": row}}
         case "ForTokenClassification":
             return {"labels": {"labels": np.where(mask == 1, rng.randint(0, count, mask.shape), -100)}}
-        case "ForQuestionAnswering":  # past the row: ignored; negative: taken as 0
+        case "ForQuestionAnswering" | "ForQuestionAnsweringSimple":  # past the row: ignored; negative: taken as 0
             return {"labels": {"start_positions": np.array([2, 20, 3, 0]), "end_positions": np.array([4, 5, -1, 11])}}
         case "ForMultipleChoice":
             return {"labels": {"labels": np.array([1, 0])}}

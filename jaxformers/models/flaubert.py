@@ -1,0 +1,62 @@
+"""FlauBERT (Le et al. 2019, arXiv 1912.05372): XLM for French, in larger models with norms before the layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import tasks
+from ..config import Rate, Token
+from ..layers import heads, post_norm, pre_norm
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from .xlm import XLMConfig, head_rate, parameters, summary, through
+
+
+class FlaubertConfig(XLMConfig, model_type="flaubert"):
+    """Sizes and rates of a FlauBERT model, as in `XLMConfig`.
+
+    pre_norm: norms come before attention and feed-forward network. layerdrop: of training, and not done here.
+    """
+
+    pre_norm: bool = False
+    layerdrop: Rate = 0.0
+    pad_token_id: Token | None = 2
+
+
+def encode(params: Any, c: FlaubertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch."""
+    return through(params, c, inputs, want, drop, pre_norm.block if c.pre_norm else post_norm.block)
+
+
+class FlaubertModel(
+    tasks.Encoder,
+    config=FlaubertConfig,
+    prefix="transformer",
+    parameters=parameters,
+    encode=encode,
+    accepts=("input_ids", "attention_mask", "langs", "token_type_ids", "position_ids", "inputs_embeds"),
+):
+    """The encoder without a head."""
+
+
+class FlaubertWithLMHeadModel(tasks.MaskedLM, base=FlaubertModel, head=heads.words("pred_layer.proj", bias=True)):
+    """Scores of every word at every place."""
+
+
+class FlaubertForSequenceClassification(tasks.SequenceClassification, base=FlaubertModel, head=summary()):
+    """One set of scores a text."""
+
+
+class FlaubertForTokenClassification(
+    tasks.TokenClassification, base=FlaubertModel, head=heads.each_token(rate=head_rate)
+):
+    """One set of scores a token."""
+
+
+class FlaubertForQuestionAnsweringSimple(tasks.QuestionAnswering, base=FlaubertModel, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class FlaubertForMultipleChoice(tasks.MultipleChoice, base=FlaubertModel, head=summary(choices=True)):
+    """Which of several continuations fits best."""
