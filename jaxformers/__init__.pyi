@@ -190,6 +190,12 @@ from .models.xlm_roberta_xl import XLMRobertaXLForQuestionAnswering as XLMRobert
 from .models.xlm_roberta_xl import XLMRobertaXLForSequenceClassification as XLMRobertaXLForSequenceClassification
 from .models.xlm_roberta_xl import XLMRobertaXLForTokenClassification as XLMRobertaXLForTokenClassification
 from .models.xlm_roberta_xl import XLMRobertaXLModel as XLMRobertaXLModel
+from .models.xlnet import XLNetConfig as XLNetConfig
+from .models.xlnet import XLNetForMultipleChoice as XLNetForMultipleChoice
+from .models.xlnet import XLNetForQuestionAnsweringSimple as XLNetForQuestionAnsweringSimple
+from .models.xlnet import XLNetForSequenceClassification as XLNetForSequenceClassification
+from .models.xlnet import XLNetForTokenClassification as XLNetForTokenClassification
+from .models.xlnet import XLNetModel as XLNetModel
 from .models.xmod import XmodConfig as XmodConfig
 from .models.xmod import XmodForMaskedLM as XmodForMaskedLM
 from .models.xmod import XmodForMultipleChoice as XmodForMultipleChoice

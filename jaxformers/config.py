@@ -85,7 +85,7 @@ _HARMLESS = frozenset(
     embd_pdrop max_trained_positions pad_vocab_size_multiple reorder_and_upcast_attn expert_choice_router
     moe_every_n_layers moe_impl moe_normalize_expert_weights moe_resid_pdrop moe_top_k
     num_shared_experts router_aux_loss_coef bos_index eos_index unk_index mask_index embed_init_std init_std start_n_top
-    end_n_top lang_id lang2id id2lang
+    end_n_top lang_id lang2id id2lang use_mems_eval use_mems_train mem_len reuse_len
     """.split()
 )
 

@@ -358,6 +358,20 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model WithLMHeadModel ForSequenceClassification ForTokenClassification ForQuestionAnsweringSimple "
         "ForMultipleChoice",
     ),
+    "xlnet": Architecture(
+        "XLNet",
+        {
+            "vocab_size": 67,
+            "d_model": 32,
+            "n_layer": 2,
+            "n_head": 4,
+            "d_inner": 48,
+            "use_mems_eval": False,
+        },
+        "Model ForSequenceClassification ForTokenClassification ForQuestionAnsweringSimple ForMultipleChoice",
+        (Case("Model", "clamped", {"clamp_len": 4, "ff_activation": "relu", "layer_norm_eps": 1e-2}),),
+        idle=("mask_emb",),
+    ),
     "fnet": Architecture(
         "FNet",
         {name: BERT[name] for name in BERT if name != "num_attention_heads"},
