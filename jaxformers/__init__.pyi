@@ -98,6 +98,13 @@ from .models.fnet import FNetForQuestionAnswering as FNetForQuestionAnswering
 from .models.fnet import FNetForSequenceClassification as FNetForSequenceClassification
 from .models.fnet import FNetForTokenClassification as FNetForTokenClassification
 from .models.fnet import FNetModel as FNetModel
+from .models.longformer import LongformerConfig as LongformerConfig
+from .models.longformer import LongformerForMaskedLM as LongformerForMaskedLM
+from .models.longformer import LongformerForMultipleChoice as LongformerForMultipleChoice
+from .models.longformer import LongformerForQuestionAnswering as LongformerForQuestionAnswering
+from .models.longformer import LongformerForSequenceClassification as LongformerForSequenceClassification
+from .models.longformer import LongformerForTokenClassification as LongformerForTokenClassification
+from .models.longformer import LongformerModel as LongformerModel
 from .models.mobilebert import MobileBertConfig as MobileBertConfig
 from .models.mobilebert import MobileBertForMaskedLM as MobileBertForMaskedLM
 from .models.mobilebert import MobileBertForMultipleChoice as MobileBertForMultipleChoice

@@ -23,6 +23,7 @@ FIELDS = {
     "task_type_ids": "task_types",
     "lang_ids": "languages",
     "langs": "languages",
+    "global_attention_mask": "globals",
 }
 # What most models take, in the order of positional arguments.
 USUAL = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
@@ -98,6 +99,10 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         )
     if batch.mask is not None and batch.mask.shape not in (shape, (*shape, shape[-1])):
         raise ValueError(f"{owner}: attention_mask has shape {tuple(batch.mask.shape)}, input_ids {tuple(shape)}")
+    if batch.globals is not None and batch.globals.shape != shape:
+        raise ValueError(
+            f"{owner}: global_attention_mask has shape {tuple(batch.globals.shape)}, input_ids {tuple(shape)}"
+        )
     for name, array, bound in (
         ("input_ids", batch.ids, c.vocab_size),
         ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None) or None),

@@ -59,7 +59,9 @@ class Architecture:
 
     own: as of a case, for each head. idle: ends of the names of arrays that files hold and no answer depends on.
     factor: on matrices, where no norms keep values at order one. unnamed: fields that torch's model reads although
-    its config does not name them. guesses: torch's losses without problem_type are those of the others.
+    its config does not name them. traces: intermediate results that are as torch has them. guesses: torch's losses
+    without problem_type are those of the others. newer: torch Transformers 5 has it, not 4.57. hub: where the Hub's
+    files are not torch Transformers'; what is recorded is a checkpoint as the Hub has it.
     """
 
     prefix: str
@@ -70,6 +72,7 @@ class Architecture:
     idle: tuple[str, ...] = ()
     factor: float = 1.0
     unnamed: tuple[str, ...] = ()
+    traces: tuple[str, ...] = ("output_hidden_states", "output_attentions")
     guesses: bool = True
     newer: bool = False
     hub: Hub | None = None
@@ -371,6 +374,17 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForSequenceClassification ForTokenClassification ForQuestionAnsweringSimple ForMultipleChoice",
         (Case("Model", "clamped", {"clamp_len": 4, "ff_activation": "relu", "layer_norm_eps": 1e-2}),),
         idle=("mask_emb",),
+    ),
+    "longformer": Architecture(
+        "Longformer",
+        {**ROBERTA, "attention_window": [4, 4], "sep_token_id": 2},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (
+            Case("Model", "windows", {"attention_window": [4, 6], "layer_norm_eps": 1e-2}),
+            Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+        ),
+        idle=("key_global.bias",),
+        traces=("output_hidden_states",),
     ),
     "fnet": Architecture(
         "FNet",

@@ -32,7 +32,6 @@ transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)  # sums in one order: the same file each time
 
 GOLDEN = Path(__file__).parent / "golden"
-TRACES = {"output_hidden_states": True, "output_attentions": True}
 
 
 def record(model_type: str) -> None:
@@ -84,7 +83,7 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
         about = filled(model, architecture, case, kept)
 
     told, problem_type = {}, model.config.problem_type
-    for word, inputs, labels, flags in calls(case, model):
+    for word, inputs, labels, flags in calls(case, model, architecture.traces):
         if word.startswith("guessed") and not architecture.guesses:
             continue
         replaced = labels.pop("config", {})
@@ -160,7 +159,7 @@ def entry(value: Any, kept: Arrays, head: str) -> Any:
 Call = tuple[str, dict[str, np.ndarray], dict[str, Any], dict[str, bool]]
 
 
-def calls(case: Case, model: Any) -> Iterator[Call]:
+def calls(case: Case, model: Any, traces: tuple[str, ...]) -> Iterator[Call]:
     """The calls of one model: word, inputs, labels (and fields of the config), flags."""
     head, c, accepted = case.head, model.config, inspect.signature(model.forward).parameters
     segments = getattr(c, "type_vocab_size", 2) if "token_type_ids" in accepted else 0
@@ -170,11 +169,14 @@ def calls(case: Case, model: Any) -> Iterator[Call]:
         inputs["lang_ids"] = np.arange(rule.ROWS, dtype=np.int32)[::-1] % len(c.languages)
     if "langs" in accepted:
         inputs["langs"] = (batch["input_ids"] % c.n_langs).astype(np.int32)
+    if "global_attention_mask" in accepted and head != "ForSequenceClassification":  # which has a default of its own
+        inputs["global_attention_mask"] = (batch["input_ids"] % 4 == 0).astype(np.int32)
+        inputs["global_attention_mask"][:, 0] = 1
     labelled = rule.labels(head, batch, c.num_labels, accepted)
     if head == "ForMultipleChoice":
         inputs = {name: array.reshape(2, 2, -1) for name, array in inputs.items()}
     passed = inspect.signature(model.base_model.forward).parameters
-    traces = {name: True for name in TRACES if name in passed or "kwargs" in passed}
+    traces = {name: True for name in traces if name in passed or "kwargs" in passed}
     for i, (word, labels) in enumerate((labelled or {"traced": {}}).items()):
         yield word, inputs, labels, traces if i == 0 else {}
     yield "plain", inputs, {}, {}

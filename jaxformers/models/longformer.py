@@ -1,0 +1,245 @@
+"""Longformer (Beltagy et al. 2020, arXiv 2004.05150): RoBERTa for long rows. A token sees those near it, and a few that
+all see, which see all in turn by projections of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import repeat
+from ..layers import heads, post_norm, window
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import QKV, attend, merge, project
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.post_norm import Mix, check_counted, check_heads, embedded, embeddings
+from ..layers.run import Block, Encoded, run
+
+
+class LongformerConfig(
+    Config,
+    model_type="longformer",
+    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",), "onnx_export": (False,)},
+):
+    """Sizes and rates of a Longformer model; the defaults are torch Transformers'.
+
+    attention_window: tokens that a token sees, half of them to either side; one number, or one a layer. sep_token_id:
+    ends a question, whose tokens see all.
+    """
+
+    vocab_size: Size = 30522
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    layer_norm_eps: Epsilon = 1e-12
+    attention_window: tuple[int, ...] | int = 512
+    sep_token_id: Token = 2
+    pad_token_id: Token = 1
+
+    def check(self) -> None:
+        """Heads share the width evenly, positions are left after the padding token's, and windows are even."""
+        check_heads(self)
+        check_counted(self)
+        if isinstance(self.attention_window, tuple) and len(self.attention_window) != self.num_hidden_layers:
+            raise ValueError(
+                f"LongformerConfig: attention_window has {len(self.attention_window)} numbers for "
+                f"num_hidden_layers={self.num_hidden_layers}"
+            )
+        for size in self.windows:
+            if not 0 < size < 2**20 or size % 2:
+                raise ValueError(f"LongformerConfig: attention_window={size} must be even and positive")
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The window of each layer."""
+        one = self.attention_window
+        return (one,) * self.num_hidden_layers if isinstance(one, int) else one
+
+    @property
+    def longest_row(self) -> int:
+        """The positions less those up to the padding token, where counting starts."""
+        return self.max_position_embeddings - self.pad_token_id - 1
+
+
+def body(c: LongformerConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    d = c.hidden_size
+    whole = {name: declare.linear(d, d, f"attention.self.{name}_global", ("embed", "heads")) for name in QKV}
+    layer = post_norm.layer(c) | {"global": whole}
+    return embeddings(c, d) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
+
+
+def with_pooler(c: LongformerConfig) -> declare.Tree:
+    """The encoder's arrays and the pooler's."""
+    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+
+
+Marks = Callable[[LongformerConfig, Inputs], jax.Array | None]
+"""Which tokens [B, T] see all and are seen by all, where `global_attention_mask` does not say; None: none."""
+
+
+def nobody(c: LongformerConfig, inputs: Inputs) -> None:
+    """No token sees all."""
+    return
+
+
+def first(c: LongformerConfig, inputs: Inputs) -> jax.Array:
+    """The first token of each text does."""
+    return jnp.diff(inputs.texts, axis=1, prepend=0) != 0 if inputs.texts is not None else inputs.places == 0
+
+
+def question(c: LongformerConfig, inputs: Inputs) -> jax.Array | None:
+    """All before the first sep_token do."""
+    return None if inputs.ids is None else jnp.arange(inputs.shape[1]) < ends(c, inputs.ids)
+
+
+def choice(c: LongformerConfig, inputs: Inputs) -> jax.Array | None:
+    """All behind the second text's start do."""
+    return None if inputs.ids is None else jnp.arange(inputs.shape[1]) > ends(c, inputs.ids) + 1
+
+
+def ends(c: LongformerConfig, ids: jax.Array) -> jax.Array:
+    """Where the first text of each row ends [B, 1]; 0 without a sep_token."""
+    return jnp.argmax(ids == c.sep_token_id, axis=1)[:, None]
+
+
+def attention(c: LongformerConfig, inputs: Inputs, width: Any, marks: jax.Array | None, chunks: int | None) -> Mix:
+    """Every token takes from those at most `width` away and from those of `marks`, which take from all.
+
+    `chunks`, where it is no None: rows are cut, and so many of their first places are all that have marks. Padding
+    takes nothing.
+    """
+    head, rate = c.hidden_size // c.num_attention_heads, c.attention_probs_dropout_prob
+    real = inputs.owners != 0
+    own = (inputs.owners[:, :, None] == inputs.owners[:, None, :]) & real[:, None, :]
+    if inputs.mask is not None and inputs.mask.ndim == 3:
+        own = inputs.mask != 0
+    seen = window.near(inputs.shape[1], width) & own
+    if marks is not None:
+        marks = marks & real
+        seen = seen | (marks[:, None] & own)
+
+    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+        q, k, v = project(p, x, head)
+        context, weights = attend(q, k, v, seen[:, None], rate=rate, drop=drop)
+        if chunks is not None:  # the lines above are then for the weights alone, and run only where these are wanted
+            context = window.in_chunks(q, k, v, real, width, chunks, rate=rate, drop=drop)
+        if marks is not None:
+            asks = slice(chunks)
+            q, k, v = project(p["global"], x, head)
+            wide, all_weights = attend(q[:, asks], k, v, own[:, None, asks], rate=rate, drop=drop)
+            marked = marks[:, asks, None, None]
+            context = context.at[:, asks].set(jnp.where(marked, wide, context[:, asks]))
+            weights = weights.at[:, :, asks].set(
+                jnp.where(marks[:, None, asks, None], all_weights, weights[:, :, asks])
+            )
+        return merge(jnp.where(real[..., None, None], context, 0)), weights
+
+    return mix
+
+
+def encoder(marks_of: Marks) -> Callable[..., Encoded]:
+    """`encode` of a class whose `global_attention_mask` is by default as `marks_of` says."""
+
+    def encode(params: Any, c: LongformerConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+        """Hidden states [B, T, D] of one batch."""
+        x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
+        marks = marks_of(c, inputs) if inputs.globals is None else inputs.globals != 0
+        marks = None if marks is None else jnp.broadcast_to(marks, inputs.shape)
+        few = None if inputs.globals is not None else 0 if marks_of is nobody else 1 if marks_of is first else None
+        plain = inputs.texts is None and (inputs.mask is None or inputs.mask.ndim == 2)
+
+        def layer(p: Any, x: jax.Array, drop: Drop, width: Any) -> tuple[jax.Array, jax.Array]:
+            chunks = few if plain and isinstance(width, int) and inputs.shape[1] >= 4 * width else None
+            return post_norm.block(c, attention(c, inputs, width, marks, chunks))(p, x, drop)
+
+        same = len(set(c.windows)) == 1
+        if same:  # known when layers are scanned, too
+            block: Block = lambda p, x, drop: layer(p, x, drop, c.windows[0] // 2)  # noqa: E731
+            return run(block, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+        widths = [size // 2 for size in c.windows]
+        return run(layer, params["layers"], x, drop.each(c.num_hidden_layers), widths, want=want)
+
+    return encode
+
+
+def head_rate(c: LongformerConfig) -> float:
+    """The dropout before a classifier."""
+    return c.hidden_dropout_prob
+
+
+class LongformerModel(
+    tasks.Encoder,
+    config=LongformerConfig,
+    prefix="longformer",
+    parameters=with_pooler,
+    encode=encoder(nobody),
+    accepts=(
+        "input_ids",
+        "attention_mask",
+        "global_attention_mask",
+        "token_type_ids",
+        "position_ids",
+        "inputs_embeds",
+    ),
+):
+    """The encoder with its pooler, without a head. Attentions are of all tokens with all, [B, H, T, T]."""
+
+
+class LongformerForMaskedLM(
+    tasks.MaskedLM,
+    base=LongformerModel,
+    parameters=body,
+    head=heads.vocabulary(
+        "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
+    ),
+):
+    """Scores of every word at every place."""
+
+
+class LongformerForSequenceClassification(
+    tasks.SequenceClassification,
+    base=LongformerModel,
+    parameters=body,
+    encode=encoder(first),
+    head=heads.first_token("classifier.dense", "tanh", "classifier.out_proj", rate=head_rate, rate_before=head_rate),
+):
+    """One set of scores a text, whose first token sees all."""
+
+
+class LongformerForTokenClassification(
+    tasks.TokenClassification, base=LongformerModel, parameters=body, head=heads.each_token(rate=head_rate)
+):
+    """One set of scores a token."""
+
+
+class LongformerForQuestionAnswering(
+    tasks.QuestionAnswering,
+    base=LongformerModel,
+    parameters=body,
+    encode=encoder(question),
+    head=heads.span(),
+    packs=False,
+):
+    """Where in a context the answer starts and ends; the question's tokens see all."""
+
+
+class LongformerForMultipleChoice(
+    tasks.MultipleChoice,
+    base=LongformerModel,
+    encode=encoder(choice),
+    head=heads.pooled(rate=head_rate, labels=1),
+):
+    """Which of several continuations fits best; their tokens see all."""
