@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.resources
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,17 +36,13 @@ _registered_models: dict[tuple[type[Config], str], type[Model]] = {}
 
 
 def model_types() -> list[str]:
-    """The `model_type` words that have a file or are registered."""
-    files = [module.name for module in pkgutil.iter_modules(models.__path__)]
-    plain = [name for name in files if "_" not in name]
-    spelt = [_config_of(_module(name)).model_type for name in files if "_" in name]  # "-" or "_": the config says which
-    return sorted({*plain, *spelt, *_FILES, *_registered_configs})
-
-
-def _config_of(module: Any) -> type[Config]:
-    """The first config class of a model file."""
-    kinds = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Config))
-    return next(kind for kind in kinds if kind.__module__ == module.__name__)
+    """The `model_type` words that have a file or are registered. Files are read, not imported."""
+    folder = importlib.resources.files(models)
+    texts = (
+        folder.joinpath(f"{module.name}.py").read_text("utf-8") for module in pkgutil.iter_modules(models.__path__)
+    )
+    said = {match[1] for text in texts if (match := re.search(r'\bmodel_type="([^"]+)"', text))}
+    return sorted({*said, *_FILES, *_registered_configs})
 
 
 def config_class(model_type: str) -> type[Config]:
@@ -61,9 +59,10 @@ def config_class(model_type: str) -> type[Config]:
             if isinstance(value, type) and issubclass(value, Config) and value.model_type == model_type:
                 return value
     known = model_types()
-    near = difflib.get_close_matches(model_type, known, 3) or [*known[:8], "…"]
+    near = difflib.get_close_matches(model_type, known, 3)
+    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known[:12])} and {len(known) - 12} more"
     shown = model_type if len(model_type) <= 60 else f"{model_type[:57]}..."
-    raise ValueError(f"model_type {shown!r} is no architecture that jaxformers knows; the nearest: {near}")
+    raise ValueError(f"model_type {shown!r} is no architecture that jaxformers knows; {hint}")
 
 
 def class_for(config: Config | type[Config], task: str) -> type[Model]:

@@ -129,9 +129,10 @@ def _check_label(cls: Any, c: Any, name: str, array: Any, shape: tuple[int, ...]
                 raise ValueError(f"{owner}: {name} has shape {tuple(array.shape)}, {kind} takes {shapes[0]}")
             return
         if array.shape == (shape[0], c.num_labels) != (shape[0], 1):
+            why = "problem_type says so" if c.problem_type else "they are whole numbers; pass floats"
             raise ValueError(
-                f"{owner}: {name} {tuple(array.shape)} are whole numbers for every label; for several labels a row "
-                "pass floats, or set problem_type='multi_label_classification' in the config"
+                f"{owner}: {name} {tuple(array.shape)} has a number for every label, where one label a row is expected "
+                f"({why}, or set problem_type='multi_label_classification' in the config)"
             )
     bound = shape[1] if label.bound == "choices" else label.bound
     bound = getattr(c, bound) if isinstance(bound, str) else bound

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 
 from . import batch as batches
 from . import config as configs
-from . import declare, durable, hub
+from . import declare, durable, hub, runtime
 from .checkpoint import load, save, weights
 from .config import Config
 from .layers import int8, run, vocabulary
@@ -443,12 +443,15 @@ _TORCH_OPTIONS = frozenset(
 )
 
 
-@partial(jax.jit, static_argnums=0)
-def _forward(
+def jaxformers_forward(
     cls: type[Model], params: Any, config: Config, inputs: Inputs, labels: dict[str, jax.Array], want: Want
 ) -> Output:
     """The one compiled entry of all models: jax's own cache knows its programs by class, config and shapes."""
+    runtime.note_shapes((inputs, labels))
     return cls.forward(params, config, inputs, labels, want)
+
+
+_forward = jax.jit(jaxformers_forward, static_argnums=0)
 
 
 def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
@@ -470,6 +473,8 @@ def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
 
 def _check_room(needed: int, owner: str) -> None:
     """Refuse random weights that this machine's memory cannot hold, before the first is made."""
+    if not hasattr(os, "sysconf"):  # not POSIX
+        return
     room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > room:
         raise ValueError(
@@ -482,8 +487,11 @@ _TYPES = "'float32', 'bfloat16', 'float16', 'int8' or 'auto'"
 
 
 def _spelt(asked: Any) -> Any:
-    """A dtype's name without torch's prefix; classes as they are."""
-    return asked if isinstance(asked, type) else str(asked).removeprefix("torch.")
+    """A dtype's name without the prefix of a library, and short ones in full; classes as they are."""
+    if isinstance(asked, type):
+        return asked
+    name = str(asked).rpartition(".")[2]
+    return {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}.get(name, name)
 
 
 def _dtype(asked: Any, files: weights.Weights) -> Any:
@@ -502,7 +510,7 @@ def _dtype(asked: Any, files: weights.Weights) -> Any:
         dtype = jnp.dtype(_spelt(asked))
     except TypeError:
         raise ValueError(f"dtype={asked!r} is no known type: use {_TYPES}") from None
-    if not jnp.issubdtype(dtype, jnp.floating):
+    if not jnp.issubdtype(dtype, jnp.floating) or dtype.itemsize < 2:
         raise ValueError(f"dtype={asked!r}: weights cannot be of this type: use {_TYPES}")
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise ValueError(f"dtype={asked!r} is {dtype}: jax has it after jax.config.update('jax_enable_x64', True) only")

@@ -203,7 +203,9 @@ class Config:
         if name in self.aliases:
             return getattr(self, self.aliases[name])
         if name == "id2label":
-            return dict(sorted({**_numbered(self.num_labels), **self._names}.items()))
+            if "_labels" not in self.__dict__:
+                self.__dict__["_labels"] = dict(sorted({**_numbered(self.num_labels), **self._names}.items()))
+            return dict(self.__dict__["_labels"])
         if name == "label2id":
             return {label: i for i, label in self.id2label.items()}
         parsed = self._parsed

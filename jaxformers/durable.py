@@ -59,7 +59,9 @@ class Replacement:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        if not os.fspath(folder):
+            raise OSError("an empty name is no folder: pass '.' for this one")
+        self.folder = Path(folder).expanduser()
         self._tag = secrets.token_hex(8)
         self._temporaries: dict[str, str] = {}  # target → temporary, in the order in which they are renamed
         self._superseded: dict[str, None] = {}

@@ -92,10 +92,10 @@ def test_configs_by_model_type(tmp_path):
 @pytest.mark.parametrize(
     ("model_type", "nearest"),
     [
-        ("brt", "'bert'"),
-        ("distillbert", "'distilbert'"),
-        ("Bert", "'bert'"),
-        ("llama4", "'bert'"),
+        ("brt", "nearest .*bert"),
+        ("distillbert", "nearest .*distilbert"),
+        ("Bert", "nearest .*bert"),
+        ("zamba", "known are .*bert"),
         *[
             (odd, "bert")
             for odd in (
@@ -116,9 +116,7 @@ def test_configs_by_model_type(tmp_path):
 def test_an_unknown_model_type_names_the_nearest_and_imports_nothing(tmp_path, model_type, nearest):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     for load in (AutoConfig.from_pretrained, AutoModel.from_pretrained):
-        with pytest.raises(
-            ValueError, match=f"no architecture that jaxformers knows; the nearest: .*{nearest}"
-        ) as caught:
+        with pytest.raises(ValueError, match=f"no architecture that jaxformers knows; .*{nearest}") as caught:
             load(tmp_path)
         assert str(tmp_path) in str(caught.value)
         assert len(str(caught.value)) < 500

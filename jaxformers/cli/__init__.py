@@ -7,13 +7,16 @@ needs it, so that help and mistyped options answer at once.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 from .. import __version__
 
@@ -63,8 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     if debug:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    interrupts: list[int] = []
     try:
-        command.run(options)
+        with _noted(interrupts):
+            command.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit complains
@@ -76,7 +81,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"jaxformers: {_one_line(error)}", file=sys.stderr)
         return _BAD_INPUT
-    return 0
+    return _INTERRUPTED if interrupts else 0
+
+
+@contextlib.contextmanager
+def _noted(interrupts: list[int]) -> Iterator[None]:
+    """Note Ctrl-C beside raising it: where it falls into a callback of C++ code, the exception is lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupted(number: int, frame: Any) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _top() -> Parser:

@@ -90,7 +90,11 @@ def pipeline(
             where["revision"],
         )
     source: Any = None if isinstance(model, Model) else hub.source_of(model, **where)
+    where = {name: value for name, value in where.items() if name not in ("revision", "subfolder")}  # the model's alone
     if isinstance(model, Model):
+        said = {"config": config, "dtype": dtype, "torch_dtype": torch_dtype, "model_kwargs": model_kwargs}
+        if late := [f"{name}=" for name, value in said.items() if value is not None]:
+            raise ValueError(f"pipeline(model=<object>): {', '.join(late)} would change nothing, the model is made")
         kind = kind or _task_for(type(model).task, type(model).__name__)
         _check_head(kind, type(model), allow_new_head)
         if tokenizer is None:
@@ -145,8 +149,8 @@ def _classes_of(config: Config) -> list[type[Model]]:
 def _check_head(kind: Task, cls: type[Model], allow_new_head: bool) -> None:
     if kind.head is None or kind.head == cls.task or allow_new_head:
         return
-    fits = [name for name in tasks.DEFAULTS if tasks.find(name).head == cls.task]
-    advice = f"it fits the task {fits[0]!r}" if fits else "no pipeline here has a use for its head"
+    fits = [name for name in tasks.DEFAULTS if (tasks.find(name).head or "") == cls.task]
+    advice = f"it fits {' and '.join(map(repr, fits))}" if fits else "no pipeline here has a use for its head"
     raise ValueError(
         f"{cls.__name__} has no head for {kind.name!r}, {advice}; "
         "pass allow_new_head=True to start a new, untrained head"

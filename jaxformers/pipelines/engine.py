@@ -121,22 +121,32 @@ class Engine:
 
     def _rows(self, items: Sequence[Any], options: Any) -> list[list[Row]]:
         owned = self.task.rows(items, self.tokenizer, options)
-        for row in (row for own in owned for row in own):
+        for own in owned:
+            if fault := self._fault(own, options):
+                raise fault
+        return owned
+
+    def _fault(self, own: Sequence[Row], options: Any) -> ValueError | None:
+        """What is wrong with the rows of one input."""
+        for row in own:
             if len(row) > self.longest:
-                raise ValueError(f"{len(row)} tokens, the model takes {self.longest}: pass truncation=True")
+                cut = getattr(options, "truncation", None)
+                advice = f"lower max_length to {self.longest}" if cut else "pass truncation=True"
+                return ValueError(f"{len(row)} tokens, the model takes {self.longest}: {advice}")
             if len(row) == 0:
-                raise ValueError("no tokens: the text is empty, and the tokenizer adds no special tokens")
+                return ValueError("no tokens: the text is empty, and the tokenizer adds no special tokens")
             if max(row.fields["input_ids"]) >= self.model.config.vocab_size:
-                raise ValueError(
+                return ValueError(
                     f"token {max(row.fields['input_ids'])} is none of the model's {self.model.config.vocab_size}: the "
                     "tokenizer belongs to another model"
                 )
-        return owned
+        return None
 
     def _rows_or_errors(self, items: Sequence[Any], options: Any) -> list[list[Row] | Exception]:
         """The rows of each input, or what is wrong with it."""
         try:
-            return list(self._rows(items, options))
+            owned = self.task.rows(items, self.tokenizer, options)
+            return [self._fault(own, options) or own for own in owned]
         except (ValueError, TypeError, KeyError) as error:
             if len(items) == 1:
                 return [error]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -41,18 +42,20 @@ def run(
         yield jobs[0], result
         return
     crew = _Crew(jobs, launch, shape, ahead)
+    ending = sys.is_finalizing  # kept here: where a process ends with this generator unfinished, modules are empty
     workers: list[threading.Thread] = []
     try:
         for _ in range(min(threads, len(jobs))):
-            worker = threading.Thread(target=crew.work, args=(surroundings,), name="jaxformers-worker", daemon=True)
+            worker = threading.Thread(target=crew.work, args=(surroundings,), name="jaxformers-worker")
             worker.start()
             workers.append(worker)
         for _ in jobs:
             yield crew.next_result()
     finally:
-        crew.stop()
-        for worker in workers:
-            worker.join()
+        if not ending():
+            crew.stop()
+            for worker in workers:
+                worker.join()
 
 
 class _Crew:
@@ -82,9 +85,16 @@ class _Crew:
             self.deliver(error)
 
     def take(self, wait: bool) -> Any:
-        """The next job whose program nobody is compiling; None where there is none, or none without waiting."""
+        """The next job whose program nobody is compiling; None where there is none, or none without waiting.
+
+        Raises:
+            RuntimeError: the main thread has ended. Python then waits for this one, so it must not go on; killed inside
+                the compiler, as threads of the other kind are, it would take the process down.
+        """
         with self.changed:
             while self.todo:
+                if not threading.main_thread().is_alive():
+                    raise RuntimeError("the process is ending: no more batches are run")
                 for i, job in enumerate(self.todo):
                     shape = self.shape(job)
                     if shape in self.compiling:

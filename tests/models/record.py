@@ -171,7 +171,7 @@ def calls(case: Case, model: Any, traces: tuple[str, ...]) -> Iterator[Call]:
         inputs["langs"] = (batch["input_ids"] % c.n_langs).astype(np.int32)
     if "global_attention_mask" in accepted and head != "ForSequenceClassification":  # which has a default of its own
         inputs["global_attention_mask"] = (batch["input_ids"] % 4 == 0).astype(np.int32)
-        inputs["global_attention_mask"][:, 0] = 1
+        inputs["global_attention_mask"][:, 0] = [1, 0, 1, 0]
     labelled = rule.labels(head, batch, c.num_labels, accepted)
     if head == "ForMultipleChoice":
         inputs = {name: array.reshape(2, 2, -1) for name, array in inputs.items()}

@@ -390,3 +390,16 @@ print(sum(compilations().values()))
     assert first > 3
     assert second == 0
     assert without == first
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit(3)", "for _ in answers: break", "pass"])
+def test_a_process_may_end_with_answers_left(end: str) -> None:
+    code = f"""
+from jaxformers import pipeline
+classify = pipeline("sentiment-analysis", model="jaxformers/tiny-sentiment")
+answers = classify(f"word {{i}} " * 20 for i in range(100_000))
+next(answers)
+{end}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (3 if "Exit" in end else 0, "")
