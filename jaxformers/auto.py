@@ -60,7 +60,8 @@ def config_class(model_type: str) -> type[Config]:
                 return value
     known = model_types()
     near = difflib.get_close_matches(model_type, known, 3)
-    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known[:12])} and {len(known) - 12} more"
+    others = f"known are {', '.join(known[:12])} and {len(known) - 12} more"
+    hint = f"the nearest are {', '.join(near)}" if near else others
     shown = model_type if len(model_type) <= 60 else f"{model_type[:57]}..."
     raise ValueError(f"model_type {shown!r} is no architecture that jaxformers knows; {hint}")
 
