@@ -30,6 +30,9 @@ _FILES: Mapping[str, str] = {
     "xlm-roberta": "roberta",
 }
 
+# Config classes of repositories' own code whose `model_type` is another architecture's → ours.
+_CODE: Mapping[str, str] = {"XLMRobertaFlashConfig": "jina_embeddings_v3"}
+
 # The one mutable table of this module: what users register. Config class → classes by task, and by model type.
 _registered_configs: dict[str, type[Config]] = {}
 _registered_models: dict[tuple[type[Config], str], type[Model]] = {}
@@ -82,7 +85,8 @@ def class_for(config: Config | type[Config], task: str) -> type[Model]:
         raise ValueError(
             f"Unrecognized configuration class {kind.__name__} for {wanted}: {kind.model_type} should be one of {has}"
         )
-    return classes[task]
+    saved = [] if isinstance(config, type) else getattr(config, "architectures", None) or []
+    return next((cls for cls in _own(kind) if cls.task == task and cls.__name__ in saved), classes[task])
 
 
 def tasks_of(kind: type[Config]) -> dict[str, type[Model]]:
@@ -90,9 +94,15 @@ def tasks_of(kind: type[Config]) -> dict[str, type[Model]]:
     registered = {task: model for (config, task), model in _registered_models.items() if config is kind}
     if not kind.__module__.startswith(f"{models.__name__}."):
         return registered
-    own = vars(importlib.import_module(kind.__module__)).values()
-    classes = (value for value in own if isinstance(value, type) and issubclass(value, Model))
-    return {cls.task: cls for cls in classes if getattr(cls, "config_class", None) is kind} | registered
+    # Of two for one task, such as Funnel with and without its decoder, the first.
+    return {cls.task: cls for cls in reversed(_own(kind))} | registered
+
+
+def _own(kind: type[Config]) -> list[type[Model]]:
+    """The classes in an architecture's file, in its order."""
+    found = vars(importlib.import_module(kind.__module__)).values()
+    classes = [value for value in found if isinstance(value, type) and issubclass(value, Model)]
+    return [cls for cls in classes if getattr(cls, "config_class", None) is kind]
 
 
 def named(name: str) -> Any:
@@ -147,11 +157,13 @@ class AutoConfig:
         model_type = fields.get("model_type")
         if not isinstance(model_type, str) or not model_type:
             raise ValueError(f"{name}: config.json has no model_type; jaxformers knows {model_types()}")
+        code = fields.get("auto_map")
+        named = code.get("AutoConfig") if isinstance(code, Mapping) else None
         try:
-            kind = config_class(model_type)
+            kind = config_class(_CODE.get(str(named).rpartition(".")[2], model_type))
         except ValueError as error:
-            code = " This repository brings its own code (auto_map), which jaxformers never runs."
-            raise ValueError(f"{name}: {error}.{code if fields.get('auto_map') else ''}") from None
+            why = " This repository brings its own code (auto_map), which jaxformers never runs."
+            raise ValueError(f"{name}: {error}.{why if code else ''}") from None
         return kind.from_dict(fields, **overrides)
 
     @staticmethod

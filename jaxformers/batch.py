@@ -23,6 +23,7 @@ FIELDS = {
     "task_type_ids": "task_types",
     "lang_ids": "languages",
     "langs": "languages",
+    "adapter_mask": "adapters",
     "global_attention_mask": "globals",
 }
 # What most models take, in the order of positional arguments.
@@ -115,6 +116,10 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         _check_ids(owner, "langs", batch.languages, (shape,), c.n_langs)
     elif batch.languages is not None:
         _check_ids(owner, "lang_ids", batch.languages, (shape[:1],), len(c.languages))
+    if batch.adapters is not None:
+        if not c.lora_adaptations:
+            raise ValueError(f"{owner}: adapter_mask was given, and the config has no lora_adaptations")
+        _check_ids(owner, "adapter_mask", batch.adapters, (shape[:1],), len(c.lora_adaptations))
     for name, array in labels.items():
         _check_label(cls, c, name, array, shape)
 

@@ -238,7 +238,7 @@ class Model:
             return body
         body = declare.under(cls.prefix, body)
         if cls.head.tied and config.tie_word_embeddings:
-            body["word"] = {"table": declare.tied(body["word"]["table"], *cls.head.tied)}
+            body["word"] = body["word"] | {"table": declare.tied(body["word"]["table"], *cls.head.tied)}
         return body | {"head": cls.head.parameters(config)}
 
     @classmethod
@@ -254,7 +254,7 @@ class Model:
         """The pure function of the class: one batch to its output, with the loss where labels are given."""
         encoded = cls.encode(params, config, inputs, want, drop)
         encoded = dataclasses.replace(encoded, owners=inputs.owners, starts=inputs.starts)
-        if "pooler" in params:
+        if "pooler" in params and encoded.pooled is None:
             encoded = pool(params["pooler"], encoded)
         scores = cls.head.forward(params, config, encoded, drop) if hasattr(cls, "head") else None
         return cls.finish(scores, encoded, labels, config)

@@ -111,6 +111,7 @@ class Config:
 
     Args of a subclass statement:
         model_type: the word that config.json uses for the architecture.
+        also: other words under which files have it that bring their own code; such a file is written as it was read.
         aliases: other spellings of a declared field, `{alias: field}`: both read, only the field is written.
         allowed: `{field: values}` for declared fields with a closed set of values (activations), and for known fields
             of the reference that the model file does not implement, with the values at which they change nothing.
@@ -127,6 +128,7 @@ class Config:
     label2id: Mapping[str, int]
 
     model_type: ClassVar[str] = ""
+    also: ClassVar[Collection[str]] = ()
     aliases: ClassVar[Mapping[str, str]] = {}
     allowed: ClassVar[Mapping[str, Collection[Any]]] = {}
     _hints: ClassVar[Mapping[str, Any]] = {}
@@ -138,10 +140,12 @@ class Config:
         cls,
         *,
         model_type: str,
+        also: Collection[str] = (),
         aliases: Mapping[str, str] | None = None,
         allowed: Mapping[str, Collection[Any]] | None = None,
     ) -> None:
         cls.model_type = model_type
+        cls.also = also
         cls.aliases = {**cls.aliases, **(aliases or {})}
         cls.allowed = {**_ALLOWED_EVERYWHERE, **cls.allowed, **(allowed or {})}
         hints = typing.get_type_hints(cls, include_extras=True)
@@ -158,12 +162,13 @@ class Config:
         given = self._declared(fields)
         for name in given.keys() & {"torch_dtype", "dtype"}:
             given[name] = _type_name(owner, name, given[name])
-        if given.get("model_type", self.model_type) != self.model_type:
+        if given.get("model_type", self.model_type) not in (self.model_type, *self.also):
             raise ValueError(
                 f"{owner}: model_type is {_shown(given['model_type'])}, this class reads {self.model_type!r}; "
                 "use AutoConfig, or the class of that architecture"
             )
-        given.pop("model_type", None)
+        if given.get("model_type") not in self.also:
+            given.pop("model_type", None)
         count, names = _labels(owner, given)
         values = {**self._defaults, **{name: given.pop(name) for name in self._hints if name in given}}
         if names is not None:
@@ -317,7 +322,7 @@ class Config:
         if names != _numbered(2):
             fields["id2label"] = {str(i): name for i, name in names.items()}
             fields["label2id"] = {name: i for i, name in names.items()}
-        return dict(sorted({**self.rest, **fields, "model_type": self.model_type}.items()))
+        return dict(sorted({"model_type": self.model_type, **self.rest, **fields}.items()))
 
     def to_json_string(self) -> str:
         """`to_dict` as the text of config.json."""

@@ -79,7 +79,8 @@ def attend(
 def prepare(params: Any) -> Any:
     """A tree in which each layer's query, key and value are one fused projection: fewer, larger products.
 
-    Projections that are no plain dense layers, such as those in groups, stay as they are.
+    Projections that are no plain dense layers, such as those in groups, stay as they are, and so do those of which only
+    some have a bias.
     """
     if isinstance(params, list | tuple):
         return type(params)(prepare(child) for child in params)
@@ -87,6 +88,8 @@ def prepare(params: Any) -> Any:
         return params
     children = {name: prepare(child) for name, child in params.items()}
     if not all("weight" in children.get(name, ()) for name in QKV):
+        return children
+    if len({"bias" in children[name] for name in QKV}) > 1:
         return children
     parts = [children.pop(name) for name in QKV]
     outputs = parts[0]["bias"].ndim - 1 if "bias" in parts[0] else parts[0]["weight"].ndim - 2  # the axis of outputs

@@ -13,6 +13,7 @@ import numpy as np
 
 from .attention import attend
 from .dropout import Drop
+from .relative import sheared
 
 KINDS = ("c2p", "p2c")
 
@@ -48,17 +49,6 @@ def rows(length: int, span: int, near: int = 0, furthest: int = 0) -> jax.Array:
     if near > 0 and furthest > 0:
         distance = log_buckets(distance, near, furthest)
     return jnp.asarray(np.clip(distance + span, 0, 2 * span - 1), jnp.int32)
-
-
-def sheared(scores: jax.Array) -> jax.Array:
-    """Scores [..., T, 2T - 1] of each place with each distance as scores [..., T, T] with each other place.
-
-    What stands at [t, s - t + T - 1] goes to [t, s]: rows are laid end to end and cut anew, one number shorter.
-    """
-    *leading, length, _ = scores.shape
-    flat = jnp.pad(scores, [(0, 0)] * (len(leading) + 1) + [(0, 1)]).reshape(*leading, -1)
-    cut = flat[..., length - 1 : length * 2 * length - 1].reshape(*leading, length, 2 * length - 1)
-    return cut[..., :length]
 
 
 def disentangled(

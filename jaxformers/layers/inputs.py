@@ -19,6 +19,7 @@ class Inputs:
     positions: [B, T] place of a token in its row.
     task_types: [B, T] which of the tasks of its training a token is part of (ERNIE 2.0).
     languages: [B] or [B, T] which of the config's languages a row (X-MOD) or token (XLM) is in.
+    adapters: [B] which of the config's low-rank additions a row takes (Jina v3).
     globals: [B, T] non-zero where a token sees all and is seen by all (Longformer).
     texts: [B, T] where rows hold several texts: which of them a token belongs to, 1, 2, …; zero is padding.
     starts: [N] where their first tokens are, counted through all rows.
@@ -31,6 +32,7 @@ class Inputs:
     positions: jax.Array | None = None
     task_types: jax.Array | None = None
     languages: jax.Array | None = None
+    adapters: jax.Array | None = None
     globals: jax.Array | None = None
     texts: jax.Array | None = None
     starts: jax.Array | None = None

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
 
-from . import int8
+from . import int8, lora
 
 
 def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
@@ -18,8 +18,12 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
     The weight keeps the Hub's layout: contracting its last axis needs no transpose at load or save, and is the faster
     layout on CPU for few rows. On an explicit mesh the result takes the sharding of `like` (the residual that it will
     be added to), which settles what a contraction over a sharded axis leaves open. Sums are float32 or wider, and are
-    rounded once: for half types that is both more exact and, on CPU, twice as fast. A weight may be `int8.Int8`.
+    rounded once: for half types that is both more exact and, on CPU, twice as fast. A weight may be `int8.Int8`; "lora"
+    is what `lora.chosen` adds to it.
     """
+    if "lora" in p:
+        plain = linear({name: array for name, array in p.items() if name != "lora"}, x, like)
+        return plain + lora.product(p["lora"], x).astype(plain.dtype)
     weight = p["weight"]
     narrow = x.dtype if isinstance(weight, int8.Int8) else jnp.result_type(x, weight)
     if math.prod(x.shape[:-1]) == 1 and (narrow.itemsize < 4 or isinstance(weight, int8.Int8)):

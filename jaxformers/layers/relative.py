@@ -1,4 +1,6 @@
-"""Attention by distance: a learnt score for how far a key is from a query (Raffel et al. 2020, arXiv 1910.10683)."""
+"""Attention by distance: a learnt score for how far a key is from a query (Raffel et al. 2020, arXiv 1910.10683), or a
+learnt look at the sines of that distance (Dai et al. 2019, arXiv 1901.02860).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .. import declare
 from .embedding import embed
 
 
@@ -29,3 +32,45 @@ def bias(p: Any, length: int, furthest: int = 128) -> jax.Array:
     place = jnp.arange(length)
     rows = embed(p, buckets(place[None] - place[:, None], p["table"].shape[0], furthest))
     return jnp.moveaxis(rows, -1, 0)[None]
+
+
+def sheared(scores: jax.Array, step: int = 1) -> jax.Array:
+    """Scores for each distance, the furthest behind first, [..., T, step·(T - 1) + S] as scores by key: [..., T, S].
+
+    A query is `step` keys further than the one before, so the keys of query t begin in column step·(T - 1 - t): rows
+    are laid end to end and cut anew, `step` numbers shorter (Dai et al. 2019, appendix B).
+    """
+    *leading, length, count = scores.shape
+    start = step * (length - 1)
+    flat = jnp.pad(scores, [(0, 0)] * (len(leading) + 1) + [(0, step)]).reshape(*leading, -1)
+    cut = flat[..., start : start + length * count].reshape(*leading, length, count)
+    return cut[..., : count - start]
+
+
+def sines_then_cosines(distances: jax.Array, dim: int) -> jax.Array:
+    """A vector for each of K distances [K, dim]: sines in its first half, cosines in its second."""
+    angles = distances.astype(jnp.float32)[:, None] * declare.frequencies(dim // 2)
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def look_around(p: Any, q: jax.Array, far: jax.Array, apart: jax.Array | None, step: int = 1) -> jax.Array:
+    """What `attend` adds to queries for where keys stand and whose segment they are: [B, H, T, S].
+
+    So XLNet has it (Yang et al. 2019, arXiv 1906.08237, sections 2.4 and 2.5).
+
+    Args:
+        p: "distance" [D, H, d], "segments" [2, H, d], and a bias [H, d] for each: "distance_bias", "segment_bias".
+        q: [B, T, H, d].
+        far: [step·(T - 1) + S, D] the vectors of all distances, as `sheared` has them.
+        apart: [B, T, S] false: the first of the two vectors of segments counts, true: the second. None: neither.
+        step: keys from one query to the next.
+    """
+    wide = jnp.promote_types(q.dtype, jnp.float32)
+    scale = q.shape[-1] ** -0.5
+    r = jnp.einsum("rm,mhd->rhd", far.astype(q.dtype), p["distance"], preferred_element_type=wide).astype(q.dtype)
+    scores = jnp.einsum("bthd,rhd->bhtr", (q + p["distance_bias"]) * scale, r, preferred_element_type=wide)
+    scores = sheared(scores, step)
+    if apart is None:
+        return scores
+    own = jnp.einsum("bthd,shd->sbht", (q + p["segment_bias"]) * scale, p["segments"], preferred_element_type=wide)
+    return scores + jnp.where(apart[:, None], own[1][..., None], own[0][..., None])

@@ -15,13 +15,13 @@ from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, visible
-from ..layers.disentangled import sheared
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import check_heads
+from ..layers.relative import look_around, sines_then_cosines
 from ..layers.run import Block, Encoded, run
 
 
@@ -93,7 +93,7 @@ def parameters(c: XLNetConfig) -> declare.Tree:
     }
 
 
-PROJECTIONS = ("to_query", "to_key", "to_value", "from_context", "to_distance")
+PROJECTIONS = ("to_query", "to_key", "to_value", "from_context", "distance")
 
 
 def distances(c: XLNetConfig, length: int) -> jax.Array:
@@ -101,8 +101,7 @@ def distances(c: XLNetConfig, length: int) -> jax.Array:
     behind = jnp.arange(length - 1, -length, -1, dtype=jnp.float32)
     if c.clamp_len > 0:
         behind = jnp.clip(behind, -c.clamp_len, c.clamp_len)
-    angles = behind[:, None] * 10_000.0 ** (-jnp.arange(0, c.d_model, 2, dtype=jnp.float32) / c.d_model)
-    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+    return sines_then_cosines(behind, c.d_model)
 
 
 def block(c: XLNetConfig, inputs: Inputs, drop: Drop) -> Block:
@@ -111,7 +110,7 @@ def block(c: XLNetConfig, inputs: Inputs, drop: Drop) -> Block:
     seen = visible(inputs.mask)
     seen = None if seen is None else seen | jnp.eye(length, dtype=bool)  # padding sees itself
     far = drop("distances", distances(c, length), c.dropout)
-    other = None if inputs.types is None else (inputs.types[:, :, None] != inputs.types[:, None, :])[:, None]
+    other = None if inputs.types is None else inputs.types[:, :, None] != inputs.types[:, None, :]
 
     def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
         wide = jnp.promote_types(x.dtype, jnp.float32)
@@ -120,14 +119,7 @@ def block(c: XLNetConfig, inputs: Inputs, drop: Drop) -> Block:
             return jnp.einsum("...m,mhd->...hd", x, p[name], preferred_element_type=wide).astype(x.dtype)
 
         q, k, v = (project(name, x) for name in PROJECTIONS[:3])
-        scale = q.shape[-1] ** -0.5
-        r = project("to_distance", far.astype(x.dtype))
-        bias = sheared(jnp.einsum("bthd,rhd->bhtr", (q + p["distance_bias"]) * scale, r, preferred_element_type=wide))
-        if other is not None:
-            by = jnp.einsum(
-                "bthd,shd->sbht", (q + p["segment_bias"]) * scale, p["segments"], preferred_element_type=wide
-            )
-            bias = bias + jnp.where(other, by[1][..., None], by[0][..., None])
+        bias = look_around(p, q, far, other)
         context, weights = attend(q + p["word_bias"], k, v, seen, bias=bias, rate=c.dropout, drop=drop)
         h = jnp.einsum("bthd,mhd->btm", context, p["from_context"], preferred_element_type=wide).astype(x.dtype)
         x = layer_norm(p["attention_norm"], x + drop("attention", h, c.dropout), c.layer_norm_eps)

@@ -56,7 +56,7 @@ class Settings:
 
     modules: see there. arrays: "dense.0.weight" and the like. prompts: by name; default_prompt: the name of that which
     is used where none is asked for. longest: tokens of a text, None: what the model takes. similarity: how vectors are
-    compared. lower: whether texts are lowered first.
+    compared. lower: whether texts are lowered first. tasks: the words before the texts of each of the model's tasks.
     """
 
     modules: Modules = Modules()
@@ -66,6 +66,7 @@ class Settings:
     longest: int | None = None
     similarity: str = "cosine"
     lower: bool = False
+    tasks: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def read(source: Source) -> Settings:
@@ -77,6 +78,8 @@ def read(source: Source) -> Settings:
     about = _json(source, "config_sentence_transformers.json")
     transformer = _json(source, "sentence_bert_config.json")
     listed = _json(source, "modules.json", [])
+    config = _json(source, "config.json")
+    words = config.get("task_instructions") or {}
     if not isinstance(listed, list) or not all(isinstance(one, dict) and "type" in one for one in listed):
         raise ValueError(f"{source}: modules.json must be a list of modules, each with a type")
     modules, arrays = Modules(), {}
@@ -118,6 +121,7 @@ def read(source: Source) -> Settings:
         longest=transformer.get("max_seq_length"),
         similarity=about.get("similarity_fn_name") or ("dot" if modules.sparse else "cosine"),
         lower=bool(transformer.get("do_lower_case")),
+        tasks={name: str(words.get(name, "")) for name in config.get("lora_adaptations") or ()},
     )
 
 

@@ -45,12 +45,14 @@ class Sparse(NamedTuple):
 class Options:
     """What users may say.
 
+    task: which of the checkpoint's tasks the vectors are for (Jina v3); its words stand before each text.
     prompt: words before each text. prompt_name: one of the checkpoint's prompts instead.
     normalize_embeddings: vectors of length 1. truncate_dim: only so many numbers of each vector.
     output_value: "sentence_embedding", or "token_embeddings" [tokens, dim].
     max_length: tokens of a text, at most what the checkpoint says.
     """
 
+    task: str | None = None
     prompt: str | None = None
     prompt_name: str | None = None
     normalize_embeddings: bool = False
@@ -69,7 +71,10 @@ class Options:
 
 def rows(settings: Settings, items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
     """A row a text, behind the prompt."""
+    if options.task is not None and options.task not in settings.tasks:
+        raise ValueError(f"task={options.task!r}: the checkpoint has {list(settings.tasks) or 'no tasks'}")
     prompt = prompt_of(settings, options)
+    chosen = {} if options.task is None else {"adapter": list(settings.tasks).index(options.task)}
     given = []
     for item in items:
         if not isinstance(item, str):
@@ -82,8 +87,9 @@ def rows(settings: Settings, items: Sequence[Any], tokenizer: Tokenizer, options
     if prompt and not settings.modules.include_prompt:
         skipped = len(tokenizer(prompt.strip(), add_special_tokens=False, verbose=False)["input_ids"])
         skipped += len(tokenizer("", verbose=False)["input_ids"]) > 1  # the token before it
+    pooled = lambda row: {"pooled": [int(i >= skipped) for i in range(len(row))]} if skipped else {}  # noqa: E731
     return [
-        [Row(row.fields, {"pooled": [int(i >= skipped) for i in range(len(row))]} if skipped else {}, settings.modules)]
+        [Row(row.fields, {**pooled(row), **chosen}, settings.modules)]
         for (row,) in text.rows(given, tokenizer, TASK.name, cut)
     ]
 
@@ -96,6 +102,8 @@ def prompt_of(settings: Settings, options: Options) -> str:
     """
     if options.prompt is not None:
         return options.prompt
+    if options.task is not None and options.prompt_name is None:
+        return settings.tasks[options.task]
     name = options.prompt_name or settings.default_prompt
     if name is None:
         return ""
@@ -112,6 +120,8 @@ class Compute:
 
     def __call__(self, forward: Forward, inputs: Inputs, extra: Extra, tokens: int) -> jax.Array:
         """Vectors [N, D]; with `tokens` those of all tokens [B, T, D]; sparse [N, vocabulary]."""
+        if "adapter" in extra:
+            inputs = dataclasses.replace(inputs, adapters=extra["adapter"])
         out = forward(inputs)
         if self.modules.sparse:
             assert inputs.mask is not None
@@ -204,6 +214,7 @@ class Embedder(Pipeline):
         convert_to_tensor: bool = False,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
+        task: str | None = None,
     ) -> Any:
         """Vectors of one or several texts.
 
@@ -220,12 +231,14 @@ class Embedder(Pipeline):
             convert_to_tensor: a `jax.Array` instead of numpy's.
             normalize_embeddings: vectors of length 1.
             truncate_dim: only so many numbers of each vector.
+            task: one of the checkpoint's tasks (Jina v3), such as "retrieval.query"; its words stand before each text
+                unless a prompt is given.
 
         Returns:
             [dim] of a text, [n, dim] of a list. Of sparse checkpoints `Sparse`, or a list of them.
 
         Raises:
-            ValueError: an unknown prompt, precision or output_value.
+            ValueError: an unknown prompt, task, precision or output_value.
         """
         if precision not in _PRECISIONS:
             raise ValueError(f"precision={precision!r}: one of {', '.join(_PRECISIONS)}")
@@ -238,6 +251,7 @@ class Embedder(Pipeline):
             output_value=output_value,
             normalize_embeddings=normalize_embeddings,
             truncate_dim=truncate_dim,
+            task=task,
         )
         if output_value == "token_embeddings" or self.settings.modules.sparse:
             return vectors[0] if one else vectors
@@ -246,14 +260,18 @@ class Embedder(Pipeline):
         return jnp.asarray(stacked) if convert_to_tensor else stacked
 
     def encode_query(self, sentences: str | Sequence[str], **options: Any) -> Any:
-        """As `encode`, with the prompt "query" where the checkpoint has one."""
-        return self.encode(sentences, **self._prompted(("query",), options))
+        """As `encode`, with the prompt "query" or for the task "retrieval.query" where the checkpoint has one."""
+        return self.encode(sentences, **self._prompted(("query",), "retrieval.query", options))
 
     def encode_document(self, sentences: str | Sequence[str], **options: Any) -> Any:
-        """As `encode`, with the prompt "document", "passage" or "corpus" where the checkpoint has one."""
-        return self.encode(sentences, **self._prompted(_DOCUMENTS, options))
+        """As `encode`, with the prompt "document", "passage" or "corpus" where the checkpoint has one, or for the task
+        "retrieval.passage".
+        """
+        return self.encode(sentences, **self._prompted(_DOCUMENTS, "retrieval.passage", options))
 
-    def _prompted(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+    def _prompted(self, names: Sequence[str], task: str, options: dict[str, Any]) -> dict[str, Any]:
+        if task in self.settings.tasks and options.get("task") is None:
+            options = options | {"task": task}
         name = next((name for name in names if name in self.prompts), None)
         if name is None or options.get("prompt") is not None or options.get("prompt_name") is not None:
             return options

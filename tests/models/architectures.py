@@ -344,6 +344,20 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         newer=True,
         hub=Hub("gte", "Gte", "gte"),
     ),
+    "jina_embeddings_v3": Architecture(
+        "JinaEmbeddingsV3",
+        {**BERT, "type_vocab_size": 2},
+        "Model ForMaskedLM ForSequenceClassification ForTokenClassification ForQuestionAnswering",
+        (
+            Case(
+                "Model",
+                "rotation",
+                {"rope_parameters": {"rope_type": "default", "rope_theta": 50.0}, "hidden_act": "relu"},
+            ),
+        ),
+        newer=True,
+        hub=Hub("jina_embeddings_v3", "JinaEmbeddingsV3", "jina_embeddings_v3"),
+    ),
     "xlm": Architecture(
         "XLM",
         XLM,
@@ -385,6 +399,84 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         idle=("key_global.bias",),
         traces=("output_hidden_states",),
+    ),
+    "big_bird": Architecture(
+        "BigBird",
+        {**BERT, "sep_token_id": 1},
+        f"Model ForPreTraining ForMaskedLM {CLASSIFIERS}",
+        (
+            Case(
+                "Model",
+                "blocks",
+                {
+                    "block_size": 4,
+                    "num_random_blocks": 1,
+                    "max_position_embeddings": 32,
+                    "num_hidden_layers": 1,
+                    "num_attention_heads": 2,
+                },
+                length=32,
+            ),
+            Case(
+                "ForMaskedLM",
+                "unbiased_untied",
+                {
+                    "attention_type": "original_full",
+                    "use_bias": False,
+                    "rescale_embeddings": True,
+                    "hidden_act": "relu",
+                    "tie_word_embeddings": False,
+                },
+            ),
+        ),
+    ),
+    "luke": Architecture(
+        "Luke",
+        {**ROBERTA, "entity_vocab_size": 13, "entity_emb_size": 20},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        (Case("Model", "unaware", {"use_entity_aware_attention": False, "entity_emb_size": 32}),),
+        idle=(
+            "entity_embeddings.entity_embeddings.weight",
+            "entity_embeddings.entity_embedding_dense.weight",
+            "entity_embeddings.position_embeddings.weight",
+            "entity_embeddings.token_type_embeddings.weight",
+            "entity_embeddings.LayerNorm.weight",
+            "entity_embeddings.LayerNorm.bias",
+            *(f"{word}_query.{end}" for word in ("w2e", "e2w", "e2e") for end in ("weight", "bias")),
+            *(
+                f"entity_predictions.transform.{part}.{end}"
+                for part in ("dense", "LayerNorm")
+                for end in ("weight", "bias")
+            ),
+            "entity_predictions.bias",
+        ),
+    ),
+    "funnel": Architecture(
+        "Funnel",
+        {
+            "vocab_size": 67,
+            "block_sizes": [1, 2, 1],
+            "num_decoder_layers": 1,
+            "d_model": 32,
+            "n_head": 4,
+            "d_head": 6,
+            "d_inner": 48,
+        },
+        "Model BaseModel ForPreTraining ForMaskedLM ForSequenceClassification ForQuestionAnswering ForMultipleChoice "
+        "ForTokenClassification",
+        (
+            Case(
+                "Model",
+                "max",
+                {"pooling_type": "max", "truncate_seq": False, "pool_q_only": False, "block_repeats": [1, 2, 1]},
+                length=12,
+            ),
+            Case("Model", "factorized", {"attention_type": "factorized"}, length=12),
+            Case("Model", "even", {"separate_cls": False, "layer_norm_eps": 1e-2, "activation_dropout": 0.1}),
+            Case("ForMaskedLM", "untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
+        ),
+        idle=("k_head.bias",),
+        factor=0.7,
     ),
     "fnet": Architecture(
         "FNet",

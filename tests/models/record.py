@@ -96,7 +96,7 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
             "inputs": {name: kept.keep(array) for name, array in given.items()},
             "flags": flags,
             "config": replaced,
-            "outputs": {key: entry(value, kept, case.head) for key, value in out.items()},
+            "outputs": {key: entry(value, kept, case.head) for key, value in out.items() if not of_none(value)},
         }
     model.config.problem_type = problem_type
     fields = model.config.to_dict()
@@ -144,6 +144,11 @@ def filled_as_on_the_hub(model: Any, architecture: Architecture) -> tuple[Any, d
         model = type(model).from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     tensors = {renamed[name]: ["float32", *shape] for name, shape in sorted(shapes.items())}
     return model, {"tensors": tensors, "tied": {}, "own": {}, "left_out": []}
+
+
+def of_none(value: Any) -> bool:
+    """Whether an output is a tuple of what torch did not compute."""
+    return isinstance(value, tuple) and all(array is None for array in value)
 
 
 def entry(value: Any, kept: Arrays, head: str) -> Any:

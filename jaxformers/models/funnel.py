@@ -1,0 +1,338 @@
+"""Funnel Transformer (Dai et al. 2020, arXiv 2006.03236): blocks of layers over ever shorter rows, each half of the one
+before, and a decoder that brings the last one back to a vector a token. The base models leave the decoder out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import declare, tasks
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..declare import Param, repeat
+from ..layers import heads
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import attend, merge, visible
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.norm import layer_norm
+from ..layers.relative import look_around, sines_then_cosines
+from ..layers.run import Encoded, unstack
+from .electra import replaced
+
+_FIRST = 2  # the segment of a text's first token, which is of every other's segment too
+
+
+class FunnelConfig(
+    Config,
+    model_type="funnel",
+    aliases={"hidden_size": "d_model", "num_attention_heads": "n_head"},
+    allowed={
+        "hidden_act": ACTIVATIONS,
+        "pooling_type": ("mean", "max"),
+        "attention_type": ("relative_shift", "factorized"),
+        "initializer_std": (None,),
+    },
+):
+    """Sizes and rates of a Funnel model; the defaults are funnel-transformer/small's but for the decoder's dropout.
+
+    block_sizes: layers of each block; block_repeats: how often each of them runs. separate_cls: the first token is a
+    segment and a place of its own. truncate_seq: pooling leaves out what is last, so that lengths stay even.
+    pool_q_only: a block's first layer still looks at the longer row. attention_type: two ways to compute the same.
+    """
+
+    vocab_size: Size = 30522
+    block_sizes: tuple[Size, ...] = (4, 4, 4)
+    block_repeats: tuple[Size, ...] | None = None
+    num_decoder_layers: Depth = 2
+    d_model: Size = 768
+    n_head: Size = 12
+    d_head: Size = 64
+    d_inner: Size = 3072
+    hidden_act: str = "gelu_new"
+    hidden_dropout: Rate = 0.1
+    attention_dropout: Rate = 0.1
+    activation_dropout: Rate = 0.0
+    layer_norm_eps: Epsilon = 1e-9
+    pooling_type: str = "mean"
+    separate_cls: bool = True
+    truncate_seq: bool = True
+    pool_q_only: bool = True
+    pad_token_id: Token | None = None
+
+    def check(self) -> None:
+        """There are blocks, and a number of repeats for each; vectors of distances are pairs."""
+        if not self.block_sizes or len(self.repeats) != len(self.block_sizes):
+            raise ValueError(
+                f"FunnelConfig: block_repeats={self.block_repeats} has not one number for each of "
+                f"block_sizes={self.block_sizes}, or there is no block"
+            )
+        if self.d_model % 2:
+            raise ValueError(f"FunnelConfig: d_model={self.d_model} must be even")
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """How often the layers of each block run."""
+        return (1,) * len(self.block_sizes) if self.block_repeats is None else self.block_repeats
+
+
+def layer(c: FunnelConfig) -> declare.Tree:
+    """One layer's arrays."""
+    d, n, width = c.d_model, c.n_head, c.d_head
+
+    def per_head(name: str) -> Param:
+        return Param((n, width), ("heads", None), f"attention.{name}")
+
+    axes = ("embed", "heads")
+    return {
+        "query": declare.linear(d, n * width, "attention.q_head", axes, bias=False),
+        "key": declare.linear(d, n * width, "attention.k_head", axes),
+        "value": declare.linear(d, n * width, "attention.v_head", axes),
+        "out": declare.linear(n * width, d, "attention.post_proj", ("heads", "embed")),
+        "distance": Param((d, n, width), ("embed", "heads", None), "attention.r_kernel"),
+        "content_bias": per_head("r_w_bias"),
+        "distance_bias": per_head("r_r_bias"),
+        "segment_bias": per_head("r_s_bias"),
+        "segments": Param((2, n, width), (None, "heads", None), "attention.seg_embed"),
+        "attention_norm": declare.layer_norm(d, "attention.layer_norm"),
+        "up": declare.linear(d, c.d_inner, "ffn.linear_1", ("embed", "mlp")),
+        "down": declare.linear(c.d_inner, d, "ffn.linear_2", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "ffn.layer_norm"),
+    }
+
+
+def without_decoder(c: FunnelConfig) -> declare.Tree:
+    """The arrays of the embeddings and of all blocks' layers, one behind another."""
+    blocks = [repeat(size, f"encoder.blocks.{i}.{{}}", layer(c)) for i, size in enumerate(c.block_sizes)]
+    return {
+        "word": declare.embedding(
+            c.vocab_size, c.d_model, "embeddings.word_embeddings", "vocab", zero_row=c.pad_token_id
+        ),
+        "norm": declare.layer_norm(c.d_model, "embeddings.layer_norm"),
+        "layers": [each for block in blocks for each in block],
+    }
+
+
+def parameters(c: FunnelConfig) -> declare.Tree:
+    """The same and the decoder's."""
+    return without_decoder(c) | {"decoder": repeat(c.num_decoder_layers, "decoder.layers.{}", layer(c))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What attention knows of a row of S places beside their vectors.
+
+    segments: [B or 1, S]. mask: [B, S] or None. stride: tokens from one place to the next.
+    """
+
+    segments: jax.Array
+    mask: jax.Array | None
+    stride: int = 1
+
+    @property
+    def length(self) -> int:
+        """S."""
+        return self.segments.shape[1]
+
+
+def pairs(c: FunnelConfig, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """The two places that pooling makes one of, for each new place; one without a partner is its own."""
+    if c.separate_cls:  # the first stays alone
+        kept = length - 1 if c.truncate_seq else length
+        second = 2 * np.arange(-(-(kept + 1) // 2))
+        first = np.maximum(second - 1, 0)
+    else:
+        kept = length
+        first = 2 * np.arange(-(-kept // 2))
+        second = first + 1
+    return first, np.where(second < kept, second, first)
+
+
+def pooled(c: FunnelConfig, row: Row) -> Row:
+    """The row at half its length. A pair of which one is padding is padding."""
+    first, second = pairs(c, row.length)
+    mask = None if row.mask is None else jnp.minimum(row.mask[:, first], row.mask[:, second])
+    return Row(row.segments[:, first], mask, 2 * row.stride)
+
+
+def pooled_states(c: FunnelConfig, x: jax.Array) -> jax.Array:
+    """States [B, S, D] at half their length; padding is pooled as if it were none."""
+    first, second = pairs(c, x.shape[1])
+    if c.pooling_type == "max":
+        return jnp.maximum(x[:, first], x[:, second])
+    return (x[:, first] + x[:, second]) / 2
+
+
+def apply(
+    p: Any, c: FunnelConfig, x: jax.Array, row: Row, memory: jax.Array, seen: Row, drop: Drop
+) -> tuple[jax.Array, jax.Array]:
+    """A layer: places of `row` with states x [B, S, D] take from those of `seen` with states memory [B, K, D].
+
+    Returns [B, S, D] and probabilities [B, H, S, K]. Where the row is the pooled one, its first place lies one old
+    stride before the other's first.
+    """
+    step = row.stride // seen.stride
+    back = seen.stride if step == 2 and c.separate_cls else 0
+    columns = step * (row.length - 1) + seen.length  # a distance each, from the largest downwards
+    distances = seen.stride * (step * (row.length - 1) - np.arange(columns)) - back
+    table = drop("distances", sines_then_cosines(jnp.asarray(distances), c.d_model), c.hidden_dropout)
+
+    mine, others = row.segments[:, :, None], seen.segments[:, None, :]
+    same = (mine == others) | (mine == _FIRST) | (others == _FIRST)
+
+    def into_heads(name: str, x: jax.Array) -> jax.Array:
+        return linear(p[name], x).reshape(*x.shape[:2], c.n_head, c.d_head)
+
+    q = into_heads("query", x)
+    bias = look_around(p, q, table, same, step)
+    if c.separate_cls:  # to and from the first place, content alone counts
+        bias = bias.at[:, :, 0].set(0).at[:, :, :, 0].set(0)
+    context, weights = attend(
+        q + p["content_bias"],
+        into_heads("key", memory),
+        into_heads("value", memory),
+        visible(seen.mask),
+        bias=bias,
+        rate=c.attention_dropout,
+        drop=drop,
+    )
+    x = x + drop("attention", linear(p["out"], merge(context), like=x), c.hidden_dropout)
+    x = layer_norm(p["attention_norm"], x, c.layer_norm_eps)
+    h = drop("activation", ACTIVATIONS[c.hidden_act](linear(p["up"], x)), c.activation_dropout)
+    x = x + drop("feed_forward", linear(p["down"], h, like=x), c.hidden_dropout)
+    return layer_norm(p["ffn_norm"], x, c.layer_norm_eps), weights
+
+
+def encode_blocks(params: Any, c: FunnelConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, S, D] of one batch behind the last block, about T / 2 for each block after the first.
+
+    Raises:
+        ValueError: a mask [B, T, T].
+    """
+    if inputs.mask is not None and inputs.mask.ndim == 3:
+        raise ValueError("Funnel takes an attention_mask [batch, seq]")
+    x = layer_norm(params["norm"], embed_tokens(params["word"], inputs), c.layer_norm_eps)
+    x = drop("embeddings", x, c.hidden_dropout)
+    layers = iter(params["layers"] if isinstance(params["layers"], list) else unstack(params["layers"]))
+    runs = sum(size * times for size, times in zip(c.block_sizes, c.repeats, strict=True))
+    drops: Iterator[Drop] = iter(drop.each(runs))
+    row, states, attentions = Row(inputs.segments, inputs.mask), [x], []
+    for block, (size, times) in enumerate(zip(c.block_sizes, c.repeats, strict=True)):
+        seen, memory = row, x
+        if block > 0 and row.length > (2 if c.separate_cls else 1):
+            row, x = pooled(c, row), pooled_states(c, x)
+            if not c.pool_q_only:
+                seen, memory = row, x
+        for _ in range(size):
+            p = next(layers)
+            for _ in range(times):
+                x, weights = apply(p, c, x, row, memory, seen, next(drops))
+                seen, memory = row, x
+                states.append(x)
+                attentions.append(weights)
+    return Encoded(
+        state=x,
+        hidden_states=tuple(states) if want.hidden_states else None,
+        attentions=tuple(attentions) if want.attentions else None,
+    )
+
+
+def encode(params: Any, c: FunnelConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch: the last block's, each for the tokens it stands for, and the first's.
+
+    Intermediate results are those of all blocks, then what enters the decoder and its layers' results.
+    """
+    short, *rest = drop.each(1 + c.num_decoder_layers)
+    encoded = encode_blocks(params, c, inputs, dataclasses.replace(want, hidden_states=True), short)
+    assert encoded.hidden_states is not None
+    fine = encoded.hidden_states[c.block_sizes[0]]
+    x = fine + spread(c, encoded.state, fine.shape[1])
+    row, states, attentions = Row(inputs.segments, inputs.mask), [x], []
+    for p, each in zip(params["decoder"], rest, strict=True):
+        x, weights = apply(p, c, x, row, x, row, each)
+        states.append(x)
+        attentions.append(weights)
+    return Encoded(
+        state=x,
+        hidden_states=(*encoded.hidden_states, *states) if want.hidden_states else None,
+        attentions=None if encoded.attentions is None else (*encoded.attentions, *attentions),
+    )
+
+
+def spread(c: FunnelConfig, x: jax.Array, length: int) -> jax.Array:
+    """Each vector of x [B, S, D] as often as it stands for tokens: [B, T, D], zero where pooling left tokens out."""
+    times = 2 ** (len(c.block_sizes) - 1)
+    if times == 1:
+        return x
+    alone = int(c.separate_cls)
+    rest = jnp.repeat(x[:, alone:], times, axis=1)[:, : length - alone]
+    rest = jnp.pad(rest, [(0, 0), (0, length - alone - rest.shape[1]), (0, 0)])
+    return jnp.concatenate([x[:, :alone], rest], axis=1)
+
+
+def head_rate(c: FunnelConfig) -> float:
+    """The dropout in and before a classifier."""
+    return c.hidden_dropout
+
+
+class FunnelModel(
+    tasks.Encoder,
+    config=FunnelConfig,
+    prefix="funnel",
+    parameters=parameters,
+    encode=encode,
+    accepts=("input_ids", "attention_mask", "token_type_ids", "inputs_embeds"),
+    neutral=False,
+):
+    """Blocks and decoder, without a head. Pooling mixes a text's last token with the padding behind it."""
+
+
+class FunnelBaseModel(
+    tasks.Encoder,
+    config=FunnelConfig,
+    prefix="funnel",
+    parameters=without_decoder,
+    encode=encode_blocks,
+    accepts=FunnelModel.accepts,
+    neutral=False,
+):
+    """The blocks alone: fewer vectors than tokens."""
+
+
+class FunnelForPreTraining(tasks.ReplacedTokens, base=FunnelModel, head=replaced()):
+    """Which tokens were replaced, as Funnel was trained."""
+
+
+class FunnelForMaskedLM(tasks.MaskedLM, base=FunnelModel, head=heads.words("lm_head", bias=True)):
+    """Scores of every word at every place."""
+
+
+class FunnelForSequenceClassification(
+    tasks.SequenceClassification,
+    base=FunnelBaseModel,
+    head=heads.first_token("classifier.linear_hidden", "tanh", "classifier.linear_out", rate=head_rate),
+):
+    """One set of scores a text."""
+
+
+class FunnelForTokenClassification(tasks.TokenClassification, base=FunnelModel, head=heads.each_token(rate=head_rate)):
+    """One set of scores a token."""
+
+
+class FunnelForQuestionAnswering(tasks.QuestionAnswering, base=FunnelModel, head=heads.span()):
+    """Where in a context the answer starts and ends."""
+
+
+class FunnelForMultipleChoice(
+    tasks.MultipleChoice,
+    base=FunnelBaseModel,
+    head=heads.first_token("classifier.linear_hidden", "tanh", "classifier.linear_out", rate=head_rate, labels=1),
+):
+    """Which of several continuations fits best."""
