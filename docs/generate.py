@@ -17,14 +17,14 @@ PACKAGE = ROOT / "jaxformers"
 
 
 def architectures() -> dict[str, tuple[str, list[str]]]:
-    """`model_type` → its file and its public classes, in the order in which they stand there; twins after their file's.
+    """`model_type` → its file, its configs and models in the order of the file; twins stand after it.
 
     A twin is a call `twin(globals(), "Camembert", "camembert", ...)`, which makes all of the file's classes once more.
     """
     found = {}
     for path in sorted(path for path in (PACKAGE / "models").glob("*.py") if path.name != "__init__.py"):
         body = ast.parse(path.read_text()).body
-        classes = [node.name for node in body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+        classes = [node.name for node in body if isinstance(node, ast.ClassDef) and node.bases]
         found[_model_type(body)] = (path.stem, classes)
         old = _prefix(classes)
         for node in body:

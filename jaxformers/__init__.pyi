@@ -115,7 +115,6 @@ from .models.funnel import FunnelForQuestionAnswering as FunnelForQuestionAnswer
 from .models.funnel import FunnelForSequenceClassification as FunnelForSequenceClassification
 from .models.funnel import FunnelForTokenClassification as FunnelForTokenClassification
 from .models.funnel import FunnelModel as FunnelModel
-from .models.funnel import Row as Row
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3Config as JinaEmbeddingsV3Config
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForMaskedLM as JinaEmbeddingsV3ForMaskedLM
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForQuestionAnswering as JinaEmbeddingsV3ForQuestionAnswering

@@ -165,7 +165,7 @@ def test_gradients(name: str, model: Any):
     ours, case = model(name)
     inputs = {**case.calls["plain"].inputs, **labels_of(case)}
     loss = lambda p: total(ours.apply(p, **inputs))  # noqa: E731
-    gradient = jax.grad(loss)(ours.params)
+    gradient = jax.jit(jax.grad(loss))(ours.params)
     files = {path: param.name for path, param in declare.walk(type(ours).declaration(ours.config))}
     idle = ARCHITECTURES[case.model_type].idle
     for path, g in jax.tree_util.tree_leaves_with_path(gradient):

@@ -11,9 +11,11 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from .calls import CASES
+from .calls import CASES, Call
 
 THEIRS = """
 import json, sys, torch
@@ -24,22 +26,29 @@ print("\\n" + json.dumps([pipe(*args, **keywords) for args, keywords in json.loa
 """
 
 
+def answers_of(python: str, task: str, folder: Path, calls: Sequence[Call]) -> Any:
+    """What torch's pipeline of a folder answers to each call.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; `stderr` says why.
+    """
+    done = subprocess.run(
+        [python, "-W", "ignore", "-c", THEIRS, task, folder],
+        input=json.dumps(calls),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def main() -> None:
     """Record all cases."""
     golden = {}
     for name, (task, write, calls) in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             write(Path(folder))
-            done = subprocess.run(
-                [sys.argv[1], "-W", "ignore", "-c", THEIRS, task, folder],
-                input=json.dumps(calls),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        golden[name] = json.loads(done.stdout.splitlines()[-1])
+            golden[name] = answers_of(sys.argv[1], task, Path(folder), calls)
     path = Path(__file__).with_name("golden.json")
     path.write_text(json.dumps(golden, indent=1) + "\n")
     print(f"{path}: {sum(map(len, golden.values()))} answers")
