@@ -47,8 +47,12 @@ Size = Annotated[int, Between(1, 2**31 - 1)]
 """A length of an axis: what makes an array empty or overflow its index type is refused by name."""
 Depth = Annotated[int, Between(0, 1024)]
 """A number of layers."""
+Repeats = Annotated[int, Between(1, 1024)]
+"""A number of parts, or how often one runs: at least once."""
 Count = Annotated[int, Between(0, 2**20)]
-"""A number of labels."""
+"""A number of labels, or of types."""
+Limit = Annotated[int, Between(-1, 2**31 - 1)]
+"""A largest distance; -1 for none."""
 Token = Annotated[int, Between(-1, 2**31 - 1)]
 """An id in the vocabulary; -1 is an older way to say none."""
 Rate = Annotated[float, Between(0.0, 1.0)]

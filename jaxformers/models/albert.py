@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Epsilon, Rate, Repeats, Size, Token
 from ..declare import repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -28,7 +28,7 @@ class AlbertConfig(
     embedding_size: Size = 128
     hidden_size: Size = 4096
     num_hidden_layers: Depth = 12
-    num_hidden_groups: Size = 1
+    num_hidden_groups: Repeats = 1
     num_attention_heads: Size = 64
     intermediate_size: Size = 16384
     hidden_act: str = "gelu_new"

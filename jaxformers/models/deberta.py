@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Count, Depth, Epsilon, Limit, Rate, Size, Token
 from ..declare import repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -50,10 +50,10 @@ class DebertaConfig(
     hidden_dropout_prob: Rate = 0.1
     attention_probs_dropout_prob: Rate = 0.1
     max_position_embeddings: Size = 512
-    type_vocab_size: int = 0
+    type_vocab_size: Count = 0
     layer_norm_eps: Epsilon = 1e-7
     relative_attention: bool = False
-    max_relative_positions: int = -1
+    max_relative_positions: Limit = -1
     pos_att_type: tuple[str, ...] | str | None = None
     position_biased_input: bool = True
     embedding_size: Size | None = None

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Count, Depth, Epsilon, Limit, Rate, Size, Token
 from ..declare import Param, repeat
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -53,14 +53,14 @@ class DebertaV2Config(
     hidden_dropout_prob: Rate = 0.1
     attention_probs_dropout_prob: Rate = 0.1
     max_position_embeddings: Size = 512
-    type_vocab_size: int = 0
+    type_vocab_size: Count = 0
     layer_norm_eps: Epsilon = 1e-7
     relative_attention: bool = False
-    max_relative_positions: int = -1
-    position_buckets: int = -1
+    max_relative_positions: Limit = -1
+    position_buckets: Limit = -1
     share_att_key: bool = False
     norm_rel_ebd: str = "none"
-    conv_kernel_size: int = 0
+    conv_kernel_size: Count = 0
     conv_act: str = "tanh"
     pos_att_type: tuple[str, ...] | str | None = None
     position_biased_input: bool = True

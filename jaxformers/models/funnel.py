@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Epsilon, Rate, Repeats, Size, Token
 from ..declare import Param, repeat
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -49,8 +49,8 @@ class FunnelConfig(
     """
 
     vocab_size: Size = 30522
-    block_sizes: tuple[Size, ...] = (4, 4, 4)
-    block_repeats: tuple[Size, ...] | None = None
+    block_sizes: tuple[Repeats, ...] = (4, 4, 4)
+    block_repeats: tuple[Repeats, ...] | None = None
     num_decoder_layers: Depth = 2
     d_model: Size = 768
     n_head: Size = 12

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Epsilon, Rate, Repeats, Size, Token
 from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -42,7 +42,7 @@ class MobileBertConfig(
     num_hidden_layers: Depth = 24
     num_attention_heads: Size = 4
     intermediate_size: Size = 512
-    num_feedforward_networks: Size = 4
+    num_feedforward_networks: Repeats = 4
     hidden_act: str = "relu"
     hidden_dropout_prob: Rate = 0.0
     attention_probs_dropout_prob: Rate = 0.1

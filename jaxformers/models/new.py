@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Count, Depth, Epsilon, Rate, Size, Token
 from ..declare import repeat, under
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
@@ -52,7 +52,7 @@ class NewConfig(
     attention_probs_dropout_prob: Rate = 0.0
     classifier_dropout: Rate | None = None
     max_position_embeddings: Size = 2048
-    type_vocab_size: int = 1
+    type_vocab_size: Count = 1
     layer_norm_eps: Epsilon = 1e-12
     rope_theta: float = 10_000.0
     rope_scaling: dict | None = None

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Epsilon, Limit, Rate, Size, Token
 from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -54,7 +54,7 @@ class XLNetConfig(
     ff_activation: str = "gelu"
     layer_norm_eps: Epsilon = 1e-12
     dropout: Rate = 0.1
-    clamp_len: int = -1
+    clamp_len: Limit = -1
     d_head: Size | None = None
     summary_last_dropout: Rate = 0.1
     pad_token_id: Token | None = 5
