@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .. import declare
-from .dropout import Drop, no_drop
+from .dropout import Drop, NoDrop, no_drop
 from .linear import linear
 
 QKV = ("query", "key", "value")
@@ -58,12 +61,33 @@ def attend(
     Returns the context [B, T, H, d] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
     all gets the mean of all values, as in the reference, so that nothing becomes NaN.
 
-    Heads first, keys transposed and the division after the second product: 1.4 to 2 times the speed of the textbook
-    order on CPU. The probabilities cost nothing where nobody reads them.
+    Where the scores are larger than a CPU's caches, they are computed there head by head: up to three times faster.
     """
     if k.shape[2] < q.shape[2]:
         k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
     q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
+    at_once = functools.partial(_attend, rate=rate, drop=drop)
+    if math.prod(q.shape[:3]) * k.shape[2] > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
+        rows = max(1, _CACHED // (q.shape[2] * k.shape[2]))
+        context, odds = jax.lax.platform_dependent(
+            q, k, v, seen, bias, cpu=_in_parts(_in_parts(at_once, 0, rows), 1, 1), default=at_once
+        )
+    else:
+        context, odds = at_once(q, k, v, seen, bias)
+    return jnp.swapaxes(context, 1, 2), odds
+
+
+_CACHED = 2**20  # scores that stay in the caches of one core, measured on x86: 1/4 to 2 times as many are about equal
+
+
+def _attend(
+    q: jax.Array, k: jax.Array, v: jax.Array, seen: jax.Array | None, bias: jax.Array | None, rate: float, drop: Drop
+) -> tuple[jax.Array, jax.Array]:
+    """`attend` with the heads first: q [B, H, T, d], k and v [B, H, S, d].
+
+    Heads first, keys transposed and the division after the second product: 1.4 to 2 times the speed of the textbook
+    order on CPU. The probabilities cost nothing where nobody reads them.
+    """
     wide = jnp.promote_types(q.dtype, jnp.float32)
     scores = jnp.matmul(q * q.shape[-1] ** -0.5, jnp.swapaxes(k, -1, -2), preferred_element_type=wide)
     if bias is not None:
@@ -73,7 +97,30 @@ def attend(
     odds = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
     total = odds.sum(-1, keepdims=True)
     context = jnp.matmul(drop("attention_weights", odds, rate).astype(v.dtype), v, preferred_element_type=wide) / total
-    return jnp.swapaxes(context.astype(v.dtype), 1, 2), (odds / total).astype(v.dtype)
+    return context.astype(v.dtype), (odds / total).astype(v.dtype)
+
+
+def _in_parts(function: Callable[..., Any], axis: int, most: int) -> Callable[..., Any]:
+    """The function, computed for at most so many entries of an axis at a time; arrays with one entry go to all."""
+
+    def parted(*arrays: jax.Array | None) -> Any:
+        whole = arrays[0].shape[axis]  # type: ignore[union-attr]
+        size = max(size for size in range(1, min(most, whole) + 1) if whole % size == 0)
+        split = [x is not None and x.shape[axis] == whole for x in arrays]
+
+        def part(given: list[jax.Array]) -> Any:
+            rest = iter(given)
+            return function(*(next(rest) if own else x for x, own in zip(arrays, split, strict=True)))
+
+        parts = [
+            jnp.moveaxis(x.reshape(*x.shape[:axis], whole // size, size, *x.shape[axis + 1 :]), axis, 0)
+            for x, own in zip(arrays, split, strict=True)
+            if own and x is not None
+        ]
+        join = lambda x: jnp.moveaxis(x, 0, axis).reshape(*x.shape[1 : axis + 1], whole, *x.shape[axis + 2 :])  # noqa: E731
+        return jax.tree.map(join, jax.lax.map(jax.checkpoint(part), parts))  # a gradient keeps no scores either
+
+    return parted
 
 
 def prepare(params: Any) -> Any:

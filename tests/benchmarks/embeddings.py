@@ -38,12 +38,15 @@ def main() -> None:
     parser.add_argument("--oracle", required=True, help="a Python with torch and sentence-transformers")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--only", nargs="+", default=["float32", "bfloat16", "int8"], help="int8: beside their bfloat16"
+    )
     options = parser.parse_args()
     texts = lines(options.texts, options.count)
     print(f"{machine()}, {options.rounds} rounds, medians\n\n{'type':<12}{'theirs':>10}{'ours':>10}{'ratio':>8}")
-    for dtype in ("float32", "bfloat16"):
+    for dtype in options.only:
         peer, mine = (
-            sentences(options.oracle, options.checkpoint, dtype),
+            sentences(options.oracle, options.checkpoint, "bfloat16" if dtype == "int8" else dtype),
             own("text-embedding", options.checkpoint, dtype),
         )
         first = mine.ask(texts)

@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--oracle", required=True, help="a Python with torch and transformers 4.57")
     parser.add_argument("--part", type=float, default=1.0, help="of the texts, for a quick look")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=["NER", "zero-shot", "questions"], help="the lines to measure")
     options = parser.parse_args()
     count = lambda full: max(4, int(full * options.part))  # noqa: E731
     texts = mixed_texts(options.texts, count(500) + 12 * count(100))
@@ -43,7 +44,7 @@ def main() -> None:
             ("questions", "question-answering", answering, examples, {}),
         ]
         print(f"{'what':<12}{'theirs':>10}{'ours':>10}{'ratio':>8}")
-        for name, task, folder, inputs, keywords in jobs:
+        for name, task, folder, inputs, keywords in (job for job in jobs if job[0] in options.only):
             best, ours, note = measured(options, task, folder, inputs, keywords)
             print(f"{name:<12}{best:>10.2f}{ours:>10.2f}{best / ours:>8.2f}  {note}", flush=True)
 

@@ -152,3 +152,30 @@ def test_prepared_params_project_the_same(stacked):
         for a, b in zip(project(layer, x, 3), project(ours, x, 3), strict=True):
             assert a.shape == (1, 5, 2, 3)
             np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("bias_shape", [(1, 4, 600, 600), (3, 1, 1, 600), None])
+def test_large_scores_are_computed_in_parts_and_are_the_same(bias_shape):
+    q, k, v = (drawn(3, 600, 4, 8) + shift for shift in (0.0, 0.1, 0.2))
+    seen = jnp.asarray(np.arange(600) < np.array([600, 400, 10])[:, None])[:, None, None]
+    bias = None if bias_shape is None else jnp.asarray(drawn(*bias_shape))
+
+    def parted(q, k, v, bias):
+        return attend(q, k, v, seen, bias=bias)
+
+    def textbook(q, k, v, bias):
+        scores = jnp.einsum("bthd,bshd->bhts", q, k) / 8**0.5 + (0.0 if bias is None else bias)
+        weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
+        return jnp.einsum("bhts,bshd->bthd", weights, v), weights
+
+    def loss(function):
+        return lambda *arrays: (function(*arrays)[0] ** 2).sum()
+
+    assert "while" in jax.jit(parted).lower(q, k, v, bias).as_text()
+    ours, theirs = (jax.jit(function)(q, k, v, bias) for function in (parted, textbook))
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
+    wanted = (0, 1, 2) if bias is None else (0, 1, 2, 3)
+    ours, theirs = (jax.jit(jax.grad(loss(function), wanted))(q, k, v, bias) for function in (parted, textbook))
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4)
