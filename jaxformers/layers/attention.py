@@ -67,7 +67,9 @@ def attend(
         k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
     q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
     at_once = functools.partial(_attend, rate=rate, drop=drop)
-    if math.prod(q.shape[:3]) * k.shape[2] > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
+    sizes = (*q.shape[:3], k.shape[2])
+    known = all(isinstance(size, int) for size in sizes)  # an exported program's may be symbols
+    if known and math.prod(sizes) > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
         rows = max(1, _CACHED // (q.shape[2] * k.shape[2]))
         context, odds = jax.lax.platform_dependent(
             q, k, v, seen, bias, cpu=_in_parts(_in_parts(at_once, 0, rows), 1, 1), default=at_once
