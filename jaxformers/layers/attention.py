@@ -32,10 +32,18 @@ def visible(mask: jax.Array | None) -> jax.Array | None:
     return mask.astype(bool)[:, None, None, :] if mask.ndim == 2 else mask.astype(bool)[:, None]
 
 
-def project(p: Any, x: jax.Array, head_dim: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Queries, keys and values [B, T, H, D/H] of x [B, T, D], in one product where `prepare` has fused the weights."""
-    parts = jnp.split(linear(p["qkv"], x), 3, axis=-1) if "qkv" in p else [linear(p[name], x) for name in QKV]
-    q, k, v = (part.reshape(*part.shape[:-1], -1, head_dim) for part in parts)
+def project(p: Any, x: jax.Array, head_dim: int, keys: int | None = None) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Queries [B, T, H, d], keys and values [B, T, K, d] of x [B, T, D], in one product where `prepare` has fused it.
+
+    keys: how many heads K of keys and of values there are; None: as many as of queries.
+    """
+    heads = lambda y: y.reshape(*y.shape[:-1], -1, head_dim)  # noqa: E731
+    if "qkv" not in p:
+        q, k, v = (heads(linear(p[name], x)) for name in QKV)
+        return q, k, v
+    fused = heads(linear(p["qkv"], x))
+    keys = keys or fused.shape[-2] // 3
+    q, k, v = jnp.split(fused, [fused.shape[-2] - 2 * keys, fused.shape[-2] - keys], axis=-2)
     return q, k, v
 
 

@@ -101,7 +101,7 @@ def block(c: EuroBertConfig, inputs: Inputs) -> Block:
     angles, seen = rotary.angles(inputs.places, width, rotary.base(c)), visible(inputs.mask)
 
     def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        q, k, v = project(p, rms_norm(p["attention_norm"], x, c.rms_norm_eps), width)
+        q, k, v = project(p, rms_norm(p["attention_norm"], x, c.rms_norm_eps), width, c.num_key_value_heads)
         q, k = rotary.rotate(q, angles), rotary.rotate(k, angles)
         context, weights = attend(q, k, v, seen, rate=c.attention_dropout, drop=drop)
         x = x + linear(p["out"], merge(context), like=x)
