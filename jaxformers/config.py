@@ -319,8 +319,12 @@ class Config:
     # -- files --------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """What config.json holds: declared fields, labels as `{"0": name}`, and every other field that was read."""
-        fields = dict(self._values)
+        """What config.json holds: declared fields, labels as `{"0": name}`, and every other field that was read.
+
+        A None that is the default is left out: it says nothing, and readers that ask whether the field is there would
+        take it for a value (torch Transformers' DeBERTa).
+        """
+        fields = {k: v for k, v in self._values.items() if v is not None or self._defaults[k] is not None}
         count = fields.pop("num_labels")
         names = self._names or _numbered(count)
         if names != _numbered(2):

@@ -64,6 +64,8 @@ def test_every_field_of_a_file_is_read_and_written(tmp_path, caplog):
     assert config.num_labels == 3
     config.save_pretrained(tmp_path / "again")
     written = json.loads((tmp_path / "again" / "config.json").read_text())
+    # Readers that ask whether a field is there would take a None for a value (torch's DeBERTa for an embedding_size).
+    fields.pop("classifier_dropout")
     assert written == fields
     assert BertConfig.from_pretrained(tmp_path / "again") == config
 
