@@ -130,8 +130,7 @@ class Engine:
         """What is wrong with the rows of one input."""
         for row in own:
             if len(row) > self.longest:
-                cut = getattr(options, "truncation", None)
-                advice = f"lower max_length to {self.longest}" if cut else "pass truncation=True"
+                advice = _shorter(options, self.longest)
                 return ValueError(f"{len(row)} tokens, the model takes {self.longest}: {advice}")
             if len(row) == 0:
                 return ValueError("no tokens: the text is empty, and the tokenizer adds no special tokens")
@@ -228,3 +227,12 @@ def _land(batch: Batch, arrays: Any, rows: Sequence[Row], results: list[Any]) ->
         own = slice(start, start + len(rows[place]))
         take = lambda array: array[number] if len(array) == batch.texts else array[row, own]  # noqa: B023, E731
         results[place] = (rows[place], jax.tree.map(take, arrays))
+
+
+def _shorter(options: Any, longest: int) -> str:
+    """What a caller can do about rows that are too long, by the options of the task."""
+    if hasattr(options, "tokenizer_kwargs"):
+        return f"pass tokenizer_kwargs={{'truncation': True, 'max_length': {longest}}}"
+    if not hasattr(options, "truncation"):
+        return f"set the tokenizer's model_max_length to {longest}"
+    return f"lower max_length to {longest}" if options.truncation else "pass truncation=True"

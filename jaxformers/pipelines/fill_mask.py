@@ -40,6 +40,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
             raise ValueError(f"top_k={self.top_k!r}: how many words, 1 or more")
+        if not isinstance(self.targets, str | list | tuple | None):
+            raise ValueError(f"targets={self.targets!r}: expected a word or a list of words")
         if self.targets is not None and not self.words:
             raise ValueError("targets= is empty: at least one word, or leave it out")
 

@@ -114,8 +114,11 @@ def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str
 def _examples(question: Any, context: Any) -> Any:
     if isinstance(question, str) and isinstance(context, str):
         return {"question": question, "context": context}
-    questions = [question] if isinstance(question, str) else list(question or ())
-    contexts = [context] * len(questions) if isinstance(context, str) else list(context or ())
+    for name, value in (("question", question), ("context", context)):
+        if not isinstance(value, str | list | tuple):
+            raise ValueError(f"{name}= must be a text or a list of texts; found {type(value).__name__}")
+    questions = [question] if isinstance(question, str) else list(question)
+    contexts = [context] * len(questions) if isinstance(context, str) else list(context)
     if len(questions) != len(contexts) or not questions:
         raise ValueError(f"{len(questions)} questions and {len(contexts)} contexts: as many of one as of the other")
     examples = [{"question": q, "context": c} for q, c in zip(questions, contexts, strict=True)]

@@ -29,14 +29,14 @@ class Options:
     aggregation_strategy: "none": an answer for each token; "simple": neighbours with the same tag are one entity;
         "first", "average", "max": the tokens of a word first agree on its first token's label, on that of their mean
         scores, or on the surest one's.
-    ignore_labels: labels that are left out.
+    ignore_labels: labels that are left out; None: "O" alone.
     stride: read long texts in windows that share so many tokens; None: cut them.
     is_split_into_words, delimiter: texts are lists of words; places are given in the words joined by the delimiter.
     grouped_entities, ignore_subwords: the older spelling of "simple" and, both together, "first".
     """
 
     aggregation_strategy: str | None = None
-    ignore_labels: Sequence[str] = ("O",)
+    ignore_labels: Sequence[str] | None = None
     stride: int | None = None
     is_split_into_words: bool = False
     delimiter: str | None = None
@@ -51,11 +51,18 @@ class Options:
                 object.__setattr__(self, name, value)
         if self.strategy not in _STRATEGIES:
             raise KeyError(f"aggregation_strategy={self.aggregation_strategy!r}: one of {', '.join(_STRATEGIES)}")
+        if isinstance(self.ignored, str) or not all(isinstance(label, str) for label in self.ignored):
+            raise ValueError(f"ignore_labels={self.ignore_labels!r}: expected a list of labels")
         if self.stride is not None:
             if not isinstance(self.stride, int) or self.stride < 0:
                 raise ValueError(f"stride={self.stride!r}: expected a whole number, 0 or more")
             if self.strategy == "none":
                 raise ValueError("stride= reads overlapping windows: choose an aggregation_strategy to join them")
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        """The labels that are left out."""
+        return ("O",) if self.ignore_labels is None else self.ignore_labels
 
     @property
     def strategy(self) -> str:
@@ -156,7 +163,7 @@ def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Option
         named = [{"entity": config.id2label[token.pop("label")], **token} for token in labelled]
         if options.strategy != "none":
             named = _groups(named, row.about.tokenizer)
-        found += [one for one in named if one.get("entity", one.get("entity_group")) not in options.ignore_labels]
+        found += [one for one in named if one.get("entity", one.get("entity_group")) not in options.ignored]
     return _without_overlaps(found) if len(results) > 1 else found
 
 
