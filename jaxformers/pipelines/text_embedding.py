@@ -63,6 +63,9 @@ class Options:
     def __post_init__(self) -> None:
         if self.output_value not in ("sentence_embedding", "token_embeddings"):
             raise ValueError(f"output_value={self.output_value!r}: 'sentence_embedding' or 'token_embeddings'")
+        for name in ("task", "prompt", "prompt_name"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a string")
         for name in ("truncate_dim", "max_length"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
@@ -281,9 +284,11 @@ class Embedder(Pipeline):
         """How near vectors [n, dim] and [m, dim] are, [n, m], as the checkpoint's `similarity_fn_name` measures it.
 
         Raises:
-            ValueError: the checkpoint names an unknown measure.
+            ValueError: the vectors are of two sizes, or the checkpoint names an unknown measure.
         """
         a, b = (_dense(x) for x in (embeddings1, embeddings2))
+        if a.shape[-1] != b.shape[-1]:
+            raise ValueError(f"embeddings of {a.shape[-1]} and of {b.shape[-1]} numbers: they must be of one size")
         match self.settings.similarity:
             case "cosine":
                 norm = lambda x: x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)  # noqa: E731

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,8 @@ def _parts(item: Any) -> tuple[str, list[str]]:
         if name not in item:
             raise KeyError(f"the input has no {name!r}; it has {sorted(map(str, item))}")
     query, documents = item["query"], item["documents"]
-    if isinstance(documents, str) or not all(isinstance(text, str) for text in (query, *documents)) or not documents:
+    listed = isinstance(documents, Collection) and not isinstance(documents, str) and len(documents) > 0
+    if not listed or not all(isinstance(text, str) for text in (query, *documents)):
         raise ValueError("'query' must be a text and 'documents' a list of texts that is not empty")
     return query, list(documents)
 
@@ -104,7 +105,7 @@ class Ranker(Pipeline):
 
     def rank(self, query: str, documents: Sequence[str], top_k: int | None = None, **options: Any) -> Any:
         """The documents, best first: a list of `{corpus_id, score}`, with `return_documents=True` also `text`."""
-        return self({"query": query, "documents": list(documents)}, top_k=top_k, **options)
+        return self({"query": query, "documents": documents}, top_k=top_k, **options)
 
     def predict(  # type: ignore[override]  # the name is a CrossEncoder's
         self, sentences: Any, apply_softmax: bool = False, batch_size: int | None = None

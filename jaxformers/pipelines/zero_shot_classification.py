@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,14 @@ class Options:
     multi_label: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.hypothesis_template, str) or self.hypothesis_template.format("x") == (
-            self.hypothesis_template.format("y")
-        ):
+        if not _has_one_place(self.hypothesis_template):
             raise ValueError(
-                f"hypothesis_template={self.hypothesis_template!r} has no place for the label: write {{}} into it"
+                f"hypothesis_template={self.hypothesis_template!r} has no place for the label: write {{}} into it, once"
             )
         if self.candidate_labels is not None and (
-            not self.labels or not all(isinstance(label, str) and label for label in self.labels)
+            not isinstance(self.candidate_labels, Collection)
+            or not self.labels
+            or not all(isinstance(label, str) and label for label in self.labels)
         ):
             raise ValueError(
                 f"candidate_labels={self.candidate_labels!r}: at least one label, as a list of strings or in one "
@@ -55,6 +55,14 @@ class Options:
         if isinstance(self.candidate_labels, str):
             return [label.strip() for label in self.candidate_labels.split(",") if label.strip()]
         return list(self.candidate_labels or ())
+
+
+def _has_one_place(template: Any) -> bool:
+    """Whether a template takes a label, and nothing else."""
+    try:
+        return bool(template.format("x") != template.format("y"))
+    except (AttributeError, LookupError, ValueError):  # no string, other places, braces that do not close
+        return False
 
 
 def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -103,6 +103,10 @@ def test_prompts(tmp_path: Path) -> None:
     assert not np.allclose(embed.encode("a b"), embed.encode_query("a b"))
     a, b = embed.encode(["a", "b"]), embed.encode(["c", "d", "e"])
     np.testing.assert_allclose(embed.similarity(a, b), a @ b.T, rtol=1e-5)
+    with pytest.raises(ValueError, match="of one size"):
+        embed.similarity(a, b[:, :-1])
+    with pytest.raises(ValueError, match="prompt=5"):
+        embed.encode("a", prompt=5)
     with pytest.raises(ValueError, match=r"prompt_name='document': the checkpoint has \['passage', 'query'\]"):
         embed.encode("a", prompt_name="document")
 
