@@ -28,6 +28,7 @@ from . import golden
 from .architectures import ARCHITECTURES
 from .registry import LIMIT, faults, labels_of, load, one_by_one, shown
 
+QUICK = pytest.mark.usefixtures("quick")
 EACH = pytest.mark.parametrize("name", [name for kind in ARCHITECTURES for name in shown(kind)])
 SHORT = 7  # tokens of a row before it is padded
 
@@ -37,6 +38,14 @@ def exact() -> Iterator[None]:
     """Products of float32 as float32, whatever the device's default."""
     with jax.default_matmul_precision("highest"):
         yield
+
+
+@pytest.fixture
+def quick() -> Iterator[None]:
+    """Programs that run once are compiled twice as fast; the first test has them as users do."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +168,7 @@ def test_stacked_layers_are_listed_ones(name: str, model: Any, tmp_path: Path):
         np.testing.assert_array_equal(saved[key], array)
 
 
+@QUICK
 @EACH
 def test_gradients(name: str, model: Any):
     """Every array has a gradient, and it is the slope."""
@@ -180,6 +190,7 @@ def test_gradients(name: str, model: Any):
     assert (step(1e-3) - step(-1e-3)) / 2e-3 == pytest.approx(length, rel=1e-2)
 
 
+@QUICK
 @EACH
 def test_vmap_over_models_and_batches(name: str, model: Any):
     ours, case = model(name)
@@ -206,6 +217,7 @@ def test_a_key_turns_dropout_on(name: str, model: Any):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(one))
 
 
+@QUICK
 @EACH
 def test_bfloat16_weights_give_nearly_the_same(name: str, tmp_path: Path):
     case = golden.cases()[name]
@@ -217,6 +229,7 @@ def test_bfloat16_weights_give_nearly_the_same(name: str, tmp_path: Path):
     assert not faults(wide, plain, 0.1)
 
 
+@QUICK
 @EACH
 def test_export_round_trips(name: str, model: Any):
     """A model that was exported and read back answers the same, without its Python code."""
@@ -228,6 +241,7 @@ def test_export_round_trips(name: str, model: Any):
     assert not faults(dict(zip(plain.outputs, values, strict=True)), plain)
 
 
+@QUICK
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
     ours, case = model(f"{ARCHITECTURES[kind].prefix}Model")
@@ -237,6 +251,7 @@ def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
     assert not faults(again.call(ours, dict(plain.inputs)), plain)
 
 
+@QUICK
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_a_compiled_step_through_stacked_layers(kind: str, model: Any):
     """Loss and gradient of a whole program that scans, against the same operation by operation over listed layers."""
