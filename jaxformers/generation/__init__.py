@@ -1,0 +1,1 @@
+"""Generation: loops over a model's `decode`, from prompts to new tokens."""
