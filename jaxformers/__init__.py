@@ -14,12 +14,13 @@ __version__ = "0.1.0"
 # Public names that are not classes of an architecture, by the room that holds them.
 _ROOMS = {
     "auto": (
-        "AutoConfig AutoModel AutoModelForMaskedLM AutoModelForMultipleChoice AutoModelForNextSentencePrediction "
+        "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForMultipleChoice AutoModelForNextSentencePrediction "
         "AutoModelForPreTraining AutoModelForQuestionAnswering AutoModelForSequenceClassification "
         "AutoModelForTokenClassification AutoTokenizer"
     ),
     "bundle": "Model",
     "config": "Config",
+    "generation": "GenerationConfig TokenTrie",
     "pipelines": "Pipeline pipeline",
     "runtime": "compilations forbid",
     "tokenizers": (

@@ -197,8 +197,8 @@ class AutoTokenizer:
 
         Args:
             name_or_path: a folder, a name on the Hub, or a model that ships with the package.
-            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download`; every other keyword
-                replaces a setting of tokenizer_config.json.
+            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download, gguf_file`; every other
+                keyword replaces a setting of tokenizer_config.json.
 
         Raises:
             OSError: the folder, repository or file does not exist or cannot be fetched.
@@ -259,6 +259,10 @@ class AutoModel(_AutoModel, task=""):
 
 class AutoModelForPreTraining(_AutoModel, task="PreTraining"):
     """The model with the heads that it was trained with."""
+
+
+class AutoModelForCausalLM(_AutoModel, task="CausalLM"):
+    """Scores of every word to follow each token, and generation."""
 
 
 class AutoModelForMaskedLM(_AutoModel, task="MaskedLM"):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .layers import losses
+from .layers.cache import Cache
 from .layers.inputs import Inputs, Want
 
 # The Hub's keywords for a batch, and our fields.
@@ -25,10 +26,14 @@ FIELDS = {
     "langs": "languages",
     "adapter_mask": "adapters",
     "global_attention_mask": "globals",
+    "past_key_values": "cache",
 }
 # What most models take, in the order of positional arguments.
 USUAL = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
+# What models take that read in one direction.
+CAUSAL = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inputs_embeds")
 _FLAGS = ("output_hidden_states", "output_attentions", "return_dict")
+_CACHE = "use_cache"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +64,7 @@ def read(
         raise TypeError(f"{owner}: {', '.join(sorted(twice))} is given twice, by place and by name")
     given |= keywords
     asked = {name: given.pop(name, None) for name in _FLAGS}
+    cached = given.pop(_CACHE, False) if "past_key_values" in cls.accepts else False
     flags = {name: getattr(c, name, None) if value is None else bool(value) for name, value in asked.items()}
     for name in given:
         if name not in cls.accepts and name not in cls.labels:
@@ -68,7 +74,8 @@ def read(
         raise ValueError(f"{owner}: pass either input_ids or inputs_embeds")
     batch = Inputs(**{FIELDS[name]: arrays[name] for name in cls.accepts if name in arrays})
     labels = {name: arrays[name] for name in cls.labels if name in arrays}
-    want = Want(bool(flags["output_hidden_states"]), bool(flags["output_attentions"]))
+    cached = cached or (batch.cache is not None and cached is not False)
+    want = Want(bool(flags["output_hidden_states"]), bool(flags["output_attentions"]), bool(cached))
     return batch, labels, want, flags["return_dict"] is not False
 
 
@@ -98,6 +105,8 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
             f"{owner}: {shape[-1]} tokens in a row, the model has {longest} positions: "
             "tokenize with truncation=True, or pass shorter texts"
         )
+    if batch.cache is not None:
+        _check_cache(owner, batch.cache, shape, longest)
     if batch.mask is not None and batch.mask.shape not in (shape, (*shape, shape[-1])):
         raise ValueError(f"{owner}: attention_mask has shape {tuple(batch.mask.shape)}, input_ids {tuple(shape)}")
     if batch.globals is not None and batch.globals.shape != shape:
@@ -124,6 +133,21 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         _check_label(cls, c, name, array, shape)
 
 
+def _check_cache(owner: str, cache: Cache, shape: tuple[int, ...], longest: int | None) -> None:
+    if cache.length.shape != shape[:1]:
+        raise ValueError(f"{owner}: past_key_values hold {cache.length.shape[0]} rows, input_ids {shape[0]}")
+    if isinstance(cache.length, jax.core.Tracer):
+        return
+    reached = int(cache.length.max()) + shape[1]
+    if longest is not None and reached > longest:
+        raise ValueError(f"{owner}: {reached} tokens with those of past_key_values, the model has {longest} positions")
+    if reached > cache.slots:
+        raise ValueError(
+            f"{owner}: past_key_values have room for {cache.slots} tokens, and {reached} are to stand there: make it "
+            "with model.init_cache(rows, tokens)"
+        )
+
+
 def _check_label(cls: Any, c: Any, name: str, array: Any, shape: tuple[int, ...]) -> None:
     label, owner = cls.labels[name], cls.__name__
     if cls.task == "SequenceClassification":
@@ -147,8 +171,10 @@ def _check_label(cls: Any, c: Any, name: str, array: Any, shape: tuple[int, ...]
 
 def _array(name: str, value: Any) -> Any:
     """`value` as an array of 32 bits; jax arrays and tracers as they are."""
-    if isinstance(value, jax.Array):
+    if isinstance(value, jax.Array | Cache):
         return value
+    if name == "past_key_values":
+        raise ValueError(f"past_key_values: expected the cache of an earlier call, found {type(value).__name__}")
     if isinstance(value, Mapping):
         raise ValueError(f"{name}: found a whole batch; pass its fields by name: model(**batch)")
     try:

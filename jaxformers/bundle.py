@@ -26,7 +26,8 @@ from . import config as configs
 from . import declare, durable, hub, runtime
 from .checkpoint import load, save, weights
 from .config import Config
-from .layers import int8, run, vocabulary
+from .layers import cache, int8, run, vocabulary
+from .layers.cache import Cache
 from .layers.dropout import Drop, Dropout, no_drop
 from .layers.heads import Head, pool
 from .layers.inputs import Inputs, Want
@@ -78,12 +79,14 @@ class Model:
     config_class: ClassVar[type[Config]]
     base: ClassVar[type[Model]]
     prefix: ClassVar[str] = ""
+    prefixes: ClassVar[tuple[str, ...]] = ()
     head: ClassVar[Head]
     arrays: ClassVar[Callable[[Any], declare.Tree]]  # `parameters` in a class statement; torch users call .parameters()
     encode: ClassVar[Callable[..., Encoded]]
     accepts: ClassVar[tuple[str, ...]] = batches.USUAL
     neutral: ClassVar[bool] = True  # whether padding on the right, masked, leaves a row's results as they are
     packs: ClassVar[bool] = True  # and whether other texts behind it in the same row do
+    cells: ClassVar[Callable[[Any, int, int], declare.Tree]]  # (config, rows, slots) → what the layers keep
 
     def __init_subclass__(
         cls,
@@ -100,25 +103,32 @@ class Model:
         accepts: tuple[str, ...] | None = None,
         neutral: bool | None = None,
         packs: bool | None = None,
+        cells: Callable[[Any, int, int], declare.Tree] | None = None,
+        also: tuple[str, ...] = (),
     ) -> None:
         """Declare a task (`task, labels, axes`), a base model (`config, prefix, parameters, encode, accepts`), or a
         base model with a head (`base, head`, and `parameters` where the task does not use all of the base's arrays).
         `neutral=False` stands where padding changes a row's results, which must then go in without; `packs=False` where
-        other texts in the same row do, though no token sees them.
+        other texts in the same row do, though no token sees them. `cells` says what the layers of a model that reads in
+        one direction keep of each token, `also` other prefixes under which files may hold the base model.
         """
         given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
         given |= {"neutral": neutral, "packs": False if neutral is False else packs}
         if base is not None:
-            given |= {"base": base, "config_class": base.config_class, "prefix": base.prefix, "accepts": base.accepts}
+            given |= {"base": base, "config_class": base.config_class, "accepts": base.accepts}
+            given |= {"prefix": base.prefix if prefix is None else prefix}
             given |= {name: getattr(base, name) for name in ("neutral", "packs") if given[name] is None}
-            given |= {"encode": base.__dict__["encode"], "arrays": base.__dict__["arrays"]}
+            given |= {name: base.__dict__[name] for name in ("encode", "arrays", "cells") if name in base.__dict__}
         elif config is not None:
             given |= {"base": cls, "config_class": config, "prefix": prefix}
         given |= {"arrays": staticmethod(parameters)} if parameters else {}
         given |= {"encode": staticmethod(encode)} if encode else {}
+        given |= {"cells": staticmethod(cells)} if cells else {}
         for name, value in given.items():
             if value is not None:
                 setattr(cls, name, value)
+        others = cls.base.prefixes if base is not None else also
+        cls.prefixes = tuple(dict.fromkeys((cls.prefix, *others)))
         jax.tree_util.register_pytree_with_keys(
             cls,
             lambda model: ([(jax.tree_util.GetAttrKey("params"), model.params)], (cls, model.config)),
@@ -252,12 +262,31 @@ class Model:
         drop: Drop = no_drop,
     ) -> Output:
         """The pure function of the class: one batch to its output, with the loss where labels are given."""
+        if want.cache and inputs.cache is None:
+            inputs = dataclasses.replace(inputs, cache=cls.nothing(params, config, *inputs.shape))
         encoded = cls.encode(params, config, inputs, want, drop)
-        encoded = dataclasses.replace(encoded, owners=inputs.owners, starts=inputs.starts)
+        ends = inputs.ends(config.pad_token_id)
+        encoded = dataclasses.replace(encoded, owners=inputs.owners, starts=inputs.starts, ends=ends)
         if "pooler" in params and encoded.pooled is None:
             encoded = pool(params["pooler"], encoded)
         scores = cls.head.forward(params, config, encoded, drop) if hasattr(cls, "head") else None
         return cls.finish(scores, encoded, labels, config)
+
+    @classmethod
+    def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
+        """A cache without tokens, with room for `slots` in each of `rows` rows."""
+        dtype = params["word"]["table"].dtype
+        return cache.empty(cls.cells(config, rows, slots), dtype, not isinstance(params["layers"], list | tuple))
+
+    def init_cache(self, batch_size: int, max_length: int) -> Cache:
+        """A cache for `past_key_values=`, with room for `max_length` tokens in each of `batch_size` rows.
+
+        Raises:
+            TypeError: the model reads in both directions, so that later tokens change what earlier ones give.
+        """
+        if not hasattr(self, "cells"):
+            raise TypeError(f"{type(self).__name__} reads in both directions: it has no cache")
+        return self.nothing(self.params, self.config, batch_size, max_length)
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Mapping[str, jax.Array], config: Any) -> Output:
@@ -344,8 +373,8 @@ class Model:
             ignore_mismatched_sizes: start arrays anew whose sizes differ from the config's, instead of raising.
             output_loading_info: return `(model, report)`, the report a dict of missing, unexpected and mismatched keys.
             from_tf: TensorFlow checkpoints must be converted first.
-            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download`; every other keyword
-                replaces a field of the config.
+            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download, gguf_file`; every other
+                keyword replaces a field of the config.
 
         Raises:
             OSError: the folder, repository or file does not exist or cannot be fetched.
@@ -365,7 +394,7 @@ class Model:
         plan = load.plan(
             files,
             tree,
-            prefix=cls.prefix,
+            prefixes=cls.prefixes,
             silent=[param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.arrays(config)))],
             sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
             | {"num_labels": config.num_labels},
@@ -500,12 +529,12 @@ def _dtype(asked: Any, files: weights.Weights) -> Any:
         stored = ", ".join(sorted({str(tensor.dtype) for tensor in files.values()}))
         if jax.default_backend() != "cpu":
             logger.info("weights keep their stored type, %s (dtype='float32' widens them)", stored)
-            return None
+            return files.dtype
         if stored != "float32":
             logger.info("weights are stored as %s and become float32 on CPU (dtype='auto' keeps them)", stored)
         return jnp.float32
     if isinstance(asked, str) and asked == "auto":
-        return None
+        return files.dtype
     try:
         dtype = jnp.dtype(_spelt(asked))
     except TypeError:

@@ -26,7 +26,7 @@ from typing import Annotated, Any, ClassVar, Self
 import jax
 import numpy as np
 
-from . import durable, hub
+from . import durable, gguf, hub
 
 logger = logging.getLogger(__name__)
 
@@ -362,8 +362,8 @@ class Config:
 
         Args:
             name_or_path: a folder, or a name on the Hub.
-            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download`, and any field of the
-                config, which replaces the file's value.
+            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download, gguf_file`, and any
+                field of the config, which replaces the file's value.
 
         Raises:
             OSError: the folder, repository or file does not exist or cannot be fetched.
@@ -378,14 +378,18 @@ class Config:
             files.write(FILE, self.to_json_string().encode())
 
 
-def read(source: hub.Source) -> dict[str, Any]:
-    """The JSON object in a source's config.json.
+def read(source: hub.Source, filename: str = FILE) -> dict[str, Any]:
+    """The JSON object in a source's config.json, or in another of its files.
+
+    Of a source that names a GGUF file the config is what that file says.
 
     Raises:
         OSError: the file is absent or cannot be fetched.
-        ValueError: it is not a JSON object.
+        ValueError: it is not a JSON object; or the GGUF file is damaged, or of an architecture that is not known.
     """
-    path = source.file(FILE)
+    if source.gguf_file is not None and filename == FILE:
+        return gguf.config(gguf.read(source))
+    path = source.file(filename)
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{path}: too large for a config: {path.stat().st_size} bytes")
     try:

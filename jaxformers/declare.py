@@ -18,6 +18,9 @@ import jax.numpy as jnp
 
 Init = Literal["normal", "zeros", "ones", "sinusoid", "sines_then_cosines", "frequencies"]
 """How random weights are made; "normal" has the standard deviation `initializer_range` of the config."""
+Layout = Literal["plain", "transposed", "stacked"]
+"""How files hold an array: as it is; a matrix as its transpose; each entry of the first axis under a name of its own, in
+which "{}" stands for its number."""
 Tree = Any
 """Nested dicts and lists with one kind of leaf."""
 
@@ -32,6 +35,7 @@ class Param:
     init: how random weights are made.
     zero_row: the row of a table that starts at zero.
     aliases: older or tied names, tried in order when `name` is absent; a file that has several of them loads one.
+    layout: how files hold it.
     """
 
     shape: tuple[int, ...]
@@ -40,6 +44,7 @@ class Param:
     init: Init = "normal"
     aliases: tuple[str, ...] = ()
     zero_row: int | None = None
+    layout: Layout = "plain"
 
 
 def is_param(leaf: object) -> bool:
@@ -75,6 +80,11 @@ def layer_norm(dim: int, name: str, *, bias: bool = True) -> Tree:
 def rms_norm(dim: int, name: str) -> Tree:
     """Scale [dim] of a norm by the root mean square."""
     return {"scale": Param((dim,), ("embed",), f"{name}.weight", "ones")}
+
+
+def transposed(tree: Tree) -> Tree:
+    """The arrays of a dense layer whose weight files hold as [d_in, d_out], as GPT-2 does."""
+    return tree | {"weight": dataclasses.replace(tree["weight"], layout="transposed")}
 
 
 def vector(dim: int, name: str, axis: str | None = None) -> Param:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "weights"
 """The folder of the models that ship with the package, under names such as "jaxformers/tiny-sentiment"."""
 
-OPTIONS = ("revision", "subfolder", "token", "cache_dir", "local_files_only", "force_download")
+OPTIONS = ("revision", "subfolder", "token", "cache_dir", "local_files_only", "force_download", "gguf_file")
 """The keywords of every `from_pretrained` that say where files come from."""
 
 _HUB_NAME = re.compile(r"(?!.*(?:--|\.\.))(?!.*\.git$)(?:\b[\w\-.]{1,96}\b/)?\b[\w\-.]{1,96}\b", re.ASCII)
@@ -57,18 +57,21 @@ def source_of(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
+    gguf_file: str | None = None,
 ) -> Source:
     """Where the files of a checkpoint come from; nothing is read or fetched yet.
 
     Args:
-        name_or_path: a folder; or a name on the Hub; or the name of a model that ships with the package. A `Source`
-            is returned as it is, so that one may serve the config, the tokenizer and the weights of one load.
+        name_or_path: a folder; or a name on the Hub; or the name of a model that ships with the package; or the path of
+            a .gguf file. A `Source` is returned as it is, so that one may serve the config, the tokenizer and the
+            weights of one load.
         revision: branch, tag or commit on the Hub; None is "main".
         subfolder: a folder within the folder or repository.
         token: a Hub token; True for the stored one, False for none, None for the stored one if there is one.
         cache_dir: where downloads are kept, instead of the Hub library's own cache folder.
         local_files_only: never ask the Hub, take what is cached.
         force_download: fetch anew what is cached.
+        gguf_file: the name of a file in the folder or repository from which config, tokenizer and weights are read.
 
     Raises:
         OSError: neither a folder nor a possible Hub name.
@@ -85,7 +88,13 @@ def source_of(
     if subfolder:
         _check_relative(subfolder, "subfolder")
     folder = Path(os.path.expanduser(name))
+    if gguf_file is not None:
+        _check_relative(gguf_file, "gguf_file")
     if not folder.is_dir():
+        if gguf_file is None and folder.suffix == ".gguf":
+            if not folder.is_file():
+                raise OSError(f"{name}: no such file")
+            return _Folder(name, revision, gguf_file=folder.name, folder=folder.parent)
         if folder.is_file():
             raise OSError(f"{name} is a file: pass the folder that holds it")
         if isinstance(name_or_path, os.PathLike) or not _HUB_NAME.fullmatch(name):
@@ -94,8 +103,9 @@ def source_of(
         folder = SHIPPED / shipped
         if owner != "jaxformers" or not shipped or not folder.is_dir():
             cache = None if cache_dir is None else os.path.expanduser(cache_dir)
-            return _Repository(name, revision or "main", subfolder, token, cache, local_files_only, force_download)
-    return _Folder(name, revision, subfolder, folder=folder / subfolder)
+            asked = (token, cache, local_files_only, force_download, gguf_file)
+            return _Repository(name, revision or "main", subfolder, *asked)
+    return _Folder(name, revision, subfolder, gguf_file=gguf_file, folder=folder / subfolder)
 
 
 def split_options(
@@ -122,6 +132,7 @@ class Source(abc.ABC):
     cache_dir: str | None = None
     local_files_only: bool = False
     force_download: bool = False
+    gguf_file: str | None = None
 
     @abc.abstractmethod
     def find(self, filename: str) -> Path | None:
@@ -155,7 +166,8 @@ class Source(abc.ABC):
             ValueError: an absolute path, or one with "..".
         """
         _check_relative(folder, "subfolder")
-        return dataclasses.replace(self, subfolder=f"{self.subfolder}/{folder}" if self.subfolder else folder)
+        inner = f"{self.subfolder}/{folder}" if self.subfolder else folder
+        return dataclasses.replace(self, subfolder=inner, gguf_file=None)
 
     @abc.abstractmethod
     def names(self) -> list[str]:
@@ -163,8 +175,10 @@ class Source(abc.ABC):
 
     def absent(self, what: str) -> OSError:
         """The error that says that `what` is not there, and what is."""
-        listed = ", ".join(sorted(self.names())[:20]) or "nothing"
-        return OSError(f"{self} does not appear to have {what}; it has: {listed}")
+        names = sorted(self.names())
+        gguf = next((name for name in names if name.endswith(".gguf")), None)
+        hint = f"; to read a GGUF file pass gguf_file={gguf!r}" if gguf else ""
+        return OSError(f"{self} does not appear to have {what}; it has: {', '.join(names[:20]) or 'nothing'}{hint}")
 
     def __str__(self) -> str:
         return f"{self.name}/{self.subfolder}" if self.subfolder else self.name

@@ -99,6 +99,30 @@ class BaseModelOutputWithPooling(Output):
 
 
 @output
+class BaseModelOutputWithPast(Output):
+    """As `BaseModelOutput`, with past_key_values: the `Cache` of all tokens so far, where one was asked for."""
+
+    last_hidden_state: Array | None = None
+    past_key_values: Any = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@output
+class CausalLMOutputWithPast(Output):
+    """loss: scalar, mean over labels that are not -100. logits: [batch, seq, vocab], of the token that follows each.
+
+    past_key_values: the `Cache` of all tokens so far, where one was asked for.
+    """
+
+    loss: Array | None = None
+    logits: Array | None = None
+    past_key_values: Any = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@output
 class MaskedLMOutput(Output):
     """loss: scalar, mean over labels that are not -100. logits: [batch, seq, vocab], before the softmax."""
 

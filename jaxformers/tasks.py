@@ -36,6 +36,29 @@ class Encoder(Model, task="", labels={}):
         )
 
 
+class Decoder(Model, task="", labels={}):
+    """A model without a head that reads in one direction: hidden states, and what the next tokens need of these."""
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """The decoder's result under the names that users know."""
+        return outputs.BaseModelOutputWithPast(
+            last_hidden_state=encoded.state, past_key_values=encoded.cache, **_traces(encoded)
+        )
+
+
+class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per="token")}):
+    """Scores of every word to follow each token; labels [B, T] with -100 where none counts, not shifted."""
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """Scores [B, T, V] and the mean cross-entropy of each counted label under the scores before it."""
+        loss = losses.cross_entropy(scores[:, :-1], labels["labels"][:, 1:]) if labels else None
+        return outputs.CausalLMOutputWithPast(
+            loss=loss, logits=scores, past_key_values=encoded.cache, **_traces(encoded)
+        )
+
+
 class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per="token")}):
     """Scores of every word at every place; labels [B, T] with -100 where none counts."""
 

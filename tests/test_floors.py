@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "jaxformers"
 
 FLOORS = (
-    ("config", "outputs", "declare", "runtime", "hub", "durable"),
+    ("config", "outputs", "declare", "runtime", "hub", "durable", "gguf"),
     ("layers",),
     ("checkpoint", "tokenizers", "parallel"),
     ("generation",),
@@ -26,10 +26,12 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# On one floor: configs are read by name and written safely, and the bundle is spread over three files.
+# On one floor: configs are read by name, also out of GGUF files, and written safely; the bundle is spread over three.
 BESIDE = {
     ("config", "hub"),
     ("config", "durable"),
+    ("config", "gguf"),
+    ("gguf", "hub"),
     ("hub", "durable"),
     ("bundle", "batch"),
     ("tasks", "bundle"),

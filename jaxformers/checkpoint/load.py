@@ -13,12 +13,13 @@ import numpy as np
 
 from .. import declare
 from ..declare import Param
+from . import layout
 from .weights import Tensor, Weights
 
 logger = logging.getLogger(__name__)
 
 # Buffers and bookkeeping that older files carry beside the weights; nothing that we compute reads them.
-_BUFFERS = ("position_ids", "token_type_ids")
+_BUFFERS = ("position_ids", "token_type_ids", "inv_freq")
 _ALIGNMENT = 64  # bytes; at other addresses jax copies a host array once more
 _SHOWN = 40  # names in a warning; of a checkpoint that fits badly there may be thousands
 
@@ -57,7 +58,7 @@ def plan(
     weights: Weights,
     declaration: declare.Tree,
     *,
-    prefix: str,
+    prefixes: Sequence[str],
     silent: Iterable[str] = (),
     sizes: Mapping[str, int] = {},
     ignore_mismatched_sizes: bool = False,
@@ -67,7 +68,7 @@ def plan(
     Args:
         weights: the open files.
         declaration: the model's arrays, with full Hub names.
-        prefix: the base model's, such as "bert"; files may have it where the model does not, and the reverse.
+        prefixes: of the base model, such as "bert"; files may have any of them where the model has another or none.
         silent: names that may be in the files without a word, such as those of a pooler that this task does not use.
         sizes: the whole numbers of the config by field, so that an error can name the field at fault.
         ignore_mismatched_sizes: report arrays of another size as mismatched instead of raising.
@@ -79,14 +80,17 @@ def plan(
     used: set[str] = set()
     missing, mismatched = [], []
     for path, param in declare.walk(declaration):
-        present = [name for name in _spellings(param, prefix) if name in weights]
-        used.update(present)
+        present = [name for name in _spellings(param, prefixes) if not layout.missing(param, name, weights)]
+        used.update(part for name in present for part in layout.names(param, name))
         if not present:
             missing.append(param.name)
-        elif (shape := weights[present[0]].shape) != param.shape:
-            mismatched.append((param.name, shape, param.shape))
+            continue
+        parts = [weights[part] for part in layout.names(param, present[0])]
+        tensor = layout.ours(param, parts)
+        if any(part.shape != parts[0].shape for part in parts) or tensor.shape != param.shape:
+            mismatched.append((param.name, tensor.shape, param.shape))
         else:
-            found[path] = weights[present[0]]
+            found[path] = tensor
     if mismatched and not ignore_mismatched_sizes:
         shown = "; ".join(f"{name}: {theirs} in the file, {ours} in the model" for name, theirs, ours in mismatched[:3])
         more = f" and {len(mismatched) - 3} more" if len(mismatched) > 3 else ""
@@ -102,7 +106,7 @@ def plan(
             f"{weights.files[0]}: none of the model's layers is there (it holds {theirs or 'nothing'}, …): "
             "these are the weights of another architecture"
         )
-    quiet = {spelling for name in silent for spelling in _both(name, prefix)}
+    quiet = {spelling for name in silent for spelling in _spelt(name, prefixes)}
     unexpected = [
         name for name in weights if name not in used and name not in quiet and name.rpartition(".")[2] not in _BUFFERS
     ]
@@ -179,17 +183,16 @@ def _has_body(found: Iterable[str], declaration: declare.Tree) -> bool:
     return not set(found).isdisjoint([path for path in body if path.startswith("layers.")] or body)
 
 
-def _spellings(param: Param, prefix: str) -> Iterable[str]:
+def _spellings(param: Param, prefixes: Sequence[str]) -> Iterable[str]:
     """The names under which a file may hold an array, best first."""
     for name in (param.name, *param.aliases):
-        yield from _both(name, prefix)
+        yield from _spelt(name, prefixes)
 
 
-def _both(name: str, prefix: str) -> tuple[str, ...]:
-    """A name with and without the base model's prefix."""
-    if not prefix:
-        return (name,)
-    return (name, name.removeprefix(f"{prefix}.") if name.startswith(f"{prefix}.") else f"{prefix}.{name}")
+def _spelt(name: str, prefixes: Sequence[str]) -> Iterable[str]:
+    """A name as it is, without its prefix, and under each of the others."""
+    bare = next((name.removeprefix(f"{own}.") for own in prefixes if own and name.startswith(f"{own}.")), name)
+    return dict.fromkeys((name, bare, *(f"{other}.{bare}" for other in prefixes if other)))
 
 
 def _by_path(tree: Any, declaration: declare.Tree) -> dict[str, Any]:

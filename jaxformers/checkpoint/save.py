@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from .. import declare
+from . import layout
 
 
 class Named(Mapping[str, Any]):
@@ -15,7 +16,9 @@ class Named(Mapping[str, Any]):
 
     def __init__(self, params: declare.Tree, declaration: declare.Tree) -> None:
         arrays = dict(_by_path(params))
-        self._arrays = {param.name: arrays[path] for path, param in declare.walk(declaration)}
+        self._arrays = {
+            name: part for path, param in declare.walk(declaration) for name, part in layout.theirs(param, arrays[path])
+        }
 
     def __getitem__(self, name: str) -> jax.Array:
         return self._arrays[name]

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..durable import Replacement
+from ..gguf import read as read_gguf
 from ..hub import Source
 from . import safetensors
 from .safetensors import Array, Index, Lazy, Tensor
@@ -68,6 +71,13 @@ def _open_flax(path: Path) -> Mapping[str, Tensor]:
     return msgpack.open_file(path)
 
 
+def _open_gguf(source: Source) -> Weights:
+    from . import gguf
+
+    header = read_gguf(source)
+    return Weights("gguf", list(header.files), gguf.open_header(header), gguf.dtype_of(header))
+
+
 _SAFETENSORS = _Format("safetensors", "model", "safetensors", safetensors.open_file)
 _FORMATS = (
     _SAFETENSORS,
@@ -81,7 +91,6 @@ _INSTEAD = (
         r"tf_model\.h5|.*\.ckpt(\..*)?",
         "a TensorFlow checkpoint: convert it first, with torch Transformers' from_tf=True",
     ),
-    (r".*\.gguf", "a GGUF file, which is not read yet: take the safetensors repository of the same model"),
     (r"adapter_(config\.json|model\.(safetensors|bin))", "an adapter: load the base model that it names instead"),
     (r"(model|pytorch_model)\.[\w-]+\.(safetensors|bin)", "a variant: pass variant= with the word in its name"),
     (r".*\.(safetensors|bin|pt|pth|msgpack)", "a file with another name: is it a checkpoint of another library?"),
@@ -92,13 +101,17 @@ class Weights(Mapping[str, Tensor]):
     """The arrays of a checkpoint by their torch names. Values are read on `weights[name].read()`, not before.
 
     Attributes:
-        format: "safetensors", "pytorch" or "flax".
+        format: "safetensors", "pytorch", "flax" or "gguf".
         files: the files that hold the arrays.
+        dtype: the one type of all arrays where they are to be kept as stored; None: each has its own.
     """
 
-    def __init__(self, format: str, files: list[Path], tensors: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, format: str, files: list[Path], tensors: Mapping[str, Tensor], dtype: np.dtype[Any] | None = None
+    ) -> None:
         self.format = format
         self.files = files
+        self.dtype = dtype
         self._tensors = tensors
 
     def __getitem__(self, name: str) -> Tensor:
@@ -117,8 +130,8 @@ class Weights(Mapping[str, Tensor]):
 def open_weights(source: Source, *, variant: str | None = None, use_safetensors: bool | None = None) -> Weights:
     """Find the weight files of a checkpoint and read their headers.
 
-    The first of these that is there is used, and an INFO line says which: model.safetensors, its index,
-    pytorch_model.bin, its index, flax_model.msgpack, its index.
+    The first of these that is there is used, and an INFO line says which: the GGUF file if the source names one;
+    model.safetensors, its index, pytorch_model.bin, its index, flax_model.msgpack, its index.
 
     weights = open_weights(hub.source_of(folder))
     weights["embeddings.weight"].shape, .dtype        # known
@@ -136,6 +149,11 @@ def open_weights(source: Source, *, variant: str | None = None, use_safetensors:
         ValueError: a file or an index is damaged, refused, or of a kind that cannot be read.
         KeyError: a shard lacks an array that the index promises.
     """
+    if source.gguf_file is not None:
+        if variant or use_safetensors:
+            raise ValueError(f"{source}: variant= and use_safetensors=True are for other files than {source.gguf_file}")
+        logger.info("%s: weights from %s", source, source.gguf_file)
+        return _open_gguf(source)
     formats = [
         format for format in _FORMATS if use_safetensors is None or (format is _SAFETENSORS) is bool(use_safetensors)
     ]

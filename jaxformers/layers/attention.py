@@ -62,52 +62,106 @@ def attend(
     rate: float = 0.0,
     drop: Drop = no_drop,
 ) -> tuple[jax.Array, jax.Array]:
+    """`weighed` for arrays with the tokens first, as projections give them.
+
+    q [B, T, H, d], k and v [B, S, K, d]. Returns the context [B, T, H, d] and the probabilities [B, H, T, S].
+    """
+    context, odds = weighed(
+        jnp.swapaxes(q, 1, 2), k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2), seen, bias=bias, rate=rate, drop=drop
+    )
+    return jnp.swapaxes(context, 1, 2), odds
+
+
+def weighed(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    seen: jax.Array | None,
+    *,
+    bias: jax.Array | None = None,
+    sinks: jax.Array | None = None,
+    scale: float | None = None,
+    cap: float | None = None,
+    rate: float = 0.0,
+    drop: Drop = no_drop,
+) -> tuple[jax.Array, jax.Array]:
     """Scaled dot-product attention (Vaswani et al. 2017), softmax in float32.
 
-    q [B, T, H, d], k and v [B, S, H, d], or fewer heads of which each serves the same number of queries; seen
-    broadcastable to [B, H, T, S] or None for all, and so is the bias that is added to the scores.
-    Returns the context [B, T, H, d] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
-    all gets the mean of all values, as in the reference, so that nothing becomes NaN.
+    q [B, H, T, d], k [B, K, d, S] and v [B, K, S, e], K a divisor of H: each of their heads serves H / K neighbours of
+    the queries' (Ainslie et al. 2023, arXiv 2305.13245). seen broadcastable to [B, H, T, S] or None for all, and so is
+    the bias that is added to the scores. Returns the context [B, H, T, e] and the probabilities [B, H, T, S], before
+    dropout. A query that sees no key at all gets the mean of all values, as in the reference, so that nothing becomes
+    NaN.
+
+    Args:
+        sinks: [H] a score for each head that takes its share of attention and gives nothing (GPT-OSS).
+        scale: on the scores; None: 1 / sqrt(d).
+        cap: scores are bent to stay within -cap and cap (Gemma 2).
+        rate: of dropout. drop: its draws.
 
     Where the scores are larger than a CPU's caches, they are computed there head by head: up to three times faster.
     """
-    if k.shape[2] < q.shape[2]:
-        k, v = (jnp.repeat(x, q.shape[2] // k.shape[2], axis=2) for x in (k, v))
-    q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q, k, v))
-    at_once = functools.partial(_attend, rate=rate, drop=drop)
-    sizes = (*q.shape[:3], k.shape[2])
+    sinks = None if sinks is None else sinks[None, :, None, None]
+    at_once = functools.partial(_weighed, scale=scale, cap=cap, rate=rate, drop=drop)
+    sizes = (*q.shape[:3], k.shape[3])
     known = all(isinstance(size, int) for size in sizes)  # an exported program's may be symbols
     if known and math.prod(sizes) > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
-        rows = max(1, _CACHED // (q.shape[2] * k.shape[2]))
+        rows = max(1, _CACHED // (q.shape[2] * k.shape[3]))
+        wide = [jnp.repeat(x, q.shape[1] // k.shape[1], axis=1) if k.shape[1] < q.shape[1] else x for x in (k, v)]
         context, odds = jax.lax.platform_dependent(
-            q, k, v, seen, bias, cpu=_in_parts(_in_parts(at_once, 0, rows), 1, 1), default=at_once
+            q, *wide, seen, bias, sinks, cpu=_in_parts(_in_parts(at_once, 0, rows), 1, 1), default=at_once
         )
-    else:
-        context, odds = at_once(q, k, v, seen, bias)
-    return jnp.swapaxes(context, 1, 2), odds
+        return context, odds
+    return at_once(q, k, v, seen, bias, sinks)
 
 
 _CACHED = 2**20  # scores that stay in the caches of one core, measured on x86: 1/4 to 2 times as many are about equal
 
 
-def _attend(
-    q: jax.Array, k: jax.Array, v: jax.Array, seen: jax.Array | None, bias: jax.Array | None, rate: float, drop: Drop
+def _weighed(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    seen: jax.Array | None,
+    bias: jax.Array | None,
+    sinks: jax.Array | None,
+    *,
+    scale: float | None,
+    cap: float | None,
+    rate: float,
+    drop: Drop,
 ) -> tuple[jax.Array, jax.Array]:
-    """`attend` with the heads first: q [B, H, T, d], k and v [B, H, S, d].
+    """`weighed`, all at once; sinks [1, H, 1, 1].
 
-    Heads first, keys transposed and the division after the second product: 1.4 to 2 times the speed of the textbook
-    order on CPU. The probabilities cost nothing where nobody reads them.
+    Keys transposed and the division after the second product: 1.4 to 2 times the speed of the textbook order on CPU.
+    The probabilities cost nothing where nobody reads them. Queries that share a head of keys are rows of one product.
     """
+    shared = lambda x: x.reshape(x.shape[0], k.shape[1], -1, x.shape[-1])  # noqa: E731
     wide = jnp.promote_types(q.dtype, jnp.float32)
-    scores = jnp.matmul(q * q.shape[-1] ** -0.5, jnp.swapaxes(k, -1, -2), preferred_element_type=wide)
+    q = q * (q.shape[-1] ** -0.5 if scale is None else scale)
+    scores = _product(shared(q), k, wide).reshape(*q.shape[:3], k.shape[-1])
+    if cap is not None:
+        scores = cap * jnp.tanh(scores / cap)
     if bias is not None:
         scores = scores + bias
     if seen is not None:
         scores = jnp.where(seen, scores, jnp.finfo(wide).min)
-    odds = jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
+    most = scores.max(-1, keepdims=True)
+    most = jax.lax.stop_gradient(most if sinks is None else jnp.maximum(most, sinks.astype(wide)))
+    odds = jnp.exp(scores - most)
     total = odds.sum(-1, keepdims=True)
-    context = jnp.matmul(drop("attention_weights", odds, rate).astype(v.dtype), v, preferred_element_type=wide) / total
+    if sinks is not None:
+        total = total + jnp.exp(sinks.astype(wide) - most)
+    dropped = drop("attention_weights", odds, rate).astype(v.dtype)
+    context = _product(shared(dropped), v, wide).reshape(*q.shape[:3], v.shape[-1]) / total
     return context.astype(v.dtype), (odds / total).astype(v.dtype)
+
+
+def _product(a: jax.Array, b: jax.Array, wide: Any) -> jax.Array:
+    """A [..., m, k] by b [..., k, n] with sums of a wide type; a single row of a half type goes in twice."""
+    if a.shape[-2] == 1 and b.dtype.itemsize < 4:
+        return jnp.matmul(jnp.repeat(a, 2, axis=-2), b, preferred_element_type=wide)[..., :1, :]
+    return jnp.matmul(a, b, preferred_element_type=wide)
 
 
 def _in_parts(function: Callable[..., Any], axis: int, most: int) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .inputs import Inputs
+from .linear import linear
 
 
 def embed(p: Any, ids: jax.Array) -> jax.Array:
@@ -25,4 +26,4 @@ def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:
 
 def unembed(p: Any, x: jax.Array) -> jax.Array:
     """Scores [..., V] of vectors x [..., D] against the table [V, D]."""
-    return jax.lax.dot_general(x, p["table"], (((x.ndim - 1,), (1,)), ((), ())))
+    return linear({"weight": p["table"]}, x)

@@ -129,6 +129,18 @@ def last_place(name: str = "classifier", *, labels: int | None = None) -> Head:
     return Head(parameters, forward)
 
 
+def last_token(name: str = "score") -> Head:
+    """Scores [B, num_labels] of each text's last token, as decoders are made classifiers."""
+
+    def parameters(c: Any) -> declare.Tree:
+        return {"classifier": declare.linear(c.hidden_size, c.num_labels, name, bias=False)}
+
+    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+        return linear(params["head"]["classifier"], encoded.last)
+
+    return Head(parameters, forward)
+
+
 def vocabulary(
     dense: str,
     norm: str,

@@ -7,6 +7,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from .cache import Cache
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class Inputs:
     globals: [B, T] non-zero where a token sees all and is seen by all (Longformer).
     texts: [B, T] where rows hold several texts: which of them a token belongs to, 1, 2, …; zero is padding.
     starts: [N] where their first tokens are, counted through all rows.
+    cache: the tokens before these, for models that read in one direction.
     """
 
     ids: jax.Array | None = None
@@ -36,6 +39,7 @@ class Inputs:
     globals: jax.Array | None = None
     texts: jax.Array | None = None
     starts: jax.Array | None = None
+    cache: Cache | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,6 +89,18 @@ class Inputs:
         seen = self.mask if self.mask.ndim == 2 else (self.mask != 0).any(-2)
         return (seen != 0).astype(jnp.int32)
 
+    def ends(self, pad: int | None) -> jax.Array:
+        """Where each text's last token is, counted through all rows [B or N]: the last that is not `pad`.
+
+        Of embeddings, and where there is no `pad`, the last that the mask shows.
+        """
+        rows, length = self.shape
+        if self.texts is not None and self.starts is not None:
+            owner = (self.texts + jnp.arange(rows)[:, None] * (length + 1)).reshape(-1)
+            return self.starts + jnp.bincount(owner, length=rows * (length + 1))[owner[self.starts]] - 1
+        real = self.owners != 0 if self.ids is None or pad is None else self.ids != pad
+        return jnp.arange(rows) * length + jnp.where(real, jnp.arange(length), 0).max(1)
+
     @property
     def segments(self) -> jax.Array:
         """The types, or where none were given zeros: [B or 1, T]."""
@@ -99,7 +115,11 @@ class Inputs:
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Want:
-    """Which intermediate results a forward pass returns. Static: each combination is a program of its own."""
+    """Which intermediate results a forward pass returns. Static: each combination is a program of its own.
+
+    cache: what the next tokens need of these.
+    """
 
     hidden_states: bool = False
     attentions: bool = False
+    cache: bool = False

@@ -22,7 +22,8 @@ class Encoded:
     state [B, T, D]; pooled [B, D] where the model has a pooler; hidden_states (embeddings first) and attentions, a
     tuple each, where wanted. owners [B, T]: which text of its row each token belongs to, zero for padding. Of rows that
     hold several texts starts [N]: where each text's first token is, counted through all rows; then `first`, `pooled`
-    and `mean` are [N, D].
+    and `mean` are [N, D]. ends [B or N]: where each text's last token is, counted alike. cells: what the
+    layers keep, and cache: the `Cache` around them.
     """
 
     state: jax.Array
@@ -31,6 +32,9 @@ class Encoded:
     attentions: tuple[jax.Array, ...] | None = None
     owners: jax.Array | None = None
     starts: jax.Array | None = None
+    ends: jax.Array | None = None
+    cells: Any = None
+    cache: Any = None
 
     @property
     def first(self) -> jax.Array:
@@ -38,6 +42,11 @@ class Encoded:
         if self.starts is None:
             return self.state[:, 0]
         return self.state.reshape(-1, self.state.shape[-1])[self.starts]
+
+    @property
+    def last(self) -> jax.Array:
+        """The state of each text's last token [B or N, D]."""
+        return self.state.reshape(-1, self.state.shape[-1])[self.ends]
 
     def mean(self, x: jax.Array) -> jax.Array:
         """The mean of x [B, T, K] over each text's tokens [B or N, K]."""
@@ -61,20 +70,49 @@ def run(block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], want: Wan
         *each: sequences of one entry a layer, handed to `block` (dropout, window sizes, rotary bases).
         want: which intermediate results to collect.
     """
+    return remembering(lambda p, x, cell, *each: (*block(p, x, *each), cell), layers, None, x, *each, want=want)
+
+
+def remembering(
+    block: Callable[..., tuple[jax.Array, Any, Any]],
+    layers: Any,
+    cells: Any,
+    x: jax.Array,
+    *each: Sequence[Any],
+    want: Want = Want(),
+) -> Encoded:
+    """`run` for layers that read and write something of their own, such as the keys and values of earlier tokens.
+
+    Args:
+        block: `block(params, x, cell, *each) -> (x, attention probabilities, cell)`.
+        layers: as in `run`.
+        cells: one a layer, listed or stacked as the layers are; None: the layers keep nothing, and `block` gets None.
+        x: what enters the first layer.
+        *each: as in `run`.
+        want: as in `run`.
+    """
     if isinstance(layers, list | tuple):
-        states, attentions = [x], []
-        for step in zip(layers, *each, strict=True):
-            x, weights = block(step[0], x, *step[1:])
+        states, attentions, kept = [x], [], []
+        cells = [None] * len(layers) if cells is None else cells
+        for p, cell, *own in zip(layers, cells, *each, strict=True):
+            x, weights, cell = block(p, x, cell, *own)
             states.append(x)
             attentions.append(weights)
-        return _collected(x, states, attentions, want)
+            kept.append(cell)
+        return _collected(x, states, attentions, kept, want)
 
-    def body(x: jax.Array, step: tuple[Any, ...]) -> tuple[jax.Array, tuple[Any, Any]]:
-        after, weights = block(step[0], x, *step[1:])
-        return after, (x if want.hidden_states else None, weights if want.attentions else None)
+    # Cells ride in the carry: as results of each step, all of them would be copied.
+    def body(carry: tuple[jax.Array, Any], step: tuple[Any, ...]) -> tuple[tuple[jax.Array, Any], tuple[Any, Any]]:
+        (x, cells), (i, p, *own) = carry, step
+        cell = jax.tree.map(lambda array: jax.lax.dynamic_index_in_dim(array, i, keepdims=False), cells)
+        after, weights, cell = block(p, x, cell, *own)
+        cells = jax.tree.map(lambda array, new: jax.lax.dynamic_update_index_in_dim(array, new, i, 0), cells, cell)
+        return (after, cells), (x if want.hidden_states else None, weights if want.attentions else None)
 
-    last, (states, attentions) = jax.lax.scan(body, x, (layers, *map(stack, each)))
-    return _collected(last, None if states is None else [*states, last], attentions, want)
+    count = jax.tree.leaves(layers)[0].shape[0]
+    steps = (jnp.arange(count), layers, *map(stack, each))
+    (last, cells), (states, attentions) = jax.lax.scan(body, (x, cells), steps)
+    return _collected(last, None if states is None else [*states, last], attentions, cells, want)
 
 
 def either(flag: Any, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
@@ -93,9 +131,10 @@ def reuse(block: Block, groups: Any, which: Sequence[int]) -> tuple[Block, Any]:
     return look_up, jnp.array(which, jnp.int32)
 
 
-def _collected(x: jax.Array, states: Any, attentions: Any, want: Want) -> Encoded:
+def _collected(x: jax.Array, states: Any, attentions: Any, cells: Any, want: Want) -> Encoded:
     return Encoded(
         state=x,
+        cells=cells,
         hidden_states=tuple(states) if want.hidden_states else None,
         attentions=tuple(attentions) if want.attentions else None,
     )

@@ -19,6 +19,7 @@ from .task import Task
 
 logger = logging.getLogger(__name__)
 
+_OF_MODEL = ("revision", "subfolder", "gguf_file")  # of the options that say where files are, the model's alone
 _WITHOUT_EFFECT = ("use_fast", "framework", "feature_extractor", "image_processor", "processor", "device_map")
 
 
@@ -45,8 +46,8 @@ def pipeline(
         task: "text-classification" ("sentiment-analysis"), "token-classification" ("ner"), "question-answering",
             "fill-mask", "zero-shot-classification", "feature-extraction", "text-embedding", "text-ranking" ("rerank");
             None: by what the model was made for.
-        model: a folder, a name on the Hub, a model that ships with the package ("jaxformers/tiny-sentiment"), or a
-            model object. None: the task's default, at a pinned revision.
+        model: a folder, a name on the Hub, a model that ships with the package ("jaxformers/tiny-sentiment"), the path
+            of a .gguf file, or a model object. None: the task's default, at a pinned revision.
         config: a config object or where to read one; default: the model's.
         tokenizer: a tokenizer object or where to read one; default: beside the model.
         device: "cpu", "gpu", "tpu", "gpu:1", a number (-1 is the CPU) or a `jax.Device`; default: jax's own.
@@ -59,7 +60,7 @@ def pipeline(
         batch_size: the most rows of a batch; without it batches are as large as is fast.
         num_workers: accepted, without effect.
         **options: the task's options, and where to look (`revision, token, cache_dir, local_files_only,
-            force_download, subfolder`).
+            force_download, subfolder, gguf_file`).
 
     Raises:
         KeyError: an unknown task; the message lists all.
@@ -90,7 +91,7 @@ def pipeline(
             where["revision"],
         )
     source: Any = None if isinstance(model, Model) else hub.source_of(model, **where)
-    where = {name: value for name, value in where.items() if name not in ("revision", "subfolder")}  # the model's alone
+    where = {name: value for name, value in where.items() if name not in _OF_MODEL}
     if isinstance(model, Model):
         said = {"config": config, "dtype": dtype, "torch_dtype": torch_dtype, "model_kwargs": model_kwargs}
         if late := [f"{name}=" for name, value in said.items() if value is not None]:

@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Encoding, processors
 
 from .. import durable, hub
 from . import backend as backends
-from . import files, limits, special, tiktoken, train
+from . import chat, files, limits, special, tiktoken, train
 from .backend import Padding, Truncation, readable
 from .encoding import BatchEncoding
 from .limits import UNLIMITED
@@ -44,7 +44,8 @@ class Tokenizer(SpecialTokens):
             `padding_side`, `truncation_side` ("right" or "left"), `model_input_names` (which of `input_ids`,
             `token_type_ids`, `attention_mask` a call returns), `clean_up_tokenization_spaces` (for `decode`),
             `split_special_tokens` (treat special tokens in texts as text), `add_prefix_space` (byte-level BPE: a space
-            in front of each text), `added_tokens_decoder` (id → AddedToken),
+            in front of each text), `chat_template` (a text, or texts by name), `added_tokens_decoder` (id →
+            AddedToken),
             special tokens by role (`pad_token`, ...), `additional_special_tokens`, `extra_special_tokens`.
 
     Raises:
@@ -60,6 +61,7 @@ class Tokenizer(SpecialTokens):
     clean_up_tokenization_spaces: bool = False
     split_special_tokens: bool = False
     add_prefix_space: bool = False
+    chat_template: str | dict[str, str] | None = None
     is_fast = True
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {
@@ -232,8 +234,8 @@ class Tokenizer(SpecialTokens):
 
         Args:
             name_or_path: a folder or a name.
-            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download`; every other keyword
-                is a setting that goes before that of the files.
+            **options: `revision, subfolder, token, cache_dir, local_files_only, force_download, gguf_file`; every other
+                keyword is a setting that goes before that of the files.
 
         Raises:
             OSError: the folder, repository or file does not exist or cannot be fetched.
@@ -263,23 +265,38 @@ class Tokenizer(SpecialTokens):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> tuple[str, ...]:
         """Write tokenizer.json, tokenizer_config.json, special_tokens_map.json and the vocabulary's own files.
 
-        Torch Transformers loads the folder too. Files of the same name are replaced all together or not at all, others
-        stay.
+        A chat template goes into chat_template.jinja, templates of other names than "default" into the folder
+        additional_chat_templates. Torch Transformers loads the folder too. Files of the same name are replaced all
+        together or not at all, others stay; those of additional_chat_templates are a set of their own.
 
         Returns:
             The paths written.
+
+        Raises:
+            OSError: the folder cannot be written to.
+            ValueError: a chat template's name is no file name.
         """
         backends.check_writable(self._backend)
+        templates = {} if self.chat_template is None else self.chat_template
+        named = {"default": templates} if isinstance(templates, str) else dict(templates)
+        default = {files.TEMPLATE: named.pop("default")} if "default" in named else {}
         contents = {
+            **default,
             files.SPECIAL: _json(_plain(self.special_tokens_map_extended, typed=False)),
             **{self.vocab_files_names[name]: text for name, text in self._vocabulary().items()},
             files.BACKEND: self._backend.to_str(pretty=True),
             files.CONFIG: _json(self._config()),
         }
         with durable.Replacement(folder) as replacement:
+            if named:
+                with durable.Replacement(os.path.join(folder, files.TEMPLATES)) as inside:
+                    for name, text in named.items():
+                        inside.write(f"{name}.jinja", text.encode())
             for name, text in contents.items():
                 replacement.write(name, text.encode() if isinstance(text, str) else text)
-        return tuple(os.path.join(folder, name) for name in contents)
+        return tuple(
+            os.path.join(folder, name) for name in (*contents, *(f"{files.TEMPLATES}/{name}.jinja" for name in named))
+        )
 
     def save_vocabulary(
         self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
@@ -554,6 +571,112 @@ class Tokenizer(SpecialTokens):
     def tokenize(self, text: Any, pair: Any = None, add_special_tokens: bool = False, **options: Any) -> list[str]:
         """The tokens of one text or one pair, as text; options as in a call."""
         return self.encode_plus(text, pair, add_special_tokens=add_special_tokens, **options).tokens()
+
+    # Chats
+
+    def get_chat_template(self, chat_template: str | None = None, tools: Any = None) -> str:
+        """The text of the chat template that `apply_chat_template` would use.
+
+        Args:
+            chat_template: a template's text, or the name of one of several; None is the tokenizer's own: of several
+                "tool_use" if there are tools, else "default".
+            tools: see `apply_chat_template`.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return chat.choose(self.chat_template, chat_template, tools)
+
+    def apply_chat_template(
+        self,
+        conversation: Any,
+        tools: Any = None,
+        documents: Any = None,
+        chat_template: str | None = None,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
+        tokenize: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = False,
+        max_length: int | None = None,
+        return_tensors: str | None = None,
+        return_dict: bool = False,
+        return_assistant_tokens_mask: bool = False,
+        tokenizer_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Write conversations as the model has learnt to read them, by the checkpoint's chat template.
+
+        The template is a program that came with the checkpoint. It runs in a sandbox with limits on time and memory,
+        which grow with the conversation.
+
+        Args:
+            conversation: messages, each a dict such as `{"role": "user", "content": "Hi"}`; a list of conversations;
+                or an object with `.messages`, or a list of those.
+            tools: what the model may call: JSON schemas, or functions with type hints and a docstring.
+            documents: what the model may quote from: dicts, usually with "title" and "text".
+            chat_template: a template's text, or the name of one of several; see `get_chat_template`.
+            add_generation_prompt: end with what comes in front of an answer.
+            continue_final_message: end where the last message's text ends, to let the model go on with it.
+            tokenize: return ids; else text.
+            padding: as in a call, like the next three. There are no special tokens but those that the template writes.
+            truncation: whether ids are cut.
+            max_length: tokens of a row.
+            return_tensors: "np" (int64) or "jax" (int32) arrays instead of lists; one conversation gets a batch axis.
+            return_dict: return all that a call returns, not the ids alone.
+            return_assistant_tokens_mask: `assistant_masks`, 1 at the tokens of what the assistant says, if the
+                template tells by `{% generation %}` blocks; needs return_dict.
+            tokenizer_kwargs: further options of a call.
+            **kwargs: variables of the template, such as `enable_thinking`; they go before special tokens of that name.
+
+        Returns:
+            The ids of one conversation are one list, those of a list have one list per row; [B, T] with
+            return_tensors. With return_dict a BatchEncoding, without tokenize a text or a list of texts.
+
+        Raises:
+            ValueError: no messages, no template, options that exclude each other, a malformed or hostile template, or
+                one that refuses the conversation (then also a `jinja2.TemplateError`).
+            TypeError: documents that are no dicts.
+        """
+        if return_dict and not tokenize:
+            raise ValueError("return_dict=True returns what tokenizing gives: pass tokenize=True with it")
+        if return_assistant_tokens_mask and not return_dict:
+            raise ValueError("return_assistant_tokens_mask=True needs a place for the mask: pass return_dict=True")
+        if return_assistant_tokens_mask and continue_final_message:
+            raise ValueError("return_assistant_tokens_mask=True is for whole messages, continue_final_message=True not")
+        template = self.get_chat_template(chat_template, tools)
+        if return_assistant_tokens_mask and not chat.has_generation(template):
+            self._say("generation", "the chat template has no {% generation %} blocks: assistant_masks are all 0")
+        chats = chat.Chats.of(conversation)
+        rendered = chat.render(
+            chats,
+            template,
+            functions=tools,
+            documents=documents,
+            continue_final_message=continue_final_message,
+            add_generation_prompt=add_generation_prompt,
+            variables=self.special_tokens_map | kwargs,
+        )
+        texts = [one.text for one in rendered]
+        if not tokenize:
+            return texts[0] if chats.single else texts
+        encoded = self(
+            texts[0] if chats.single else texts,
+            padding=padding,
+            truncation=truncation,
+            max_length=max_length,
+            add_special_tokens=False,
+            return_tensors=return_tensors,
+            **(tokenizer_kwargs or {}),
+        )
+        if not return_dict:
+            return encoded["input_ids"]
+        if return_assistant_tokens_mask:
+            masks = chat.masks(encoded, rendered)
+            flat = chats.single and return_tensors is None and "overflow_to_sample_mapping" not in encoded
+            encoded["assistant_masks"] = masks[0] if flat else masks
+            encoded.convert_to_tensors(return_tensors)
+        return encoded
 
     # Padding of what has been tokenized
 
@@ -864,6 +987,7 @@ _ATTRIBUTES = (
     "clean_up_tokenization_spaces",
     "split_special_tokens",
     "add_prefix_space",
+    "chat_template",
 )
 
 _TEXTS = ("$A", "$B")

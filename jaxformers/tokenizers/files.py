@@ -18,6 +18,8 @@ BACKEND = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 SPECIAL = "special_tokens_map.json"
 ADDED = "added_tokens.json"
+TEMPLATE = "chat_template.jinja"
+TEMPLATES = "additional_chat_templates"
 
 LARGEST = 1 << 27  # bytes of a JSON file other than tokenizer.json
 
@@ -94,6 +96,8 @@ def read_settings(
         ValueError: a file is malformed; the message names the file and the field.
     """
     known = checked({name: value for name, value in config.items() if name in checks}, checks, f"{source}: {CONFIG}")
+    if templates := read_templates(source, config):  # files of their own go before the field
+        known["chat_template"] = templates["default"] if list(templates) == ["default"] else templates
     kept = {name: value for name, value in config.items() if name not in checks and name not in _BOOKKEEPING}
     if "max_len" in kept:  # what model_max_length was called once
         known.setdefault(
@@ -113,6 +117,32 @@ def read_settings(
     return Saved(known, kept)
 
 
+def read_templates(source: hub.Source, config: Mapping[str, Any]) -> dict[str, str]:
+    """The chat templates that are files of their own, by name; chat_template.jinja is "default".
+
+    Repositories are listed only where there is a template in the usual places, so that a load of one without any needs
+    no further request.
+
+    Args:
+        source: the checkpoint.
+        config: its tokenizer_config.json.
+
+    Raises:
+        OSError: a file cannot be fetched or read.
+        ValueError: it is too large, or not UTF-8.
+    """
+    path = source.find(TEMPLATE)
+    found = {} if path is None else {"default": read_text(path, "a chat template")}
+    if not found and "chat_template" not in config and not Path(source.name).expanduser().is_dir():
+        return found
+    inside = source.within(TEMPLATES)
+    for file in sorted(inside.names()):
+        name, dot, ending = file.partition(".jinja")
+        if dot and not ending and "/" not in file:
+            found[name] = read_text(inside.file(file), "a chat template")
+    return found
+
+
 def checked(settings: Mapping[str, Any], checks: Mapping[str, Check], where: str) -> dict[str, Any]:
     """Settings as a tokenizer keeps them: JSON objects have become tokens, and every value has its type.
 
@@ -128,29 +158,29 @@ def checked(settings: Mapping[str, Any], checks: Mapping[str, Check], where: str
     return result
 
 
-def check_size(path: Path) -> None:
-    """Refuse a vocabulary that is too large to be one.
+def check_size(path: Path, what: str = "a vocabulary") -> None:
+    """Refuse a file that is too large to be what it should be.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: naming its size.
     """
     if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for a vocabulary")
+        raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for {what}")
 
 
-def read_text(path: Path) -> str:
-    """The text of a vocabulary's file; line breaks are those of Python's files.
+def read_text(path: Path, what: str = "a vocabulary") -> str:
+    """The text of a file; line breaks are those of Python's files.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is too large, or not UTF-8.
+        ValueError: it is too large, or not UTF-8; the message says what it should be.
     """
-    check_size(path)
+    check_size(path, what)
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: a vocabulary must be UTF-8 ({error.reason} at byte {error.start})") from None
+        raise ValueError(f"{path}: {what} must be UTF-8 ({error.reason} at byte {error.start})") from None
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
@@ -291,6 +321,17 @@ def _extra(value: Any) -> dict[str, Token] | list[Token]:
     return _list(value)
 
 
+def _templates(value: Any) -> str | dict[str, str] | None:
+    """A chat template; or several by name, which files hold as a list of objects."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
+        value = {item.get("name"): item.get("template") for item in value}
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for item in value.items() for text in item):
+        raise ValueError(f"must be a template's text, or templates by name, found {value!r:.80}")
+    return dict(value)
+
+
 def _decoder(value: Any) -> dict[int, AddedToken]:
     """Id → added token."""
     if not isinstance(value, Mapping):
@@ -317,6 +358,7 @@ SETTINGS: Mapping[str, Check] = {
     "clean_up_tokenization_spaces": boolean,
     "split_special_tokens": boolean,
     "add_prefix_space": boolean,
+    "chat_template": _templates,
     "added_tokens_decoder": _decoder,
     "extra_special_tokens": _extra,
     MORE: _list,

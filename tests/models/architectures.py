@@ -19,7 +19,8 @@ class Case:
     variant: a word for the config where it is not the architecture's toy config; it runs other code.
     config: fields that differ from the toy config.
     own: ends of the names of arrays that keep the values torch starts them with, since we compute these ourselves.
-    length: tokens of a row. apart: whether the rows of a batch leave each other alone.
+    length: tokens of a row. apart: whether the rows of a batch leave each other alone. padded: whether rows differ in
+    length; in torch the longest changes what the others give where rotations stretch.
     """
 
     head: str
@@ -28,6 +29,7 @@ class Case:
     own: tuple[str, ...] = ()
     length: int = 11
     apart: bool = True
+    padded: bool = True
 
 
 # Heads whose number of scores the config chooses.
@@ -115,6 +117,19 @@ XLM = {
     "n_langs": 3,
     "max_position_embeddings": 24,
 }
+LLAMA = {
+    "vocab_size": 67,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 24,
+    "attention_dropout": 0.1,
+    "pad_token_id": 1,
+}
+CAUSAL = "Model ForCausalLM ForSequenceClassification ForTokenClassification ForQuestionAnswering"
+LONG = [1.0 + i for i in range(4)]
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -551,6 +566,52 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForMaskedLM", "gelu_new", {"activation": "gelu_new"}),
             Case("ForMaskedLM", "relu_untied", {"activation": "relu", "tie_word_embeddings": False}),
             Case("Model", "sinusoidal", {"sinusoidal_pos_embds": True}, own=("embeddings.position_embeddings.weight",)),
+        ),
+    ),
+    "llama": Architecture(
+        "Llama",
+        LLAMA,
+        CAUSAL,
+        (
+            Case("ForCausalLM", "tied", {"tie_word_embeddings": True, "num_key_value_heads": None}),
+            Case("Model", "biased", {"attention_bias": True, "mlp_bias": True, "head_dim": 6}),
+            Case("Model", "linear", {"rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
+            Case(
+                "Model",
+                "dynamic",
+                {"rope_scaling": {"type": "dynamic", "factor": 2.0}, "max_position_embeddings": 8},
+                padded=False,
+            ),
+            Case(
+                "Model",
+                "yarn",
+                {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 6}},
+            ),
+            Case(
+                "Model",
+                "longrope",
+                {
+                    "rope_scaling": {
+                        "rope_type": "longrope",
+                        "factor": 4.0,
+                        "short_factor": LONG,
+                        "long_factor": LONG[::-1],
+                    }
+                },
+            ),
+            Case(
+                "Model",
+                "llama3",
+                {
+                    "rope_scaling": {
+                        "rope_type": "llama3",
+                        "factor": 8.0,
+                        "low_freq_factor": 1.0,
+                        "high_freq_factor": 4.0,
+                        "original_max_position_embeddings": 16,
+                    }
+                },
+            ),
         ),
     ),
 }

@@ -42,6 +42,15 @@ class Call:
 
 
 @dataclasses.dataclass(frozen=True)
+class Generated:
+    """What torch generated: prompts by the Hub's keywords, options of `generate`, and its rows [R, T]."""
+
+    inputs: Mapping[str, np.ndarray]
+    options: Mapping[str, Any]
+    sequences: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Golden:
     """One case: torch's class and config.json, its tensors' types and shapes by name, and its answers.
 
@@ -59,6 +68,7 @@ class Golden:
     own: Mapping[str, np.ndarray]
     factor: float
     calls: Mapping[str, Call]
+    generated: Mapping[str, Generated]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All tensors by torch's names: those that torch writes, then tied ones."""
@@ -102,6 +112,10 @@ def _read(path: Path) -> list[Golden]:
         outputs = {key: value(a) for key, a in told["outputs"].items()}
         return Call(inputs, told["flags"], told["config"], outputs)
 
+    def text(told: Mapping[str, Any]) -> Generated:
+        inputs = {name: arrays[a] for name, a in told["inputs"].items()}
+        return Generated(inputs, told["options"], arrays[told["sequences"]])
+
     return [
         Golden(
             name=name,
@@ -114,6 +128,7 @@ def _read(path: Path) -> list[Golden]:
             own={name: arrays[a] for name, a in told["own"].items()},
             factor=told.get("factor", 1.0),
             calls={word: call(c) for word, c in told["calls"].items()},
+            generated={word: text(g) for word, g in told.get("generated", {}).items()},
         )
         for name, told in json.loads(path.read_text())["cases"].items()
     ]

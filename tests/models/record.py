@@ -91,19 +91,21 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
         model.config.update(replaced)
         given = inputs | labels
         with torch.no_grad():
-            out = model(**{name: as_torch(array) for name, array in given.items()}, **flags)
+            out = model(**{name: as_torch(array) for name, array in (given | counted(model, given)).items()}, **flags)
         told[word] = {
             "inputs": {name: kept.keep(array) for name, array in given.items()},
             "flags": flags,
             "config": replaced,
-            "outputs": {key: entry(value, kept, case.head) for key, value in out.items() if not of_none(value)},
+            "outputs": {key: entry(value, kept, case.head) for key, value in out.items() if not left_out(key, value)},
         }
     model.config.problem_type = problem_type
+    made = generated(model, case, kept) if hasattr(model, "lm_head") or case.head in DECODERS else {}
     fields = model.config.to_dict()
     if architecture.hub:
         fields = {architecture.hub.fields.get(field, field): value for field, value in fields.items()}
         fields |= {**architecture.hub.config, "architectures": [f"{architecture.prefix}{case.head}"]}
     about = {"class": f"{architecture.prefix}{case.head}", "config": fields, **about, "calls": told}
+    about |= {"generated": made} if made else {}
     return about if architecture.factor == 1.0 else about | {"factor": architecture.factor}
 
 
@@ -146,9 +148,47 @@ def filled_as_on_the_hub(model: Any, architecture: Architecture) -> tuple[Any, d
     return model, {"tensors": tensors, "tied": {}, "own": {}, "left_out": []}
 
 
-def of_none(value: Any) -> bool:
-    """Whether an output is a tuple of what torch did not compute."""
-    return isinstance(value, tuple) and all(array is None for array in value)
+DECODERS = ("ForCausalLM", "LMHeadModel")
+
+
+def counted(model: Any, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The positions that torch must be told, where a model that reads in one direction counts padding otherwise."""
+    accepted = inspect.signature(model.forward).parameters
+    if "past_key_values" not in accepted or not {"position_ids", "attention_mask"} <= {*accepted} & {
+        *given,
+        "position_ids",
+    }:
+        return {}
+    if "position_ids" in given:
+        return {}
+    return {"position_ids": np.maximum(np.cumsum(given["attention_mask"], 1) - 1, 0)}
+
+
+def generated(model: Any, case: Case, kept: Arrays) -> dict[str, Any]:
+    """What torch generates from prompts of three lengths, padded on the left, with an end of text among the tokens."""
+    inputs = rule.prompts(model.config.vocab_size, pad=model.config.pad_token_id or 0)
+    given = {name: as_torch(array) for name, array in inputs.items()}
+    fixed = {"max_new_tokens": 9, "do_sample": False, "pad_token_id": model.config.pad_token_id or 0, "use_cache": True}
+    model.generation_config = transformers.GenerationConfig()
+    told = {}
+    with torch.no_grad():
+        plain = model.generate(**given, **fixed, eos_token_id=None)
+        end = int(plain[0, inputs["input_ids"].shape[1] + 4])
+        for word, options in {"greedy": {}, "beams": {"num_beams": 3}}.items():
+            options = fixed | {"eos_token_id": end} | options
+            out = model.generate(**given, **options)
+            del options["use_cache"]
+            told[word] = {
+                "inputs": {name: kept.keep(array) for name, array in inputs.items()},
+                "options": options,
+                "sequences": kept.keep(out.numpy().astype(np.int32)),
+            }
+    return told
+
+
+def left_out(key: str, value: Any) -> bool:
+    """Whether an output is a cache, or a tuple of what torch did not compute."""
+    return key == "past_key_values" or (isinstance(value, tuple) and all(array is None for array in value))
 
 
 def entry(value: Any, kept: Arrays, head: str) -> Any:
@@ -168,7 +208,7 @@ def calls(case: Case, model: Any, traces: tuple[str, ...]) -> Iterator[Call]:
     """The calls of one model: word, inputs, labels (and fields of the config), flags."""
     head, c, accepted = case.head, model.config, inspect.signature(model.forward).parameters
     segments = getattr(c, "type_vocab_size", 2) if "token_type_ids" in accepted else 0
-    batch = rule.batch(c.vocab_size, pad=c.pad_token_id or 0, segments=segments, length=case.length)
+    batch = rule.batch(c.vocab_size, pad=c.pad_token_id or 0, segments=segments, length=case.length, padded=case.padded)
     inputs = {name: array for name, array in batch.items() if name in accepted}
     if "lang_ids" in accepted and head != "ForMultipleChoice":  # torch takes none of its rows there
         inputs["lang_ids"] = np.arange(rule.ROWS, dtype=np.int32)[::-1] % len(c.languages)

@@ -29,20 +29,31 @@ def fill(name: str, shape: tuple[int, ...], seed: int = 0, factor: float = 1.0) 
     return np.float32(factor * scale) * drawn
 
 
-def batch(vocab: int, *, pad: int = 0, segments: int = 0, seed: int = 0, length: int = LENGTH) -> dict[str, np.ndarray]:
+def batch(
+    vocab: int, *, pad: int = 0, segments: int = 0, seed: int = 0, length: int = LENGTH, padded: bool = True
+) -> dict[str, np.ndarray]:
     """A batch [4, length] of a full row, one padded on the right, one on the left, and a short one.
 
-    vocab: ids are 5 to vocab - 1 where they are not padding. segments: token types, 0: the model has none.
+    vocab: ids are 5 to vocab - 1 where they are not padding. segments: token types, 0: the model has none. padded:
+    whether it is so; else all four rows are full.
     """
     rng = np.random.RandomState(seed)
     mask = np.ones((ROWS, length), np.int32)
-    mask[1, 7:] = mask[2, :3] = mask[3, 3:] = 0
+    if padded:
+        mask[1, 7:] = mask[2, :3] = mask[3, 3:] = 0
     inputs = {"input_ids": np.where(mask == 1, rng.randint(5, vocab, mask.shape), pad).astype(np.int32)}
     inputs["attention_mask"] = mask
     if segments:
         later = (np.cumsum(mask, 1) > mask.sum(1, keepdims=True) // 2) & (mask == 1)
         inputs["token_type_ids"] = np.where(later, rng.randint(1, segments, (ROWS, 1)), 0).astype(np.int32)
     return inputs
+
+
+def prompts(vocab: int, *, pad: int = 0, seed: int = 4) -> dict[str, np.ndarray]:
+    """Three prompts of 7, 5 and 2 tokens, padded on the left [3, 7]."""
+    mask = (np.arange(7) >= np.array([[0], [2], [5]])).astype(np.int32)
+    ids = np.random.RandomState(seed).randint(5, vocab, mask.shape)
+    return {"input_ids": np.where(mask == 1, ids, pad).astype(np.int32), "attention_mask": mask}
 
 
 def labels(
@@ -63,7 +74,7 @@ def labels(
                 if pair in accepted:
                     return {"labels": {"labels": some, pair: row}}
             return {"labels": {"labels": rng.randint(0, 2, mask.shape)}}
-        case "ForMaskedLM" | "WithLMHeadModel":
+        case "ForMaskedLM" | "WithLMHeadModel" | "ForCausalLM" | "LMHeadModel":
             return {"labels": {"labels": some}}
         case "ForNextSentencePrediction":
             return {"labels": {"labels": row}}

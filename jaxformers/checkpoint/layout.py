@@ -1,0 +1,86 @@
+"""Arrays that files lay out otherwise than our trees: transposed, or in parts. Each way has its inverse, and reads no
+more of a file than the part that is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..declare import Param
+from .safetensors import Index, Tensor
+
+
+def names(param: Param, name: str) -> list[str]:
+    """The files' names of an array's parts, under one of its names: of what is not in parts, that name."""
+    return [name.replace("{}", str(i)) for i in range(param.shape[0])] if param.layout == "stacked" else [name]
+
+
+def ours(param: Param, tensors: list[Tensor]) -> Tensor:
+    """The array in our layout, from the tensors of its parts."""
+    match param.layout:
+        case "transposed":
+            return _Transposed(tensors[0])
+        case "stacked":
+            return _Stacked(tuple(tensors))
+    return tensors[0]
+
+
+def theirs(param: Param, array: Any) -> Iterable[tuple[str, Any]]:
+    """What a file holds of one of our arrays: names and arrays in its layout."""
+    match param.layout:
+        case "transposed":
+            yield param.name, array.T
+        case "stacked":
+            yield from ((name, array[i]) for i, name in enumerate(names(param, param.name)))
+        case _:
+            yield param.name, array
+
+
+@dataclasses.dataclass(frozen=True)
+class _Transposed:
+    """A matrix whose file holds its transpose."""
+
+    stored: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape[::-1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.stored.dtype
+
+    def read(self, index: Index | None = None) -> np.ndarray:
+        """See `Tensor.read`."""
+        if index is not None:
+            index = (*index, *(slice(None),) * (len(self.shape) - len(index)))[::-1]
+        return np.ascontiguousarray(self.stored.read(index).T)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stacked:
+    """An array whose first axis counts tensors of a file."""
+
+    parts: tuple[Tensor, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.parts), *self.parts[0].shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.parts[0].dtype
+
+    def read(self, index: Index | None = None) -> np.ndarray:
+        """See `Tensor.read`."""
+        first, rest = (slice(None), ()) if not index else (index[0], index[1:])
+        return np.stack([part.read(rest or None) for part in self.parts[first]])
+
+
+def missing(param: Param, name: str, files: Mapping[str, Any]) -> bool:
+    """Whether any part of an array is absent under one of its names."""
+    return any(part not in files for part in names(param, name))

@@ -1,0 +1,117 @@
+"""Reading in one direction: which token stands where, and which earlier ones it sees, with and without a cache."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+
+from . import cache as caches
+from .attention import weighed
+from .cache import Cache
+from .dropout import Drop, no_drop
+from .inputs import Inputs
+
+FULL = 2**30
+"""A window that hides nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Causal:
+    """What all layers of one call know of its tokens' order. T tokens are new, S are there to be seen.
+
+    positions: [B or 1, T] of each token in its row, counted over real tokens, 0 at padding.
+    reach: [B or 1] the length that each row is known to reach.
+    slots: [B, T] the cache's slot of each token, past the end at padding; None without a cache.
+    keys: [B or 1, S] the position of what may be seen.
+    queries: [B or 1, T] up to which key each token sees: keys are compared as they lie, so padding is counted here
+        where there is no cache.
+    mask: [B, 1, 1 or T, S] what may be seen beside that; None: all.
+    cache: what the call came with.
+    """
+
+    positions: jax.Array
+    reach: jax.Array
+    slots: jax.Array | None
+    keys: jax.Array
+    queries: jax.Array
+    mask: jax.Array | None
+    cache: Cache | None
+
+    @classmethod
+    def of(cls, inputs: Inputs) -> Self:
+        """The order of a batch's tokens, behind those of its cache."""
+        rows, length = inputs.shape
+        cache = inputs.cache
+        if cache is None:
+            places = jnp.arange(length)[None]
+            positions = _counted(inputs)
+            counted = positions if inputs.positions is None else inputs.positions
+            mask = None if inputs.mask is None else inputs.mask.astype(bool)
+            seen = mask if mask is None else mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
+            return cls(counted, positions.max(1) + 1, None, positions, places, seen, None)
+        real = jnp.ones((rows, length), bool) if inputs.mask is None else inputs.mask.astype(bool)
+        slots = cache.length[:, None] + jnp.cumsum(real, axis=1, dtype=jnp.int32) - 1
+        positions = jnp.maximum(slots, 0) if inputs.positions is None else inputs.positions
+        keys = jnp.arange(cache.slots)[None]
+        reach = jnp.maximum(cache.reach, cache.length + real.sum(1, dtype=jnp.int32))
+        return cls(positions, reach, jnp.where(real, slots, cache.slots), keys, slots, None, cache)
+
+    def seen(self, window: Any = FULL) -> jax.Array:
+        """Which tokens each sees, among the last `window` and itself at most: [B or 1, 1, T, S]."""
+        keys = self.keys if self.slots is not None else jnp.arange(self.keys.shape[1])[None]
+        distance = self.queries[:, :, None] - keys[:, None, :]
+        seen = ((distance >= 0) & (distance < window))[:, None]
+        return seen if self.mask is None else seen & self.mask
+
+    def attend(
+        self,
+        q: jax.Array,
+        k: jax.Array,
+        v: jax.Array,
+        cell: Any,
+        *,
+        window: Any = FULL,
+        bias: jax.Array | None = None,
+        sinks: jax.Array | None = None,
+        scale: float | None = None,
+        cap: float | None = None,
+        rate: float = 0.0,
+        drop: Drop = no_drop,
+    ) -> tuple[jax.Array, jax.Array, Any]:
+        """Attention of new tokens to themselves and to those in the cell.
+
+        Args:
+            q: [B, T, H, d]. k: [B, T, K, d]. v: [B, T, K, e].
+            cell: what this layer keeps, None without a cache.
+            window: how many tokens each sees at most, itself included.
+            bias, sinks, scale, cap, rate, drop: as in `attention.weighed`.
+
+        Returns:
+            the context [B, T, H * e], the probabilities [B, H, T, S], and the cell with the new tokens in it.
+        """
+        if self.slots is None or cell is None:
+            keys, values = k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)
+        else:
+            cell = caches.write(cell, k, v, self.slots)
+            keys, values = caches.read(cell)
+        options: dict[str, Any] = {"bias": bias, "sinks": sinks, "scale": scale, "cap": cap, "rate": rate, "drop": drop}
+        context, odds = weighed(jnp.swapaxes(q, 1, 2), keys, values, self.seen(window), **options)
+        rows, length = q.shape[:2]
+        return jnp.swapaxes(context, 1, 2).reshape(rows, length, -1), odds, cell
+
+    def after(self, cells: Any) -> Cache | None:
+        """The cache after this call, whose layers gave `cells`."""
+        if self.cache is None or self.slots is None:
+            return None
+        new = (self.slots < self.cache.slots).sum(1, dtype=jnp.int32)
+        return Cache(cells, self.cache.length + new, self.reach)
+
+
+def _counted(inputs: Inputs) -> jax.Array:
+    """The place of each token in its text, counted over what is no padding [B or 1, T]."""
+    if inputs.texts is not None or inputs.mask is None or inputs.mask.ndim == 3:
+        return dataclasses.replace(inputs, positions=None).places
+    return jnp.maximum(jnp.cumsum(inputs.mask != 0, axis=1, dtype=jnp.int32) - 1, 0)

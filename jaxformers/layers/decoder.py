@@ -1,0 +1,159 @@
+"""What decoders have in common around their layers, and the layer that most of them have."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import jax
+
+from .. import declare
+from . import cache
+from .activation import ACTIVATIONS
+from .attention import QKV, project
+from .causal import FULL, Causal
+from .dropout import Drop
+from .inputs import Want
+from .linear import linear
+from .norm import rms_norm
+from .rotation import Turns, halves
+from .run import Encoded, remembering
+
+Norm = Callable[[Any, jax.Array], jax.Array]
+"""(arrays, x [..., D]) → x normalised."""
+Feed = Callable[[Any, jax.Array, Drop], jax.Array]
+"""(arrays, x [B, T, D], dropout) → what is added to each token for itself."""
+Turn = Callable[[jax.Array, Turns], jax.Array]
+"""(heads [B, T, H, d], turns) → heads turned by their positions."""
+
+
+class Mix(Protocol):
+    """How tokens mix within a layer: (arrays, x [B, T, D], cell, dropout, what is this layer's) → context, ..."""
+
+    def __call__(self, p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, jax.Array, Any]:
+        """The context [B, T, H * d] before the output projection, the probabilities, and the cell."""
+        ...
+
+
+def decoded(
+    order: Causal,
+    block: Callable[..., tuple[jax.Array, Any, Any]],
+    params: Any,
+    x: jax.Array,
+    *each: Sequence[Any],
+    want: Want,
+    norm: Norm,
+) -> Encoded:
+    """Send x [B, T, D] through the layers and the last norm, with the cache that the call came with.
+
+    Args:
+        order: of the call's tokens.
+        block: as `remembering` takes it.
+        params: the model's, with "layers" and "final_norm".
+        x: what enters the first layer.
+        *each: what is each layer's own.
+        want: which intermediate results to collect; of hidden states the last is the normed one.
+        norm: after the last layer.
+    """
+    cells = None if order.cache is None else order.cache.cells
+    encoded = remembering(block, params["layers"], cells, x, *each, want=want)
+    state = norm(params["final_norm"], encoded.state)
+    states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)
+    return dataclasses.replace(encoded, state=state, hidden_states=states, cells=None, cache=order.after(encoded.cells))
+
+
+def projections(
+    d: int,
+    heads: int,
+    keys: int,
+    width: int,
+    *,
+    prefix: str = "self_attn",
+    names: Sequence[str] = ("q_proj", "k_proj", "v_proj", "o_proj"),
+    bias: bool = False,
+    out_bias: bool = False,
+) -> declare.Tree:
+    """Arrays of attention with `heads` heads of queries and `keys` of keys and values, `width` numbers each."""
+    sizes = zip(QKV, names[:3], (heads, keys, keys), strict=True)
+    tree = {ours: declare.linear(d, count * width, name, ("embed", "heads"), bias=bias) for ours, name, count in sizes}
+    return declare.under(
+        prefix, tree | {"out": declare.linear(heads * width, d, names[3], ("heads", "embed"), bias=out_bias)}
+    )
+
+
+def gate_up_down(
+    d: int,
+    inner: int,
+    *,
+    prefix: str = "mlp",
+    names: Sequence[str] = ("gate_proj", "up_proj", "down_proj"),
+    bias: bool = False,
+) -> declare.Tree:
+    """Arrays of a gated feed-forward network."""
+    gate, up, down = names
+    tree = {
+        "gate": declare.linear(d, inner, gate, ("embed", "mlp"), bias=bias),
+        "up": declare.linear(d, inner, up, ("embed", "mlp"), bias=bias),
+        "down": declare.linear(inner, d, down, ("mlp", "embed"), bias=bias),
+    }
+    return declare.under(prefix, tree)
+
+
+def rotated(
+    order: Causal,
+    turns: Turns,
+    width: int,
+    keys: int,
+    *,
+    turn: Turn = halves,
+    rate: float = 0.0,
+    scale: float | None = None,
+) -> Mix:
+    """Attention of heads with `width` numbers, `keys` heads of keys and values, whose positions are rotations.
+
+    Of what is a layer's own it takes its window.
+    """
+
+    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any = FULL) -> tuple[jax.Array, jax.Array, Any]:
+        q, k, v = project(p, x, width, keys)
+        q, k = turn(q, turns), turn(k, turns)
+        return order.attend(q, k, v, cell, window=window, scale=scale, rate=rate, drop=drop)
+
+    return mix
+
+
+def gated(activation: str) -> Feed:
+    """act(gate(x)) * up(x), down again (Shazeer 2020, arXiv 2002.05202)."""
+
+    def feed(p: Any, x: jax.Array, drop: Drop) -> jax.Array:
+        if "gate_up" in p:  # as `prepare` fuses them
+            gate, up = jax.numpy.split(linear(p["gate_up"], x), 2, axis=-1)
+        else:
+            gate, up = linear(p["gate"], x), linear(p["up"], x)
+        return linear(p["down"], ACTIVATIONS[activation](gate) * up, like=x)
+
+    return feed
+
+
+def norms_first(mix: Mix, feed: Feed, norm: Norm) -> Callable[..., tuple[jax.Array, Any, Any]]:
+    """The layer of Llama and its relatives: x + mix(norm(x)), then x + feed(norm(x))."""
+
+    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
+        context, weights, cell = mix(p, norm(p["attention_norm"], x), cell, drop, *own)
+        x = x + linear(p["out"], context, like=x)
+        return x + feed(p, norm(p["ffn_norm"], x), drop), weights, cell
+
+    return apply
+
+
+def root_mean_square(epsilon: float) -> Norm:
+    """`rms_norm` with its epsilon."""
+    return lambda p, x: rms_norm(p, x, epsilon)
+
+
+def keys_values(c: Any, rows: int, slots: int) -> declare.Tree:
+    """What the layers keep, from the fields that most configs have: keys and values in each."""
+    width = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    keys = getattr(c, "num_key_value_heads", None) or c.num_attention_heads
+    return [cache.keys_values(rows, slots, keys, width) for _ in range(c.num_hidden_layers)]
