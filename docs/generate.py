@@ -10,28 +10,54 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jaxformers"
 
 
-def architectures() -> dict[str, tuple[str, list[str]]]:
-    """`model_type` → its file, its configs and models in the order of the file; twins stand after it.
+def architectures() -> dict[str, tuple[str, dict[str, str]]]:
+    """`model_type` → its file, its configs and models in the order of the file, each with the class of `tasks.py` that
+    it is made from, "" where the file defines it; twins stand after it.
 
-    A twin is a call `twin(globals(), "Camembert", "camembert", ...)`, which makes all of the file's classes once more.
+    A call `family(globals(), "Llama", ...)` makes the classes that most decoders have, a call `twin(globals(),
+    "Camembert", "camembert", ...)` all of the file's classes once more.
     """
     found = {}
     for path in sorted(path for path in (PACKAGE / "models").glob("*.py") if path.name != "__init__.py"):
         body = ast.parse(path.read_text()).body
-        classes = [node.name for node in body if isinstance(node, ast.ClassDef) and node.bases]
+        classes = {node.name: "" for node in body if isinstance(node, ast.ClassDef) and node.bases}
+        for call in _calls(body, "family"):
+            classes |= _family(call)
         found[_model_type(body)] = (path.stem, classes)
         old = _prefix(classes)
-        for node in body:
-            if isinstance(node, ast.Expr) and isinstance(call := node.value, ast.Call) and _is_twin(call):
-                prefix, model_type = (ast.literal_eval(word) for word in call.args[1:3])
-                found[model_type] = (path.stem, [prefix + name.removeprefix(old) for name in classes])
+        for call in _calls(body, "twin"):
+            prefix, model_type = (ast.literal_eval(word) for word in call.args[1:3])
+            found[model_type] = (path.stem, {prefix + name.removeprefix(old): kind for name, kind in classes.items()})
     return found
+
+
+def _calls(body: list[ast.stmt], name: str) -> list[ast.Call]:
+    """The calls of a function that stand by themselves at the top level of a file."""
+    values = (node.value for node in body if isinstance(node, ast.Expr))
+    return [call for call in values if isinstance(call, ast.Call) and ast.unparse(call.func) == name]
+
+
+def _family(call: ast.Call) -> dict[str, str]:
+    """The names of the classes that a call of `family` makes, each with the class that it is made from."""
+    prefix = ast.literal_eval(call.args[1])
+    said = (ast.literal_eval(word.value) for word in call.keywords if word.arg == "tasks")
+    return {f"{prefix}Model": "Decoder"} | {f"{prefix}For{task}": task for task in next(said, _usual_tasks()).split()}
+
+
+def _usual_tasks() -> str:
+    """What `family` takes for its `tasks` where a call does not say."""
+    for node in ast.parse((PACKAGE / "twins.py").read_text()).body:
+        if isinstance(node, ast.FunctionDef) and node.name == "family":
+            defaults = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            return next(ast.literal_eval(value) for word, value in defaults if word.arg == "tasks" and value)
+    raise SystemExit("jaxformers/twins.py has no family()")
 
 
 def _model_type(body: list[ast.stmt]) -> str:
@@ -40,11 +66,7 @@ def _model_type(body: list[ast.stmt]) -> str:
     return next(ast.literal_eval(word.value) for word in said if word.arg == "model_type")
 
 
-def _is_twin(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Name) and call.func.id == "twin"
-
-
-def _prefix(classes: list[str]) -> str:
+def _prefix(classes: Iterable[str]) -> str:
     return next(name for name in classes if name.endswith("Config")).removesuffix("Config")
 
 
@@ -60,15 +82,29 @@ def stub() -> str:
     """The text of `__init__.pyi`: every public name, from where it is defined."""
     lines = [f"from .{room} import {name} as {name}" for room, names in room_names().items() for name in names]
     twins: list[str] = []
-    originals: dict[str, list[str]] = {}
+    families: list[str] = []
+    originals: dict[str, dict[str, str]] = {}
     for file, classes in architectures().values():
         if file in originals:
             twins += [f"{ours} = {other}" for ours, other in zip(classes, originals[file], strict=True)]
         else:
             originals[file] = classes
-            lines += [f"from .models.{file} import {name} as {name}" for name in classes]
+            lines += [f"from .models.{file} import {name} as {name}" for name, kind in classes.items() if not kind]
+            families += [f"class {name}(tasks.{kind}): ..." for name, kind in classes.items() if kind]
     head = "# Made by docs/generate.py: what `jaxformers/__init__.py` loads lazily, for editors and type checkers.\n"
-    return head + "\n".join(sorted(lines)) + "\n\n__version__: str\n" + "".join(f"{line}\n" for line in sorted(twins))
+    lines.append("from . import tasks as tasks")
+    made = "".join(f"{line}\n" for line in (*sorted(families), *sorted(twins)))
+    return head + "\n".join(sorted(lines)) + "\n\n__version__: str\n" + made
+
+
+# What torch Transformers calls otherwise than `<architecture>For<head>`.
+_SPELT = {"LMHeadModel": "CausalLM", "WithLMHeadModel": "MaskedLM", "ForQuestionAnsweringSimple": "QuestionAnswering"}
+
+
+def _task(name: str, prefix: str) -> str:
+    """The head in the name of a class, "" where it has none."""
+    rest = name.removeprefix(prefix)
+    return _SPELT.get(rest) or (rest.removeprefix("For") if rest.startswith("For") else "")
 
 
 def table() -> str:
@@ -77,8 +113,8 @@ def table() -> str:
     heads: list[str] = []
     for names in classes.values():
         for name in names:
-            task = name.removeprefix(f"{_prefix(names)}For")
-            if task != name and task not in heads:
+            task = _task(name, _prefix(names))
+            if task and task not in heads:
                 heads.append(task)
     lines = [
         "# Architectures and heads",
@@ -91,7 +127,8 @@ def table() -> str:
     ]
     for model_type, names in classes.items():
         prefix = _prefix(names)
-        cells = ("yes" if f"{prefix}For{head}" in names else "" for head in heads)
+        tasks = {_task(name, prefix) for name in names}
+        cells = ("yes" if head in tasks else "" for head in heads)
         lines.append(f"| {prefix} | `{model_type}` | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 # Public names that are not classes of an architecture, by the room that holds them.
 _ROOMS = {
     "auto": (
-        "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForMultipleChoice AutoModelForNextSentencePrediction "
-        "AutoModelForPreTraining AutoModelForQuestionAnswering AutoModelForSequenceClassification "
-        "AutoModelForTokenClassification AutoTokenizer"
+        "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForMultipleChoice "
+        "AutoModelForNextSentencePrediction AutoModelForPreTraining AutoModelForQuestionAnswering "
+        "AutoModelForSequenceClassification AutoModelForTokenClassification AutoTokenizer"
     ),
     "bundle": "Model",
     "config": "Config",

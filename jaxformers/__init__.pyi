@@ -1,6 +1,8 @@
 # Made by docs/generate.py: what `jaxformers/__init__.py` loads lazily, for editors and type checkers.
+from . import tasks as tasks
 from .auto import AutoConfig as AutoConfig
 from .auto import AutoModel as AutoModel
+from .auto import AutoModelForCausalLM as AutoModelForCausalLM
 from .auto import AutoModelForMaskedLM as AutoModelForMaskedLM
 from .auto import AutoModelForMultipleChoice as AutoModelForMultipleChoice
 from .auto import AutoModelForNextSentencePrediction as AutoModelForNextSentencePrediction
@@ -11,6 +13,8 @@ from .auto import AutoModelForTokenClassification as AutoModelForTokenClassifica
 from .auto import AutoTokenizer as AutoTokenizer
 from .bundle import Model as Model
 from .config import Config as Config
+from .generation import GenerationConfig as GenerationConfig
+from .generation import TokenTrie as TokenTrie
 from .models.albert import AlbertConfig as AlbertConfig
 from .models.albert import AlbertForMaskedLM as AlbertForMaskedLM
 from .models.albert import AlbertForMultipleChoice as AlbertForMultipleChoice
@@ -121,6 +125,7 @@ from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForQuestionAnswering as J
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForSequenceClassification as JinaEmbeddingsV3ForSequenceClassification
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForTokenClassification as JinaEmbeddingsV3ForTokenClassification
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3Model as JinaEmbeddingsV3Model
+from .models.llama import LlamaConfig as LlamaConfig
 from .models.longformer import LongformerConfig as LongformerConfig
 from .models.longformer import LongformerForMaskedLM as LongformerForMaskedLM
 from .models.longformer import LongformerForMultipleChoice as LongformerForMultipleChoice
@@ -299,6 +304,11 @@ from .tokenizers import XLNetTokenizer as XLNetTokenizer
 from .tokenizers import XLNetTokenizerFast as XLNetTokenizerFast
 
 __version__: str
+class LlamaForCausalLM(tasks.CausalLM): ...
+class LlamaForQuestionAnswering(tasks.QuestionAnswering): ...
+class LlamaForSequenceClassification(tasks.SequenceClassification): ...
+class LlamaForTokenClassification(tasks.TokenClassification): ...
+class LlamaModel(tasks.Decoder): ...
 CamembertConfig = RobertaConfig
 CamembertForMaskedLM = RobertaForMaskedLM
 CamembertForMultipleChoice = RobertaForMultipleChoice

@@ -37,6 +37,8 @@ BESIDE = {
     ("tasks", "bundle"),
     ("tasks", "batch"),
     ("twins", "bundle"),
+    ("twins", "tasks"),
+    ("twins", "batch"),
 }
 
 FOREIGN = {"torch", "transformers", "tensorflow", "sentence_transformers"}

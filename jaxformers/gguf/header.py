@@ -225,6 +225,17 @@ def read(source: hub.Source) -> Header:
     return Header(tuple(files), tensors, metadata)
 
 
+def read_file(path: Path) -> Header:
+    """The header of one file, whatever other parts a model has.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no GGUF file, or damaged.
+    """
+    metadata, tensors = _read_file(path, 0)
+    return Header((path,), tensors, metadata)
+
+
 def _read_file(path: Path, number: int) -> tuple[dict[str, Any], dict[str, Entry]]:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size

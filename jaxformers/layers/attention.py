@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -89,15 +89,10 @@ def weighed(
 
     q [B, H, T, d], k [B, K, d, S] and v [B, K, S, e], K a divisor of H: each of their heads serves H / K neighbours of
     the queries' (Ainslie et al. 2023, arXiv 2305.13245). seen broadcastable to [B, H, T, S] or None for all, and so is
-    the bias that is added to the scores. Returns the context [B, H, T, e] and the probabilities [B, H, T, S], before
-    dropout. A query that sees no key at all gets the mean of all values, as in the reference, so that nothing becomes
-    NaN.
-
-    Args:
-        sinks: [H] a score for each head that takes its share of attention and gives nothing (GPT-OSS).
-        scale: on the scores; None: 1 / sqrt(d).
-        cap: scores are bent to stay within -cap and cap (Gemma 2).
-        rate: of dropout. drop: its draws.
+    the bias that is added to the scores. sinks [H]: a score for each head that takes its share of attention and gives
+    nothing (GPT-OSS). scale: on the scores, None: 1 / sqrt(d). cap: scores are bent to stay within -cap and cap (Gemma
+    2). Returns the context [B, H, T, e] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
+    all gets the mean of all values, as in the reference, so that nothing becomes NaN.
 
     Where the scores are larger than a CPU's caches, they are computed there head by head: up to three times faster.
     """
@@ -188,7 +183,8 @@ def _in_parts(function: Callable[..., Any], axis: int, most: int) -> Callable[..
 
 
 def prepare(params: Any) -> Any:
-    """A tree in which each layer's query, key and value are one fused projection: fewer, larger products.
+    """A tree in which each layer's query, key and value are one fused projection, and its gate and up another: fewer,
+    larger products.
 
     Projections that are no plain dense layers, such as those in groups, stay as they are, and so do those of which only
     some have a bias.
@@ -198,10 +194,18 @@ def prepare(params: Any) -> Any:
     if not isinstance(params, dict):
         return params
     children = {name: prepare(child) for name, child in params.items()}
-    if not all("weight" in children.get(name, ()) for name in QKV):
-        return children
-    if len({"bias" in children[name] for name in QKV}) > 1:
-        return children
-    parts = [children.pop(name) for name in QKV]
-    outputs = parts[0]["bias"].ndim - 1 if "bias" in parts[0] else parts[0]["weight"].ndim - 2  # the axis of outputs
-    return children | {"qkv": jax.tree.map(lambda *arrays: jnp.concatenate(arrays, axis=outputs), *parts)}
+    for names, fused in ((QKV, "qkv"), (("gate", "up"), "gate_up")):
+        if all("weight" in children.get(name, ()) for name in names) and _alike([children[name] for name in names]):
+            children[fused] = _joined([children.pop(name) for name in names])
+    return children
+
+
+def _alike(parts: Sequence[Any]) -> bool:
+    """Whether dense layers have the same arrays, and weights of one kind."""
+    return len({(*sorted(part), type(part["weight"])) for part in parts}) == 1
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """One dense layer, stacked over layers or not, with the outputs of several behind each other."""
+    outputs = parts[0]["bias"].ndim - 1 if "bias" in parts[0] else jax.tree.leaves(parts[0])[0].ndim - 2
+    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays, axis=outputs), *parts)

@@ -83,14 +83,9 @@ class Causal:
     ) -> tuple[jax.Array, jax.Array, Any]:
         """Attention of new tokens to themselves and to those in the cell.
 
-        Args:
-            q: [B, T, H, d]. k: [B, T, K, d]. v: [B, T, K, e].
-            cell: what this layer keeps, None without a cache.
-            window: how many tokens each sees at most, itself included.
-            bias, sinks, scale, cap, rate, drop: as in `attention.weighed`.
-
-        Returns:
-            the context [B, T, H * e], the probabilities [B, H, T, S], and the cell with the new tokens in it.
+        q [B, T, H, d], k [B, T, K, d], v [B, T, K, e]; cell: what this layer keeps, None without a cache; window: how
+        many tokens each sees at most, itself included; the rest as in `attention.weighed`. Returns the context
+        [B, T, H * e], the probabilities [B, H, T, S], and the cell with the new tokens in it.
         """
         if self.slots is None or cell is None:
             keys, values = k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)

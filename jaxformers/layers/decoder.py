@@ -14,6 +14,7 @@ from .activation import ACTIVATIONS
 from .attention import QKV, project
 from .causal import FULL, Causal
 from .dropout import Drop
+from .gated import opened
 from .inputs import Want
 from .linear import linear
 from .norm import rms_norm
@@ -124,14 +125,10 @@ def rotated(
 
 
 def gated(activation: str) -> Feed:
-    """act(gate(x)) * up(x), down again (Shazeer 2020, arXiv 2002.05202)."""
+    """The network with a gate: down(act(gate(x)) * up(x))."""
 
     def feed(p: Any, x: jax.Array, drop: Drop) -> jax.Array:
-        if "gate_up" in p:  # as `prepare` fuses them
-            gate, up = jax.numpy.split(linear(p["gate_up"], x), 2, axis=-1)
-        else:
-            gate, up = linear(p["gate"], x), linear(p["up"], x)
-        return linear(p["down"], ACTIVATIONS[activation](gate) * up, like=x)
+        return linear(p["down"], opened(p, x, ACTIVATIONS[activation]), like=x)
 
     return feed
 

@@ -1,5 +1,5 @@
-"""Which rotation a config asks for, and its application: positions by turning pairs of numbers (see `rotary`), stretched
-in one of several ways to rows longer than those of training.
+"""Which rotation a config asks for, and its application: positions by turning pairs of numbers (see `rotary`), which
+may be stretched in one of several ways to rows longer than those of training.
 """
 
 from __future__ import annotations

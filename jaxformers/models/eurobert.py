@@ -15,6 +15,7 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gated import opened
 from ..layers.heads import Head
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
@@ -106,8 +107,7 @@ def block(c: EuroBertConfig, inputs: Inputs) -> Block:
         context, weights = attend(q, k, v, seen, rate=c.attention_dropout, drop=drop)
         x = x + linear(p["out"], merge(context), like=x)
         h = rms_norm(p["ffn_norm"], x, c.rms_norm_eps)
-        h = ACTIVATIONS[c.hidden_act](linear(p["gate"], h)) * linear(p["up"], h)
-        return x + linear(p["down"], h, like=x), weights
+        return x + linear(p["down"], opened(p, h, ACTIVATIONS[c.hidden_act]), like=x), weights
 
     return apply
 

@@ -15,6 +15,7 @@ from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
+from ..layers.gated import opened
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import Feed, block, embedded, rotary_attention
@@ -116,7 +117,7 @@ def with_pooler(c: NomicBertConfig) -> declare.Tree:
 def gated(c: NomicBertConfig) -> Feed:
     """The feed-forward network: one product opens and shuts the other (Shazeer 2020, arXiv 2002.05202)."""
     activation = ACTIVATIONS[c.gate]
-    return lambda p, x: linear(p["down"], linear(p["up"], x) * activation(linear(p["gate"], x)), like=x)
+    return lambda p, x: linear(p["down"], opened(p, x, activation), like=x)
 
 
 def encode(params: Any, c: NomicBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Encoding, processors
 
 from .. import durable, hub
 from . import backend as backends
-from . import chat, files, limits, special, tiktoken, train
+from . import chat, files, gguf, limits, special, tiktoken, train
 from .backend import Padding, Truncation, readable
 from .encoding import BatchEncoding
 from .limits import UNLIMITED
@@ -155,7 +155,8 @@ class Tokenizer(SpecialTokens):
         """
         if not paths:
             raise ValueError(f"{type(self).__name__} needs tokenizer_file= or tokenizer_object=, or a file of tiktoken")
-        return tiktoken.build(next(iter(paths.values())))
+        path = next(iter(paths.values()))
+        return gguf.build(path) if path.suffix == ".gguf" else tiktoken.build(path)
 
     def _finish(self, built: bool) -> None:
         """Bring the class's own settings into the backend.
@@ -250,6 +251,11 @@ class Tokenizer(SpecialTokens):
         checks = {**files.SETTINGS, **cls.own_settings}
         overrides = {name: value for name, value in overrides.items() if name not in _IGNORED or name in checks}
         _refuse_unknown(overrides, checks, f"{cls.__name__}.from_pretrained")
+        if source.gguf_file is not None:
+            path = source.file(source.gguf_file)
+            self = cls(path, **gguf.settings(path) | overrides)
+            self.name_or_path = source.name
+            return self
         saved = files.read_settings(source, config, checks, overrides)
         paths: dict[str, Any] = {"tokenizer_file": source.find(files.BACKEND)}
         if paths["tokenizer_file"] is None or cls.keeps_files:

@@ -20,7 +20,9 @@ DEFAULT, WITH_TOOLS = "default", "tool_use"
 _RESERVED = ("messages", "conversations")
 _NAME = re.compile(r"[\w.-]+")
 _GENERATION = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
-_END = "CONTINUES_FROM_HERE "  # with a space, so that a template which trims the message shows itself
+# The space lets a template that trims the message show itself. The word is that of the reference: where a template
+# writes the message more than once, it stays in the text.
+_END = "CONTINUE_FINAL_MESSAGE_TAG "
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,6 +90,8 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
         ValueError: a file is malformed, or the class is not known and there is no tokenizer.json.
         TypeError: an unknown setting.
     """
+    if source.gguf_file is not None:
+        return Tokenizer._read(source, {}, overrides)
     config = files.read_config(source)
     name = config.get("tokenizer_class")
     if name is not None and not isinstance(name, str):

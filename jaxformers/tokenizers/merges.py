@@ -37,6 +37,22 @@ def read_merges(path: Path, header: bool = True) -> Merges:
     return merges
 
 
+def merges_of(ids: Mapping[str, int], scores: Mapping[str, float]) -> Merges:
+    """The merges of a BPE whose file has only pieces and scores: the better the piece, the sooner it is made."""
+    found = []
+    for piece, score in scores.items():
+        local = []
+        for cut in range(1, len(piece)):  # for a quarter of a million pieces: the second half only where the first is
+            left = piece[:cut]
+            if left in ids and (right := piece[cut:]) in ids:
+                local.append((left, right, score))
+        if len(local) > 1:
+            local.sort(key=lambda merge: (ids[merge[0]], ids[merge[1]]))
+        found += local
+    found.sort(key=lambda merge: (merge[2], len(merge[0]), len(merge[1])), reverse=True)
+    return [(left, right) for left, right, _ in found]
+
+
 def build(vocabulary: Mapping[str, int], merges: Merges, where: str, **options: Any) -> tokenizers.Tokenizer:
     """A tokenizer with this BPE and nothing around it.
 

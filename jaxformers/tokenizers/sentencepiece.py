@@ -59,17 +59,6 @@ def read(path: Path) -> Any:
     return model
 
 
-def merges_of(ids: Mapping[str, int], scores: Mapping[str, float]) -> merges.Merges:
-    """The merges of a BPE whose file has only pieces and scores: the better the piece, the sooner it is made."""
-    found = []
-    for piece, score in scores.items():
-        halves = ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
-        local = [(left, right, score) for left, right in halves if left in ids and right in ids]
-        found += sorted(local, key=lambda merge: (ids[merge[0]], ids[merge[1]]))
-    found.sort(key=lambda merge: (merge[2], len(merge[0]), len(merge[1])), reverse=True)
-    return [(left, right) for left, right, _ in found]
-
-
 class SentencePieceTokenizer(Tokenizer):
     """A tokenizer from a .model file.
 
@@ -103,7 +92,7 @@ class SentencePieceTokenizer(Tokenizer):
                 ids = {piece: index for index, (piece, _) in enumerate(pieces)}
                 backend = merges.build(
                     ids,
-                    merges_of(original, dict(pieces)),
+                    merges.merges_of(original, dict(pieces)),
                     str(path),
                     unk_token=model.trainer_spec.unk_piece,
                     fuse_unk=True,

@@ -63,7 +63,8 @@ class Architecture:
     factor: on matrices, where no norms keep values at order one. unnamed: fields that torch's model reads although
     its config does not name them. traces: intermediate results that are as torch has them. guesses: torch's losses
     without problem_type are those of the others. newer: torch Transformers 5 has it, not 4.57. hub: where the Hub's
-    files are not torch Transformers'; what is recorded is a checkpoint as the Hub has it.
+    files are not torch Transformers'; what is recorded is a checkpoint as the Hub has it. relative: its layers put
+    together what others have; what the suites ask beside torch's numbers, they then ask with `-m heavy` alone.
     """
 
     prefix: str
@@ -78,6 +79,7 @@ class Architecture:
     guesses: bool = True
     newer: bool = False
     hub: Hub | None = None
+    relative: bool = False
 
     def cases(self) -> Iterator[tuple[str, Case]]:
         """Each case by its name, such as "BertForMaskedLM" or "BertForMaskedLM-untied"."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 import jaxformers
 from jaxformers import models
@@ -40,6 +41,11 @@ def shown(kind: str) -> list[str]:
     architecture = ARCHITECTURES[kind]
     heads = architecture.heads.split()
     return [architecture.prefix + head for head in (heads if kind == "bert" else (heads[0], heads[-1]))]
+
+
+def each() -> list[Any]:
+    """The architectures as parameters of tests: relatives of others with `-m heavy` alone."""
+    return [pytest.param(k, marks=[pytest.mark.heavy] if a.relative else [], id=k) for k, a in ARCHITECTURES.items()]
 
 
 def load(case: golden.Golden, folder: Path, **options: Any) -> tuple[Any, dict[str, Any]]:

@@ -14,6 +14,7 @@ import jaxformers
 
 from . import golden
 from .architectures import ARCHITECTURES
+from .registry import each
 
 VALUES = (0, -1, 3, 1.5, 10**9, 2**63, math.nan, "x", None, True, [], [0], [10**9], ["x"], {}, {"a": 1})
 
@@ -29,7 +30,7 @@ def said_of(case: golden.Golden, folder: Path) -> str:
     return ""
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("kind", each())
 def test_each_field_is_checked(kind: str, tmp_path: Path) -> None:
     case = golden.cases()[next(name for name, _ in ARCHITECTURES[kind].cases())]
     folder = case.write(tmp_path / "model")

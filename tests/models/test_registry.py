@@ -26,10 +26,12 @@ from jaxformers.layers.run import stack, unstack
 
 from . import golden
 from .architectures import ARCHITECTURES
-from .registry import LIMIT, faults, labels_of, load, one_by_one, shown
+from .registry import LIMIT, each, faults, labels_of, load, one_by_one, shown
 
 QUICK = pytest.mark.usefixtures("quick")
-EACH = pytest.mark.parametrize("name", [name for kind in ARCHITECTURES for name in shown(kind)])
+EACH = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=kind.marks, id=name) for kind in each() for name in shown(str(kind.id))]
+)
 SHORT = 7  # tokens of a row before it is padded
 
 
@@ -242,7 +244,7 @@ def test_export_round_trips(name: str, model: Any):
 
 
 @QUICK
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("kind", each())
 def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
     ours, case = model(f"{ARCHITECTURES[kind].prefix}Model")
     plain = case.calls["plain"]
@@ -252,7 +254,7 @@ def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
 
 
 @QUICK
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("kind", each())
 def test_a_compiled_step_through_stacked_layers(kind: str, model: Any):
     """Loss and gradient of a whole program that scans, against the same operation by operation over listed layers."""
     architecture = ARCHITECTURES[kind]
@@ -267,7 +269,7 @@ def test_a_compiled_step_through_stacked_layers(kind: str, model: Any):
     close(flat(two), flat(one))
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("kind", each())
 def test_every_class_on_a_mesh_and_under_pmap(kind: str, tmp_path: Path):
     """In a process of its own: the number of devices is fixed when jax starts."""
     done = subprocess.run(

@@ -169,7 +169,11 @@ CONVERSATIONS: Mapping[str, list[dict[str, Any]]] = {
     ],
     "two tools": [
         *_said("user: Weather?"),
-        {"role": "assistant", "tool_calls": [_call("a", {"x": "é"}), _call("b", "{}", "123456789")], "content": "Let me see"},
+        {
+            "role": "assistant",
+            "tool_calls": [_call("a", {"x": "é"}), _call("b", "{}", "123456789")],
+            "content": "Let me see",
+        },
         {"role": "tool", "content": "1", "tool_call_id": "abcdefghi"},
         {"role": "tool", "content": {"content": [1, {"a": None}]}, "tool_call_id": "123456789"},
     ],

@@ -40,7 +40,7 @@ def test_texts_ids_and_masks(template: str, tokenizer: Tokenizer) -> None:
         if actual[number * lines.SHORT :][: lines.SHORT] != expected[number * lines.SHORT :][: lines.SHORT]
     ]
     assert not wrong, f"{len(wrong)} of {len(names)} differ, the first is {wrong[0]}"
-    assert actual.count("-" * lines.SHORT) < len(names) * 0.7  # many of them are answers
+    assert actual.count("-" * lines.SHORT) < len(names) - 20  # what raises says little
 
 
 def test_every_form_of_call(tokenizer: Tokenizer) -> None:
@@ -60,7 +60,14 @@ def test_schemas_of_functions() -> None:
 def drawn(rng: random.Random) -> list[dict[str, Any]]:
     """A conversation, often one that a template refuses."""
     turns: list[dict[str, Any]] = []
-    texts = [text for text in lines.made(200) if text] + ["", " ", "\n", "</think>", "<think>\na\n</think>\n\nb", "{{ x }}"]
+    texts = [text for text in lines.made(200) if text] + [
+        "",
+        " ",
+        "\n",
+        "</think>",
+        "<think>\na\n</think>\n\nb",
+        "{{ x }}",
+    ]
     if rng.random() < 0.4:
         turns.append({"role": "system", "content": rng.choice(texts)})
     roles = ["user", "assistant"]

@@ -1,0 +1,307 @@
+"""The tokenizer that a GGUF file holds: byte-level BPE with its merges, or sentencepiece's BPE by scores.
+
+A file names the way of splitting texts into words ("tokenizer.ggml.pre") by a word of llama.cpp's; the table says what
+it means. The names are from llama.cpp, the patterns from the tokenizer.json files of the models for which they stand.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers, processors
+
+from ..gguf import Header, read_file
+from . import merges, tiktoken
+from .backend import readable
+
+logger = logging.getLogger(__name__)
+
+SPACE = "▁"
+
+_LONGEST = 4096  # characters of a token: looking for its merges takes the square of it
+_UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 2, 3, 4, 6  # tokenizer.ggml.token_type; 1 is a piece of text, 5 no token
+
+# Roles by the file's names for them.
+_ROLES: Mapping[str, str] = {
+    "bos_token": "bos",
+    "eos_token": "eos",
+    "unk_token": "unknown",
+    "pad_token": "padding",
+    "sep_token": "seperator",  # as the format spells it
+    "cls_token": "cls",
+    "mask_token": "mask",
+}
+_SENTENCEPIECE_IDS: Mapping[str, int] = {"unknown": 0, "bos": 1, "eos": 2}  # unless said
+
+_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_QWEN2 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SEED = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"
+_CAPITALS, _SMALL = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_REST = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_TEKKEN = rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}*{_SMALL}+|[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}+{_SMALL}*|\p{{N}}|{_REST}"
+_GPT4O = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}*{_SMALL}+{_CONTRACTIONS}?"
+    rf"|[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}+{_SMALL}*{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_REST}"
+)
+_HAN = r"[一-龥ࠀ-一가-퟿]+"
+
+
+_Part = str | Callable[[], pre_tokenizers.PreTokenizer]
+"""A pattern of which each match is a word; or what the tokenizers library has a name for."""
+
+
+@dataclass(frozen=True)
+class _Splitting:
+    """How byte-level BPE splits texts.
+
+    Attributes:
+        parts: applied one after the other.
+        words: split as GPT-2 does too.
+        whole: words that are tokens stay whole, whatever the merges.
+        begins: a text begins with bos unless the file says otherwise.
+        composed: letters and their marks are composed first (NFC).
+        after: what splits the words of GPT-2 further.
+    """
+
+    parts: tuple[_Part, ...] = ()
+    words: bool = False
+    whole: bool = False
+    begins: bool = False
+    composed: bool = False
+    after: tuple[_Part, ...] = ()
+
+
+_DIGIT = partial(pre_tokenizers.Digits, individual_digits=True)
+_DIGITS = _Splitting((_DIGIT,), words=True)
+_GPT2 = _Splitting(words=True)
+_LLAMA3 = _Splitting((tiktoken.WORDS,), whole=True, begins=True)
+_FALCON = _Splitting(
+    (partial(pre_tokenizers.Punctuation, behavior="contiguous"),),
+    words=True,
+    after=(partial(pre_tokenizers.Digits, individual_digits=False), "[0-9][0-9][0-9]"),
+)
+_SPLITTINGS: Mapping[str, _Splitting] = {
+    **dict.fromkeys(("gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "exaone4", "a.x-4.0", "mellum"), _GPT2),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"), _DIGITS),
+    **dict.fromkeys(("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "midm-2.0", "lfm2"), _LLAMA3),
+    **dict.fromkeys(("dbrx", "smaug-bpe", "chatglm-bpe"), _Splitting((tiktoken.WORDS,))),
+    "glm4": _Splitting((tiktoken.WORDS,), whole=True),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez", "kormo"), _Splitting((_QWEN2,), composed=True)),
+    **dict.fromkeys(("stablelm2", "hunyuan", "solar-open"), _Splitting((_QWEN2,))),
+    "seed-coder": _Splitting((_SEED,)),
+    "tekken": _Splitting((_TEKKEN,), whole=True, begins=True),
+    **dict.fromkeys(("gpt-4o", "llama4", "kanana2"), _Splitting((_GPT4O,))),
+    "falcon": _FALCON,
+    "deepseek-coder": _Splitting((r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _HAN, _DIGIT)),
+}
+
+# What "default" was written for, by architecture, before files named the way of splitting.
+_BEFORE_NAMES: Mapping[str, str] = {"falcon": "falcon", "qwen2": "qwen2", "starcoder2": "starcoder"}
+
+
+def settings(path: Path) -> dict[str, Any]:
+    """The settings of a tokenizer that the file gives: those of a tokenizer_config.json.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no GGUF file, damaged, or has no tokenizer.
+    """
+    header = read_file(path)
+    tokens = _tokens(header)
+    found: dict[str, Any] = {role: tokens[index] for role, index in _special(header, len(tokens)).items()}
+    length = header.whole(f"{header.text('general.architecture')}.context_length")
+    if length:
+        found["model_max_length"] = length
+    templates = {"default": header.text("tokenizer.chat_template")}
+    for name in header.texts("tokenizer.chat_templates") or ():
+        templates.setdefault(name, header.text(f"tokenizer.chat_template.{name}"))
+    given = {name: text for name, text in templates.items() if text is not None}
+    if given:
+        found["chat_template"] = given["default"] if list(given) == ["default"] else given
+    # A prompt ends where its answer begins, so what fills the shorter ones up stands in front.
+    return {**found, "padding_side": "left", "model_input_names": ["input_ids", "attention_mask"]}
+
+
+def build(path: Path) -> tokenizers.Tokenizer:
+    """The tokenizer of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no GGUF file, damaged, or has no tokenizer, or one of a kind that is not known here.
+    """
+    header = read_file(path)
+    tokens, kinds = _tokens(header), _kinds(header)
+    model = header.text("tokenizer.ggml.model")
+    if model == "gpt2":
+        backend, begins = _byte_level(header, tokens)
+    elif model == "llama":
+        backend, begins = _sentencepiece(header, tokens, kinds), True
+    else:
+        raise ValueError(f"{path}: tokenizer.ggml.model {model!r:.40} is not read: known are 'gpt2' and 'llama'")
+    loose = header.text("general.architecture") == "phi3" and model == "llama"
+    with readable(f"{path}: its special tokens cannot be used"):
+        backend.add_tokens(
+            [
+                AddedToken(
+                    tokens[index],
+                    normalized=False,
+                    special=kinds[index] != _USER_DEFINED,
+                    rstrip=loose and tokens[index] not in _TIGHT,
+                )
+                for index in np.flatnonzero(np.isin(kinds, (_UNKNOWN, _CONTROL, _USER_DEFINED)))
+            ]
+        )
+    processor = _rows(header, tokens, begins)
+    if model == "gpt2":
+        around = processors.ByteLevel(trim_offsets=False)
+        backend.post_processor = around if processor is None else processors.Sequence([around, processor])
+    elif processor is not None:
+        backend.post_processor = processor
+    return backend
+
+
+# Phi-3's special tokens swallow the spaces behind them, but for these.
+_TIGHT = ("<unk>", "<s>", "<|endoftext|>")
+
+
+def _tokens(header: Header) -> list[str]:
+    where = header.files[0]
+    tokens = header.texts("tokenizer.ggml.tokens")
+    if not tokens:
+        raise ValueError(f"{where}: no tokenizer.ggml.tokens in it: load the tokenizer of the original model")
+    tokens = [token or f"[EMPTY_{index}]" for index, token in enumerate(tokens)]
+    if len(set(tokens)) < len(tokens):
+        twice = next(token for token, count in Counter(tokens).items() if count > 1)
+        raise ValueError(f"{where}: tokenizer.ggml.tokens has {twice!r:.40} twice")
+    longest = max(tokens, key=len)
+    if len(longest) > _LONGEST:
+        raise ValueError(f"{where}: tokenizer.ggml.tokens has one of {len(longest)} characters, {longest!r:.40}")
+    return tokens
+
+
+def _kinds(header: Header) -> np.ndarray:
+    """What kind each token is of, [tokens]."""
+    count = len(_tokens(header))
+    kinds = header.numbers("tokenizer.ggml.token_type")
+    if kinds is None:
+        return np.ones(count, np.int32)
+    if len(kinds) != count:
+        raise ValueError(f"{header.files[0]}: {len(kinds)} token types for {count} tokens")
+    return kinds
+
+
+def _special(header: Header, count: int) -> dict[str, int]:
+    """The ids of special tokens by role; those outside the vocabulary mean none."""
+    usual = _SENTENCEPIECE_IDS if header.text("tokenizer.ggml.model") == "llama" else {}
+    found = {}
+    for role, name in _ROLES.items():
+        index = header.whole(f"tokenizer.ggml.{name}_token_id")
+        index = usual.get(name) if index is None else index
+        if index is not None and 0 <= index < count:
+            found[role] = index
+    return found
+
+
+def _byte_level(header: Header, tokens: list[str]) -> tuple[tokenizers.Tokenizer, bool]:
+    where = header.files[0]
+    name = header.text("tokenizer.ggml.pre") or "default"
+    if name == "default":
+        name = _BEFORE_NAMES.get(header.text("general.architecture") or "", "gpt-2")
+        logger.warning("%s does not say how texts are split into words: it is read as %r", where, name)
+    splitting = _SPLITTINGS.get(name)
+    if splitting is None:
+        raise ValueError(
+            f"{where}: tokenizer.ggml.pre {name!r:.40} is not known; load the tokenizer of the original model instead"
+        )
+    found = header.texts("tokenizer.ggml.merges")
+    if found is None:
+        raise ValueError(f"{where}: no tokenizer.ggml.merges in it: load the tokenizer of the original model")
+    backend = merges.build(_ids(tokens), _pairs(found, where), str(where), ignore_merges=splitting.whole)
+    if splitting.composed:
+        backend.normalizer = normalizers.NFC()
+    parts = [_splitter(part) for part in splitting.parts]
+    parts.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=splitting.words))
+    parts += [_splitter(part) for part in splitting.after]
+    backend.pre_tokenizer = parts[0] if len(parts) == 1 else pre_tokenizers.Sequence(parts)
+    backend.decoder = decoders.ByteLevel()
+    return backend, splitting.begins
+
+
+def _splitter(part: _Part) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Split(Regex(part), behavior="isolated") if isinstance(part, str) else part()
+
+
+def _pairs(found: list[str], where: Path) -> merges.Merges:
+    pairs = []
+    for merge in found:
+        cut = merge.find(" ", 1)  # a piece may begin with a space, but holds none
+        if cut < 0:
+            raise ValueError(f"{where}: tokenizer.ggml.merges has {merge!r:.40}, expected two pieces")
+        pairs.append((merge[:cut], merge[cut + 1 :]))
+    return pairs
+
+
+def _sentencepiece(header: Header, tokens: list[str], kinds: np.ndarray) -> tokenizers.Tokenizer:
+    where = header.files[0]
+    found = header.texts("tokenizer.ggml.merges")
+    ids = _ids(tokens)
+    if found is not None:
+        pairs = _pairs(found, where)
+    else:
+        scores = header.numbers("tokenizer.ggml.scores")
+        if scores is None or len(scores) != len(tokens) or not np.isfinite(scores).all():
+            raise ValueError(f"{where}: tokenizer.ggml.scores must be a finite number for each of {len(tokens)} tokens")
+        pieces = {tokens[index]: float(scores[index]) for index in np.flatnonzero(kinds == 1)}
+        pairs = merges.merges_of(ids, pieces)
+    unknown = _special(header, len(tokens)).get("unk_token")
+    backend = merges.build(
+        ids,
+        pairs,
+        str(where),
+        unk_token=None if unknown is None else tokens[unknown],
+        fuse_unk=True,
+        byte_fallback=bool((kinds == _BYTE).any()),
+    )
+    first = header.flag("tokenizer.ggml.add_space_prefix") is not False
+    backend.normalizer = normalizers.Sequence(
+        [*([normalizers.Prepend(SPACE)] if first else []), normalizers.Replace(" ", SPACE)]
+    )
+    parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    backend.decoder = decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if first else parts)
+    return backend
+
+
+def _ids(tokens: list[str]) -> dict[str, int]:
+    return {token: index for index, token in enumerate(tokens)}
+
+
+def _rows(header: Header, tokens: list[str], begins: bool) -> processors.PostProcessor | None:
+    """What puts special tokens around texts; None if nothing does."""
+    ids = _special(header, len(tokens))
+    wanted = {"bos_token": header.flag("tokenizer.ggml.add_bos_token"), "eos_token": None}
+    wanted["eos_token"] = header.flag("tokenizer.ggml.add_eos_token")
+    if wanted["bos_token"] is None:
+        wanted["bos_token"] = begins and "bos_token" in ids
+    roles = [role for role, is_wanted in wanted.items() if is_wanted]
+    if lacking := [role for role in roles if role not in ids]:
+        raise ValueError(f"{header.files[0]}: every text gets a {lacking[0]}, which has no id")
+    if not roles:
+        return None
+
+    def row(text: str, kind: int) -> list[str]:
+        parts = {"bos_token": "bos_token" in roles, text: True, "eos_token": "eos_token" in roles}
+        return [f"{tokens[ids[part]] if part in ids else part}:{kind}" for part, is_there in parts.items() if is_there]
+
+    pairs = [(tokens[ids[role]], ids[role]) for role in roles]
+    with readable(f"{header.files[0]}: special tokens {[token for token, _ in pairs]} cannot be used"):
+        return processors.TemplateProcessing(
+            single=row("$A", 0), pair=row("$A", 0) + row("$B", 1), special_tokens=list(dict.fromkeys(pairs))
+        )
