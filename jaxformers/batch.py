@@ -133,6 +133,27 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         _check_label(cls, c, name, array, shape)
 
 
+def prompts(owner: str, ids: Any, mask: Any, pad: int | None, ends: Collection[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Prompts [B, T] for `generate` and what of them is no padding, on the host.
+
+    Raises:
+        ValueError: other shapes, no whole numbers.
+    """
+    tokens = np.zeros((1, 0), np.int32) if ids is None else np.asarray(_array("input_ids", ids))
+    if tokens.ndim != 2 or not len(tokens) or (tokens.size and tokens.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{owner}: input_ids must be whole numbers [batch, seq], found {tokens.dtype} {tuple(tokens.shape)}"
+        )
+    tokens = tokens.astype(np.int32)
+    if mask is None:
+        padded = pad is not None and pad not in ends and (tokens == pad).any()
+        return tokens, (tokens != pad).astype(np.int32) if padded else np.ones_like(tokens)
+    seen = np.asarray(_array("attention_mask", mask))
+    if seen.shape != tokens.shape:
+        raise ValueError(f"{owner}: attention_mask has shape {tuple(seen.shape)}, input_ids {tuple(tokens.shape)}")
+    return tokens, (seen != 0).astype(np.int32)
+
+
 def _check_cache(owner: str, cache: Cache, shape: tuple[int, ...], longest: int | None) -> None:
     if cache.length.shape != shape[:1]:
         raise ValueError(f"{owner}: past_key_values hold {cache.length.shape[0]} rows, input_ids {shape[0]}")

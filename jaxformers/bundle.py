@@ -26,6 +26,8 @@ from . import config as configs
 from . import declare, durable, hub, runtime
 from .checkpoint import load, save, weights
 from .config import Config
+from .generation.config import FILE as GENERATION_FILE
+from .generation.config import GenerationConfig
 from .layers import cache, int8, run, vocabulary
 from .layers.cache import Cache
 from .layers.dropout import Drop, Dropout, no_drop
@@ -131,16 +133,16 @@ class Model:
         cls.prefixes = tuple(dict.fromkeys((cls.prefix, *others)))
         jax.tree_util.register_pytree_with_keys(
             cls,
-            lambda model: ([(jax.tree_util.GetAttrKey("params"), model.params)], (cls, model.config)),
-            lambda structure, children: cls._made(structure[1], *children),
-            lambda model: ((model.params,), (cls, model.config)),
+            lambda model: ([(jax.tree_util.GetAttrKey("params"), model.params)], model._structure),
+            lambda structure, children: cls._made(structure[1], *children, structure[2]),
+            lambda model: ((model.params,), model._structure),
         )
         with contextlib.suppress(ValueError):  # a class defined anew, as in a notebook: the first keeps the name
             jax.export.register_pytree_node_serialization(
                 cls,
                 serialized_name=f"{cls.__module__}.{cls.__qualname__}",
-                serialize_auxdata=lambda structure: structure[1].to_json_string().encode(),
-                deserialize_auxdata=lambda data: (cls, cls.config_class.from_dict(json.loads(data))),
+                serialize_auxdata=_written,
+                deserialize_auxdata=partial(_read, cls),
             )
 
     def __init__(self, config: Config, *, params: Any = None, key: jax.Array | None = None) -> None:
@@ -167,14 +169,24 @@ class Model:
             params = declare.init(tree, key, std=getattr(config, "initializer_range", 0.02))
         else:
             _check_structure(tree, params, type(self).__name__)
-        self.__dict__.update(config=config, params=params)
+        self.__dict__.update(config=config, params=params, _generation=None)
 
     @classmethod
-    def _made(cls, config: Config, params: Any) -> Self:
+    def _made(cls, config: Config, params: Any, generation: GenerationConfig | None = None) -> Self:
         """A model without checks: its leaves may be tracers, shapes or anything that a tree may hold."""
         model = object.__new__(cls)
-        model.__dict__.update(config=config, params=params)
+        model.__dict__.update(config=config, params=params, _generation=generation)
         return model
+
+    @property
+    def _structure(self) -> tuple[type[Self], Config, GenerationConfig | None]:
+        """What of a model is no array."""
+        return type(self), self.config, self.__dict__["_generation"]
+
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """How `generate` writes unless it is told otherwise: generation_config.json, or what config.json says of it."""
+        return self.__dict__["_generation"] or GenerationConfig.from_model_config(self.config)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use model.replace({name}=...)")
@@ -194,9 +206,13 @@ class Model:
         types = ", ".join(sorted({str(leaf.dtype) for leaf in leaves}))
         return f"{type(self).__name__}({count:,} parameters, {total / 1e6:,.1f} MB, {types})"
 
-    def replace(self, *, config: Config | None = None, params: Any = None) -> Self:
-        """A model with another config or other params."""
-        return self._made(self.config if config is None else config, self.params if params is None else params)
+    def replace(
+        self, *, config: Config | None = None, params: Any = None, generation_config: GenerationConfig | None = None
+    ) -> Self:
+        """A model with another config, other params or another way of generating."""
+        _, kept, generation = self._structure
+        params = self.params if params is None else params
+        return self._made(kept if config is None else config, params, generation_config or generation)
 
     def resize_token_embeddings(
         self,
@@ -236,7 +252,7 @@ class Model:
         params = jax.tree_util.tree_map_with_path(
             resize, outside(self.declaration(self.config)), outside(self.params), is_leaf=declare.is_param
         )
-        return self._made(config, self.params | params)
+        return self.replace(config=config, params=self.params | params)
 
     # -- what it computes ---------------------------------------------------------------------------------------
 
@@ -277,6 +293,11 @@ class Model:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
         dtype = params["word"]["table"].dtype
         return cache.empty(cls.cells(config, rows, slots), dtype, not isinstance(params["layers"], list | tuple))
+
+    @classmethod
+    def writes(cls) -> bool:
+        """Whether models of the class generate."""
+        return hasattr(cls, "generate")
 
     def init_cache(self, batch_size: int, max_length: int) -> Cache:
         """A cache for `past_key_values=`, with room for `max_length` tokens in each of `batch_size` rows.
@@ -421,7 +442,7 @@ class Model:
         )
         if stacked:
             params = params | {"layers": run.stack(params["layers"])}
-        model = cls._made(config, params)
+        model = cls._made(config, params, GenerationConfig.of_model(source, config) if cls.writes() else None)
         return (model, plan.report.to_dict()) if output_loading_info else model
 
     @classmethod
@@ -456,6 +477,8 @@ class Model:
         )
         with durable.Replacement(folder) as files:
             weights.write_weights(files, arrays, max_shard_size=max_shard_size)
+            if self.writes():
+                files.write(GENERATION_FILE, self.generation_config.to_json_string().encode())
             files.write(configs.FILE, config.to_json_string().encode())
 
     def push_to_hub(self, repo_id: str, *, max_shard_size: int | str = "5GB", **options: Any) -> str:
@@ -481,6 +504,18 @@ def jaxformers_forward(
 
 
 _forward = jax.jit(jaxformers_forward, static_argnums=0)
+
+
+def _written(structure: tuple[type[Model], Config, GenerationConfig | None]) -> bytes:
+    """What of a model is no array, as text."""
+    _, config, generation = structure
+    return json.dumps([config.to_dict(), generation and generation.to_dict()]).encode()
+
+
+def _read(cls: type[Model], data: bytearray) -> tuple[type[Model], Config, GenerationConfig | None]:
+    """The inverse of `_written`."""
+    config, generation = json.loads(data)
+    return cls, cls.config_class.from_dict(config), generation and GenerationConfig.from_dict(generation)
 
 
 def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:

@@ -388,7 +388,7 @@ def read(source: hub.Source, filename: str = FILE) -> dict[str, Any]:
         ValueError: it is not a JSON object; or the GGUF file is damaged, or of an architecture that is not known.
     """
     if source.gguf_file is not None and filename == FILE:
-        return gguf.config(gguf.read(source))
+        return gguf.read_config(source)
     path = source.file(filename)
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{path}: too large for a config: {path.stat().st_size} bytes")

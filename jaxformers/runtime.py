@@ -64,6 +64,12 @@ def enable_cache() -> None:
     logger.info("compiled programs are kept in %s", folder)
 
 
+def platform_of(params: Any) -> str:
+    """The kind of device that arrays lie on: "cpu", "gpu", "tpu"."""
+    leaf = next(leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array))
+    return next(iter(leaf.devices())).platform
+
+
 def note_shapes(inputs: Any) -> None:
     """Said by our functions while they are traced, so that `forbid` can name the shapes that it refuses."""
     shapes = (f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(inputs))

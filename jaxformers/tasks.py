@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from . import outputs
+from . import batch as batches
+from . import generation, outputs, runtime
 from .batch import Label
 from .bundle import Model
+from .generation import GenerationConfig
 from .layers import losses
+from .layers.cache import Cache
 from .layers.dropout import Drop, no_drop
 from .layers.inputs import Inputs, Want
 from .layers.run import Encoded
@@ -49,6 +54,114 @@ class Decoder(Model, task="", labels={}):
 
 class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per="token")}):
     """Scores of every word to follow each token; labels [B, T] with -100 where none counts, not shifted."""
+
+    def generate(
+        self,
+        input_ids: Any = None,
+        generation_config: GenerationConfig | None = None,
+        *,
+        attention_mask: Any = None,
+        key: jax.Array | None = None,
+        logits_processor: Sequence[Any] | None = None,
+        stopping_criteria: Sequence[Any] | None = None,
+        prefix_allowed_tokens_fn: Any = None,
+        tokenizer: Any = None,
+        streamer: Any = None,
+        assistant_model: CausalLM | None = None,
+        negative_prompt_ids: Any = None,
+        negative_prompt_attention_mask: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Write on a batch of prompts: greedy search, sampling, beams or with an assistant, as the settings say.
+
+        Args:
+            input_ids: [batch, seq] prompts, padded on either side; None: each begins with bos_token_id, one row.
+            generation_config: settings; without it the model's own, `model.generation_config`.
+            attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding, unless that ends
+                rows too.
+            key: what draws go by, `jax.random.key(0)` unless given. A row's draws depend on it and on the row's place
+                alone, whatever the padding and the other rows.
+            logits_processor: functions of a `generation.Sight` and scores [rows, vocab], run after all others.
+            stopping_criteria: functions of ids [rows, seq] and None, each a bool or one a row.
+            prefix_allowed_tokens_fn: (row, ids) → ids that may come next, or a `generation.TokenTrie`.
+            tokenizer: for stop_strings.
+            streamer: told each token as it comes, of one row (`TextStreamer`, `TextIteratorStreamer`).
+            assistant_model: a faster model of the same vocabulary, whose proposals are judged (one row).
+            negative_prompt_ids: [batch, seq] what guidance_scale leads away from.
+            negative_prompt_attention_mask: [batch, seq].
+            **options: settings in place of the config's (`GenerationConfig`).
+
+        Returns:
+            int32 [batch · num_return_sequences, seq + new], prompts and new tokens, padding on the left of prompts and
+            pad_token_id behind the end; with return_dict_in_generate an output.
+
+        Raises:
+            ValueError: an unknown option, settings that do not go together, or prompts that leave no room.
+        """
+        arguments = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
+        config = self.generation_config.merged(generation_config, options, arguments=arguments)
+        ids, mask = batches.prompts(type(self).__name__, input_ids, attention_mask, config.pad_token_id, config.eos)
+        negative = (None, None)
+        if negative_prompt_ids is not None:
+            negative = batches.prompts(
+                "negative_prompt_ids", negative_prompt_ids, negative_prompt_attention_mask, config.pad_token_id, ()
+            )
+        if assistant_model is not None and assistant_model.config.vocab_size != self.config.vocab_size:
+            raise ValueError(
+                f"assistant_model has {assistant_model.config.vocab_size} words, the model {self.config.vocab_size}: "
+                "an assistant has the same tokenizer"
+            )
+
+        def trace(ids: np.ndarray, mask: np.ndarray, want: Mapping[str, bool]) -> Any:
+            return self(ids, mask, **{f"output_{name}": asked for name, asked in want.items()})
+
+        return generation.generate(
+            self.voice(),
+            config,
+            ids,
+            mask,
+            platform=runtime.platform_of(self.params),
+            positions=self.config.longest_row,
+            vocab=self.config.vocab_size,
+            key=key,
+            logits_processor=tuple(logits_processor or ()),
+            stopping_criteria=tuple(stopping_criteria or ()),
+            prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
+            tokenizer=tokenizer,
+            streamer=streamer,
+            assistant=None if assistant_model is None else assistant_model.voice(),
+            negative_prompt_ids=negative[0],
+            negative_prompt_attention_mask=negative[1],
+            trace=trace,
+        )
+
+    def voice(self) -> generation.Voice:
+        """The model as the loops of `generation` take it."""
+        return generation.Voice(type(self), self.params, self.config.bare())
+
+    def compute_transition_scores(
+        self, sequences: Any, scores: Sequence[Any], beam_indices: Any = None, normalize_logits: bool = False
+    ) -> jax.Array:
+        """The score of each new token when it was chosen [rows, new tokens], from an output of `generate`.
+
+        Args:
+            sequences: of the output.
+            scores: of the output.
+            beam_indices: of the output of beams.
+            normalize_logits: whether to make scores log-probabilities first.
+        """
+        return generation.transition_scores(sequences, scores, beam_indices, normalize_logits)
+
+    @classmethod
+    def read(cls, params: Any, config: Any, ids: jax.Array, real: jax.Array, cache: Cache) -> Cache:
+        """The cache with tokens ids [B, T] in it, of which real [B, T] is true."""
+        return cls.encode(params, config, Inputs(ids=ids, mask=real, cache=cache), Want(), no_drop).cache
+
+    @classmethod
+    def speak(cls, params: Any, config: Any, ids: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
+        """Scores float32 [B, T, V] of what follows each token of ids [B, T], and the cache with these in it."""
+        encoded = cls.encode(params, config, Inputs(ids=ids, cache=cache), Want(), no_drop)
+        return cls.head.forward(params, config, encoded, no_drop).astype(jnp.float32), encoded.cache
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:

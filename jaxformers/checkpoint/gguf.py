@@ -184,7 +184,7 @@ def _unpack(kind: Kind, header: gguf.Header) -> Unpack:
         raise ImportError(
             f'{header.files[0]} is quantised ({kind.name}): pip install "jaxformers[gguf]" to read it'
         ) from None
-    number = getattr(GGMLQuantizationType, kind.name, None)
+    number: Any = getattr(GGMLQuantizationType, kind.name, None)
 
     def unpack(blocks: np.ndarray) -> np.ndarray:
         numbers = np.empty((len(blocks), kind.count), np.float32)

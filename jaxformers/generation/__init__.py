@@ -1,6 +1,24 @@
-"""Generation: loops over a model's `decode`, from prompts to new tokens."""
+"""Generation: loops over a model's `speak`, from prompts to new tokens."""
 
 from .config import GenerationConfig
+from .generate import generate
 from .processors import TokenTrie
+from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, transition_scores
+from .rows import Voice
+from .sight import Sight
+from .streamers import AsyncTextIteratorStreamer, BaseStreamer, TextIteratorStreamer, TextStreamer
 
-__all__ = ["GenerationConfig", "TokenTrie"]
+__all__ = [
+    "AsyncTextIteratorStreamer",
+    "BaseStreamer",
+    "GenerateBeamDecoderOnlyOutput",
+    "GenerateDecoderOnlyOutput",
+    "GenerationConfig",
+    "Sight",
+    "TextIteratorStreamer",
+    "TextStreamer",
+    "TokenTrie",
+    "Voice",
+    "generate",
+    "transition_scores",
+]

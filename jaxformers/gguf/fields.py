@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .header import Header
+from .. import hub
+from .header import Header, read
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,25 @@ class _Architecture:
     more: tuple[Callable[[Header, Fields], Fields], ...] = ()
 
 
+def read_config(source: hub.Source) -> Fields:
+    """The fields of config.json of the model in the file that `source.gguf_file` names.
+
+    Keys of the architecture that have no effect here are named in one warning.
+
+    Raises:
+        OSError: a file is absent or cannot be read.
+        ValueError: it is damaged, or as `config`.
+    """
+    header = read(source)
+    fields = config(header)
+    name, architecture = _architecture(header)
+    known = _HARMLESS | architecture.fields.keys()
+    strange = [key for key in header if key.startswith(f"{name}.") and key.removeprefix(f"{name}.") not in known]
+    if strange:
+        logger.warning("%s: keys without effect here: %s", source, ", ".join(map(repr, sorted(strange)[:20])))
+    return fields
+
+
 def config(header: Header) -> Fields:
     """The fields of config.json.
 
@@ -44,35 +65,49 @@ def config(header: Header) -> Fields:
         ValueError: an architecture that is not known here, a field of a wrong type, or none where one is needed.
     """
     where = header.files[0]
-    if not header.tensors:
-        raise ValueError(f"{where}: no tensors in it: a vocabulary alone is no model")
-    name = header.text("general.architecture")
-    if name is None:
-        raise ValueError(f"{where}: general.architecture is missing: which model is it?")
-    architecture = _ARCHITECTURES.get(f"{name} with experts" if header.whole(f"{name}.expert_count") else name)
-    architecture = architecture or _ARCHITECTURES.get(name)
-    if architecture is None:
-        known = ", ".join(name for name in _ARCHITECTURES if " " not in name)
-        raise ValueError(f"{where}: the architecture {name!r:.80} is not read from GGUF; known are {known}")
+    name, architecture = _architecture(header)
     if header.flag(f"{name}.attention.causal") is False:
         raise ValueError(f"{where}: {name}.attention.causal is false: GGUF files of decoders only are read")
-    layers = header.whole(f"{name}.block_count")
-    if layers is not None and layers > len(header.tensors):
-        raise ValueError(f"{where}: {name}.block_count is {layers}, but there are only {len(header.tensors)} tensors")
+    layers = {match[1] for tensor in header.tensors if (match := re.match(r"blk\.(\d+)\.", tensor))}
+    if (said := header.whole(f"{name}.block_count")) != len(layers):
+        raise ValueError(f"{where}: {name}.block_count is {said}, but there are tensors of {len(layers)} layers")
     fields: Fields = {"model_type": architecture.model_type, "architectures": [architecture.model]}
     for key, field in architecture.fields.items():
         value = _number(header, f"{name}.{key}")
         if value is not None:
             fields[field] = value
+        elif key not in _OPTIONAL:
+            raise ValueError(f"{where}: {name}.{key} is missing")
     fields |= _vocabulary(header)
     for more in architecture.more:
         fields |= more(header, fields)
-    known = _HARMLESS | architecture.fields.keys()
-    strange = [key for key in header if key.startswith(f"{name}.") and key.removeprefix(f"{name}.") not in known]
-    if strange:
-        logger.warning("%s: keys without effect here: %s", where, ", ".join(sorted(strange)[:20]))
     return fields
 
+
+def _architecture(header: Header) -> tuple[str, _Architecture]:
+    """What the file calls the architecture, and what that is.
+
+    Raises:
+        ValueError: it is not known here, or there are no tensors of it.
+    """
+    where = header.files[0]
+    if not header.tensors:
+        raise ValueError(f"{where}: no tensors in it: a vocabulary alone is no model")
+    name = header.text("general.architecture")
+    if name is None:
+        raise ValueError(f"{where}: general.architecture is missing: which model is it?")
+    found = _ARCHITECTURES.get(f"{name} with experts" if header.whole(f"{name}.expert_count") else name)
+    found = found or _ARCHITECTURES.get(name)
+    if found is None:
+        known = ", ".join(name for name in _ARCHITECTURES if " " not in name)
+        raise ValueError(f"{where}: the architecture {name!r:.80} is not read from GGUF; known are {known}")
+    return name, found
+
+
+# Where these are not in the file, the defaults of the architecture count, which are the same there and on the Hub.
+_OPTIONAL = frozenset(
+    "attention.head_count_kv rope.freq_base attn_logit_softcapping final_logit_softcapping expert_used_count".split()
+)
 
 # Keys that say nothing that the tensors' shapes do not, or that are read below.
 _HARMLESS = frozenset(

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +31,8 @@ _MOST_AXES = 4
 _MOST_FILES = 10_000
 
 
-class Kind(NamedTuple):
+@dataclass(frozen=True)
+class Kind:
     """How numbers are stored: in blocks of `count` numbers that take `size` bytes each."""
 
     name: str

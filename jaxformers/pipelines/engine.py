@@ -18,7 +18,7 @@ from ..runtime import Surroundings, note_shapes, report
 from ..tokenizers import Tokenizer
 from . import shapes, workers
 from .shapes import Batch
-from .task import Row, Task
+from .task import MissingKey, Row, Task
 
 _WINDOW = 1024  # inputs that are sorted together: more would pad no less, and hold more results
 
@@ -120,7 +120,7 @@ class Engine:
         return shapes.lengths(self.longest)
 
     def _rows(self, items: Sequence[Any], options: Any) -> list[list[Row]]:
-        owned = self.task.rows(items, self.tokenizer, options)
+        owned = self.task.rows(items, self.tokenizer, options, self.longest)
         for own in owned:
             if fault := self._fault(own, options):
                 raise fault
@@ -130,7 +130,7 @@ class Engine:
         """What is wrong with the rows of one input."""
         for row in own:
             if len(row) > self.longest:
-                advice = _shorter(options, self.longest)
+                advice = self.task.shorter(options, self.longest)
                 return ValueError(f"{len(row)} tokens, the model takes {self.longest}: {advice}")
             if len(row) == 0:
                 return ValueError("no tokens: the text is empty, and the tokenizer adds no special tokens")
@@ -144,7 +144,7 @@ class Engine:
     def _rows_or_errors(self, items: Sequence[Any], options: Any) -> list[list[Row] | Exception]:
         """The rows of each input, or what is wrong with it."""
         try:
-            owned = self.task.rows(items, self.tokenizer, options)
+            owned = self.task.rows(items, self.tokenizer, options, self.longest)
             return [self._fault(own, options) or own for own in owned]
         except (ValueError, TypeError, KeyError) as error:
             if len(items) == 1:
@@ -182,8 +182,13 @@ class Engine:
 
 
 def _placed(error: Exception, place: int) -> Exception:
-    """The error with the place of the input that it speaks of."""
-    placed = ValueError(f"input {place}: {error}")
+    """The error with the place of the input that it speaks of, and of the same type."""
+    placed: Exception
+    if isinstance(error, KeyError):
+        placed = MissingKey(f"input {place}: {error.args[0]}")
+    else:
+        kind = ValueError if isinstance(error, UnicodeError) else type(error)  # the former is made from five parts
+        placed = kind(f"input {place}: {error}")
     placed.__cause__ = error
     return placed
 
@@ -227,12 +232,3 @@ def _land(batch: Batch, arrays: Any, rows: Sequence[Row], results: list[Any]) ->
         own = slice(start, start + len(rows[place]))
         take = lambda array: array[number] if len(array) == batch.texts else array[row, own]  # noqa: B023, E731
         results[place] = (rows[place], jax.tree.map(take, arrays))
-
-
-def _shorter(options: Any, longest: int) -> str:
-    """What a caller can do about rows that are too long, by the options of the task."""
-    if hasattr(options, "tokenizer_kwargs"):
-        return f"pass tokenizer_kwargs={{'truncation': True, 'max_length': {longest}}}"
-    if not hasattr(options, "truncation"):
-        return f"set the tokenizer's model_max_length to {longest}"
-    return f"lower max_length to {longest}" if options.truncation else "pass truncation=True"

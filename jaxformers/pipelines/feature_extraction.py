@@ -29,15 +29,18 @@ class Options:
     return_tensors: bool = False
 
     def __post_init__(self) -> None:
-        if self.truncation is not None and "truncation" in (self.tokenize_kwargs or {}):
+        if self.truncation is not None and "truncation" in text.settings(self.tokenize_kwargs, "tokenize_kwargs"):
             raise ValueError("truncation is given twice, by itself and in tokenize_kwargs: leave one out")
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the tokenizer is called with."""
+        return {"truncation": self.truncation, **text.settings(self.tokenize_kwargs, "tokenize_kwargs")}
 
-def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+
+def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """One row a text."""
-    settings = {"truncation": options.truncation, **(options.tokenize_kwargs or {})}
-    settings.pop("padding", None)  # rows are padded by the engine, and cut again
-    return text.rows(items, tokenizer, TASK.name, settings)
+    return text.rows(items, tokenizer, TASK.name, options.settings, longest)
 
 
 def compute(forward: Forward, inputs: Inputs, extra: Extra) -> jax.Array:
@@ -52,9 +55,11 @@ def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Option
     return own if options.return_tensors else own.tolist()
 
 
-def single(answer: Any, item: Any, options: Options) -> Any:
-    """The same alone as in a list."""
-    return answer
+def shorter(options: Options, longest: int) -> str:
+    """What to do about a text that is too long."""
+    if text.cuts(options.settings):
+        return f"lower max_length in tokenize_kwargs to {longest}"
+    return "pass truncation=True" + (" in tokenize_kwargs" if "truncation" in (options.tokenize_kwargs or {}) else "")
 
 
-TASK = Task("feature-extraction", None, Options, rows, compute, answer, single, packs=True)
+TASK = Task("feature-extraction", None, Options, rows, compute, answer, shorter=shorter, packs=True)

@@ -14,8 +14,8 @@ import numpy as np
 from ..config import Config
 from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
-from . import text
-from .task import Extra, Forward, Row, Task
+from . import shapes, text
+from .task import Extra, Forward, Row, Task, one_or_several
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Options:
             raise ValueError(f"targets={self.targets!r}: expected a word or a list of words")
         if self.targets is not None and not self.words:
             raise ValueError("targets= is empty: at least one word, or leave it out")
+        text.settings(self.tokenizer_kwargs, "tokenizer_kwargs")
 
     @property
     def words(self) -> list[str]:
@@ -67,24 +68,23 @@ class About:
 
 def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The texts; a list of one is that one."""
-    texts = given[0] if len(given) == 1 else list(given)
+    texts, options = one_or_several(given, options)
     if isinstance(texts, list | tuple) and len(texts) == 1:
         texts = texts[0]
     return texts, options
 
 
-def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """A row a text."""
     if tokenizer.mask_token_id is None:
         raise PipelineException("the tokenizer has no mask token: this model was not trained to fill masks")
     for item in items:
         if not isinstance(item, str):
             raise ValueError(f"fill-mask takes texts; found {type(item).__name__}")
-    settings = dict(options.tokenizer_kwargs or {})
-    settings.pop("padding", None)  # rows are padded by the engine, and cut again
+    settings = text.settings(options.tokenizer_kwargs, "tokenizer_kwargs")
     targets = _ids(options.words, tokenizer)
     out = []
-    for (row,) in text.rows(items, tokenizer, TASK.name, settings):
+    for (row,) in text.rows(items, tokenizer, TASK.name, settings, longest):
         masked = [int(token == tokenizer.mask_token_id) for token in row.fields["input_ids"]]
         if not any(masked):
             raise PipelineException(f"No mask_token ({tokenizer.mask_token}) found on the input")
@@ -132,13 +132,8 @@ def compute(forward: Forward, inputs: Inputs, extra: Extra, places: int, count: 
 def static(options: Options, rows: Sequence[Row]) -> tuple[int, int]:
     """How many masks and words are looked at, in steps, so that few programs serve all values."""
     masks = max(len(row.about.masks) for row in rows)
-    return _step(masks, 1), 0 if options.targets is not None else _step(options.most, 8)
-
-
-def _step(count: int, step: int) -> int:
-    while step < count:
-        step *= 4
-    return step
+    words = 0 if options.targets is not None else shapes.step(options.most, first=8, factor=4)
+    return shapes.step(masks, first=1, factor=4), words
 
 
 def answer(item: Any, results: Sequence[tuple[Row, Any]], options: Options, config: Config) -> Any:
@@ -167,9 +162,9 @@ def answer(item: Any, results: Sequence[tuple[Row, Any]], options: Options, conf
     return answers[0] if alone else answers
 
 
-def single(answer: Any, item: Any, options: Options) -> Any:
-    """The same alone as in a list."""
-    return answer
+def shorter(options: Options, longest: int) -> str:
+    """What to do about a text that is too long."""
+    return f"pass tokenizer_kwargs={{'truncation': True, 'max_length': {longest}}}"
 
 
-TASK = Task("fill-mask", "MaskedLM", Options, rows, compute, answer, single, static=static, read=read)
+TASK = Task("fill-mask", "MaskedLM", Options, rows, compute, answer, static=static, read=read, shorter=shorter)

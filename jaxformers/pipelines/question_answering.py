@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from ..config import Config
 from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
-from .task import Extra, Forward, Row, Task
+from . import shapes, text
+from .task import Extra, Forward, MissingKey, Row, Task
 
 _NEVER = -10_000.0  # the score of a token that is no part of any answer, as in the reference
 
@@ -87,7 +88,9 @@ class Window:
 
 
 def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Every way to ask: keywords, two strings, a dict, an example with `question_text`, and lists of them."""
+    """Every way to ask: keywords, two strings, a dict of texts or of lists of them, an example with `question_text`, and
+    lists of examples.
+    """
     options = dict(options)
     named = {name: options.pop(name) for name in ("question", "context") if name in options}
     old = [options.pop(name) for name in ("X", "data") if name in options]
@@ -101,14 +104,13 @@ def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str
     if not given:
         raise ValueError("question-answering needs question= and context=, or an example {'question', 'context'}")
     examples = given[0] if len(given) == 1 else list(given)
-    if isinstance(examples, list | tuple):
-        if not examples:
-            raise ValueError("question-answering was given an empty list")
-        examples = [_example(one) for one in examples]
-        return (examples[0] if len(examples) == 1 else examples), options
+    if isinstance(examples, list | tuple) and len(examples) == 1:
+        examples = examples[0]
     if isinstance(examples, str):
         raise ValueError("question-answering needs a context beside the question: question=..., context=...")
-    return (_example(examples) if _is_example(examples) else examples), options
+    if isinstance(examples, Mapping) and any(isinstance(part, list | tuple) for part in examples.values()):
+        return _examples(*_parts(examples)), options
+    return examples, options
 
 
 def _examples(question: Any, context: Any) -> Any:
@@ -125,62 +127,64 @@ def _examples(question: Any, context: Any) -> Any:
     return examples[0] if len(examples) == 1 else examples
 
 
-def _is_example(one: Any) -> bool:
-    return isinstance(one, Mapping) or hasattr(one, "question_text")
-
-
-def _example(one: Any) -> Any:
-    return {"question": one.question_text, "context": one.context_text} if hasattr(one, "question_text") else one
-
-
-def _texts(item: Any) -> tuple[str, str]:
+def _parts(item: Any) -> tuple[Any, Any]:
     """Question and context of an example.
 
     Raises:
         KeyError: one of them is missing.
-        ValueError: one is no text, or empty, or this is no example.
+        ValueError: this is no example.
     """
-    item = _example(item)
+    if hasattr(item, "question_text"):
+        return item.question_text, item.context_text
     if not isinstance(item, Mapping):
         raise ValueError(f"question-answering takes {{'question': ..., 'context': ...}}; found {type(item).__name__}")
     for name in ("question", "context"):
         if name not in item:
-            raise KeyError(f"the example has no {name!r}; it has {sorted(map(str, item))}")
-        if not isinstance(item[name], str) or not item[name]:
-            raise ValueError(f"{name!r} must be a text that is not empty; found {item[name]!r:.60}")
+            raise MissingKey(f"the example has no {name!r}; it has {sorted(map(str, item))}")
     return item["question"], item["context"]
 
 
-def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+def _texts(item: Any) -> tuple[str, str]:
+    """The same, each a text.
+
+    Raises:
+        ValueError: one is no text, or empty.
+    """
+    question, context = _parts(item)
+    for name, value in (("question", question), ("context", context)):
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"{name!r} must be a text that is not empty; found {value!r:.60}")
+    return question, context
+
+
+def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """A row for each window of an example's context."""
-    longest = options.max_seq_len or min(tokenizer.model_max_length, 384)
-    stride = min(longest // 2, 128) if options.doc_stride is None else options.doc_stride
-    if stride > longest:
-        raise ValueError(f"doc_stride={stride} is larger than max_seq_len={longest}")
-    texts = [_texts(item) for item in items]
-    questions = [_cut(question, tokenizer, options.max_question_len) for question, _ in texts]
-    contexts = [context for _, context in texts]
+    size = options.max_seq_len or text.limit(tokenizer, longest, 384)
+    stride = min(size // 2, 128) if options.doc_stride is None else options.doc_stride
+    if stride > size:
+        raise ValueError(f"doc_stride={stride} is larger than max_seq_len={size}")
+    pairs = [_texts(item) for item in items]
+    questions = [_cut(question, tokenizer, options.max_question_len) for question, _ in pairs]
+    contexts = [context for _, context in pairs]
     second = tokenizer.padding_side == "right"  # the context comes last where padding does
     encoded = tokenizer(
         *((questions, contexts) if second else (contexts, questions)),
         truncation="only_second" if second else "only_first",
-        max_length=longest,
+        max_length=size,
         stride=stride,
         return_token_type_ids=True,
         return_overflowing_tokens=True,
         verbose=False,
     )
     whose = encoded["overflow_to_sample_mapping"]
-    fields = [name for name in encoded if name not in ("attention_mask", "length", "overflow_to_sample_mapping")]
     out: list[list[Row]] = [[] for _ in items]
-    for i, encoding in enumerate(encoded.encodings or ()):
+    for owner, fields, encoding in zip(whose, text.fields(encoded), encoded.encodings or (), strict=True):
         allowed = [
             int(sequence == second or token == tokenizer.cls_token_id)
             for sequence, token in zip(encoding.sequence_ids, encoding.ids, strict=True)
         ]
         extra: dict[str, Any] = {"allowed": allowed, "most": options.max_answer_len}
-        row = Row({name: encoded[name][i] for name in fields}, extra, Window(encoding, int(second)))
-        out[whose[i]].append(row)
+        out[owner].append(Row(fields, extra, Window(encoding, int(second))))
     return out
 
 
@@ -216,14 +220,8 @@ def compute(forward: Forward, inputs: Inputs, extra: Extra, reach: int, count: i
 
 def static(options: Options, rows: Sequence[Row]) -> tuple[int, int]:
     """How far an answer reaches and how many spans are fetched, in steps, so that few programs serve all values."""
-    return _step(options.max_answer_len), _step(options.candidates)
-
-
-def _step(count: int) -> int:
-    step = 16
-    while step < count:
-        step *= 2
-    return step
+    reach, spans = (shapes.step(count, first=16, factor=2) for count in (options.max_answer_len, options.candidates))
+    return reach, spans
 
 
 def answer(item: Any, results: Sequence[tuple[Row, Any]], options: Options, config: Config) -> Any:
@@ -252,9 +250,19 @@ def answer(item: Any, results: Sequence[tuple[Row, Any]], options: Options, conf
     return listed[0] if len(listed) == 1 else listed
 
 
-def single(answer: Any, item: Any, options: Options) -> Any:
-    """The same alone as in a list."""
-    return answer
+def shorter(options: Options, longest: int) -> str:
+    """What to do about a window that is too long."""
+    return f"lower max_seq_len to {longest}"
 
 
-TASK = Task("question-answering", "QuestionAnswering", Options, rows, compute, answer, single, static=static, read=read)
+TASK = Task(
+    "question-answering",
+    "QuestionAnswering",
+    Options,
+    rows,
+    compute,
+    answer,
+    static=static,
+    read=read,
+    shorter=shorter,
+)

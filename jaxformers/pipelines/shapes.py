@@ -87,7 +87,7 @@ def plan(
         if pack:
             _fill(rows, left, sizes, length)
         in_use = any(batch.length == length and batch.rows == full for batch in batches)
-        room = full if in_use else _room(len(rows), full)
+        room = full if in_use else min(step(len(rows), first=1, factor=_STEP), full)
         batches.append(Batch(tuple(map(tuple, rows)), room, length, pack))
     return batches
 
@@ -103,11 +103,12 @@ def _fill(rows: list[list[int]], left: list[int], sizes: Sequence[int], length: 
             extra -= 1
 
 
-def _room(count: int, full: int) -> int:
-    room = 1
-    while room < count:
-        room *= _STEP
-    return min(room, full)
+def step(count: int, *, first: int, factor: int) -> int:
+    """The lowest of first, first · factor, first · factor², … that is not below the count."""
+    size = first
+    while size < count:
+        size *= factor
+    return size
 
 
 def windows(items: Iterable[object], sized: bool, size: int) -> Iterator[list[object]]:

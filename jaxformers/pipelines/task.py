@@ -54,6 +54,13 @@ class Row:
         return len(self.fields["input_ids"])
 
 
+class MissingKey(KeyError):
+    """An input without something that it must have. Its message reads as it is, where a KeyError's shows as a literal."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 def one_or_several(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The argument, or several as one list."""
     if not given:
@@ -69,15 +76,17 @@ class Task:
         name: as users write it.
         head: the `Model.task` of the classes that it runs; None: any class.
         options: a frozen dataclass of what users may say; none of them selects a program.
-        rows: (inputs, tokenizer, options) → the rows of each input, one or many. Raises ValueError on bad input.
+        rows: (inputs, tokenizer, options, tokens of a row that the model takes at most) → the rows of each input, none,
+            one or many. Raises ValueError, TypeError or KeyError on bad input.
         compute: (forward, inputs, extra of the rows, *static) → a tree of arrays with an entry a row or a token,
             [B, …] or [B, T, …], inside one compiled program: the least that answers need. Of packed rows what was
             [B, …] has an entry a text, [N, …].
         answer: (input, results of its rows, options, config) → what the user sees for one of several inputs.
-        single: (answer, input, options) → what the user sees for an input that came alone.
+        single: (answer, input, options) → what the user sees for an input that came alone; the same unless given.
         static: (options, rows of a batch) → what selects a program, so few values; the last arguments of `compute`.
         read: (positional arguments, keywords) of a call → (inputs, the keywords that are options).
         bind: (task, source of the checkpoint or None) → the task as the checkpoint's own files settle it.
+        shorter: (options, tokens that the model takes) → what a caller can do about a row that is longer.
         arrays: what `compute` finds in `extra` besides. settings: what `bind` has read.
         pipeline_class: a subclass of `Pipeline`; None: that itself.
         packs: whether `compute` may be given rows that hold several texts.
@@ -86,13 +95,14 @@ class Task:
     name: str
     head: str | None
     options: type[Any]
-    rows: Callable[[Sequence[Any], Tokenizer, Any], list[list[Row]]]
+    rows: Callable[[Sequence[Any], Tokenizer, Any, int], list[list[Row]]]
     compute: Callable[..., Any]
     answer: Callable[[Any, Sequence[tuple[Row, Any]], Any, Config], Any]
-    single: Callable[[Any, Any, Any], Any]
+    single: Callable[[Any, Any, Any], Any] = lambda answer, item, options: answer
     static: Callable[[Any, Sequence[Row]], tuple[int, ...]] = lambda options, rows: ()
     read: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]] = one_or_several
     bind: Callable[[Task, Source | None], Task] = lambda task, source: task
+    shorter: Callable[[Any, int], str] = lambda options, longest: "shorten the text"
     arrays: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
     settings: Any = None
     pipeline_class: type[Any] | None = None

@@ -48,14 +48,14 @@ class Options:
         return self.top_k != "best" or bool(self.return_all_scores)
 
 
-def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """One row a text, or a pair of texts."""
     settings = {
         "truncation": options.truncation,
         "max_length": options.max_length,
         "add_special_tokens": options.add_special_tokens,
     }
-    return text.rows([_unwrapped(item) for item in items], tokenizer, TASK.name, settings)
+    return text.rows([_unwrapped(item) for item in items], tokenizer, TASK.name, settings, longest)
 
 
 def _unwrapped(item: Any) -> Any:
@@ -106,6 +106,11 @@ def function(options: Options, config: Config) -> str:
     return getattr(config, "function_to_apply", None) or "none"
 
 
+def shorter(options: Options, longest: int) -> str:
+    """What to do about a text that is too long."""
+    return f"lower max_length to {longest}" if text.cuts({"truncation": options.truncation}) else "pass truncation=True"
+
+
 def _apply(name: str, logits: np.ndarray) -> np.ndarray:
     if name == "softmax":
         odds = np.exp(logits - logits.max())
@@ -115,4 +120,14 @@ def _apply(name: str, logits: np.ndarray) -> np.ndarray:
     return logits
 
 
-TASK = Task("text-classification", "SequenceClassification", Options, rows, compute, answer, single, packs=True)
+TASK = Task(
+    "text-classification",
+    "SequenceClassification",
+    Options,
+    rows,
+    compute,
+    answer,
+    single,
+    shorter=shorter,
+    packs=True,
+)

@@ -280,11 +280,13 @@ class Tokenizer(SpecialTokens):
 
         Raises:
             OSError: the folder cannot be written to.
-            ValueError: a chat template's name is no file name.
+            ValueError: a chat template is no text, or its name is no file name.
         """
         backends.check_writable(self._backend)
-        templates = {} if self.chat_template is None else self.chat_template
-        named = {"default": templates} if isinstance(templates, str) else dict(templates)
+        (templates,) = files.checked(
+            {"chat_template": self.chat_template}, files.SETTINGS, type(self).__name__
+        ).values()
+        named = {"default": templates} if isinstance(templates, str) else dict(templates or {})
         default = {files.TEMPLATE: named.pop("default")} if "default" in named else {}
         contents = {
             **default,

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 SPACE = "▁"
 
 _LONGEST = 4096  # characters of a token: looking for its merges takes the square of it
-_UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 2, 3, 4, 6  # tokenizer.ggml.token_type; 1 is a piece of text, 5 no token
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # in tokenizer.ggml.token_type; 5 is no token
 
 # Roles by the file's names for them.
 _ROLES: Mapping[str, str] = {
@@ -39,7 +39,10 @@ _ROLES: Mapping[str, str] = {
     "cls_token": "cls",
     "mask_token": "mask",
 }
-_SENTENCEPIECE_IDS: Mapping[str, int] = {"unknown": 0, "bos": 1, "eos": 2}  # unless said
+_SENTENCEPIECE_IDS: Mapping[str, int] = {"unk_token": 0, "bos_token": 1, "eos_token": 2}  # unless said
+
+# Phi-3's special tokens swallow the spaces behind them, but for these.
+_TIGHT = ("<unk>", "<s>", "<|endoftext|>")
 
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _QWEN2 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -114,9 +117,9 @@ def settings(path: Path) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: it is no GGUF file, damaged, or has no tokenizer.
     """
-    header = read_file(path)
-    tokens = _tokens(header)
-    found: dict[str, Any] = {role: tokens[index] for role, index in _special(header, len(tokens)).items()}
+    vocabulary = _Vocabulary.of(path)
+    header, tokens = vocabulary.header, vocabulary.tokens
+    found: dict[str, Any] = {role: tokens[index] for role, index in vocabulary.roles.items()}
     length = header.whole(f"{header.text('general.architecture')}.context_length")
     if length:
         found["model_max_length"] = length
@@ -137,30 +140,19 @@ def build(path: Path) -> tokenizers.Tokenizer:
         OSError: the file cannot be read.
         ValueError: it is no GGUF file, damaged, or has no tokenizer, or one of a kind that is not known here.
     """
-    header = read_file(path)
-    tokens, kinds = _tokens(header), _kinds(header)
-    model = header.text("tokenizer.ggml.model")
-    if model == "gpt2":
-        backend, begins = _byte_level(header, tokens)
-    elif model == "llama":
-        backend, begins = _sentencepiece(header, tokens, kinds), True
+    vocabulary = _Vocabulary.of(path)
+    if vocabulary.model == "gpt2":
+        backend, begins = _byte_level(vocabulary)
+    elif vocabulary.model == "llama":
+        backend, begins = _sentencepiece(vocabulary), True
     else:
-        raise ValueError(f"{path}: tokenizer.ggml.model {model!r:.40} is not read: known are 'gpt2' and 'llama'")
-    loose = header.text("general.architecture") == "phi3" and model == "llama"
-    with readable(f"{path}: its special tokens cannot be used"):
-        backend.add_tokens(
-            [
-                AddedToken(
-                    tokens[index],
-                    normalized=False,
-                    special=kinds[index] != _USER_DEFINED,
-                    rstrip=loose and tokens[index] not in _TIGHT,
-                )
-                for index in np.flatnonzero(np.isin(kinds, (_UNKNOWN, _CONTROL, _USER_DEFINED)))
-            ]
+        raise ValueError(
+            f"{path}: tokenizer.ggml.model {vocabulary.model!r:.40} is not read: known are 'gpt2' and 'llama'"
         )
-    processor = _rows(header, tokens, begins)
-    if model == "gpt2":
+    with readable(f"{path}: its special tokens cannot be used"):
+        backend.add_tokens(vocabulary.added())
+    processor = _rows(vocabulary, begins)
+    if vocabulary.model == "gpt2":
         around = processors.ByteLevel(trim_offsets=False)
         backend.post_processor = around if processor is None else processors.Sequence([around, processor])
     elif processor is not None:
@@ -168,50 +160,85 @@ def build(path: Path) -> tokenizers.Tokenizer:
     return backend
 
 
-# Phi-3's special tokens swallow the spaces behind them, but for these.
-_TIGHT = ("<unk>", "<s>", "<|endoftext|>")
+@dataclass(frozen=True)
+class _Vocabulary:
+    """The tokens of a file.
+
+    Attributes:
+        model: what the file calls the algorithm.
+        tokens: each once, by id.
+        kinds: [tokens].
+        roles: id by role. Ids outside the vocabulary mean none.
+    """
+
+    header: Header
+    model: str | None
+    tokens: list[str]
+    kinds: np.ndarray
+    roles: dict[str, int]
+
+    @classmethod
+    def of(cls, path: Path) -> _Vocabulary:
+        header = read_file(path)
+        tokens = header.texts("tokenizer.ggml.tokens")
+        if not tokens:
+            raise ValueError(f"{path}: no tokenizer.ggml.tokens in it: load the tokenizer of the original model")
+        tokens = [token or f"[EMPTY_{index}]" for index, token in enumerate(tokens)]
+        if len(set(tokens)) < len(tokens):
+            twice = next(token for token, count in Counter(tokens).items() if count > 1)
+            raise ValueError(f"{path}: tokenizer.ggml.tokens has {twice!r:.40} twice")
+        longest = max(tokens, key=len)
+        if len(longest) > _LONGEST:
+            raise ValueError(f"{path}: tokenizer.ggml.tokens has one of {len(longest)} characters, {longest!r:.40}")
+        kinds = header.numbers("tokenizer.ggml.token_type")
+        if kinds is None:
+            kinds = np.full(len(tokens), _NORMAL)
+        if len(kinds) != len(tokens):
+            raise ValueError(f"{path}: {len(kinds)} token types for {len(tokens)} tokens")
+        model = header.text("tokenizer.ggml.model")
+        usual = _SENTENCEPIECE_IDS if model == "llama" else {}
+        said = {role: header.whole(f"tokenizer.ggml.{name}_token_id") for role, name in _ROLES.items()}
+        ids = {role: usual.get(role) if index is None else index for role, index in said.items()}
+        roles = {role: index for role, index in ids.items() if index is not None and 0 <= index < len(tokens)}
+        return cls(header, model, tokens, kinds, roles)
+
+    @property
+    def where(self) -> Path:
+        return self.header.files[0]
+
+    def ids(self) -> dict[str, int]:
+        return {token: index for index, token in enumerate(self.tokens)}
+
+    def added(self) -> list[AddedToken]:
+        """The tokens that are found in texts as they are, before anything is split."""
+        loose = self.header.text("general.architecture") == "phi3" and self.model == "llama"
+        return [
+            AddedToken(
+                self.tokens[index],
+                normalized=False,
+                special=bool(self.kinds[index] != _USER_DEFINED),
+                rstrip=loose and self.tokens[index] not in _TIGHT,
+            )
+            for index in np.flatnonzero(np.isin(self.kinds, (_UNKNOWN, _CONTROL, _USER_DEFINED)))
+        ]
+
+    def pairs(self) -> merges.Merges | None:
+        """The merges; None if the file has none."""
+        found = self.header.texts("tokenizer.ggml.merges")
+        if found is None:
+            return None
+        pairs = []
+        for merge in found:
+            cut = merge.find(" ", 1)  # a piece may begin with a space, but holds none
+            if cut < 0:
+                raise ValueError(f"{self.where}: tokenizer.ggml.merges has {merge!r:.40}, expected two pieces")
+            pairs.append((merge[:cut], merge[cut + 1 :]))
+        return pairs
 
 
-def _tokens(header: Header) -> list[str]:
-    where = header.files[0]
-    tokens = header.texts("tokenizer.ggml.tokens")
-    if not tokens:
-        raise ValueError(f"{where}: no tokenizer.ggml.tokens in it: load the tokenizer of the original model")
-    tokens = [token or f"[EMPTY_{index}]" for index, token in enumerate(tokens)]
-    if len(set(tokens)) < len(tokens):
-        twice = next(token for token, count in Counter(tokens).items() if count > 1)
-        raise ValueError(f"{where}: tokenizer.ggml.tokens has {twice!r:.40} twice")
-    longest = max(tokens, key=len)
-    if len(longest) > _LONGEST:
-        raise ValueError(f"{where}: tokenizer.ggml.tokens has one of {len(longest)} characters, {longest!r:.40}")
-    return tokens
-
-
-def _kinds(header: Header) -> np.ndarray:
-    """What kind each token is of, [tokens]."""
-    count = len(_tokens(header))
-    kinds = header.numbers("tokenizer.ggml.token_type")
-    if kinds is None:
-        return np.ones(count, np.int32)
-    if len(kinds) != count:
-        raise ValueError(f"{header.files[0]}: {len(kinds)} token types for {count} tokens")
-    return kinds
-
-
-def _special(header: Header, count: int) -> dict[str, int]:
-    """The ids of special tokens by role; those outside the vocabulary mean none."""
-    usual = _SENTENCEPIECE_IDS if header.text("tokenizer.ggml.model") == "llama" else {}
-    found = {}
-    for role, name in _ROLES.items():
-        index = header.whole(f"tokenizer.ggml.{name}_token_id")
-        index = usual.get(name) if index is None else index
-        if index is not None and 0 <= index < count:
-            found[role] = index
-    return found
-
-
-def _byte_level(header: Header, tokens: list[str]) -> tuple[tokenizers.Tokenizer, bool]:
-    where = header.files[0]
+def _byte_level(vocabulary: _Vocabulary) -> tuple[tokenizers.Tokenizer, bool]:
+    """The tokenizer without what stands around texts; and whether they usually begin with bos."""
+    header, where = vocabulary.header, vocabulary.where
     name = header.text("tokenizer.ggml.pre") or "default"
     if name == "default":
         name = _BEFORE_NAMES.get(header.text("general.architecture") or "", "gpt-2")
@@ -221,10 +248,10 @@ def _byte_level(header: Header, tokens: list[str]) -> tuple[tokenizers.Tokenizer
         raise ValueError(
             f"{where}: tokenizer.ggml.pre {name!r:.40} is not known; load the tokenizer of the original model instead"
         )
-    found = header.texts("tokenizer.ggml.merges")
-    if found is None:
+    pairs = vocabulary.pairs()
+    if pairs is None:
         raise ValueError(f"{where}: no tokenizer.ggml.merges in it: load the tokenizer of the original model")
-    backend = merges.build(_ids(tokens), _pairs(found, where), str(where), ignore_merges=splitting.whole)
+    backend = merges.build(vocabulary.ids(), pairs, str(where), ignore_merges=splitting.whole)
     if splitting.composed:
         backend.normalizer = normalizers.NFC()
     parts = [_splitter(part) for part in splitting.parts]
@@ -239,69 +266,53 @@ def _splitter(part: _Part) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(Regex(part), behavior="isolated") if isinstance(part, str) else part()
 
 
-def _pairs(found: list[str], where: Path) -> merges.Merges:
-    pairs = []
-    for merge in found:
-        cut = merge.find(" ", 1)  # a piece may begin with a space, but holds none
-        if cut < 0:
-            raise ValueError(f"{where}: tokenizer.ggml.merges has {merge!r:.40}, expected two pieces")
-        pairs.append((merge[:cut], merge[cut + 1 :]))
-    return pairs
-
-
-def _sentencepiece(header: Header, tokens: list[str], kinds: np.ndarray) -> tokenizers.Tokenizer:
-    where = header.files[0]
-    found = header.texts("tokenizer.ggml.merges")
-    ids = _ids(tokens)
-    if found is not None:
-        pairs = _pairs(found, where)
-    else:
+def _sentencepiece(vocabulary: _Vocabulary) -> tokenizers.Tokenizer:
+    header, tokens, kinds = vocabulary.header, vocabulary.tokens, vocabulary.kinds
+    ids, pairs = vocabulary.ids(), vocabulary.pairs()
+    if pairs is None:
         scores = header.numbers("tokenizer.ggml.scores")
         if scores is None or len(scores) != len(tokens) or not np.isfinite(scores).all():
-            raise ValueError(f"{where}: tokenizer.ggml.scores must be a finite number for each of {len(tokens)} tokens")
-        pieces = {tokens[index]: float(scores[index]) for index in np.flatnonzero(kinds == 1)}
+            raise ValueError(
+                f"{vocabulary.where}: tokenizer.ggml.scores must be a finite number for each of {len(tokens)} tokens"
+            )
+        pieces = {tokens[index]: float(scores[index]) for index in np.flatnonzero(kinds == _NORMAL)}
         pairs = merges.merges_of(ids, pieces)
-    unknown = _special(header, len(tokens)).get("unk_token")
+    unknown = vocabulary.roles.get("unk_token")
     backend = merges.build(
         ids,
         pairs,
-        str(where),
+        str(vocabulary.where),
         unk_token=None if unknown is None else tokens[unknown],
         fuse_unk=True,
         byte_fallback=bool((kinds == _BYTE).any()),
     )
     first = header.flag("tokenizer.ggml.add_space_prefix") is not False
-    backend.normalizer = normalizers.Sequence(
-        [*([normalizers.Prepend(SPACE)] if first else []), normalizers.Replace(" ", SPACE)]
-    )
+    replace = normalizers.Replace(" ", SPACE)
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replace]) if first else replace
     parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
     backend.decoder = decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if first else parts)
     return backend
 
 
-def _ids(tokens: list[str]) -> dict[str, int]:
-    return {token: index for index, token in enumerate(tokens)}
-
-
-def _rows(header: Header, tokens: list[str], begins: bool) -> processors.PostProcessor | None:
+def _rows(vocabulary: _Vocabulary, begins: bool) -> processors.PostProcessor | None:
     """What puts special tokens around texts; None if nothing does."""
-    ids = _special(header, len(tokens))
-    wanted = {"bos_token": header.flag("tokenizer.ggml.add_bos_token"), "eos_token": None}
-    wanted["eos_token"] = header.flag("tokenizer.ggml.add_eos_token")
-    if wanted["bos_token"] is None:
-        wanted["bos_token"] = begins and "bos_token" in ids
-    roles = [role for role, is_wanted in wanted.items() if is_wanted]
+    header, tokens, ids = vocabulary.header, vocabulary.tokens, vocabulary.roles
+    first, last = (header.flag(f"tokenizer.ggml.add_{name}_token") for name in ("bos", "eos"))
+    if first is None:
+        first = begins and "bos_token" in ids
+    roles = [role for role, wanted in (("bos_token", first), ("eos_token", last)) if wanted]
     if lacking := [role for role in roles if role not in ids]:
-        raise ValueError(f"{header.files[0]}: every text gets a {lacking[0]}, which has no id")
+        raise ValueError(f"{vocabulary.where}: every text gets a {lacking[0]}, which has no id")
     if not roles:
         return None
 
     def row(text: str, kind: int) -> list[str]:
-        parts = {"bos_token": "bos_token" in roles, text: True, "eos_token": "eos_token" in roles}
-        return [f"{tokens[ids[part]] if part in ids else part}:{kind}" for part, is_there in parts.items() if is_there]
+        parts = [tokens[ids["bos_token"]]] if first else []
+        parts += [text, *([tokens[ids["eos_token"]]] if last else [])]
+        return [f"{part}:{kind}" for part in parts]
 
-    pairs = [(tokens[ids[role]], ids[role]) for role in roles]
-    with readable(f"{header.files[0]}: special tokens {[token for token, _ in pairs]} cannot be used"):
+    around = {tokens[ids[role]]: ids[role] for role in roles}
+    with readable(f"{vocabulary.where}: special tokens {list(around)} cannot be used"):
         return processors.TemplateProcessing(
-            single=row("$A", 0), pair=row("$A", 0) + row("$B", 1), special_tokens=list(dict.fromkeys(pairs))
+            single=row("$A", 0), pair=row("$A", 0) + row("$B", 1), special_tokens=list(around.items())
         )

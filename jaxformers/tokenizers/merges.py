@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,19 +39,20 @@ def read_merges(path: Path, header: bool = True) -> Merges:
 
 
 def merges_of(ids: Mapping[str, int], scores: Mapping[str, float]) -> Merges:
-    """The merges of a BPE whose file has only pieces and scores: the better the piece, the sooner it is made."""
-    found = []
-    for piece, score in scores.items():
-        local = []
-        for cut in range(1, len(piece)):  # for a quarter of a million pieces: the second half only where the first is
-            left = piece[:cut]
-            if left in ids and (right := piece[cut:]) in ids:
-                local.append((left, right, score))
-        if len(local) > 1:
-            local.sort(key=lambda merge: (ids[merge[0]], ids[merge[1]]))
-        found += local
-    found.sort(key=lambda merge: (merge[2], len(merge[0]), len(merge[1])), reverse=True)
-    return [(left, right) for left, right, _ in found]
+    """The merges of a BPE whose file has only pieces and scores: the better the piece, the sooner it is made.
+
+    Of pieces with the same score those merges come first whose first half is longer, then whose second is.
+    """
+    found: Merges = []
+    best_first = sorted(scores, key=scores.__getitem__, reverse=True)
+    for _, alike in itertools.groupby(best_first, scores.__getitem__):
+        start, pieces = len(found), list(alike)
+        for piece in pieces:
+            cuts = range(len(piece) - 1, 0, -1)
+            found += [(piece[:cut], piece[cut:]) for cut in cuts if piece[:cut] in ids and piece[cut:] in ids]
+        if len(pieces) > 1:
+            found[start:] = sorted(found[start:], key=lambda merge: (len(merge[0]), len(merge[1])), reverse=True)
+    return found
 
 
 def build(vocabulary: Mapping[str, int], merges: Merges, where: str, **options: Any) -> tokenizers.Tokenizer:

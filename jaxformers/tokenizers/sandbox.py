@@ -19,7 +19,7 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, M
 from datetime import datetime
 from operator import index as integer
 from types import BuiltinMethodType, CodeType, MethodType
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 from jinja2 import defaults, ext, filters, nodes, pass_context, pass_eval_context
@@ -38,7 +38,7 @@ from markupsafe import Markup
 
 LONGEST_TEMPLATE = 1 << 17  # characters; the longest on the Hub have a third
 MOST_NODES = 20_000  # of a template's syntax: they take a second to compile
-STEPS, STEPS_PER_ITEM, STEPS_PER_CHARACTER = 1_000_000, 1_000, 4
+STEPS, STEPS_PER_ITEM, STEPS_PER_CHARACTER = 1_000_000, 500, 3
 """The budget: a fixed part, and one for each value and each character of the conversation, tools and documents."""
 LONGEST_TEXT, LONGEST_TEXT_FACTOR = 1 << 21, 16
 """Characters of a rendered chat: a fixed part, and so many times those of the conversation, tools and documents."""
@@ -570,7 +570,7 @@ class _Priced(NodeTransformer):
     def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
         return self._with_price(self.generic_visit(node))
 
-    visit_CallBlock = visit_Block = visit_Macro  # noqa: N815
+    visit_CallBlock = visit_Block = visit_Macro
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
@@ -609,7 +609,7 @@ class _Priced(NodeTransformer):
         what = {"FromImport": "from"}.get(type(node).__name__, type(node).__name__.lower())
         raise jinja2.TemplateSyntaxError(f"a chat template stands alone, {what!r} has nothing to find", node.lineno)
 
-    visit_Import = visit_FromImport = visit_Extends = visit_Include  # noqa: N815
+    visit_Import = visit_FromImport = visit_Extends = visit_Include
 
     def _with_price(self, node: Any) -> nodes.Node:
         node.body.insert(0, nodes.ExprStmt(self._ticking(sum(map(_cost, node.body)) + 1), lineno=node.lineno))

@@ -93,15 +93,8 @@ def test_arrays(tokenizer: Tokenizer) -> None:
     assert rows.dtype == np.int64
     assert rows.shape[0] == 2
     assert rows[0, 0] == tokenizer.pad_token_id  # on the left, as the files say
-    encoded = tokenizer.apply_chat_template(
-        TALK,
-        MASKED and None,
-        MASKED and None,
-        MASKED,
-        return_dict=True,
-        return_tensors="jax",
-        return_assistant_tokens_mask=True,
-    )
+    options = {"return_tensors": "jax", "return_dict": True, "return_assistant_tokens_mask": True}
+    encoded = tokenizer.apply_chat_template(TALK, chat_template=MASKED, **options)
     assert isinstance(encoded["assistant_masks"], jnp.ndarray)
     assert encoded["input_ids"].dtype == encoded["assistant_masks"].dtype == jnp.int32
     assert encoded["input_ids"].shape == encoded["assistant_masks"].shape == (1, len(encoded["attention_mask"][0]))
@@ -203,8 +196,12 @@ def test_a_last_message_that_does_not_survive(message: Any, template: str, said:
     talk = [*HELLO, {"role": "assistant", "content": message}]
     with pytest.raises(ValueError, match=said):
         tokenizer.apply_chat_template(talk, chat_template=template, continue_final_message=True)
+
+
+def test_which_of_several_conversations_cannot_go_on_is_said(tokenizer: Tokenizer) -> None:
+    silent = [*HELLO, {"role": "assistant", "content": None}]
     with pytest.raises(ValueError, match=r"conversation\[1\]"):
-        tokenizer.apply_chat_template([TALK, talk], chat_template=template, continue_final_message=True)
+        tokenizer.apply_chat_template([TALK, silent], continue_final_message=True)
 
 
 # Which template
@@ -300,12 +297,19 @@ def test_templates_are_saved_and_read(template: Any, names: set[str], tokenizer:
     assert load(saved).chat_template == (template["default"] if template == {"default": "d"} else template)
 
 
-@pytest.mark.parametrize("name", ["../escape", "a/b", ""])
+@pytest.mark.parametrize("name", ["../escape", "a/b", "nul\0"])
 def test_a_name_that_leads_out_of_the_folder_is_not_written(name: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    tokenizer.chat_template = {"default": "d", f"{name}\0" if not name else name: "x"}
+    tokenizer.chat_template = {"default": "d", name: "x"}
     with pytest.raises(ValueError, match="name"):
         tokenizer.save_pretrained(tmp_path / "saved" / "deep")
     assert not [path for path in tmp_path.rglob("*.jinja") if "checkpoint" not in path.parts]
+
+
+def test_what_is_no_template_is_not_saved(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.chat_template = {"default": 3}  # type: ignore[dict-item] - what a user might do
+    with pytest.raises(ValueError, match="chat_template"):
+        tokenizer.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
 
 
 def test_a_trained_tokenizer_keeps_the_template(tokenizer: Tokenizer) -> None:

@@ -1,0 +1,264 @@
+"""`generate`: from a batch of prompts and settings to a batch of rows, by whichever loop the settings ask for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import runtime
+from . import beams as beam_search
+from . import processors
+from .assisted import assisted
+from .config import GenerationConfig
+from .flow import Task, Watch, flow
+from .results import GenerateDecoderOnlyOutput, traced
+from .rows import Ends, Kept, Prompt, Voice, rows_for
+from .stopping import Rule, Stops
+from .streamers import BaseStreamer
+
+logger = logging.getLogger(__name__)
+
+Array = jax.Array
+
+
+def generate(
+    voice: Voice,
+    config: GenerationConfig,
+    ids: np.ndarray,
+    mask: np.ndarray,
+    *,
+    platform: str,
+    positions: int | None = None,
+    vocab: int,
+    key: jax.Array | None = None,
+    logits_processor: Sequence[Callable[..., Array]] = (),
+    stopping_criteria: Sequence[Rule] = (),
+    prefix_allowed_tokens_fn: Any = None,
+    tokenizer: Any = None,
+    streamer: BaseStreamer | None = None,
+    assistant: Voice | None = None,
+    negative_prompt_ids: np.ndarray | None = None,
+    negative_prompt_attention_mask: np.ndarray | None = None,
+    trace: Callable[..., Any] | None = None,
+) -> Any:
+    """Write on a batch of prompts.
+
+    Args:
+        voice: the model.
+        config: the settings, merged and checked.
+        ids: [B, T] prompts, padded on either side.
+        mask: [B, T] zero at padding.
+        platform: of the model's device.
+        positions: the most tokens of a row; None: any number.
+        vocab: V.
+        key: what draws go by; row i's draws depend on it and i alone.
+        logits_processor: functions of a `Sight` and scores [R, V].
+        stopping_criteria: functions of ids [R, T] and None.
+        prefix_allowed_tokens_fn: (row, ids) → allowed ids, or a `TokenTrie`.
+        tokenizer: for stop_strings.
+        streamer: told each token of a single row.
+        assistant: a faster model that proposes tokens.
+        negative_prompt_ids: [B, N] what guidance compares with; None: each prompt's last token.
+        negative_prompt_attention_mask: [B, N].
+        trace: (ids, mask, want) → hidden states and attentions of whole rows, for those outputs.
+
+    Returns:
+        ids int32 [B · num_return_sequences, T + new] as a jax array, or an output.
+
+    Raises:
+        ValueError: settings that do not go together, a prompt that leaves no room, no prompt and no bos_token_id.
+    """
+    config, ids, mask = _with_start(config, ids, mask)
+    width = ids.shape[1]
+    most, default = _most(config, width, positions)
+    rows = [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
+    rows, most = _checked(rows, most, positions, vocab, default)
+    eos = config.eos
+    pad = _pad(config, eos)
+    if streamer is not None and (len(rows) > 1 or config.num_beams > 1 or config.num_return_sequences > 1):
+        raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out, and pass one prompt")
+    stops = _stops(config, tokenizer, stopping_criteria)
+    sampling = bool(config.do_sample)
+    program, values = processors.chosen(
+        config,
+        vocab=vocab,
+        eos=eos,
+        sampling=sampling,
+        beams=config.num_beams,
+        custom=logits_processor,
+        prefix=prefix_allowed_tokens_fn,
+    )
+    ends = Ends(_ends(eos), np.int32(pad))
+    key = jax.random.key(0) if key is None else key
+    without = _without(config, rows, negative_prompt_ids, negative_prompt_attention_mask)
+    copies = 1 if config.num_beams > 1 else config.num_return_sequences
+    prompts = [
+        Prompt(
+            ids=row,
+            most=most,
+            stream=number * copies + copy,
+            padding=width - len(row),
+            pad=int(ids[number][mask[number] == 0][0]) if len(row) < width else 0,
+            without=None if without is None else without[number],
+        )
+        for number, row in enumerate(rows)
+        for copy in range(copies)
+    ]
+    asked = config.return_dict_in_generate
+    task = Task(program, values, ends, key, bool(asked and config.output_scores), bool(asked and config.output_logits))
+    on_token = None
+    if streamer is not None:
+        streamer.put(ids[0])
+        on_token = lambda token: streamer.put(np.array([token]))  # noqa: E731
+    if config.num_beams > 1:
+        return beam_search.generate(
+            voice, task, config, prompts, ids=_left(ids, mask), platform=platform, stops=stops, trace=trace
+        )
+    if assistant is not None or config.prompt_lookup_num_tokens is not None:
+        new = [assisted(voice, task, config, prompts, assistant, platform, stops, on_token)]
+        kept: list[Kept] = []
+    else:
+        kept = []
+
+        def keep(part: Kept, count: int) -> None:
+            kept.append(Kept(*(None if x is None else np.asarray(x)[:count, : len(prompts)] for x in part)))
+
+        watch = Watch(stops, on_token, keep if task.scores or task.logits else None)
+        new = [np.zeros(0, np.int32)] * len(prompts)
+        for number, tokens in flow(voice, task, prompts, width=len(prompts), platform=platform, watch=watch):
+            new[number] = tokens
+    if streamer is not None:
+        streamer.end()
+    runtime.report()
+    sequences = _joined(np.repeat(_left(ids, mask), copies, axis=0), new, pad)
+    if not asked:
+        return jax.numpy.asarray(sequences)
+    length = max(map(len, new))
+    scores, logits = (
+        tuple(jax.numpy.asarray(step) for step in np.concatenate([part[i] for part in kept])[:length])
+        if kept and kept[0][i] is not None
+        else None
+        for i in (0, 1)
+    )
+    traces = traced(config, trace, sequences, np.repeat(_left(mask, mask), copies, axis=0), width)
+    return GenerateDecoderOnlyOutput(sequences=jax.numpy.asarray(sequences), scores=scores, logits=logits, **traces)
+
+
+# -- reading what was asked for ---------------------------------------------------------------------------------------
+
+
+def _with_start(
+    config: GenerationConfig, ids: np.ndarray, mask: np.ndarray
+) -> tuple[GenerationConfig, np.ndarray, np.ndarray]:
+    """Prompts without any token begin with bos."""
+    if ids.shape[1] and (mask != 0).any(1).all():
+        return config, ids, mask
+    if config.bos_token_id is None:
+        raise ValueError("a prompt has no tokens, and there is no bos_token_id to begin with: pass one")
+    if not ids.shape[1]:
+        ids, mask = np.zeros((len(ids), 1), np.int32), np.zeros((len(ids), 1), np.int32)
+    ids, mask = ids.copy(), mask.copy()
+    for row in np.flatnonzero(~(mask != 0).any(1)):
+        ids[row, -1], mask[row, -1] = config.bos_token_id, 1
+    return config, ids, mask
+
+
+def _most(config: GenerationConfig, width: int, positions: int | None) -> tuple[int, bool]:
+    """How many new tokens there may be, and whether nobody said so."""
+    if config.max_new_tokens is not None:
+        return config.max_new_tokens, False
+    if config.max_length == GenerationConfig().max_length:
+        return config.max_length, True  # 20 new tokens, not 20 with the prompt
+    if width >= config.max_length:
+        raise ValueError(
+            f"max_length={config.max_length} leaves no room behind a prompt of {width} tokens: pass max_new_tokens"
+        )
+    return config.max_length - width, False
+
+
+def _checked(
+    rows: list[np.ndarray], most: int, positions: int | None, vocab: int, default: bool
+) -> tuple[list[np.ndarray], int]:
+    """The rows, and how many tokens they may get: what is not said ends where the positions do."""
+    longest = max(map(len, rows))
+    if positions is not None and longest >= positions:
+        raise ValueError(
+            f"a prompt of {longest} tokens leaves no room: the model has {positions} positions; pass a shorter one"
+        )
+    if positions is not None and longest + most > positions:
+        if not default:
+            raise ValueError(
+                f"a prompt of {longest} tokens and {most} new ones are more than the model's {positions} positions: "
+                f"pass max_new_tokens={positions - longest} or a shorter prompt"
+            )
+        most = positions - longest
+    for number, row in enumerate(rows):
+        if row.min() < 0 or row.max() >= vocab:
+            wrong = next(int(i) for i in row if not 0 <= i < vocab)
+            raise ValueError(f"input_ids[{number}] has {wrong}, allowed are 0 to {vocab - 1}")
+    return rows, most
+
+
+def _pad(config: GenerationConfig, eos: Sequence[int]) -> int:
+    """What stands behind the end of rows."""
+    if config.pad_token_id is not None and config.pad_token_id >= 0:
+        return config.pad_token_id
+    if eos:
+        logger.info("pad_token_id is not set: rows are filled with the end token %d", eos[0])
+        return eos[0]
+    return 0
+
+
+def _ends(eos: Sequence[int]) -> np.ndarray:
+    """The end tokens [E], E one of few sizes."""
+    return np.array([*eos, *[-1] * (rows_for(max(1, len(eos))) - len(eos))], np.int32)
+
+
+def _stops(config: GenerationConfig, tokenizer: Any, rules: Sequence[Rule]) -> Stops:
+    texts = config.stop_strings or ()
+    texts = (texts,) if isinstance(texts, str) else tuple(texts)
+    if texts and tokenizer is None:
+        raise ValueError("stop_strings needs tokenizer=, to read what has been written")
+    if any(not text for text in texts):
+        raise ValueError("stop_strings: an empty text ends nothing: leave it out")
+    until = None if config.max_time is None else time.monotonic() + config.max_time
+    decode = None if tokenizer is None else lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    return Stops(texts, decode, until, tuple(rules))
+
+
+def _without(
+    config: GenerationConfig, rows: Sequence[np.ndarray], ids: np.ndarray | None, mask: np.ndarray | None
+) -> list[np.ndarray] | None:
+    """What stands in place of the prompts where guidance asks the model without them."""
+    if config.guidance_scale in (None, 1):
+        return None
+    if config.num_beams > 1:
+        raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
+    if ids is None:
+        return [row[-1:] for row in rows]
+    mask = np.ones_like(ids) if mask is None else mask
+    return [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
+
+
+def _left(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Rows with their padding on the left."""
+    order = np.argsort(mask != 0, axis=1, kind="stable")
+    return np.take_along_axis(values, order, axis=1)
+
+
+def _joined(prompts: np.ndarray, new: Sequence[np.ndarray], pad: int) -> np.ndarray:
+    """Prompts and new tokens side by side, filled up with `pad` [R, T + longest]."""
+    tail = np.full((len(new), max(map(len, new))), pad, np.int32)
+    for row, tokens in zip(tail, new, strict=True):
+        row[: len(tokens)] = tokens
+    return np.concatenate([prompts, tail], axis=1)
+
+
+def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a call that are settings, without those that are None."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,98 @@
+"""What `generate` gives, and what can be made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..outputs import Output, output
+from .config import GenerationConfig
+
+Array = jax.Array
+
+
+@output
+class GenerateDecoderOnlyOutput(Output):
+    """What `generate` gives with return_dict_in_generate.
+
+    sequences: [rows, seq] prompts and new tokens. scores: of each step [rows, vocab], after all processors. logits: of
+    each step [rows, vocab], before them. attentions, hidden_states: of each step a tuple over layers; the first step
+    has the prompt's.
+    """
+
+    sequences: Any = None
+    scores: tuple[Any, ...] | None = None
+    logits: tuple[Any, ...] | None = None
+    attentions: tuple[Any, ...] | None = None
+    hidden_states: tuple[Any, ...] | None = None
+
+
+@output
+class GenerateBeamDecoderOnlyOutput(Output):
+    """As `GenerateDecoderOnlyOutput`, for beams.
+
+    sequences_scores: [rows] the sum of each row's log-probabilities over its length to the power of length_penalty.
+    beam_indices: [rows, new tokens] which beam each token came from, −1 behind the end.
+    """
+
+    sequences: Any = None
+    sequences_scores: Any = None
+    scores: tuple[Any, ...] | None = None
+    logits: tuple[Any, ...] | None = None
+    beam_indices: Any = None
+    attentions: tuple[Any, ...] | None = None
+    hidden_states: tuple[Any, ...] | None = None
+
+
+def traced(
+    config: GenerationConfig, trace: Callable[..., Any] | None, sequences: np.ndarray, mask: np.ndarray, width: int
+) -> dict[str, Any]:
+    """Hidden states and attentions of each step, taken out of one pass over the whole rows: what a token gives does
+    not depend on when it was written.
+    """
+    want = {name: bool(getattr(config, f"output_{name}")) for name in ("hidden_states", "attentions")}
+    if trace is None or not any(want.values()):
+        return {}
+    length = sequences.shape[1]
+    whole = np.concatenate([mask, np.ones((len(mask), length - width), mask.dtype)], axis=1)
+    out = trace(sequences[:, :-1], whole[:, :-1], want)
+    found: dict[str, Any] = {}
+    parts = [(0, width), *((i, i + 1) for i in range(width, length - 1))]
+    if want["hidden_states"]:
+        found["hidden_states"] = tuple(
+            tuple(layer[:, start:end] for layer in out["hidden_states"]) for start, end in parts
+        )
+    if want["attentions"]:
+        found["attentions"] = tuple(
+            tuple(layer[:, :, start:end, :end] for layer in out["attentions"]) for start, end in parts
+        )
+    return found
+
+
+def transition_scores(
+    sequences: Any, scores: Sequence[Any], beam_indices: Any = None, normalize_logits: bool = False
+) -> Array:
+    """The score of each new token at the time when it was chosen: [rows, new tokens], 0 behind a beam's end.
+
+    Args:
+        sequences: [rows, seq] of an output.
+        scores: of the output, a tuple of [rows, V].
+        beam_indices: [rows, new tokens] of the output of beams.
+        normalize_logits: whether to make scores log-probabilities first.
+    """
+    steps = np.stack([np.asarray(step) for step in scores], axis=1)  # [rows or beams, new, V]
+    if normalize_logits:
+        steps = np.asarray(jax.nn.log_softmax(steps, axis=-1))
+    tokens = np.asarray(sequences)
+    if beam_indices is None:
+        new = tokens[:, -steps.shape[1] :]
+        return jax.numpy.asarray(np.take_along_axis(steps, new[..., None], -1)[..., 0])
+    beams = np.asarray(beam_indices)
+    count = int((beams >= 0).sum(1).max())
+    beams = beams[:, :count]
+    new = tokens[:, -count:]
+    found = steps[np.maximum(beams, 0), np.arange(count)[None], np.where(beams < 0, 0, new)]
+    return jax.numpy.asarray(np.where(beams < 0, 0.0, found))

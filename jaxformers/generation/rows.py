@@ -1,0 +1,318 @@
+"""Rows that are being written: their state, and the compiled programs that read prompts and write on.
+
+All of the state is an array with one entry a row, so rows begin, end and are replaced by others independently. A token
+stands in the slot of its own position (`layers.cache`), so nothing here knows on which side a prompt was padded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..layers import cache as caches
+from ..layers.cache import Cache
+from ..runtime import note_shapes
+from . import processors
+from .processors import Program, Values
+from .sight import Sight
+
+Column = Any
+"""An array, of the host or of a device: between segments the host may put its own in place of the device's."""
+
+
+class Speaker(Protocol):
+    """What the loops ask of a model's class; all are pure functions of params."""
+
+    def nothing(self, params: Any, config: Any, rows: int, slots: int) -> Cache:
+        """An empty cache."""
+        ...
+
+    def read(self, params: Any, config: Any, ids: jax.Array, real: jax.Array, cache: Cache) -> Cache:
+        """The cache with the tokens ids [R, T] in it, of which real [R, T] is true."""
+        ...
+
+    def speak(self, params: Any, config: Any, ids: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
+        """Scores float32 [R, T, V] of what follows each of ids [R, T], and the cache with these in it."""
+        ...
+
+
+class Voice(NamedTuple):
+    """A model as the loops take it: its class, its params (best `prepare`d), and its config without what is `rest`."""
+
+    cls: Any
+    params: Any
+    config: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """A row to be written on.
+
+    ids: [n] its real tokens, at least one. most: how many tokens it gets at most. stream: the number that its draws go
+    by. padding, pad: as of `Sight`. without: [m] what stands in the prompt's place where the model is asked without it.
+    """
+
+    ids: np.ndarray
+    most: int
+    stream: int = 0
+    padding: int = 0
+    pad: int = 0
+    without: np.ndarray | None = None
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """R rows with room for S tokens each.
+
+    ids: [R, S]. length, prompt, padding, pad, limit: [R], as of `Sight`. stream: [R] of their draws. done: [R] bool.
+    cache: of all tokens but each row's last. without: the same rows without their prompts, where guidance asks.
+    """
+
+    ids: Column
+    length: Column
+    prompt: Column
+    padding: Column
+    pad: Column
+    limit: Column
+    stream: Column
+    done: Column
+    cache: Cache
+    without: Without | None = None
+
+    @property
+    def sight(self) -> Sight:
+        """What processors may see."""
+        return Sight(
+            ids=self.ids,
+            length=self.length,
+            prompt=self.prompt,
+            padding=self.padding,
+            pad=self.pad,
+            limit=self.limit,
+        )
+
+    @property
+    def last(self) -> jax.Array:
+        """The last token of each row [R, 1]."""
+        return jnp.take_along_axis(self.ids, self.length[:, None] - 1, axis=1)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Without:
+    """The rows without their prompts. last: [R, 1] the token that the cache does not have yet."""
+
+    last: Column
+    cache: Cache
+
+
+class Kept(NamedTuple):
+    """What a segment of N steps keeps for the caller: [N, R, V] each, None where not asked for."""
+
+    scores: Column | None
+    logits: Column | None
+
+
+class Style(NamedTuple):
+    """What selects the program of a segment. steps: how many it has at most. scores, logits: whether they are kept."""
+
+    program: Program
+    steps: int
+    scores: bool = False
+    logits: bool = False
+
+
+# -- programs ---------------------------------------------------------------------------------------------------------
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=5)
+def jaxformers_read(cls: Any, params: Any, config: Any, ids: jax.Array, real: jax.Array, cache: Cache) -> Cache:
+    """One chunk of prompts."""
+    note_shapes((ids, cache))
+    return cls.read(params, config, ids, real, cache)
+
+
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
+def jaxformers_write(
+    cls: Any, style: Style, params: Any, config: Any, rows: Rows, values: Values, ends: Ends, key: jax.Array, steps: Any
+) -> tuple[Rows, Kept, jax.Array]:
+    """Write up to `steps` tokens on each row that is not done; how many it were is the last result."""
+    note_shapes(rows)
+    count = rows.ids.shape[0]
+    vocab = jax.eval_shape(lambda: cls.speak(params, config, rows.last, rows.cache)[0]).shape[-1]
+    kept = Kept(*(jnp.zeros((style.steps, count, vocab)) if asked else None for asked in style[2:]))
+
+    def going(state: tuple[Any, ...]) -> jax.Array:
+        step, rows, _ = state
+        return (step < steps) & ~rows.done.all()
+
+    def write(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        step, rows, kept = state
+        logits, rows = _speak(cls, params, config, rows)
+        unconditional = None
+        if rows.without is not None:
+            unconditional, rows = _speak_without(cls, params, config, rows)
+        scores = processors.process(style.program, values, rows.sight, logits, unconditional=unconditional)
+        if style.program.filters is None:
+            chosen = jnp.argmax(scores, -1).astype(jnp.int32)
+        else:
+            chosen = processors.draw(style.program, values, scores, processors.noise(key, rows.stream, rows.sight.new))
+        if kept.scores is not None:
+            kept = kept._replace(scores=kept.scores.at[step].set(processors.finished(style.program, values, scores)))
+        if kept.logits is not None:
+            kept = kept._replace(logits=kept.logits.at[step].set(logits))
+        return step + 1, _written(rows, chosen, ends), kept
+
+    done, rows, kept = jax.lax.while_loop(going, write, (jnp.int32(0), rows, kept))
+    return rows, kept, done
+
+
+class Ends(NamedTuple):
+    """What ends rows. ids: [E] tokens, −1 for none. fill: the token of rows that have ended."""
+
+    ids: Column
+    fill: Column
+
+
+@partial(jax.jit, static_argnums=1, donate_argnums=0)
+def jaxformers_grow(rows: Any, slots: int) -> Any:
+    """The rows with room for more tokens."""
+    note_shapes(rows)
+    more = slots - rows.ids.shape[-1]
+    wide = lambda ids: jnp.pad(ids, [(0, 0)] * (ids.ndim - 1) + [(0, more)])  # noqa: E731
+    grown = {"cache": caches.grown(rows.cache, slots), "ids": wide(rows.ids)}
+    if getattr(rows, "without", None) is not None:
+        grown["without"] = dataclasses.replace(rows.without, cache=caches.grown(rows.without.cache, slots))
+    return dataclasses.replace(rows, **grown)
+
+
+@partial(jax.jit, donate_argnums=0)
+def jaxformers_replace(rows: Rows, places: jax.Array, new: Rows) -> Rows:
+    """The rows with new ones in some places [K]; a place past the end takes none."""
+    note_shapes((rows, new))
+    put = lambda array, other: array.at[places].set(other, mode="drop")  # noqa: E731
+    plain = {f.name: put(getattr(rows, f.name), getattr(new, f.name)) for f in dataclasses.fields(rows)[:-2]}
+    caches_of = {"cache": caches.replaced(rows.cache, places, new.cache)}
+    if rows.without is not None and new.without is not None:
+        caches_of["without"] = Without(
+            put(rows.without.last, new.without.last), caches.replaced(rows.without.cache, places, new.without.cache)
+        )
+    return Rows(**plain, **caches_of)
+
+
+@jax.jit
+def jaxformers_take(rows: Rows, places: jax.Array) -> Rows:
+    """Some of the rows [K]."""
+    note_shapes(rows)
+    plain = {f.name: getattr(rows, f.name)[places] for f in dataclasses.fields(rows)[:-2]}
+    without = rows.without
+    if without is not None:
+        without = Without(without.last[places], caches.rows_of(without.cache, places))
+    return Rows(**plain, cache=caches.rows_of(rows.cache, places), without=without)
+
+
+def _speak(cls: Any, params: Any, config: Any, rows: Rows) -> tuple[jax.Array, Rows]:
+    """Scores [R, V] of what follows each row, whose last token is thereby read."""
+    cache = dataclasses.replace(rows.cache, length=rows.length - 1)
+    logits, cache = cls.speak(params, config, rows.last, cache)
+    return logits[:, 0], dataclasses.replace(rows, cache=cache)
+
+
+def _speak_without(cls: Any, params: Any, config: Any, rows: Rows) -> tuple[jax.Array, Rows]:
+    """`_speak` for the rows without their prompts."""
+    assert rows.without is not None
+    logits, cache = cls.speak(params, config, rows.without.last, rows.without.cache)
+    return logits[:, 0], dataclasses.replace(rows, without=Without(rows.without.last, cache))
+
+
+def _written(rows: Rows, chosen: jax.Array, ends: Ends) -> Rows:
+    """The rows with a token more, those that are done as they were."""
+    token = jnp.where(rows.done, ends.fill, chosen)
+    ids = jax.vmap(lambda row, at, new: row.at[at].set(new, mode="drop"))(rows.ids, rows.length, token)
+    length = jnp.where(rows.done, rows.length, rows.length + 1)
+    ended = (token[:, None] == ends.ids).any(-1) | (length >= rows.limit)
+    after = {"ids": ids, "length": length, "done": rows.done | ended}
+    if rows.without is not None:
+        after["without"] = dataclasses.replace(rows.without, last=token[:, None])
+    return dataclasses.replace(rows, **after)
+
+
+# -- the host's side --------------------------------------------------------------------------------------------------
+
+_FEWEST = 64  # slots
+
+
+def slots_for(tokens: int) -> int:
+    """Few numbers of slots: 64, 128, 256, …"""
+    slots = _FEWEST
+    while slots < tokens:
+        slots *= 2
+    return slots
+
+
+def chunk_of(slots: int, platform: str) -> int:
+    """How many tokens of prompts are read at once into caches of a size, so that each size has one such program."""
+    return min(max(slots // 4, 16), 256 if platform == "cpu" else 2048)
+
+
+def rows_for(count: int) -> int:
+    """Few numbers of rows: 1, 2, 3, 4, 6, 8, 12, …"""
+    power = 1
+    while power < count:
+        power *= 2
+    return power * 3 // 4 if power > 2 and power * 3 // 4 >= count else power
+
+
+def begun(voice: Voice, prompts: Sequence[Prompt], count: int, slots: int, platform: str) -> Rows:
+    """`count` rows with room for `slots` tokens, of which the first are the prompts, read but for their last tokens."""
+    field = lambda name: _column([getattr(p, name) for p in prompts], count)  # noqa: E731
+    length = _column([len(p.ids) for p in prompts], count, 1)
+    ids = np.zeros((count, slots), np.int32)
+    for row, prompt in zip(ids, prompts, strict=False):
+        row[: len(prompt.ids)] = prompt.ids
+    without = None
+    if prompts[0].without is not None:
+        negative = [p.without for p in prompts if p.without is not None]
+        others = np.zeros((count, slots), np.int32)
+        for row, tokens in zip(others, negative, strict=False):
+            row[: len(tokens)] = tokens
+        lengths = _column([len(tokens) for tokens in negative], count, 1)
+        last = np.take_along_axis(others, lengths[:, None] - 1, axis=1)
+        without = Without(last, _read(voice, others, lengths, platform))
+    return Rows(
+        ids=ids,
+        length=length,
+        prompt=length.copy(),
+        padding=field("padding"),
+        pad=field("pad"),
+        limit=length + field("most"),
+        stream=field("stream"),
+        done=np.arange(count) >= len(prompts),
+        cache=_read(voice, ids, length, platform),
+        without=without,
+    )
+
+
+def _read(voice: Voice, ids: np.ndarray, length: np.ndarray, platform: str) -> Cache:
+    """The cache of all tokens of rows ids [R, S] but the last of each."""
+    count, slots = ids.shape
+    cache = voice.cls.nothing(voice.params, voice.config, count, slots)
+    cache = dataclasses.replace(cache, reach=length.copy())
+    size = chunk_of(slots, platform)
+    for start in range(0, int(length.max()) - 1, size):
+        part = np.zeros((count, size), np.int32)
+        part[:, : min(size, slots - start)] = ids[:, start : start + size]
+        real = np.arange(start, start + size) < length[:, None] - 1
+        cache = jaxformers_read(voice.cls, voice.params, voice.config, part, real, cache)
+    return cache
+
+
+def _column(values: Sequence[int], count: int, fill: int = 0) -> np.ndarray:
+    return np.array([*values, *[fill] * (count - len(values))], np.int32)

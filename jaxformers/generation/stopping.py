@@ -1,0 +1,62 @@
+"""What ends rows beside tokens: texts, the clock, and the user's own rules. All of it is looked at between segments;
+what a row has got beyond its end by then is cut off, so that it ends where it would have token by token.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Rule = Callable[[np.ndarray, Any], Any]
+"""(ids [R, T] so far, scores or None) → whether to stop, one bool or [R]."""
+
+_CONTEXT = 12  # tokens before a stop text's own characters that decoding may depend on
+
+
+@dataclasses.dataclass(frozen=True)
+class Stops:
+    """The ends of rows.
+
+    texts: a row ends with the token that completes one of these. decode: ids → text. until: by `time.monotonic`.
+    rules: the user's.
+    """
+
+    texts: Sequence[str] = ()
+    decode: Callable[[Sequence[int]], str] | None = None
+    until: float | None = None
+    rules: Sequence[Rule] = ()
+
+    @property
+    def steps(self) -> int | None:
+        """After how many tokens to look; None: whenever."""
+        if self.rules:
+            return 1
+        return 8 if self.texts or self.until is not None else None
+
+    def overdue(self) -> bool:
+        """Whether time is up."""
+        return self.until is not None and time.monotonic() > self.until
+
+    def end_of(self, ids: Sequence[int], start: int) -> int | None:
+        """The length that a row has with the first token, from ids[start] on, that completes a stop text; or None."""
+        if not self.texts or self.decode is None:
+            return None
+        longest = max(map(len, self.texts))
+        for end in range(start + 1, len(ids) + 1):
+            first = max(0, end - longest - _CONTEXT)
+            before, after = self.decode(ids[first : end - 1]), self.decode(ids[first:end])
+            for text in self.texts:
+                if after.find(text, max(0, len(before) - len(text) + 1)) >= 0:
+                    return end
+        return None
+
+    def ruled(self, ids: np.ndarray) -> np.ndarray:
+        """Which of the rows ids [R, T] the user's rules end: [R]."""
+        ended = np.zeros(len(ids), bool)
+        for rule in self.rules:
+            ended |= np.broadcast_to(np.asarray(rule(ids, None), bool), ended.shape)
+        return ended

@@ -1,0 +1,147 @@
+"""Text while it is being written: printed, or handed to another thread."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class BaseStreamer(Protocol):
+    """What `generate` hands tokens to: the prompt's once, then each new one, then the end."""
+
+    def put(self, value: np.ndarray) -> None:
+        """Tokens [n], the prompt's first."""
+        ...
+
+    def end(self) -> None:
+        """There are no more."""
+        ...
+
+
+class TextStreamer:
+    """Prints text as soon as its words are complete.
+
+    A word is complete once a space or a line break follows, or at once where letters need no spaces (Chinese,
+    Japanese kanji).
+
+    Args:
+        tokenizer: decodes the tokens.
+        skip_prompt: leaves the prompt out.
+        **decode: keywords of `tokenizer.decode`.
+    """
+
+    def __init__(self, tokenizer: Any, skip_prompt: bool = False, **decode: Any) -> None:
+        self.tokenizer = tokenizer
+        self.skip_prompt = skip_prompt
+        self.decode = decode
+        self._tokens: list[int] = []
+        self._shown = 0
+        self._prompt = True
+
+    def put(self, value: np.ndarray | Sequence[int]) -> None:
+        """Tokens [n] or [1, n].
+
+        Raises:
+            ValueError: more than one row.
+        """
+        tokens = np.asarray(value)
+        if tokens.ndim > 1 and tokens.shape[0] > 1:
+            raise ValueError(f"a streamer shows one row, there are {tokens.shape[0]}")
+        prompt, self._prompt = self._prompt, False
+        if prompt and self.skip_prompt:
+            return
+        self._tokens += tokens.reshape(-1).tolist()
+        text = self.tokenizer.decode(self._tokens, **self.decode)
+        if text.endswith("\n"):
+            self.on_finalized_text(text[self._shown :])
+            self._tokens, self._shown = [], 0
+        else:
+            end = len(text) if text and _stands_alone(text[-1]) else text.rfind(" ") + 1
+            if end > self._shown:
+                self.on_finalized_text(text[self._shown : end])
+                self._shown = end
+
+    def end(self) -> None:
+        """Show what is left, and begin anew with the next prompt."""
+        text = self.tokenizer.decode(self._tokens, **self.decode) if self._tokens else ""
+        rest = text[self._shown :]
+        self._tokens, self._shown, self._prompt = [], 0, True
+        self.on_finalized_text(rest, stream_end=True)
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        """Print a piece of text."""
+        print(text, flush=True, end="\n" if stream_end else "")
+
+
+class TextIteratorStreamer(TextStreamer, Iterator[str]):
+    """An iterator over pieces of text, for a thread other than the one that generates.
+
+    Args:
+        tokenizer: decodes the tokens.
+        skip_prompt: leaves the prompt out.
+        timeout: seconds to wait for the next piece; None: as long as it takes. Then `queue.Empty` is raised.
+        **decode: keywords of `tokenizer.decode`.
+    """
+
+    def __init__(self, tokenizer: Any, skip_prompt: bool = False, timeout: float | None = None, **decode: Any) -> None:
+        super().__init__(tokenizer, skip_prompt, **decode)
+        self.timeout = timeout
+        self._pieces: queue.Queue[str | None] = queue.Queue()
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        """Hand a piece over."""
+        self._pieces.put(text)
+        if stream_end:
+            self._pieces.put(None)
+
+    def __next__(self) -> str:
+        piece = self._pieces.get(timeout=self.timeout)
+        if piece is None:
+            raise StopIteration
+        return piece
+
+
+class AsyncTextIteratorStreamer(TextStreamer, AsyncIterator[str]):
+    """`TextIteratorStreamer` for `async for`, made in the event loop that iterates; generate in another thread.
+
+    Args:
+        tokenizer: decodes the tokens.
+        skip_prompt: leaves the prompt out.
+        timeout: seconds to wait for the next piece; None: as long as it takes. Then `TimeoutError` is raised.
+        **decode: keywords of `tokenizer.decode`.
+    """
+
+    def __init__(self, tokenizer: Any, skip_prompt: bool = False, timeout: float | None = None, **decode: Any) -> None:
+        super().__init__(tokenizer, skip_prompt, **decode)
+        self.timeout = timeout
+        self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        """Hand a piece over."""
+        self._loop.call_soon_threadsafe(self._pieces.put_nowait, text)
+        if stream_end:
+            self._loop.call_soon_threadsafe(self._pieces.put_nowait, None)
+
+    async def __anext__(self) -> str:
+        piece = await asyncio.wait_for(self._pieces.get(), self.timeout)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+
+_ALONE = (
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2FA1F),
+)
+"""Code points of characters that are words by themselves (Unicode's CJK ideographs)."""
+
+
+def _stands_alone(character: str) -> bool:
+    return any(low <= ord(character) <= high for low, high in _ALONE)
