@@ -45,6 +45,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     elif name[:1].isupper():
         value = importlib.import_module(f"{__name__}.auto").named(name)
+    elif name == "__all__":  # what a star imports: all files of models, so they are listed when it is asked for
+        value = [*_HOMES, *importlib.import_module(f"{__name__}.auto").class_names()]
     elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
         return importlib.import_module(f"{__name__}.{name}")
     else:

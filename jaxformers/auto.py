@@ -21,6 +21,7 @@ from . import config as configs
 from . import hub, models, tokenizers
 from .bundle import Model
 from .config import Config
+from .outputs import Output
 
 # Architectures without a file of their own: `model_type` → the file whose last lines make them (see `twins.py`).
 _FILES: Mapping[str, str] = {
@@ -103,6 +104,17 @@ def _own(kind: type[Config]) -> list[type[Model]]:
     found = vars(importlib.import_module(kind.__module__)).values()
     classes = [value for value in found if isinstance(value, type) and issubclass(value, Model)]
     return [cls for cls in classes if getattr(cls, "config_class", None) is kind]
+
+
+def class_names() -> list[str]:
+    """The names of all architectures' configs, models and outputs, in the order of the files, which are all imported."""
+    names = [f"{models.__name__}.{module.name}" for module in pkgutil.iter_modules(models.__path__)]
+    return [
+        value.__name__
+        for module in map(importlib.import_module, names)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Config | Model | Output) and value.__module__ == module.__name__
+    ]
 
 
 def named(name: str) -> Any:
@@ -196,7 +208,7 @@ class AutoTokenizer:
         """Read a tokenizer from a folder or the Hub.
 
         Args:
-            name_or_path: a folder, a name on the Hub, or a model that ships with the package.
+            name_or_path: a folder, a name on the Hub, a model that ships with the package, or the path of a .gguf file.
             **options: `revision, subfolder, token, cache_dir, local_files_only, force_download, gguf_file`; every other
                 keyword replaces a setting of tokenizer_config.json.
 
@@ -229,7 +241,8 @@ class _AutoModel:
         """Read a checkpoint of any architecture; arguments and errors as in `Model.from_pretrained`."""
         if not isinstance(config, Config):
             where = name_or_path if config is None else config
-            source, _ = hub.split_options(where, options)
+            of_config = options if config is None else {**options, "gguf_file": None}
+            source, _ = hub.split_options(where, of_config)
             name_or_path = source if config is None else name_or_path  # the Hub is asked once
             config = AutoConfig.from_dict(configs.read(source), str(where))
         return class_for(config, cls.task).from_pretrained(name_or_path, config=config, **options)

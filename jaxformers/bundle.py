@@ -378,7 +378,7 @@ class Model:
         """Read a checkpoint from a folder or the Hub.
 
         Args:
-            name_or_path: a folder, a name on the Hub, or a model that ships with the package.
+            name_or_path: a folder, a name on the Hub, a model that ships with the package, or the path of a .gguf file.
             config: a config object, or where to read one; default: beside the weights.
             dtype: type of the weights, in any spelling ("bfloat16", jnp.bfloat16, np.dtype, "auto": as stored; "int8":
                 the layers' weights, and what they multiply as it comes, as whole numbers with scales).

@@ -90,6 +90,8 @@ def source_of(
     folder = Path(os.path.expanduser(name))
     if gguf_file is not None:
         _check_relative(gguf_file, "gguf_file")
+        if not gguf_file.endswith(".gguf"):
+            raise ValueError(f"gguf_file={gguf_file!r}: expected a name that ends in .gguf")
     if not folder.is_dir():
         if gguf_file is None and folder.suffix == ".gguf":
             if not folder.is_file():

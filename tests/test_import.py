@@ -74,6 +74,14 @@ def test_dir_lists_names_before_they_are_loaded() -> None:
     assert {"AutoModel", "AutoTokenizer", "pipeline", "__version__"} <= set(listed)
 
 
+def test_a_star_imports_what_the_stub_lists() -> None:
+    body = ast.parse(STUB.read_text()).body
+    made = {node.name for node in body if isinstance(node, ast.ClassDef)}
+    twins = {ast.unparse(node.targets[0]) for node in body if isinstance(node, ast.Assign)}
+    bound = fresh("from jaxformers import *; import json; print(json.dumps(dir()))")
+    assert {name for name in bound if not name.startswith("__")} - {"json"} == (stub_names() | made | twins) - {"tasks"}
+
+
 def test_a_name_is_loaded_once() -> None:
     assert jaxformers.BertConfig is jaxformers.BertConfig
     assert "BertConfig" in vars(jaxformers)

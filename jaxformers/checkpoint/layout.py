@@ -1,5 +1,5 @@
-"""Arrays that files lay out otherwise than our trees: transposed, or in parts. Each way has its inverse, and reads no
-more of a file than the part that is asked for.
+"""Arrays that files lay out otherwise than our trees: transposed, with an axis more, or in parts. Each way has its
+inverse, and reads no more of a file than the part that is asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ def ours(param: Param, tensors: list[Tensor]) -> Tensor:
     match param.layout:
         case "transposed":
             return _Transposed(tensors[0])
+        case "squeezed":
+            return _Squeezed(tensors[0])
         case "stacked":
             return _Stacked(tuple(tensors))
     return tensors[0]
@@ -33,7 +35,9 @@ def theirs(param: Param, array: Any) -> Iterable[tuple[str, Any]]:
     """What a file holds of one of our arrays: names and arrays in its layout."""
     match param.layout:
         case "transposed":
-            yield param.name, array.T
+            yield param.name, array.swapaxes(-1, -2)
+        case "squeezed":
+            yield param.name, array[..., None]
         case "stacked":
             yield from ((name, array[i]) for i, name in enumerate(names(param, param.name)))
         case _:
@@ -42,13 +46,13 @@ def theirs(param: Param, array: Any) -> Iterable[tuple[str, Any]]:
 
 @dataclasses.dataclass(frozen=True)
 class _Transposed:
-    """A matrix whose file holds its transpose."""
+    """A matrix, or several along first axes, whose file holds the transpose of each."""
 
     stored: Tensor
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.stored.shape[::-1]
+        return _turned(self.stored.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -57,8 +61,32 @@ class _Transposed:
     def read(self, index: Index | None = None) -> np.ndarray:
         """See `Tensor.read`."""
         if index is not None:
-            index = (*index, *(slice(None),) * (len(self.shape) - len(index)))[::-1]
-        return np.ascontiguousarray(self.stored.read(index).T)
+            index = _turned((*index, *(slice(None),) * (len(self.shape) - len(index))))
+        return np.ascontiguousarray(np.swapaxes(self.stored.read(index), -1, -2))
+
+
+def _turned(axes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What is said of each axis, the last two the other way round."""
+    return (*axes[:-2], *axes[-2:][::-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Squeezed:
+    """An array whose file has a last axis of length 1 behind its own."""
+
+    stored: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape[:-1] if self.stored.shape[-1:] == (1,) else self.stored.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.stored.dtype
+
+    def read(self, index: Index | None = None) -> np.ndarray:
+        """See `Tensor.read`."""
+        return self.stored.read(index)[..., 0]
 
 
 @dataclasses.dataclass(frozen=True)

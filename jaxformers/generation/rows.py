@@ -181,7 +181,7 @@ class Ends(NamedTuple):
     fill: Column
 
 
-@partial(jax.jit, static_argnums=1, donate_argnums=0)
+@partial(jax.jit, static_argnums=1)
 def jaxformers_grow(rows: Any, slots: int) -> Any:
     """The rows with room for more tokens."""
     note_shapes(rows)

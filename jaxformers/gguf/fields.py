@@ -125,12 +125,13 @@ _HARMLESS = frozenset(
 
 def _number(header: Header, key: str) -> int | float | None:
     """A number; or the one number of which a list consists, as files have it that allow for one a layer."""
-    if key not in header:
-        return None
     try:
         return header.real(key)
-    except ValueError:
-        values = header.numbers(key)
+    except ValueError as error:
+        try:
+            values = header.numbers(key)
+        except ValueError:
+            raise error from None
         if values is None or len(set(values.tolist())) != 1:
             raise ValueError(f"{header.files[0]}: {key} differs from layer to layer, which is not read here") from None
         return values[0].item()
@@ -208,6 +209,10 @@ def _scaled(header: Header, fields: Fields) -> Fields:
     Llama 3's way is in the file as one factor per pair only. Where its rule with its usual numbers gives these factors,
     the rule is written; else the factors themselves, as those of "longrope", which mean the same at any length.
     """
+    width = fields.get("head_dim") or fields["hidden_size"] // fields["num_attention_heads"]
+    rotated = header.whole(_name(header, "rope.dimension_count"))
+    if rotated not in (None, width):
+        raise ValueError(f"{header.files[0]}: heads are {width} wide, of which {rotated} are rotated: not read here")
     if "rope_freqs.weight" in header.tensors:
         factors = header.floats("rope_freqs.weight")
         if set(factors) == {1.0}:

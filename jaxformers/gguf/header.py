@@ -327,6 +327,7 @@ class _Reader:
         data, size, at = self._data, self._size - 8, start
         for _ in range(count):  # half a million of these: everything is a local name
             if at > size:
+                at += 8  # of a length that the file has no room for: refused below
                 break
             at += 8 + _U64(data, at)[0]
         self._take(at - start)

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from . import linear
 from .inputs import Inputs
-from .linear import linear
 
 
 def embed(p: Any, ids: jax.Array) -> jax.Array:
@@ -26,4 +26,4 @@ def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:
 
 def unembed(p: Any, x: jax.Array) -> jax.Array:
     """Scores [..., V] of vectors x [..., D] against the table [V, D]."""
-    return linear({"weight": p["table"]}, x)
+    return linear.linear({"weight": p["table"]}, x)

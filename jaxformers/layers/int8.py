@@ -1,7 +1,8 @@
 """Products in whole numbers: weights and activations as int8 with scales (Dettmers et al. 2022, arXiv 2208.07339).
 
 Weights are rounded once, with a scale per output; activations as they come, with a scale per token. Sums are exact in
-int32. Only `linear` looks into the type; everything else sees arrays in float32 or whatever type the model runs in.
+int32. Only `linear` and `grouped` look into the type; everything else sees arrays in float32 or whatever type the model
+runs in.
 """
 
 from __future__ import annotations
@@ -47,11 +48,14 @@ def product(x: jax.Array, weight: Int8) -> jax.Array:
 
 
 def rounds(path: str) -> bool:
-    """Whether the array at a path of a model's tree is one that becomes whole numbers: the weights of the layers.
+    """Whether the array at a path of a model's tree becomes whole numbers: the weights that `linear` and `grouped` take
+    inside a layer, in the list of layers or apart.
 
-    Embeddings, norms and heads stay as they are: they are few, and errors there are not averaged away.
+    Embeddings, norms, poolers and heads stay as they are: they are few, and errors there are not averaged away. So does
+    what is neither, such as the kernels of convolutions and XLNet's projections with an axis of their own for heads.
     """
-    return path.startswith("layers.") and path.endswith(".weight")
+    inside = path.count(".") > 1 and not path.startswith("head.")
+    return inside and path.rpartition(".")[2] in ("weight", "blocks")
 
 
 def restored(params: Any) -> Any:

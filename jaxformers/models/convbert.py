@@ -85,9 +85,9 @@ def parameters(c: ConvBertConfig) -> declare.Tree:
     def dense(d_in: int, d_out: int, name: str, axes: tuple[str, str]) -> declare.Tree:
         if c.num_groups == 1:
             return declare.linear(d_in, d_out, name, axes)
-        shape = (c.num_groups, d_in // c.num_groups, d_out // c.num_groups)
+        shape = (c.num_groups, d_out // c.num_groups, d_in // c.num_groups)
         return {
-            "blocks": Param(shape, (None, *axes), f"{name}.weight"),
+            "blocks": Param(shape, (None, *axes[::-1]), f"{name}.weight", layout="transposed"),
             "bias": declare.vector(d_out, f"{name}.bias", axes[1]),
         }
 
@@ -98,13 +98,14 @@ def parameters(c: ConvBertConfig) -> declare.Tree:
                 "query": declare.linear(d, half, "query", ("embed", "heads")),
                 "key": declare.linear(d, half, "key", ("embed", "heads")),
                 "value": declare.linear(d, half, "value", ("embed", "heads")),
-                "around": {  # what is around each place, to be multiplied with its query
-                    "depthwise": Param(
-                        (d, 1, c.conv_kernel_size), ("embed", None, None), "key_conv_attn_layer.depthwise.weight"
-                    ),
-                    "pointwise": Param((half, d, 1), ("heads", "embed", None), "key_conv_attn_layer.pointwise.weight"),
-                    "bias": Param((half, 1), ("heads", None), "key_conv_attn_layer.bias", "zeros"),
-                },
+                "around": under(  # what is around each place, to be multiplied with its query
+                    "key_conv_attn_layer",
+                    {
+                        "depthwise": Param((d, 1, c.conv_kernel_size), ("embed", None, None), "depthwise.weight"),
+                        "weight": Param((half, d), ("heads", "embed"), "pointwise.weight", layout="squeezed"),
+                        "bias": Param((half,), ("heads",), "bias", "zeros", layout="squeezed"),
+                    },
+                ),
                 "kernel": declare.linear(half, c.heads * c.conv_kernel_size, "conv_kernel_layer"),
                 "convolved": declare.linear(d, half, "conv_out_layer", ("embed", "heads")),
             },
@@ -128,8 +129,7 @@ def mixed_attention(c: ConvBertConfig, seen: jax.Array | None) -> Mix:
     def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
         q, k, v = project(p, x, width)
         context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
-        around = convolve(x, p["around"]["depthwise"][:, 0].T)
-        around = linear({"weight": p["around"]["pointwise"][..., 0], "bias": p["around"]["bias"][:, 0]}, around)
+        around = linear(p["around"], convolve(x, p["around"]["depthwise"][:, 0].T))
         kernel = linear(p["kernel"], around * merge(q)).reshape(*x.shape[:2], c.heads, c.conv_kernel_size)
         kernel = jax.nn.softmax(kernel.astype(jnp.promote_types(x.dtype, jnp.float32)))
         convolved = linear(p["convolved"], x).reshape(v.shape)
@@ -141,7 +141,7 @@ def mixed_attention(c: ConvBertConfig, seen: jax.Array | None) -> Mix:
 
 def dense(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
     """A layer of the feed-forward network: in groups where its arrays are."""
-    return grouped(jnp.swapaxes(p["blocks"], 1, 2), p["bias"], x) if "blocks" in p else linear(p, x, like)
+    return grouped(p, x) if "blocks" in p else linear(p, x, like)
 
 
 def grouped_feed(c: ConvBertConfig) -> Feed:

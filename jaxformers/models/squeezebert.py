@@ -67,12 +67,12 @@ class SqueezeBertConfig(Config, model_type="squeezebert", allowed={"hidden_act":
 
 
 def parameters(c: SqueezeBertConfig) -> declare.Tree:
-    """The encoder's arrays; dense layers are kernels [d_out, d_in / groups, 1], those of convolutions of width 1."""
+    """The encoder's arrays; files have dense layers as the kernels of convolutions of width 1."""
     d = c.hidden_size
 
     def dense(d_in: int, d_out: int, groups: int, name: str, axis: str = "heads") -> declare.Tree:
         return {
-            "kernel": Param((d_out, d_in // groups, 1), (axis, None, None), f"{name}.weight"),
+            "blocks": Param((d_out, d_in // groups), (axis, None), f"{name}.weight", layout="squeezed"),
             "bias": declare.vector(d_out, f"{name}.bias", axis),
         }
 
@@ -97,26 +97,19 @@ def parameters(c: SqueezeBertConfig) -> declare.Tree:
     }
 
 
-def dense(p: Any, x: jax.Array) -> jax.Array:
-    """X [..., d_in] by a kernel [d_out, d_in / groups, 1]; the number of groups shows in its shape."""
-    width = p["kernel"].shape[1]
-    blocks = p["kernel"].reshape(x.shape[-1] // width, -1, width)
-    return grouped(blocks, p["bias"], x)
-
-
 def block(c: SqueezeBertConfig, seen: jax.Array | None) -> Block:
     """The layer as `run` takes it. Its second result are the scores before the softmax, as in the reference."""
     heads = (c.num_attention_heads, c.hidden_size // c.num_attention_heads)
 
     def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        q, k, v = (dense(p[name], x).reshape(*x.shape[:2], *heads) for name in ("query", "key", "value"))
+        q, k, v = (grouped(p[name], x).reshape(*x.shape[:2], *heads) for name in ("query", "key", "value"))
         context, _ = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
         scores = jnp.einsum("bthd,bshd->bhts", q, k) * heads[1] ** -0.5  # a product that runs only for those who ask
         if seen is not None:
             scores = jnp.where(seen, scores, jnp.finfo(scores.dtype).min)
-        h = drop("attention", dense(p["out"], merge(context)), c.hidden_dropout_prob)
+        h = drop("attention", grouped(p["out"], merge(context)), c.hidden_dropout_prob)
         x = layer_norm(p["attention_norm"], x + h, c.layer_eps)
-        h = dense(p["down"], ACTIVATIONS[c.hidden_act](dense(p["up"], x)))
+        h = grouped(p["down"], ACTIVATIONS[c.hidden_act](grouped(p["up"], x)))
         x = layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.hidden_dropout_prob), c.layer_eps)
         return x, scores
 

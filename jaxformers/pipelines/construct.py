@@ -14,7 +14,7 @@ from ..bundle import Model
 from ..config import Config
 from ..tokenizers import Tokenizer
 from . import task as tasks
-from .object import Pipeline
+from .object import Pipeline, device_named
 from .task import Task
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def pipeline(
         dtype = dtype if dtype is not None else torch_dtype
         loaded = _load(kind, source, settings, allow_new_head, {"dtype": dtype, **(model_kwargs or {})})
     if device is not None:
-        loaded = jax.device_put(loaded, _device(device))
+        loaded = jax.device_put(loaded, device_named(device))
     return (pipeline_class or kind.pipeline_class or Pipeline)(kind, loaded, tokenizer, chosen, batch_size)
 
 
@@ -169,16 +169,3 @@ def _task_for(head: str, name: str) -> Task:
         if (tasks.find(other).head or "") == head:
             return tasks.find(other)
     raise ValueError(f"no pipeline runs {name}; name a task, one of {tasks.names()}")
-
-
-def _device(asked: str | int | jax.Device) -> jax.Device:
-    if isinstance(asked, jax.Device):
-        return asked
-    try:
-        if isinstance(asked, int):
-            return jax.devices("cpu")[0] if asked < 0 else jax.devices()[asked]
-        platform, _, number = str(asked).partition(":")
-        return jax.devices("gpu" if platform == "cuda" else platform)[int(number or 0)]
-    except (RuntimeError, IndexError, ValueError):
-        have = ", ".join(f"{device.platform}:{device.id}" for device in jax.devices())
-        raise ValueError(f"device={asked!r} is not here; there are {have}") from None

@@ -132,8 +132,8 @@ def compute(forward: Forward, inputs: Inputs, extra: Extra, places: int, count: 
 def static(options: Options, rows: Sequence[Row]) -> tuple[int, int]:
     """How many masks and words are looked at, in steps, so that few programs serve all values."""
     masks = max(len(row.about.masks) for row in rows)
-    words = 0 if options.targets is not None else shapes.step(options.most, first=8, factor=4)
-    return shapes.step(masks, first=1, factor=4), words
+    words = 0 if options.targets is not None else shapes.rounded_up(options.most, first=8, factor=4)
+    return shapes.rounded_up(masks, first=1, factor=4), words
 
 
 def answer(item: Any, results: Sequence[tuple[Row, Any]], options: Options, config: Config) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,7 @@ class Pipeline:
             TypeError: an unknown option, or inputs of a kind that cannot be read.
         """
         given, options = self._task.read(inputs, options)
-        most_rows = _checked(self._batch_size if batch_size is None else batch_size)
-        chosen = tasks.changed(self._options, self._task, options)
-        kind = reading.kind(given)
-        if kind is reading.Kind.ONE:
-            return self._task.single(self._engine.one(given, chosen), given, chosen)
-        engine = dataclasses.replace(self._engine, most_rows=most_rows)
-        answers = engine.stream(reading.each(given), chosen, sized=kind is reading.Kind.LIST)
-        if kind is reading.Kind.STREAM:
-            return answers
-        try:
-            return list(_with_bar(answers, len(given)))
-        finally:
-            answers.close()
+        return self._answered(self._task, given, options, batch_size)
 
     predict = __call__
     transform = __call__
@@ -84,13 +72,37 @@ class Pipeline:
         self.model.save_pretrained(folder, **options)
         self.tokenizer.save_pretrained(folder)
 
-    @cached_property
-    def _engine(self) -> Engine:
-        return Engine(self._task, self.model, self._prepared, self.tokenizer, self.device.platform)
+    def _answered(
+        self,
+        task: tasks.Task,
+        given: Any,
+        options: Mapping[str, Any],
+        batch_size: int | None = None,
+        bar: bool | None = None,
+    ) -> Any:
+        """What a task answers to what `inputs` calls one, a list or a stream.
+
+        options: those that differ from the pipeline's. bar: whether to show progress through a list; None: where
+        someone watches and it takes a while.
+        """
+        chosen = tasks.changed(self._options, task, options)
+        most_rows = _checked(self._batch_size if batch_size is None else batch_size)
+        engine = dataclasses.replace(self._engine, task=task, most_rows=most_rows)
+        kind = reading.kind(given)
+        if kind is reading.Kind.ONE:
+            return task.single(engine.one(given, chosen), given, chosen)
+        answers = engine.stream(reading.each(given), chosen, sized=kind is reading.Kind.LIST)
+        if kind is reading.Kind.STREAM:
+            return answers
+        try:
+            return list(_with_bar(answers, len(given), bar))
+        finally:
+            answers.close()
 
     @cached_property
-    def _prepared(self) -> Any:
-        return jaxformers_prepare(self.model.params)
+    def _engine(self) -> Engine:
+        params = jaxformers_prepare(self.model.params)
+        return Engine(self._task, self.model, params, self.tokenizer, self.device.platform)
 
 
 def _checked(batch_size: int | None) -> int | None:
@@ -105,9 +117,27 @@ def jaxformers_prepare(params: Any) -> Any:
     return prepare(params)
 
 
-def _with_bar(answers: Iterator[Any], count: int) -> Iterator[Any]:
-    """The answers, with a progress bar where someone watches and it takes a while."""
-    if count < _WORTH_A_BAR or not sys.stderr.isatty():
+def device_named(asked: str | int | jax.Device) -> jax.Device:
+    """The device that a caller means: "cpu", "gpu:1", a number (-1 is the CPU) or itself.
+
+    Raises:
+        ValueError: it is not here; the message lists those that are.
+    """
+    if isinstance(asked, jax.Device):
+        return asked
+    try:
+        if isinstance(asked, int):
+            return jax.devices("cpu")[0] if asked < 0 else jax.devices()[asked]
+        platform, _, number = str(asked).partition(":")
+        return jax.devices("gpu" if platform == "cuda" else platform)[int(number or 0)]
+    except (RuntimeError, IndexError, ValueError):
+        have = ", ".join(f"{device.platform}:{device.id}" for device in jax.devices())
+        raise ValueError(f"device={asked!r} is not here; there are {have}") from None
+
+
+def _with_bar(answers: Iterator[Any], count: int, asked: bool | None) -> Iterator[Any]:
+    """The answers, with a progress bar if asked, or where someone watches and it takes a while."""
+    if not (count >= _WORTH_A_BAR and sys.stderr.isatty() if asked is None else asked):
         return answers
     from tqdm.auto import tqdm
 

@@ -88,9 +88,7 @@ class Window:
 
 
 def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Every way to ask: keywords, two strings, a dict of texts or of lists of them, an example with `question_text`, and
-    lists of examples.
-    """
+    """Every way to ask: keywords, two strings, a dict (of lists too), an example with `question_text`, lists of them."""
     options = dict(options)
     named = {name: options.pop(name) for name in ("question", "context") if name in options}
     old = [options.pop(name) for name in ("X", "data") if name in options]
@@ -108,7 +106,7 @@ def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str
         examples = examples[0]
     if isinstance(examples, str):
         raise ValueError("question-answering needs a context beside the question: question=..., context=...")
-    if isinstance(examples, Mapping) and any(isinstance(part, list | tuple) for part in examples.values()):
+    if isinstance(examples, Mapping) or hasattr(examples, "question_text"):
         return _examples(*_parts(examples)), options
     return examples, options
 
@@ -159,7 +157,7 @@ def _texts(item: Any) -> tuple[str, str]:
 
 def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """A row for each window of an example's context."""
-    size = options.max_seq_len or text.limit(tokenizer, longest, 384)
+    size = options.max_seq_len or min(text.limit(tokenizer, longest), 384)
     stride = min(size // 2, 128) if options.doc_stride is None else options.doc_stride
     if stride > size:
         raise ValueError(f"doc_stride={stride} is larger than max_seq_len={size}")
@@ -220,7 +218,9 @@ def compute(forward: Forward, inputs: Inputs, extra: Extra, reach: int, count: i
 
 def static(options: Options, rows: Sequence[Row]) -> tuple[int, int]:
     """How far an answer reaches and how many spans are fetched, in steps, so that few programs serve all values."""
-    reach, spans = (shapes.step(count, first=16, factor=2) for count in (options.max_answer_len, options.candidates))
+    reach, spans = (
+        shapes.rounded_up(count, first=16, factor=2) for count in (options.max_answer_len, options.candidates)
+    )
     return reach, spans
 
 

@@ -55,8 +55,9 @@ class Settings:
     """What is read once with a checkpoint.
 
     modules: see there. arrays: "dense.0.weight" and the like. prompts: by name; default_prompt: the name of that which
-    is used where none is asked for. longest: tokens of a text, None: what the model takes. similarity: how vectors are
-    compared. lower: whether texts are lowered first. tasks: the words before the texts of each of the model's tasks.
+    is used where none is asked for. longest: tokens of a text; None: what the tokenizer says; never more than the model
+    takes. similarity: how vectors are compared. lower: whether texts are lowered first. tasks: the words before the
+    texts of each of the model's tasks.
     """
 
     modules: Modules = Modules()
@@ -75,12 +76,8 @@ def read(source: Source) -> Settings:
     Raises:
         ValueError: a module that is none of these, or a file that does not say what it must.
     """
-    about = _json(source, "config_sentence_transformers.json")
-    transformer = _json(source, "sentence_bert_config.json")
-    listed = _json(source, "modules.json", [])
-    config = _json(source, "config.json")
-    words = config.get("task_instructions") or {}
-    if not isinstance(listed, list) or not all(isinstance(one, dict) and "type" in one for one in listed):
+    listed = _json(source, "modules.json", list, [])
+    if not all(isinstance(one, dict) and "type" in one for one in listed):
         raise ValueError(f"{source}: modules.json must be a list of modules, each with a type")
     modules, arrays = Modules(), {}
     for one in listed:
@@ -91,8 +88,8 @@ def read(source: Source) -> Settings:
         elif kind == "SpladePooling":
             modules = dataclasses.replace(modules, sparse=True)
         elif kind == "Dense":
-            config = _json(source, where)
-            name = str(config.get("activation_function", "Tanh")).rpartition(".")[2]
+            dense = _json(source, where)
+            name = str(dense.get("activation_function", "Tanh")).rpartition(".")[2]
             if name not in ACTIVATIONS:
                 raise ValueError(f"{source}/{where}: activation_function {name!r} is none of {list(ACTIVATIONS)}")
             files = weights.open_weights(source.within(path))
@@ -110,19 +107,45 @@ def read(source: Source) -> Settings:
             raise ValueError(f"{source}: modules.json has a {kind!r}, which is not known here")
         elif path:
             raise ValueError(f"{source}: the transformer is in {path!r}; pass subfolder={path!r}")
+    measure = "dot" if modules.sparse else "cosine"
+    return Settings(modules=modules, arrays=arrays, tasks=_tasks(source), **_said(source, measure))
+
+
+def _said(source: Source, measure: str) -> dict[str, Any]:
+    """Those of the settings that stand in two files of their own; `measure` is how vectors are compared by default."""
+    name = "config_sentence_transformers.json"
+    about = _json(source, name)
     prompts = about.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
-        raise ValueError(f"{source}: prompts of config_sentence_transformers.json must be texts by name")
-    return Settings(
-        modules=modules,
-        arrays=arrays,
-        prompts=prompts,
-        default_prompt=about.get("default_prompt_name"),
-        longest=transformer.get("max_seq_length"),
-        similarity=about.get("similarity_fn_name") or ("dot" if modules.sparse else "cosine"),
-        lower=bool(transformer.get("do_lower_case")),
-        tasks={name: str(words.get(name, "")) for name in config.get("lora_adaptations") or ()},
-    )
+        raise ValueError(f"{source}: prompts of {name} must be texts by name")
+    for field in ("default_prompt_name", "similarity_fn_name"):
+        if not isinstance(about.get(field), str | None):
+            raise ValueError(f"{source}: {field} of {name} must be a string or null, found {about[field]!r:.60}")
+    name = "sentence_bert_config.json"
+    transformer = _json(source, name)
+    longest, lower = transformer.get("max_seq_length"), transformer.get("do_lower_case", False)
+    if longest is not None and (type(longest) is not int or longest < 1):
+        raise ValueError(f"{source}: max_seq_length of {name} must be 1 or more tokens or null, found {longest!r:.60}")
+    if not isinstance(lower, bool):
+        raise ValueError(f"{source}: do_lower_case of {name} must be true or false, found {lower!r:.60}")
+    return {
+        "prompts": prompts,
+        "default_prompt": about.get("default_prompt_name"),
+        "similarity": about.get("similarity_fn_name") or measure,
+        "longest": longest,
+        "lower": lower,
+    }
+
+
+def _tasks(source: Source) -> dict[str, str]:
+    """The words before the texts of each task that the model's config.json names."""
+    config = _json(source, "config.json")
+    names, words = config.get("lora_adaptations") or [], config.get("task_instructions") or {}
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not isinstance(words, dict):
+        raise ValueError(
+            f"{source}: config.json must list its lora_adaptations, and name the texts of task_instructions"
+        )
+    return {name: str(words.get(name, "")) for name in names}
 
 
 def _pooling(modules: Modules, config: Mapping[str, Any], where: str) -> Modules:
@@ -136,14 +159,19 @@ def _pooling(modules: Modules, config: Mapping[str, Any], where: str) -> Modules
     return dataclasses.replace(modules, pooling=modes, include_prompt=bool(config.get("include_prompt", True)))
 
 
-def _json(source: Source, name: str, absent: Any = None) -> Any:
+def _json(source: Source, name: str, kind: type[Any] = dict, absent: Any = None) -> Any:
+    """What a file of a checkpoint holds, an object unless another kind is asked for; where it is absent, none."""
     path = source.find(name)
     if path is None:
         return {} if absent is None else absent
     try:
-        return json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no valid JSON: {error}") from None
+    if not isinstance(found, kind):
+        what = "a list of modules" if kind is list else "an object"
+        raise ValueError(f"{path} must be {what}, found {type(found).__name__}")
+    return found
 
 
 def pooled(modules: Modules, state: jax.Array, owner: jax.Array, place: jax.Array, texts: int) -> jax.Array:

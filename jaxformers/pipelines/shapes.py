@@ -87,7 +87,7 @@ def plan(
         if pack:
             _fill(rows, left, sizes, length)
         in_use = any(batch.length == length and batch.rows == full for batch in batches)
-        room = full if in_use else min(step(len(rows), first=1, factor=_STEP), full)
+        room = full if in_use else min(rounded_up(len(rows), first=1, factor=_STEP), full)
         batches.append(Batch(tuple(map(tuple, rows)), room, length, pack))
     return batches
 
@@ -103,7 +103,7 @@ def _fill(rows: list[list[int]], left: list[int], sizes: Sequence[int], length: 
             extra -= 1
 
 
-def step(count: int, *, first: int, factor: int) -> int:
+def rounded_up(count: int, *, first: int, factor: int) -> int:
     """The lowest of first, first · factor, first · factor², … that is not below the count."""
     size = first
     while size < count:

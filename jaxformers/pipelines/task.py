@@ -55,7 +55,7 @@ class Row:
 
 
 class MissingKey(KeyError):
-    """An input without something that it must have. Its message reads as it is, where a KeyError's shows as a literal."""
+    """An input lacks something. The message reads as it was written, where that of a KeyError shows as a literal."""
 
     def __str__(self) -> str:
         return str(self.args[0])

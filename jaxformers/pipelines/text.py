@@ -41,9 +41,9 @@ def fields(encoded: BatchEncoding) -> list[dict[str, Sequence[int]]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*(encoded[name] for name in names), strict=True)]
 
 
-def limit(tokenizer: Tokenizer, longest: int, *asked: int | None) -> int:
-    """The most tokens of a row: what was asked for, but never more than the tokenizer says or the model takes."""
-    return min(tokenizer.model_max_length, longest, *(count for count in asked if count is not None))
+def limit(tokenizer: Tokenizer, longest: int, asked: int | None = None) -> int:
+    """The most tokens of a row: what was asked for, or the tokenizer says, but never more than the model takes."""
+    return min(tokenizer.model_max_length if asked is None else asked, longest)
 
 
 def settings(given: Any, name: str) -> dict[str, Any]:

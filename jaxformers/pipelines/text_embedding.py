@@ -16,8 +16,9 @@ from ..config import Config
 from ..hub import Source
 from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
+from . import inputs as reading
 from . import sentence_modules, text
-from .object import Pipeline
+from .object import Pipeline, device_named
 from .sentence_modules import Modules, Settings
 from .task import Extra, Forward, Row, Task
 
@@ -72,7 +73,9 @@ class Options:
                 raise ValueError(f"{name}={value!r}: expected a whole number, 1 or more")
 
 
-def rows(settings: Settings, items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+def rows(
+    settings: Settings, items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int
+) -> list[list[Row]]:
     """A row a text, behind the prompt."""
     if options.task is not None and options.task not in settings.tasks:
         raise ValueError(f"task={options.task!r}: the checkpoint has {list(settings.tasks) or 'no tasks'}")
@@ -80,21 +83,34 @@ def rows(settings: Settings, items: Sequence[Any], tokenizer: Tokenizer, options
     chosen = {} if options.task is None else {"adapter": list(settings.tasks).index(options.task)}
     given = []
     for item in items:
-        if not isinstance(item, str):
-            raise ValueError(f"text-embedding takes texts; found {type(item).__name__}")
-        words = f"{prompt}{item}".strip()
+        words = f"{prompt}{_text(item)}".strip()
         given.append(words.lower() if settings.lower else words)
-    longest = min(settings.longest or tokenizer.model_max_length, options.max_length or 1 << 30)
-    cut = {"truncation": True, "max_length": longest} if longest < 1 << 30 else {}
+    size = min(text.limit(tokenizer, longest, settings.longest), options.max_length or longest)
     skipped = 0
     if prompt and not settings.modules.include_prompt:
-        skipped = len(tokenizer(prompt.strip(), add_special_tokens=False, verbose=False)["input_ids"])
-        skipped += len(tokenizer("", verbose=False)["input_ids"]) > 1  # the token before it
+        around = len(tokenizer("", verbose=False)["input_ids"])
+        taken = len(tokenizer(prompt.strip(), add_special_tokens=False, verbose=False)["input_ids"])
+        if taken + around >= size:
+            raise ValueError(
+                f"the prompt's {taken} tokens and {around} special ones leave nothing of the {size} tokens that a text "
+                "may have here (max_length, max_seq_length): use a shorter prompt"
+            )
+        skipped = taken + (around > 1)  # and the token before it
     pooled = lambda row: {"pooled": [int(i >= skipped) for i in range(len(row))]} if skipped else {}  # noqa: E731
+    cut = {"truncation": True, "max_length": size}
     return [
         [Row(row.fields, {**pooled(row), **chosen}, settings.modules)]
-        for (row,) in text.rows(given, tokenizer, TASK.name, cut)
+        for (row,) in text.rows(given, tokenizer, TASK.name, cut, longest)
     ]
+
+
+def _text(item: Any) -> str:
+    """The text of an input: itself, or what `{"text": ...}` holds."""
+    words = item["text"] if isinstance(item, Mapping) and list(item) == ["text"] else item
+    if not isinstance(words, str):
+        names = f" with {sorted(map(str, words))}" if isinstance(words, Mapping) else ""
+        raise ValueError(f"text-embedding takes texts; found {type(words).__name__}{names}")
+    return words
 
 
 def prompt_of(settings: Settings, options: Options) -> str:
@@ -172,11 +188,6 @@ def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Option
     return np.array(x)  # of its own: an entry of a batch would keep the whole batch
 
 
-def single(answer: Any, item: Any, options: Options) -> Any:
-    """The same alone as in a list."""
-    return answer
-
-
 def bind(task: Task, source: Source | None) -> Task:
     """The task with the settings of a checkpoint."""
     settings = Settings() if source is None else sentence_modules.read(source)
@@ -206,7 +217,7 @@ class Embedder(Pipeline):
 
     def encode(
         self,
-        sentences: str | Sequence[str],
+        sentences: Any,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
@@ -215,58 +226,75 @@ class Embedder(Pipeline):
         precision: str = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
+        device: str | int | jax.Device | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
         task: str | None = None,
     ) -> Any:
-        """Vectors of one or several texts.
+        """Vectors of one or several texts. What is None or False is as the pipeline was made.
 
         Args:
-            sentences: a text, or a list of them.
+            sentences: a text (or `{"text": ...}`), or any number of them.
             prompt_name: one of `prompts`, put before each text. prompt: other words instead.
             prompt: see there.
             batch_size: a hint; batches are as large as is fast.
-            show_progress_bar: accepted; a bar is shown for long lists on a terminal.
+            show_progress_bar: whether to show one; None: for long lists on a terminal.
             output_value: "sentence_embedding", or "token_embeddings": a list of [tokens, dim].
             precision: "float32"; "int8", "uint8": each dimension's range over these texts in 256 steps; "binary",
                 "ubinary": a bit a dimension, eight a byte.
-            convert_to_numpy: accepted.
+            convert_to_numpy: False: a list of `jax.Array`.
             convert_to_tensor: a `jax.Array` instead of numpy's.
+            device: as in `pipeline()`; where it is another one, the weights are copied there for this call.
             normalize_embeddings: vectors of length 1.
             truncate_dim: only so many numbers of each vector.
             task: one of the checkpoint's tasks (Jina v3), such as "retrieval.query"; its words stand before each text
                 unless a prompt is given.
 
         Returns:
-            [dim] of a text, [n, dim] of a list. Of sparse checkpoints `Sparse`, or a list of them.
+            [dim] of a text, [n, dim] of several. Of sparse checkpoints `Sparse`, or a list of them.
 
         Raises:
-            ValueError: an unknown prompt, task, precision or output_value.
+            ValueError: an unknown prompt, task, precision, output_value or device, or something that is no text.
+            TypeError: nothing that texts could be read from.
         """
         if precision not in _PRECISIONS:
             raise ValueError(f"precision={precision!r}: one of {', '.join(_PRECISIONS)}")
-        one = isinstance(sentences, str)
-        vectors = self(
-            [sentences] if one else list(sentences),
-            batch_size=batch_size,
-            prompt_name=prompt_name,
-            prompt=prompt,
-            output_value=output_value,
-            normalize_embeddings=normalize_embeddings,
-            truncate_dim=truncate_dim,
-            task=task,
-        )
-        if output_value == "token_embeddings" or self.settings.modules.sparse:
-            return vectors[0] if one else vectors
-        stacked = quantized(np.stack(vectors), precision) if vectors else np.zeros((0,), np.float32)
-        stacked = stacked[0] if one else stacked
-        return jnp.asarray(stacked) if convert_to_tensor else stacked
+        one = reading.kind(sentences) is reading.Kind.ONE
+        said = {
+            "prompt_name": prompt_name,
+            "prompt": prompt,
+            "output_value": output_value,
+            "normalize_embeddings": normalize_embeddings or None,
+            "truncate_dim": truncate_dim,
+            "task": task,
+        }
+        options = {name: value for name, value in said.items() if value is not None}
+        listed = [sentences] if one else list(reading.each(sentences))
+        found = self._on(device)._answered(self._task, listed, options, batch_size, show_progress_bar)
+        by_token = output_value == "token_embeddings"
+        as_jax = convert_to_tensor or not convert_to_numpy
+        if self.settings.modules.sparse or by_token:
+            found = list(map(jnp.asarray, found)) if as_jax and by_token else found
+            return found[0] if one else found
+        vectors = quantized(np.stack(found), precision) if found else np.zeros((0,), np.float32)
+        if one:
+            return jnp.asarray(vectors[0]) if as_jax else vectors[0]
+        if convert_to_tensor:
+            return jnp.asarray(vectors)
+        return vectors if convert_to_numpy else list(jnp.asarray(vectors))
 
-    def encode_query(self, sentences: str | Sequence[str], **options: Any) -> Any:
+    def _on(self, device: str | int | jax.Device | None) -> Embedder:
+        """This, or the same with its weights on another device."""
+        if device is None or device_named(device) == self.device:
+            return self
+        model = jax.device_put(self.model, device_named(device))
+        return type(self)(self._task, model, self.tokenizer, self._options, self._batch_size)
+
+    def encode_query(self, sentences: Any, **options: Any) -> Any:
         """As `encode`, with the prompt "query" or for the task "retrieval.query" where the checkpoint has one."""
         return self.encode(sentences, **self._prompted(("query",), "retrieval.query", options))
 
-    def encode_document(self, sentences: str | Sequence[str], **options: Any) -> Any:
+    def encode_document(self, sentences: Any, **options: Any) -> Any:
         """As `encode`, with the prompt "document", "passage" or "corpus" where the checkpoint has one, or for the task
         "retrieval.passage".
         """
@@ -331,7 +359,6 @@ TASK = Task(
     partial(rows, Settings()),
     Compute(Modules()),
     answer,
-    single,
     static=static,
     bind=bind,
     pipeline_class=Embedder,

@@ -14,6 +14,7 @@ import numpy as np
 from ..config import Config
 from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
+from . import text
 from .task import Extra, Forward, Row, Task
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Options:
             raise KeyError(f"aggregation_strategy={self.aggregation_strategy!r}: one of {', '.join(_STRATEGIES)}")
         if isinstance(self.ignored, str) or not all(isinstance(label, str) for label in self.ignored):
             raise ValueError(f"ignore_labels={self.ignore_labels!r}: expected a list of labels")
+        if not isinstance(self.delimiter, str | None):
+            raise ValueError(f"delimiter={self.delimiter!r}: expected a string")
         if self.stride is not None:
             if not isinstance(self.stride, int) or self.stride < 0:
                 raise ValueError(f"stride={self.stride!r}: expected a whole number, 0 or more")
@@ -92,31 +95,51 @@ def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str
     texts = given[0] if len(given) == 1 else list(given)
     options = dict(options)
     places = options.pop("offset_mapping", None)
-    if options.get("is_split_into_words") and isinstance(texts, list | tuple):
-        texts = list(texts) if all(isinstance(words, list | tuple) for words in texts) else [list(texts)]
+    if options.get("is_split_into_words"):
+        texts = texts.tolist() if isinstance(texts, np.ndarray) else texts
+        if isinstance(texts, list | tuple):
+            texts = list(texts) if all(isinstance(words, list | tuple) for words in texts) else [list(texts)]
     if places is None:
         return texts, options
     if isinstance(texts, str):
-        return Measured(text=texts, places=places if isinstance(places[0][0], int) else places[0]), options
-    if not isinstance(texts, list | tuple) or len(places) != len(texts):
+        return Measured(text=texts, places=places if _are_places(places) else _one_of(places)), options
+    listed = isinstance(texts, list | tuple) and isinstance(places, list | tuple) and len(places) == len(texts)
+    if not listed or not all(map(_are_places, places)):
         raise ValueError("offset_mapping needs one list of (start, end) for each text of a list")
     return [Measured(text=text, places=own) for text, own in zip(texts, places, strict=True)], options
 
 
-def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+def _are_places(places: Any) -> bool:
+    """Whether these are the places of one text's tokens."""
+    return isinstance(places, list | tuple) and all(
+        isinstance(place, list | tuple) and len(place) == 2 and all(isinstance(end, int) for end in place)
+        for place in places
+    )
+
+
+def _one_of(places: Any) -> Any:
+    """The places of one text, which may stand in a list of their own."""
+    if isinstance(places, list | tuple) and len(places) == 1 and _are_places(places[0]):
+        return places[0]
+    raise ValueError(f"offset_mapping={places!r:.60}: expected a list of (start, end), one for each token")
+
+
+def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """A row a text, or with a stride a row a window."""
     split = options.is_split_into_words
     given = [item["text"] if isinstance(item, Measured) else item for item in items]
-    for text in given:
-        if split and not (isinstance(text, list | tuple) and all(isinstance(word, str) for word in text)):
-            raise ValueError(f"with is_split_into_words=True a text is a list of words; found {text!r:.60}")
-        if not split and not isinstance(text, str):
-            raise ValueError(f"token-classification takes texts; found {type(text).__name__}")
-    if options.stride is not None and options.stride >= tokenizer.model_max_length:
-        raise ValueError(f"stride={options.stride} must be less than model_max_length={tokenizer.model_max_length}")
+    for one in given:
+        if split and not (isinstance(one, list | tuple) and all(isinstance(word, str) for word in one)):
+            raise ValueError(f"with is_split_into_words=True a text is a list of words; found {one!r:.60}")
+        if not split and not isinstance(one, str):
+            raise ValueError(f"token-classification takes texts; found {type(one).__name__}")
+    size = text.limit(tokenizer, longest)
+    if options.stride is not None and options.stride >= size:
+        raise ValueError(f"stride={options.stride} must be less than the {size} tokens of a window")
     encoded = tokenizer(
-        [list(text) if split else str(text) for text in given],
-        truncation=tokenizer.model_max_length > 0,
+        [list(one) if split else str(one) for one in given],
+        truncation=True,
+        max_length=size,
         return_special_tokens_mask=True,
         return_offsets_mapping=True,
         is_split_into_words=split,
@@ -125,25 +148,23 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[l
         verbose=False,
     )
     whose = encoded.get("overflow_to_sample_mapping", range(len(given)))
-    beside = ("attention_mask", "length", "special_tokens_mask", "offset_mapping", "overflow_to_sample_mapping")
-    fields = [name for name in encoded if name not in beside]
     delimiter = " " if options.delimiter is None else options.delimiter
     out: list[list[Row]] = [[] for _ in items]
-    for i, owner in enumerate(whose):
-        text, places = given[owner], encoded["offset_mapping"][i]
+    for i, (owner, fields) in enumerate(zip(whose, text.fields(encoded), strict=True)):
+        source, places = given[owner], encoded["offset_mapping"][i]
         if split:
-            starts = np.cumsum([0, *(len(word) + len(delimiter) for word in text)])
+            starts = np.cumsum([0, *(len(word) + len(delimiter) for word in source)])
             places = [
                 (start, end) if word is None else (int(starts[word]) + start, int(starts[word]) + end)
                 for (start, end), word in zip(places, encoded.word_ids(i), strict=True)
             ]
-            text = delimiter.join(text)
+            source = delimiter.join(source)
         if isinstance(items[owner], Measured):
             places = items[owner]["places"]
             if len(places) != len(encoded["input_ids"][i]):
                 raise ValueError(f"offset_mapping has {len(places)} places, the text {len(encoded['input_ids'][i])}")
-        about = About(text, encoded.tokens(i), places, encoded["special_tokens_mask"][i], tokenizer)
-        out[owner].append(Row({name: encoded[name][i] for name in fields}, about=about))
+        about = About(source, encoded.tokens(i), places, encoded["special_tokens_mask"][i], tokenizer)
+        out[owner].append(Row(fields, about=about))
     return out
 
 
@@ -254,11 +275,4 @@ def _without_overlaps(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def single(answer: Any, item: Any, options: Options) -> Any:
-    """The same alone as in a list."""
-    return answer
-
-
-TASK = Task(
-    "token-classification", "TokenClassification", Options, rows, compute, answer, single, read=read, packs=True
-)
+TASK = Task("token-classification", "TokenClassification", Options, rows, compute, answer, read=read, packs=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import warnings
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from ..config import Config
 from ..tokenizers import Tokenizer
+from . import text
 from .task import Row, Task
 from .text_classification import compute
 
@@ -27,14 +29,19 @@ class Options:
 
     candidate_labels: a list, or one string with commas between.
     hypothesis_template: a sentence with {} where the label belongs.
-    multi_label: whether several labels may fit: each gets a probability of its own.
+    multi_label: whether several labels may fit: each gets a probability of its own. multi_class: its older spelling.
     """
 
     candidate_labels: str | Sequence[str] | None = None
     hypothesis_template: str = "This example is {}."
     multi_label: bool = False
+    multi_class: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.multi_class is not None:
+            warnings.warn("multi_class is now called multi_label", FutureWarning, stacklevel=3)
+            object.__setattr__(self, "multi_label", self.multi_class)
+            object.__setattr__(self, "multi_class", None)
         if not _has_one_place(self.hypothesis_template):
             raise ValueError(
                 f"hypothesis_template={self.hypothesis_template!r} has no place for the label: write {{}} into it, once"
@@ -42,7 +49,7 @@ class Options:
         if self.candidate_labels is not None and (
             not isinstance(self.candidate_labels, Collection)
             or not self.labels
-            or not all(isinstance(label, str) and label for label in self.labels)
+            or not all(isinstance(label, str) for label in self.labels)
         ):
             raise ValueError(
                 f"candidate_labels={self.candidate_labels!r}: at least one label, as a list of strings or in one "
@@ -54,7 +61,8 @@ class Options:
         """The labels one by one."""
         if isinstance(self.candidate_labels, str):
             return [label.strip() for label in self.candidate_labels.split(",") if label.strip()]
-        return list(self.candidate_labels or ())
+        listed = [] if self.candidate_labels is None else list(self.candidate_labels)
+        return [str(label) if isinstance(label, str) else label for label in listed]  # a numpy.str_ is no JSON
 
 
 def _has_one_place(template: Any) -> bool:
@@ -67,15 +75,16 @@ def _has_one_place(template: Any) -> bool:
 
 def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The texts; labels may come as the second argument."""
-    if "sequences" in options:
-        given = (options["sequences"], *given)
-        options = {name: value for name, value in options.items() if name != "sequences"}
-    if not 1 <= len(given) <= 2:
+    for name, value in zip(("sequences", "candidate_labels"), given, strict=False):
+        if name in options:
+            raise TypeError(f"zero-shot-classification was given {name} twice: once by place and once by name")
+        options = options | {name: value}
+    if "sequences" not in options or len(given) > 2:
         raise ValueError("zero-shot-classification is called with (sequences, candidate_labels)")
-    return given[0], options | ({"candidate_labels": given[1]} if len(given) == 2 else {})
+    return options["sequences"], {name: value for name, value in options.items() if name != "sequences"}
 
 
-def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[list[Row]]:
+def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """A row for each text and label; only the text is truncated."""
     labels = options.labels
     if not labels:
@@ -85,10 +94,10 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options) -> list[l
             raise ValueError(f"zero-shot-classification takes texts that are not empty; found {item!r:.60}")
     premises = [str(item) for item in items for _ in labels]
     hypotheses = [options.hypothesis_template.format(label) for label in labels] * len(items)
-    encoded = tokenizer(premises, hypotheses, truncation="only_first", verbose=False)
-    fields = {name: encoded[name] for name in encoded if name not in ("attention_mask", "length")}
-    flat = [Row({name: values[i] for name, values in fields.items()}) for i in range(len(premises))]
-    return [flat[i : i + len(labels)] for i in range(0, len(flat), len(labels))]
+    size = text.limit(tokenizer, longest)
+    encoded = tokenizer(premises, hypotheses, truncation="only_first", max_length=size, verbose=False)
+    flat = map(Row, text.fields(encoded))
+    return [[next(flat) for _ in labels] for _ in items]
 
 
 def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Options, config: Config) -> Any:
@@ -128,19 +137,4 @@ def meanings(config: Config) -> tuple[int, int]:
     return entails, contradicts
 
 
-def single(answer: Any, item: Any, options: Options) -> Any:
-    """The same alone as in a list."""
-    return answer
-
-
-TASK = Task(
-    "zero-shot-classification",
-    "SequenceClassification",
-    Options,
-    rows,
-    compute,
-    answer,
-    single,
-    read=read,
-    packs=True,
-)
+TASK = Task("zero-shot-classification", "SequenceClassification", Options, rows, compute, answer, read=read, packs=True)

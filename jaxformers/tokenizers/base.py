@@ -252,6 +252,8 @@ class Tokenizer(SpecialTokens):
         overrides = {name: value for name, value in overrides.items() if name not in _IGNORED or name in checks}
         _refuse_unknown(overrides, checks, f"{cls.__name__}.from_pretrained")
         if source.gguf_file is not None:
+            if cls is not Tokenizer:
+                raise ValueError(f"{cls.__name__} is not read from GGUF files: use AutoTokenizer")
             path = source.file(source.gguf_file)
             self = cls(path, **gguf.settings(path) | overrides)
             self.name_or_path = source.name

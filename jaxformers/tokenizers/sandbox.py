@@ -37,7 +37,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 LONGEST_TEMPLATE = 1 << 17  # characters; the longest on the Hub have a third
-MOST_NODES = 20_000  # of a template's syntax: they take a second to compile
+MOST_NODES = 15_000  # of a template's syntax: they take a second to compile
 STEPS, STEPS_PER_ITEM, STEPS_PER_CHARACTER = 1_000_000, 500, 3
 """The budget: a fixed part, and one for each value and each character of the conversation, tools and documents."""
 LONGEST_TEXT, LONGEST_TEXT_FACTOR = 1 << 21, 16
@@ -46,7 +46,7 @@ DEEPEST = 100  # lists in lists, as far as templates may look
 DEEPEST_CALL = 50  # macros in macros
 MOST_BITS = 4096  # of whole numbers
 WIDEST = 1000  # characters that a number or a text is padded to
-COMPILED = 64  # templates that are kept compiled
+COMPILED = 32  # templates that are kept compiled
 
 
 class TemplateError(jinja2.TemplateError, ValueError):
@@ -110,7 +110,7 @@ class Meter:
         Raises:
             SecurityError: the budget is exhausted.
         """
-        self.left -= steps
+        self.left -= max(steps, 0)  # a width may be negative, and must not fill the budget up
         if self.left < 0:
             raise SecurityError(f"it takes more than the {self.steps} steps that a conversation of this size is given")
 
@@ -118,14 +118,19 @@ class Meter:
         """Pay for a text that is made."""
         self.spend(1 + (characters >> 3))
 
-    def read(self, *values: Any) -> int:
+    def read(self, *values: Any, keys: bool = False) -> int:
         """Pay for everything in some values, which are about to be compared, hashed or written.
+
+        Args:
+            *values: what is read.
+            keys: they become keys of a mapping. Whole numbers of more than 60 bits can be chosen so that all of them
+                have the same hash, and n of them take n² steps.
 
         Returns:
             How deeply they are nested.
 
         Raises:
-            SecurityError: the budget is exhausted, or they are nested too deeply.
+            SecurityError: the budget is exhausted, or they are nested too deeply, or are no good keys.
         """
         depth, level = 0, list(values)
         while level:
@@ -139,7 +144,7 @@ class Meter:
                     if len(value) > 63:
                         self.spend(len(value) >> 6)
                 elif isinstance(value, Namespace):
-                    below.append(value._Namespace__attrs)  # type: ignore[attr-defined] - its repr shows them
+                    below.append(getattr(value, "_Namespace__attrs"))  # noqa: B009 - its repr shows them
                 elif isinstance(value, Mapping):
                     self.spend(len(value))
                     below.extend(value.keys())
@@ -147,6 +152,8 @@ class Meter:
                 elif isinstance(value, _COLLECTIONS):
                     self.spend(len(value))
                     below.extend(value)
+                elif keys and isinstance(value, int | float) and abs(value) >= 1 << 60:
+                    raise SecurityError("a number of more than 60 bits is no key")
             level = below
         return depth
 
@@ -215,7 +222,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._depth = 0
         self.finalize = self._shown
         own = {
-            "concat": self._concat,
             "count": len,
             "format": self._format_filter,
             "join": self._join,
@@ -228,17 +234,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
             _KEY: self._key,
             _TAKEN: self._taken,
             _CONCAT: self._concat,
+            _SPREAD: self._spread,
         }
         self.filters = {
             name: self._paid_filter(name, function)
             for name, function in defaults.DEFAULT_FILTERS.items()
             if name not in _LEFT_OUT
         } | own
-        self.tests = {name: self._paid_test(name, function) for name, function in defaults.DEFAULT_TESTS.items()}
+        tests: Mapping[str, Any] = defaults.DEFAULT_TESTS
+        self.tests = {name: self._paid_test(name, function) for name, function in tests.items()}
         kept = {name: self.globals[name] for name in ("range", "cycler", "joiner")}
         self.globals = kept | {
-            "dict": _dict,
-            "namespace": _namespace,
+            "dict": self._dict,
+            "namespace": self._namespace,
             "raise_exception": _raise_exception,
             "strftime_now": _strftime_now,
         }
@@ -247,7 +255,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call what a template calls: macros to a certain depth, and methods of texts and the like by a list."""
-        self.meter.spend(12)
+        self.meter.spend(12 + len(args) + len(kwargs))
         if isinstance(function, Macro | LoopContext | BlockReference):
             if self._depth >= DEEPEST_CALL:
                 raise SecurityError(f"its macros call each other more than {DEEPEST_CALL} deep")
@@ -316,7 +324,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         def format(*args: Any, **kwargs: Any) -> str:
             self.meter.write(len(text))
             if value.__name__ == "format_map":
-                args, kwargs = (), *args  # type: ignore[assignment] - a TypeError where there are more
+                (mapping,) = args
+                return type(text)(formatter.vformat(text, (), mapping))
             return type(text)(formatter.vformat(text, args, kwargs))
 
         return format
@@ -343,7 +352,37 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.meter.write(len(value))
         elif isinstance(value, list | tuple):
             self.meter.spend(len(value))
+        elif isinstance(value, int):
+            _check_bits(value.bit_length())
         return value
+
+    # Functions
+
+    def _pairs(self, given: tuple[Any, ...], names: Mapping[str, Any]) -> dict[Any, Any]:
+        """What `dict` makes of its arguments."""
+        found: list[Any] = []
+        for value in given:
+            if isinstance(value, str):
+                raise TypeError("a text holds no pairs")
+            found.append(value if isinstance(value, Mapping) else [tuple(pair) for pair in value])
+        self.meter.read(*found, keys=True)
+        return dict(*found, **names)
+
+    def _dict(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        """In place of the type, which has methods that change what they are given."""
+        return self._pairs(args, kwargs)
+
+    def _namespace(self, *args: Any, **kwargs: Any) -> Namespace:
+        """In place of the type.
+
+        Raises:
+            SecurityError: a name that templates cannot read again.
+        """
+        names = self._pairs(args, kwargs)
+        for name in names:
+            if str(name).startswith("_"):
+                raise SecurityError(f"{name!r} is a name of Python's own")
+        return Namespace(names)
 
     # What `_Priced` has put into the template
 
@@ -375,6 +414,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _taken(self, value: Any) -> Any:
         return self._made(value)
 
+    def _spread(self, value: Any) -> Any:
+        """What becomes many arguments."""
+        if hasattr(value, "__len__"):
+            self.meter.spend(len(value))
+        return value
+
     @pass_eval_context
     def _concat(self, context: nodes.EvalContext, items: tuple[Any, ...]) -> str:
         texts = [item if isinstance(item, str) else self._text(item) for item in items]
@@ -389,25 +434,28 @@ class Sandbox(ImmutableSandboxedEnvironment):
         first = int(hasattr(function, "jinja_pass_arg"))  # the argument that jinja2 passes goes before the value
 
         def paid(*args: Any, **kwargs: Any) -> Any:
-            value, rest = args[first] if len(args) > first else None, args[first + 1 :]
+            value: Any = args[first] if len(args) > first else None
+            rest = args[first + 1 :]
             words = sum(len(word) for word in (*rest, *kwargs.values()) if isinstance(word, str))
             each = 2 + (words >> 1)  # attributes are looked up word by word
             meter.spend(each)
-            if name not in _CHEAP:
+            if name in _LAZY:
                 meter.read(*rest, *kwargs.values())
-                if name not in _LAZY:
-                    if isinstance(value, Iterator):
-                        value = list(value)
-                        args = (*args[:first], value, *rest)
-                    meter.read(value)
+                if value:  # each item is paid for when it is looked at, whether it is taken or not
+                    args = (*args[:first], _Drawn(iter(value), meter, 4 + each), *rest)
+            elif name not in _CHEAP:
+                if isinstance(value, Iterator):
+                    value = list(value)
+                    args = (*args[:first], value, *rest)
+                meter.read(value, *rest, *kwargs.values(), keys=name == "unique")
                 if isinstance(value, str):
-                    meter.write(len(value))
-                elif name not in _LAZY and hasattr(value, "__len__"):
+                    meter.spend(len(value)) if name in _SPLITTING else meter.write(len(value))
+                elif hasattr(value, "__len__"):
                     meter.spend(len(value) * (2 + each))
             if extra is not None:
                 meter.write(extra(value, *rest, **kwargs))
             result = function(*args, **kwargs)
-            return _Drawn(result, meter, each) if isinstance(result, Iterator) else self._made(result)
+            return _Drawn(result, meter, 1) if isinstance(result, Iterator) else self._made(result)
 
         if first:
             paid.jinja_pass_arg = function.jinja_pass_arg  # type: ignore[attr-defined]
@@ -478,7 +526,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         Raises:
             SecurityError: no template may call this one, or the budget is exhausted.
         """
-        owner, name = method.__self__, method.__name__
+        owner: Any = method.__self__
+        name = method.__name__
         kind = next((kind for kind in (type(owner), *_METHODS) if kind in _METHODS and isinstance(owner, kind)), None)
         ours = isinstance(method, BuiltinMethodType)
         if ours and isinstance(owner, type):
@@ -495,8 +544,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return args
         self.meter.spend(1 + (len(owner) >> 6))
         if name == "join" and args:
-            args = (list(args[0]), *args[1:])
-            self.meter.read(*args)
+            items = list(args[0]) if isinstance(args[0], Iterator) else args[0]
+            args = (items, *args[1:])
+            self.meter.spend(len(items))  # a text among them is taken to characters
+            self.meter.read(items)
+        elif name in ("rsplit", "split", "splitlines"):
+            self.meter.write(len(owner))
         sought = next((len(arg) for arg in args if isinstance(arg, str)), 0)
         if name in _PRODUCTS:
             self.meter.spend(len(owner) * sought >> 6)
@@ -555,7 +608,9 @@ class _EscapeFormatter(_Formatter, SandboxedEscapeFormatter):
 
 
 # Names of filters that no template can spell after `|`.
-_TICK, _READ, _HOLDER, _KEY, _TAKEN, _CONCAT = (f" {name}" for name in "tick read holder key taken concat".split())
+_TICK, _READ, _HOLDER, _KEY, _TAKEN, _CONCAT, _SPREAD = (
+    f" {name}" for name in "tick read holder key taken concat spread".split()
+)
 
 
 class _Priced(NodeTransformer):
@@ -599,6 +654,15 @@ class _Priced(NodeTransformer):
         self.generic_visit(node)
         node.key = self._through(_KEY, node.key)
         return node
+
+    def visit_Call(self, node: Any) -> nodes.Node:
+        self.generic_visit(node)
+        for name in ("dyn_args", "dyn_kwargs"):
+            if getattr(node, name) is not None:
+                setattr(node, name, _filter(_SPREAD, getattr(node, name)))
+        return node
+
+    visit_Filter = visit_Test = visit_Call
 
     def visit_NSRef(self, node: nodes.NSRef) -> nodes.Node:
         if node.attr.startswith("_"):
@@ -670,8 +734,10 @@ def _size(variables: Mapping[str, Any]) -> tuple[int, int]:
     """Values and characters in what a template can read; of something endless, many."""
     items = characters = 0
     level: list[Any] = [variables]
-    while level and items < _ENOUGH:
+    for _ in range(DEEPEST):
         items += len(level)
+        if items > _ENOUGH:
+            break
         below: list[Any] = []
         for value in level:
             if isinstance(value, str):
@@ -699,24 +765,6 @@ def _told(error: Exception, template: jinja2.Template | None) -> str:
     message = str((error.message if isinstance(error, jinja2.TemplateError) else error) or "")[:2000]
     where = "chat template" if line is None else f"chat template, line {line}"
     return " ".join(f"{where}: {'' if known else f'{type(error).__name__}: '}{message}".split())[:500]
-
-
-def _dict(*args: Any, **kwargs: Any) -> dict[Any, Any]:
-    """What `dict` makes; the type itself has methods that change what they are given."""
-    return dict(*args, **kwargs)
-
-
-def _namespace(*args: Any, **kwargs: Any) -> Namespace:
-    """What `namespace` makes.
-
-    Raises:
-        SecurityError: a name that templates cannot read again.
-    """
-    names = dict(*args, **kwargs)
-    for name in names:
-        if str(name).startswith("_"):
-            raise SecurityError(f"{name!r} is a name of Python's own")
-    return Namespace(names)
 
 
 def _raise_exception(message: Any) -> None:
@@ -759,8 +807,12 @@ def _indented(text: Any, width: Any = 4, first: bool = False, blank: bool = Fals
     return (len(str(text).splitlines()) + 1) * (len(width) if isinstance(width, str) else integer(width))
 
 
-def _groups(value: Any, number: Any, fill_with: Any = None) -> int:
-    return 8 * integer(number)
+def _batched(value: Any, linecount: Any, fill_with: Any = None) -> int:
+    return 8 * integer(linecount)
+
+
+def _sliced(value: Any, slices: Any, fill_with: Any = None) -> int:
+    return 8 * integer(slices)
 
 
 def _rounded(value: Any, precision: Any = 0, method: str = "common") -> int:
@@ -777,16 +829,18 @@ _PERCENT = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(\*|\d*)(?:\.(\*|\d*))?")
 
 # Characters that a filter's result may have beyond those of the value, or as much work.
 _FILTERS: Mapping[str, Callable[..., int]] = {
-    "batch": _groups,
+    "batch": _batched,
     "center": _width,
     "indent": _indented,
     "replace": _replaced,
     "round": _rounded,
-    "slice": _groups,
+    "slice": _sliced,
     "trim": _trimmed,
 }
-_CHEAP = frozenset("attr d default first last random".split())
-_LAZY = frozenset("items map reject rejectattr select selectattr".split())
+# They make a list of a text's characters, each of which takes more memory than the text had for it.
+_SPLITTING = frozenset("batch groupby list slice sort unique".split())
+_CHEAP = frozenset("attr d default first items last random".split())
+_LAZY = frozenset("map reject rejectattr select selectattr".split())
 # Of no use to chats, and their time is not bounded by the length of the text, or is much.
 _LEFT_OUT = frozenset("pprint striptags urlize wordwrap xmlattr".split())
 _COMPARISONS = frozenset("== != < <= > >= eq equalto ne lt lessthan le gt greaterthan ge in".split())

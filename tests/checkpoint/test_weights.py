@@ -144,7 +144,6 @@ def test_a_variant_is_a_word_in_the_name(tmp_path):
     [
         ("tf_model.h5", "convert it first"),
         ("model.ckpt.index", "convert it first"),
-        ("llama-7b.Q4_K_M.gguf", "GGUF"),
         ("adapter_config.json", "load the base model"),
         ("adapter_model.safetensors", "load the base model"),
         ("model.fp16.safetensors", "pass variant="),

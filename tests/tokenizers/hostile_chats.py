@@ -152,6 +152,22 @@ QUICK = {
 """What ends at once, most of it before it has begun."""
 
 SLOW = {
+    "nothing selected": again("range(99999)", "{{ a|selectattr('x', 'defined')|list }}{{ a|select('string')|list }}"),
+    "refilled by a width": again(
+        "1", "{{ 'a'.center(-(10**15)) }}{{ 'a'|indent(-(10**15)) }}{{ [1]|batch(-(10**15))|list }}"
+    ),
+    "spread text": "{% macro m() %}{{ varargs }}{% endmacro %}{{ m(*('\U0001f600' * 7000000)) }}",
+    "spread calls": "{% macro m() %}{{ varargs|length }}{% endmacro %}" + again("range(99999)", "{{ m(*a) }}"),
+    "spread mappings": "{% macro m() %}{{ kwargs|length }}{% endmacro %}" + again("dict(a=1)", "{{ m(**a) }}"),
+    "colliding keys": "{{ dict(range(0, (2**61 - 1) * 99999, 2**61 - 1)|batch(2))|length }}",
+    "colliding pairs": "{{ dict(range(0, (2**61 - 1) * 99999, 2**61 - 1)|batch(2)|map('list')|list)|length }}",
+    "colliding unique": "{{ range(0, (2**61 - 1) * 99999, 2**61 - 1)|unique|list|length }}",
+    "huge numbers": "{{ ('f' * 999999)|int(0, 16) // ('f' * 499999)|int(0, 16) }}",
+    "list of a text": "{{ ('\U0001f600' * 3700000)|list|length }}",
+    "split once": "{{ ('\U0001f600\U0001f600 ' * 2200000).split()|length }}",
+    "join of a text": "{{ ''.join('\U0001f600' * 3700000)|length }}",
+    "repr of a text": "{{ ['\ue000' * 7000000] }}",
+    "quoted text": "{{ ['\U0001f600' * 3500000]|tojson(ensure_ascii=true) }}",
     "loops": often(""),
     "laughs printed": LAUGHS + "{{ n.x }}",
     "laughs tojson": LAUGHS + "{{ n.x|tojson }}",

@@ -124,7 +124,7 @@ def test_the_largest_template_compiles_in_time() -> None:
 import json, time
 from jaxformers.tokenizers import sandbox
 start = time.process_time()
-text = "{% for m in messages %}" + "{% if m.a == 'x' %}{{ m.b }}{% endif %}" * 1900 + "{% endfor %}"
+text = "{% for m in messages %}" + "{% if m.a == 'x' %}{{ m.b }}{% endif %}" * 1500 + "{% endfor %}"
 sandbox.render(text, {"messages": [{}]})
 print(time.process_time() - start)
 """

@@ -1,0 +1,282 @@
+"""`generate`: whatever the padding, the other rows and the loop, a row gets what it would get alone, token by token."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import jaxformers
+from jaxformers.generation import TextIteratorStreamer, rows
+
+from . import toys
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Toy programs run for milliseconds: they are compiled twice as fast."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """One for all tests, whose programs they share."""
+    return toys.model()
+
+
+def new_of(out: Any, width: int) -> list[list[int]]:
+    return np.asarray(out)[:, width:].tolist()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_are_written_as_alone_on_either_side_of_padding(model: Any, side: str):
+    prompts = toys.prompts(9, 4, 1)
+    ids, mask = toys.padded(prompts, side)
+    out = model.generate(ids, attention_mask=mask, max_new_tokens=12)
+    assert new_of(out, 9) == [toys.greedy(model, prompt, 12) for prompt in prompts]
+    left, _ = toys.padded(prompts)
+    np.testing.assert_array_equal(np.asarray(out)[:, :9], left)
+
+
+def test_a_row_ends_with_its_first_end_and_is_padded(model: Any):
+    prompts = toys.prompts(6, 3)
+    whole = [toys.greedy(model, prompt, 10) for prompt in prompts]
+    end = whole[0][3]
+    ids, mask = toys.padded(prompts)
+    out = new_of(model.generate(ids, attention_mask=mask, max_new_tokens=10, eos_token_id=[52, end]), 6)
+    for row, full in zip(out, whole, strict=True):
+        stop = next((i + 1 for i, token in enumerate(full) if token in (52, end)), len(full))
+        assert row[:stop] == full[:stop]
+        assert set(row[stop:]) <= {0}
+    assert len(out[0]) <= 10
+
+
+def test_long_rows_grow_their_cache(model: Any):
+    (prompt,) = toys.prompts(60)
+    out = new_of(model.generate([prompt], max_new_tokens=100), 60)
+    assert out == [toys.greedy(model, prompt, 100)]
+
+
+def test_lengths(model: Any):
+    (prompt,) = toys.prompts(5)
+    assert len(model.generate([prompt])[0]) == 25  # 20 new ones, not 20 with the prompt
+    assert len(model.generate([prompt], max_length=9)[0]) == 9
+    assert len(model.generate()[0]) == 21  # begins with bos
+    assert int(model.generate()[0, 0]) == 1
+    short = toys.model(max_position_embeddings=12)
+    assert len(short.generate([prompt])[0]) == 12  # nobody asked for more than there are positions
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"max_new_tokens": -3}, "max_new_tokens"),
+        ({"temperature": float("nan"), "do_sample": True}, "temperature"),
+        ({"num_return_sequences": 3}, "num_return_sequences"),
+        ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences"),
+        ({"max_length": 5}, "max_length=5"),
+        ({"tempreature": 1.0}, "temperature"),
+        ({"stop_strings": "x"}, "tokenizer"),
+        ({"penalty_alpha": 0.6, "top_k": 4}, "contrastive"),
+        ({"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5}, "diverse"),
+        ({"max_new_tokens": 600}, "512 positions"),
+        ({"bad_words_ids": [[99]]}, "99"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_compiled(model: Any, options: dict[str, Any], said: str):
+    (prompt,) = toys.prompts(6)
+    before = sum(jaxformers.compilations().values())
+    with pytest.raises(ValueError, match=said):
+        model.generate([prompt], **options)
+    assert sum(jaxformers.compilations().values()) == before
+
+
+@pytest.mark.parametrize(
+    ("ids", "mask", "said"),
+    [
+        ([[3, 60]], None, "60"),
+        ([[3, -1]], None, "-1"),
+        ([3, 4], None, "batch, seq"),
+        ([[3.5]], None, "whole numbers"),
+        ([[3, 4]], [[1]], "attention_mask"),
+        ([list(range(3, 40)) * 20], None, "positions"),
+    ],
+)
+def test_bad_prompts_are_refused(model: Any, ids: Any, mask: Any, said: str):
+    with pytest.raises(ValueError, match=said):
+        model.generate(ids, attention_mask=mask)
+
+
+def test_an_empty_prompt_without_a_first_token_is_refused(model: Any):
+    with pytest.raises(ValueError, match="bos_token_id"):
+        toys.model(bos_token_id=None).generate()
+
+
+def test_draws_depend_on_the_key_and_the_row_alone(model: Any):
+    prompts = toys.prompts(7, 7, 3)
+    ids, mask = toys.padded(prompts)
+    options = {"do_sample": True, "max_new_tokens": 8, "temperature": 1.5, "top_k": 20}
+    both = new_of(model.generate(ids, attention_mask=mask, key=jax.random.key(1), **options), 7)
+    again = new_of(model.generate(ids, attention_mask=mask, key=jax.random.key(1), **options), 7)
+    other = new_of(model.generate(ids, attention_mask=mask, key=jax.random.key(2), **options), 7)
+    assert both == again != other
+    alone = new_of(model.generate([prompts[0]], key=jax.random.key(1), **options), 7)
+    assert alone[0] == both[0]
+    twice = new_of(model.generate([prompts[0]], key=jax.random.key(1), num_return_sequences=2, **options), 7)
+    assert twice[0] == both[0] != twice[1]
+
+
+def test_scores_are_those_of_each_step(model: Any):
+    prompts = toys.prompts(6, 2)
+    ids, mask = toys.padded(prompts)
+    options = {"max_new_tokens": 5, "return_dict_in_generate": True, "output_scores": True, "output_logits": True}
+    out = model.generate(ids, attention_mask=mask, repetition_penalty=1.7, **options)
+    assert len(out.scores) == len(out.logits) == 5
+    for row, prompt in enumerate(prompts):
+        new = np.asarray(out.sequences)[row, 6:].tolist()
+        for step in range(5):
+            np.testing.assert_allclose(out.logits[step][row], toys.scores(model, prompt + new[:step]), atol=1e-4)
+            assert int(np.argmax(out.scores[step][row])) == new[step]
+    chosen = model.compute_transition_scores(out.sequences, out.scores, normalize_logits=True)
+    assert chosen.shape == (2, 5)
+    best = [[toys.log_softmax(s[row]).max() for s in out.scores] for row in range(2)]
+    np.testing.assert_allclose(chosen, best, atol=1e-5)
+
+
+def test_hidden_states_and_attentions_are_those_of_each_step(model: Any):
+    (prompt,) = toys.prompts(6)
+    asked = {"output_hidden_states": True, "output_attentions": True}
+    out = model.generate([prompt], max_new_tokens=3, return_dict_in_generate=True, **asked)
+    assert [step[0].shape for step in out.hidden_states] == [(1, 6, 24), (1, 1, 24), (1, 1, 24)]
+    assert [step[1].shape for step in out.attentions] == [(1, 4, 6, 6), (1, 4, 1, 7), (1, 4, 1, 8)]
+    whole = model(np.asarray(out.sequences)[:, :8], **asked)
+    np.testing.assert_allclose(out.hidden_states[2][-1][0, 0], whole.hidden_states[-1][0, 7], atol=1e-5)
+    np.testing.assert_allclose(out.attentions[1][0][0, :, 0], whole.attentions[0][0, :, 6, :7], atol=1e-5)
+
+
+class Letters:
+    """A tokenizer whose tokens are letters."""
+
+    def decode(self, ids: Any, **_: Any) -> str:
+        return "".join(chr(ord("a") + int(i) % 26) for i in ids)
+
+
+def test_a_row_ends_where_a_stop_text_is_complete(model: Any):
+    prompts = toys.prompts(6, 4)
+    whole = [toys.greedy(model, prompt, 30) for prompt in prompts]
+    stop = Letters().decode(whole[0][10:12])
+    ids, mask = toys.padded(prompts)
+    options = {"max_new_tokens": 30, "stop_strings": stop, "tokenizer": Letters()}
+    out = new_of(model.generate(ids, attention_mask=mask, **options), 6)
+    for row, full, prompt in zip(out, whole, prompts, strict=True):
+        text = Letters().decode(prompt + full)
+        found = text.find(stop, len(prompt) - len(stop) + 1)
+        count = 30 if found < 0 else found + len(stop) - len(prompt)
+        assert row[:count] == full[:count]
+        assert set(row[count:]) <= {0}
+
+
+def test_user_rules_and_the_clock_end_rows(model: Any):
+    (prompt,) = toys.prompts(4)
+    longer = lambda ids, scores: ids.shape[1] >= 7  # noqa: E731
+    assert len(model.generate([prompt], max_new_tokens=20, stopping_criteria=[longer])[0]) == 7
+    start = time.monotonic()
+    out = model.generate([prompt], max_new_tokens=500, max_time=0.0)
+    assert time.monotonic() - start < 20
+    assert 5 <= len(out[0]) <= 4 + 8
+
+
+def test_a_streamer_gets_every_token_as_it_comes(model: Any):
+    (prompt,) = toys.prompts(4)
+    heard: list[list[int]] = []
+
+    class Ear:
+        def put(self, value: np.ndarray) -> None:
+            heard.append(np.asarray(value).tolist())
+
+        def end(self) -> None:
+            heard.append([])
+
+    out = new_of(model.generate([prompt], max_new_tokens=6, streamer=Ear()), 4)
+    assert heard == [prompt, *([token] for token in out[0]), []]
+    with pytest.raises(ValueError, match="one row"):
+        model.generate([prompt, prompt], streamer=Ear())
+    streamer = TextIteratorStreamer(Letters(), skip_prompt=True)
+    model.generate([prompt], max_new_tokens=6, streamer=streamer)
+    assert "".join(streamer) == Letters().decode(out[0])
+
+
+@pytest.mark.parametrize("assistant", [None, 0, 7])
+def test_an_assistant_changes_nothing(model: Any, assistant: int | None):
+    prompt = toys.prompts(5)[0] * 3
+    helped: dict[str, Any] = {"prompt_lookup_num_tokens": 4}
+    if assistant is not None:
+        helped = {"assistant_model": toys.model(assistant), "num_assistant_tokens": 5}
+    out = new_of(model.generate([prompt], max_new_tokens=40, **helped), 15)
+    assert out == [toys.greedy(model, prompt, 40)]
+    end = out[0][17]
+    ended = new_of(model.generate([prompt], max_new_tokens=40, eos_token_id=end, **helped), 15)
+    assert ended == [toys.greedy(model, prompt, 40, end)]
+    with pytest.raises(ValueError, match="one prompt"):
+        model.generate([prompt, prompt], **helped)
+
+
+def test_guidance_leads_away_from_what_comes_without_the_prompt(model: Any):
+    prompts = toys.prompts(5, 8)
+    ids, mask = toys.padded(prompts)
+    out = new_of(model.generate(ids, attention_mask=mask, max_new_tokens=6, guidance_scale=1.8), 8)
+    for row, prompt in zip(out, prompts, strict=True):
+        new: list[int] = []
+        for _ in range(6):
+            with_, without = (toys.log_softmax(toys.scores(model, start + new)) for start in (prompt, prompt[-1:]))
+            new.append(int(np.argmax(without + 1.8 * (with_ - without))))
+        assert row == new
+
+
+def test_without_a_pad_token_rows_are_filled_with_their_end():
+    bare = toys.model(pad_token_id=None)
+    prompts = toys.prompts(5, 5)
+    whole = [toys.greedy(bare, prompt, 8) for prompt in prompts]
+    end = next(token for token in whole[0] if token not in whole[1])
+    out = new_of(bare.generate(prompts, eos_token_id=end, max_new_tokens=8), 5)
+    stop = whole[0].index(end)
+    assert out[0] == whole[0][:stop] + [end] * (8 - stop)
+
+
+def test_few_programs_for_prompts_of_all_lengths():
+    model = toys.model(num_hidden_layers=1, max_position_embeddings=1024)
+    rng = np.random.RandomState(0)
+
+    def write(n: int, **options: Any) -> None:
+        model.generate([rng.randint(3, toys.VOCAB, n)], do_sample=True, max_new_tokens=3, **options)
+
+    def ours() -> int:
+        return sum(n for name, n in jaxformers.compilations().items() if name.startswith("jaxformers_"))
+
+    before = ours()
+    for n in (1, 60, 64, 130, 300, 700):
+        write(n)
+    assert 0 < ours() - before <= 12
+    with jaxformers.forbid():
+        for n in (2, 17, 50, 62, 100, 260, 450, 513):
+            write(n)
+        for setting in (
+            {"temperature": 0.5},
+            {"top_k": 3},
+            {"top_p": 0.8},
+            {"min_p": 0.1},
+            {"repetition_penalty": 1.3},
+        ):
+            write(33, **setting)
+
+
+def test_sizes_are_few():
+    assert sorted({rows.rows_for(n) for n in range(1, 33)}) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+    assert sorted({rows.slots_for(n) for n in range(1, 1025)}) == [64, 128, 256, 512, 1024]
