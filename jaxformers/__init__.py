@@ -20,9 +20,10 @@ _ROOMS = {
     ),
     "bundle": "Model",
     "config": "Config",
-    "generation": "GenerationConfig TokenTrie",
+    "generation": "AsyncTextIteratorStreamer GenerationConfig Sight TextIteratorStreamer TextStreamer TokenTrie",
     "pipelines": "Pipeline pipeline",
     "runtime": "compilations forbid",
+    "tasks": "generate",
     "tokenizers": (
         "AlbertTokenizer AlbertTokenizerFast BatchEncoding BertTokenizer BertTokenizerFast BigBirdTokenizer "
         "BigBirdTokenizerFast CamembertTokenizer CamembertTokenizerFast ConvBertTokenizer "

@@ -13,7 +13,11 @@ from .auto import AutoModelForTokenClassification as AutoModelForTokenClassifica
 from .auto import AutoTokenizer as AutoTokenizer
 from .bundle import Model as Model
 from .config import Config as Config
+from .generation import AsyncTextIteratorStreamer as AsyncTextIteratorStreamer
 from .generation import GenerationConfig as GenerationConfig
+from .generation import Sight as Sight
+from .generation import TextIteratorStreamer as TextIteratorStreamer
+from .generation import TextStreamer as TextStreamer
 from .generation import TokenTrie as TokenTrie
 from .models.albert import AlbertConfig as AlbertConfig
 from .models.albert import AlbertForMaskedLM as AlbertForMaskedLM
@@ -250,6 +254,7 @@ from .pipelines import Pipeline as Pipeline
 from .pipelines import pipeline as pipeline
 from .runtime import compilations as compilations
 from .runtime import forbid as forbid
+from .tasks import generate as generate
 from .tokenizers import AlbertTokenizer as AlbertTokenizer
 from .tokenizers import AlbertTokenizerFast as AlbertTokenizerFast
 from .tokenizers import BatchEncoding as BatchEncoding

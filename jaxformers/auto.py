@@ -107,13 +107,13 @@ def _own(kind: type[Config]) -> list[type[Model]]:
 
 
 def class_names() -> list[str]:
-    """The names of all architectures' configs, models and outputs, in the order of the files, which are all imported."""
-    names = [f"{models.__name__}.{module.name}" for module in pkgutil.iter_modules(models.__path__)]
+    """The names of all architectures' configs, models and outputs, in the order of the files; imports them all."""
+    files = [f"{models.__name__}.{module.name}" for module in pkgutil.iter_modules(models.__path__)]
+    found = [(file, value) for file in files for value in vars(importlib.import_module(file)).values()]
     return [
         value.__name__
-        for module in map(importlib.import_module, names)
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Config | Model | Output) and value.__module__ == module.__name__
+        for file, value in found
+        if isinstance(value, type) and issubclass(value, Config | Model | Output) and value.__module__ == file
     ]
 
 

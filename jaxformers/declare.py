@@ -19,8 +19,8 @@ import jax.numpy as jnp
 Init = Literal["normal", "zeros", "ones", "sinusoid", "sines_then_cosines", "frequencies"]
 """How random weights are made; "normal" has the standard deviation `initializer_range` of the config."""
 Layout = Literal["plain", "transposed", "squeezed", "stacked"]
-"""How files hold an array: as it is; a matrix, or each of several, as its transpose; with one more axis, of length 1, at
-the end; each entry of the first axis under a name of its own, in which "{}" stands for its number."""
+"""How files hold an array: as it is; a matrix, or each of several, as its transpose; with one axis more, the last, of
+length 1; each entry of the first axis under a name of its own, in which "{}" stands for its number."""
 Tree = Any
 """Nested dicts and lists with one kind of leaf."""
 

@@ -172,6 +172,41 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         )
 
 
+def generate(
+    params: Any,
+    model: CausalLM,
+    input_ids: Any,
+    attention_mask: Any = None,
+    *,
+    key: jax.Array | None = None,
+    generation_config: GenerationConfig | None = None,
+    **options: Any,
+) -> jax.Array:
+    """`model.generate` as a pure function of params and prompts, for `jit`, `vmap`, `shard_map` and the like.
+
+    jax.jit(lambda params, ids, mask: generate(params, model, ids, mask, max_new_tokens=32))
+
+    Args:
+        params: a tree of the model's structure.
+        model: says what is computed; its own params are not read.
+        input_ids: [batch, seq] prompts, padded on either side; may be traced.
+        attention_mask: [batch, seq], zero at padding; None: there is none.
+        key: what draws go by.
+        generation_config: settings; without it the model's own.
+        **options: settings in place of the config's.
+
+    Returns:
+        int32 [batch, seq + max_new_tokens]: with one program there is one length, so rows that end early are filled.
+
+    Raises:
+        ValueError: an unknown option, or one that needs the host between tokens (stop_strings, beams, an assistant).
+    """
+    config = model.generation_config.merged(generation_config, options)
+    voice = generation.Voice(type(model), params, model.config.bare())
+    mask = jnp.ones(jnp.shape(input_ids), jnp.int32) if attention_mask is None else attention_mask
+    return generation.written(voice, config, input_ids, mask, vocab=model.config.vocab_size, key=key)
+
+
 class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per="token")}):
     """Scores of every word at every place; labels [B, T] with -100 where none counts."""
 

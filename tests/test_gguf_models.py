@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from fake_hub import FakeHub
 
-from jaxformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, hub
+from jaxformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, auto, hub
 from jaxformers.checkpoint import weights
 from jaxformers.durable import Replacement
 
 GOLDEN = Path(__file__).parent / "checkpoint" / "golden" / "gguf"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
-LLAMAS = [name for name in EXPECTED if name.startswith("llama")]
+READ = [name for name, entry in EXPECTED.items() if entry["config"]["model_type"] in auto.model_types()]
 IDS = np.arange(40)[None] * 7 % 24
 
 
@@ -37,7 +37,7 @@ def as_on_the_hub(folder: Path, variant: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("variant", LLAMAS)
+@pytest.mark.parametrize("variant", READ)
 def test_the_model_is_that_of_the_checkpoint(variant: str, tmp_path: Path) -> None:
     ours = AutoModelForCausalLM.from_pretrained(GOLDEN / f"{variant}.gguf")
     theirs = AutoModelForCausalLM.from_pretrained(as_on_the_hub(tmp_path, variant))

@@ -3,6 +3,7 @@
 from .config import GenerationConfig
 from .generate import generate
 from .processors import TokenTrie
+from .pure import written
 from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, transition_scores
 from .rows import Voice
 from .sight import Sight
@@ -21,4 +22,5 @@ __all__ = [
     "Voice",
     "generate",
     "transition_scores",
+    "written",
 ]

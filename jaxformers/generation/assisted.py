@@ -44,8 +44,8 @@ def jaxformers_judge(
 ) -> Rows:
     """One row with those of the proposed tokens that the model agrees with, and one token of its own behind them.
 
-    draft [K]: the proposal, of which the first `count` [] are meant. odds [K, V]: the log-probabilities that it was drawn
-    with; None: it was not drawn.
+    draft [K]: the proposal, of which the first `count` [] are meant. odds [K, V]: the log-probabilities that it was
+    drawn with; None: it was not drawn.
     """
     note_shapes((rows, draft))
     size = len(draft)

@@ -50,6 +50,7 @@ def read_config(source: hub.Source) -> Fields:
     """
     header = read(source)
     fields = config(header)
+    fields |= _special(header, fields["vocab_size"])
     name, architecture = _architecture(header)
     known = _HARMLESS | architecture.fields.keys()
     strange = [key for key in header if key.startswith(f"{name}.") and key.removeprefix(f"{name}.") not in known]
@@ -59,7 +60,7 @@ def read_config(source: hub.Source) -> Fields:
 
 
 def config(header: Header) -> Fields:
-    """The fields of config.json.
+    """The fields of config.json that say what the model computes.
 
     Raises:
         ValueError: an architecture that is not known here, a field of a wrong type, or none where one is needed.
@@ -78,7 +79,10 @@ def config(header: Header) -> Fields:
             fields[field] = value
         elif key not in _OPTIONAL:
             raise ValueError(f"{where}: {name}.{key} is missing")
-    fields |= _vocabulary(header)
+    table = header.tensors.get("token_embd.weight")
+    if table is None:
+        raise ValueError(f"{where}: no token_embd.weight in it: it is no whole language model")
+    fields |= {"vocab_size": table.shape[0], "tie_word_embeddings": "output.weight" not in header.tensors}
     for more in architecture.more:
         fields |= more(header, fields)
     return fields
@@ -137,24 +141,21 @@ def _number(header: Header, key: str) -> int | float | None:
         return values[0].item()
 
 
-def _vocabulary(header: Header) -> Fields:
-    """What all architectures have: words, which of them are special, and whether the last layer has its own table."""
-    table = header.tensors.get("token_embd.weight")
-    if table is None:
-        raise ValueError(f"{header.files[0]}: no token_embd.weight in it: it is no whole language model")
-    fields: Fields = {"vocab_size": table.shape[0], "tie_word_embeddings": "output.weight" not in header.tensors}
-    for role, key in _SPECIAL.items():
+def _special(header: Header, words: int) -> Fields:
+    """The ids of special tokens, of which several may end a text; those outside the vocabulary mean none."""
+    fields: Fields = {}
+    for role, key in _ROLES.items():
         index = header.whole(f"tokenizer.ggml.{key}_token_id")
-        if index is not None and 0 <= index < table.shape[0]:  # others mean none
+        if index is not None and 0 <= index < words:
             fields[f"{role}_token_id"] = index
     ends = [fields["eos_token_id"]] if "eos_token_id" in fields else []
-    ends += [index for index in _turn_ends(header) if 0 <= index < table.shape[0] and index not in ends]
+    ends += [index for index in dict.fromkeys(_turn_ends(header)) if 0 <= index < words and index not in ends]
     if len(ends) > 1:
         fields["eos_token_id"] = ends
     return fields
 
 
-_SPECIAL = {"bos": "bos", "eos": "eos", "pad": "padding"}
+_ROLES = {"bos": "bos", "eos": "eos", "pad": "padding"}
 
 _CONTROL = 3
 _TURN_ENDS = ("<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>")

@@ -73,7 +73,17 @@ def disentangled(
         rate: of dropout.
         drop: as `attend` takes it.
     """
-    scale = (q.shape[-1] * (1 + len(parts))) ** -0.5
+    q, bias = by_distance(q, k, parts)
+    return attend(q, k, v, seen, bias=bias, rate=rate, drop=drop)
+
+
+def by_distance(q: jax.Array, k: jax.Array, parts: Sequence[tuple[str, jax.Array]]) -> tuple[jax.Array, Any]:
+    """Queries [B, T, H, d] as they are multiplied with keys, and the scores by distance [B, H, T, T] to add, or None.
+
+    The arguments are those of `disentangled`.
+    """
+    share = (1 + len(parts)) ** -0.5
+    scale = q.shape[-1] ** -0.5 * share
     wide = jnp.promote_types(q.dtype, jnp.float32)
     bias = None
     for kind, distances in parts:
@@ -83,4 +93,4 @@ def disentangled(
             scores = jnp.einsum("bshd,rhd->bhsr", k * scale, distances[::-1], preferred_element_type=wide)
             scores = jnp.swapaxes(sheared(scores), -1, -2)
         bias = scores if bias is None else bias + scores
-    return attend(q * (1 + len(parts)) ** -0.5, k, v, seen, bias=bias, rate=rate, drop=drop)
+    return q * share, bias

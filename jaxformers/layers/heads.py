@@ -41,6 +41,11 @@ def no_rate(c: Any) -> float:
     return 0.0
 
 
+def classifier_rate(c: Any) -> float:
+    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
+    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
+
+
 def pooled(name: str = "classifier", *, rate: Rate = no_rate, labels: int | None = None) -> Head:
     """Scores [B, labels] of the pooled vector; `labels` None: as many as the config says."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from .. import declare, tasks
@@ -20,15 +21,20 @@ from ..layers.run import Encoded, reuse, run
 class AlbertConfig(
     Config,
     model_type="albert",
-    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",), "inner_group_num": (1,)},
+    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
 ):
-    """Sizes and rates of an ALBERT model; the defaults are albert-xxlarge's."""
+    """Sizes and rates of an ALBERT model; the defaults are albert-xxlarge's.
+
+    num_hidden_groups: each stands for its share of the num_hidden_layers. inner_group_num: layers of a group, which run
+    one after another wherever it stands.
+    """
 
     vocab_size: Size = 30000
     embedding_size: Size = 128
     hidden_size: Size = 4096
     num_hidden_layers: Depth = 12
     num_hidden_groups: Repeats = 1
+    inner_group_num: Repeats = 1
     num_attention_heads: Size = 64
     intermediate_size: Size = 16384
     hidden_act: str = "gelu_new"
@@ -46,18 +52,22 @@ class AlbertConfig(
 
 
 def body(c: AlbertConfig) -> declare.Tree:
-    """The encoder's arrays: "layers" are the groups, each of which stands for several layers."""
+    """The encoder's arrays: "layers" are those of all groups, one behind another; each stands for several layers."""
     d = c.hidden_size
-    group = {
+    layer = {
         **under("attention", attention(d, "query", "key", "value", "dense")),
         "attention_norm": declare.layer_norm(d, "attention.LayerNorm"),
         "up": declare.linear(d, c.intermediate_size, "ffn", ("embed", "mlp")),
         "down": declare.linear(c.intermediate_size, d, "ffn_output", ("mlp", "embed")),
         "ffn_norm": declare.layer_norm(d, "full_layer_layer_norm"),
     }
+    groups = [
+        repeat(c.inner_group_num, f"encoder.albert_layer_groups.{group}.albert_layers.{{}}", layer)
+        for group in range(c.num_hidden_groups)
+    ]
     return embeddings(c, c.embedding_size) | {
         "project": declare.linear(c.embedding_size, d, "encoder.embedding_hidden_mapping_in"),
-        "layers": repeat(c.num_hidden_groups, "encoder.albert_layer_groups.{}.albert_layers.0", group),
+        "layers": [each for group in groups for each in group],
     }
 
 
@@ -67,15 +77,15 @@ def with_pooler(c: AlbertConfig) -> declare.Tree:
 
 
 def encode(params: Any, c: AlbertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
-    """Hidden states [B, T, D] of one batch."""
+    """Hidden states [B, T, D] of one batch: one for each run of a group, while all of its layers have attentions."""
     x = linear(params["project"], embedded(params, c, inputs, inputs.places, drop))
-    depth, groups = c.num_hidden_layers, c.num_hidden_groups
-    through, layers = reuse(
-        block(c, self_attention(c, visible(inputs.mask))),
-        params["layers"],
-        [layer * groups // depth for layer in range(depth)],
-    )
-    return run(through, layers, x, drop.each(depth), want=want)
+    depth, groups, inner = c.num_hidden_layers, c.num_hidden_groups, c.inner_group_num
+    which = [layer * groups // depth * inner + own for layer in range(depth) for own in range(inner)]
+    through, layers = reuse(block(c, self_attention(c, visible(inputs.mask))), params["layers"], which)
+    encoded = run(through, layers, x, drop.each(depth * inner), want=want)
+    if encoded.hidden_states is None:
+        return encoded
+    return dataclasses.replace(encoded, hidden_states=encoded.hidden_states[::inner])
 
 
 def classifier_rate(c: AlbertConfig) -> float:

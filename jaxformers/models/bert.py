@@ -59,11 +59,6 @@ def encode(params: Any, c: BertConfig, inputs: Inputs, want: Want = Want(), drop
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def classifier_rate(c: BertConfig) -> float:
-    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
-    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
-
-
 words = heads.vocabulary(
     "cls.predictions.transform.dense",
     "cls.predictions.transform.LayerNorm",
@@ -90,13 +85,13 @@ class BertForNextSentencePrediction(tasks.NextSentencePrediction, base=BertModel
 
 
 class BertForSequenceClassification(
-    tasks.SequenceClassification, base=BertModel, head=heads.pooled(rate=classifier_rate)
+    tasks.SequenceClassification, base=BertModel, head=heads.pooled(rate=heads.classifier_rate)
 ):
     """One set of scores a text."""
 
 
 class BertForTokenClassification(
-    tasks.TokenClassification, base=BertModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification, base=BertModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 
@@ -105,5 +100,7 @@ class BertForQuestionAnswering(tasks.QuestionAnswering, base=BertModel, paramete
     """Where in a context the answer starts and ends."""
 
 
-class BertForMultipleChoice(tasks.MultipleChoice, base=BertModel, head=heads.pooled(rate=classifier_rate, labels=1)):
+class BertForMultipleChoice(
+    tasks.MultipleChoice, base=BertModel, head=heads.pooled(rate=heads.classifier_rate, labels=1)
+):
     """Which of several continuations fits best."""

@@ -162,11 +162,6 @@ def encode(params: Any, c: BigBirdConfig, inputs: Inputs, want: Want = Want(), d
     return run(block(c, mix), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def head_rate(c: BigBirdConfig) -> float:
-    """The dropout before a classifier of texts or tokens: its own where the config has one, else the hidden layers'."""
-    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
-
-
 def hidden_rate(c: BigBirdConfig) -> float:
     """The hidden layers' dropout."""
     return c.hidden_dropout_prob
@@ -225,14 +220,18 @@ class BigBirdForSequenceClassification(
     tasks.SequenceClassification,
     base=BigBirdModel,
     head=heads.first_token(
-        "classifier.dense", "hidden_act", "classifier.out_proj", rate=head_rate, rate_before=head_rate
+        "classifier.dense",
+        "hidden_act",
+        "classifier.out_proj",
+        rate=heads.classifier_rate,
+        rate_before=heads.classifier_rate,
     ),
 ):
     """One set of scores a text."""
 
 
 class BigBirdForTokenClassification(
-    tasks.TokenClassification, base=BigBirdModel, head=heads.each_token(rate=head_rate)
+    tasks.TokenClassification, base=BigBirdModel, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 

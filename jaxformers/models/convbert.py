@@ -22,6 +22,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import Feed, Mix, block, embedded, embeddings
 from ..layers.run import Encoded, run
+from .electra import words
 
 
 class ConvBertConfig(
@@ -158,29 +159,13 @@ def encode(params: Any, c: ConvBertConfig, inputs: Inputs, want: Want = Want(), 
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def classifier_rate(c: ConvBertConfig) -> float:
-    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
-    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
-
-
 class ConvBertModel(
     tasks.Encoder, config=ConvBertConfig, prefix="convbert", parameters=parameters, encode=encode, neutral=False
 ):
     """The encoder without a head. Convolutions see padding."""
 
 
-class ConvBertForMaskedLM(
-    tasks.MaskedLM,
-    base=ConvBertModel,
-    head=heads.vocabulary(
-        "generator_predictions.dense",
-        "generator_predictions.LayerNorm",
-        "generator_lm_head",
-        bias="generator_lm_head.bias",
-        activation="gelu",
-        width=lambda c: c.embedding_size,
-    ),
-):
+class ConvBertForMaskedLM(tasks.MaskedLM, base=ConvBertModel, head=words):
     """Scores of every word at every place."""
 
 
@@ -188,14 +173,18 @@ class ConvBertForSequenceClassification(
     tasks.SequenceClassification,
     base=ConvBertModel,
     head=heads.first_token(
-        "classifier.dense", "hidden_act", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+        "classifier.dense",
+        "hidden_act",
+        "classifier.out_proj",
+        rate=heads.classifier_rate,
+        rate_before=heads.classifier_rate,
     ),
 ):
     """One set of scores a text."""
 
 
 class ConvBertForTokenClassification(
-    tasks.TokenClassification, base=ConvBertModel, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification, base=ConvBertModel, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 

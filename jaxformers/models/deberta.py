@@ -4,6 +4,8 @@ stand side by side in one matrix.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,11 +13,11 @@ import jax.numpy as jnp
 
 from .. import declare, tasks
 from ..config import Config, Count, Depth, Epsilon, Limit, Rate, Size, Token
-from ..declare import repeat, under
+from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import merge, visible
-from ..layers.disentangled import disentangled, kinds, rows
+from ..layers.disentangled import by_distance, disentangled, kinds, rows
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.inputs import Inputs, Want
@@ -31,14 +33,14 @@ class DebertaConfig(
     allowed={
         "hidden_act": ACTIVATIONS,
         "pooler_hidden_act": ACTIVATIONS,
-        "talking_head": (False,),
         "norm_rel_ebd": ("none", None),
     },
 ):
     """Sizes and rates of a DeBERTa model; the defaults are torch Transformers'.
 
     pos_att_type: "c2p", "p2c", or both, as a list or with "|" between. max_relative_positions: below 1 it is
-    max_position_embeddings. legacy: the head for masked words has the names of BERT's.
+    max_position_embeddings. talking_head: heads mix their scores and their probabilities. legacy: the head for masked
+    words has the names of BERT's.
     """
 
     vocab_size: Size = 50265
@@ -55,6 +57,7 @@ class DebertaConfig(
     relative_attention: bool = False
     max_relative_positions: Limit = -1
     pos_att_type: tuple[str, ...] | str | None = None
+    talking_head: bool = False
     position_biased_input: bool = True
     embedding_size: Size | None = None
     pooler_hidden_size: Size | None = None
@@ -133,6 +136,10 @@ def parameters(c: DebertaConfig) -> declare.Tree:
         attention["c2p"] = declare.linear(d, d, "pos_proj", ("embed", "heads"), bias=False)
     if c.relative_attention and "p2c" in kinds(c):
         attention["p2c"] = declare.linear(d, d, "pos_q_proj", ("embed", "heads"))
+    if c.talking_head:
+        square = (c.num_attention_heads, c.num_attention_heads)
+        attention["mix_scores"] = Param(square, (None, None), "head_logits_proj.weight")
+        attention["mix_odds"] = Param(square, (None, None), "head_weights_proj.weight")
     layer = {
         **under("attention.self", attention),
         "out": declare.linear(d, d, "attention.output.dense", ("heads", "embed")),
@@ -155,10 +162,36 @@ def self_attention(c: DebertaConfig, seen: jax.Array | None, distances: jax.Arra
         if distances is not None:
             vectors = drop("positions", distances, c.hidden_dropout_prob)
             parts = [(kind, linear(p[kind], vectors).reshape(-1, *heads)) for kind in kinds(c)]
-        context, weights = disentangled(q, k, v, seen, parts, rate=c.attention_probs_dropout_prob, drop=drop)
+        through = partial(talking, p) if "mix_scores" in p else disentangled
+        context, weights = through(q, k, v, seen, parts, rate=c.attention_probs_dropout_prob, drop=drop)
         return merge(context), weights
 
     return mix
+
+
+def talking(
+    p: Any,
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    seen: jax.Array | None,
+    parts: Sequence[tuple[str, jax.Array]],
+    *,
+    rate: float,
+    drop: Drop,
+) -> tuple[jax.Array, jax.Array]:
+    """`disentangled` whose heads mix before and after the softmax (Shazeer et al. 2020, arXiv 2003.02436)."""
+    q, bias = by_distance(q, k, parts)
+    wide = jnp.promote_types(q.dtype, jnp.float32)
+    mixed = lambda name, x: jnp.einsum("gh,bhts->bgts", p[name].astype(wide), x)  # noqa: E731
+    turned = k.transpose(0, 2, 3, 1)
+    scores = jnp.matmul(jnp.swapaxes(q * q.shape[-1] ** -0.5, 1, 2), turned, preferred_element_type=wide)
+    scores = mixed("mix_scores", scores if bias is None else scores + bias)
+    if seen is not None:
+        scores = jnp.where(seen, scores, jnp.finfo(wide).min)
+    odds = mixed("mix_odds", drop("attention_weights", jax.nn.softmax(scores), rate)).astype(v.dtype)
+    context = jnp.matmul(odds, jnp.swapaxes(v, 1, 2), preferred_element_type=wide).astype(v.dtype)
+    return jnp.swapaxes(context, 1, 2), odds
 
 
 def encode(params: Any, c: DebertaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

@@ -88,9 +88,14 @@ def replaced() -> heads.Head:
     return heads.Head(parameters, forward)
 
 
-def classifier_rate(c: ElectraConfig) -> float:
-    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
-    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
+words = heads.vocabulary(
+    "generator_predictions.dense",
+    "generator_predictions.LayerNorm",
+    "generator_lm_head",
+    bias="generator_lm_head.bias",
+    activation="gelu",
+    width=lambda c: c.embedding_size,
+)
 
 
 class ElectraModel(tasks.Encoder, config=ElectraConfig, prefix="electra", parameters=parameters, encode=encode):
@@ -101,18 +106,7 @@ class ElectraForPreTraining(tasks.ReplacedTokens, base=ElectraModel, head=replac
     """Which tokens were replaced, as the discriminator was trained."""
 
 
-class ElectraForMaskedLM(
-    tasks.MaskedLM,
-    base=ElectraModel,
-    head=heads.vocabulary(
-        "generator_predictions.dense",
-        "generator_predictions.LayerNorm",
-        "generator_lm_head",
-        bias="generator_lm_head.bias",
-        activation="gelu",
-        width=lambda c: c.embedding_size,
-    ),
-):
+class ElectraForMaskedLM(tasks.MaskedLM, base=ElectraModel, head=words):
     """Scores of every word at every place, as the generator was trained."""
 
 
@@ -120,14 +114,14 @@ class ElectraForSequenceClassification(
     tasks.SequenceClassification,
     base=ElectraModel,
     head=heads.first_token(
-        "classifier.dense", "gelu", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+        "classifier.dense", "gelu", "classifier.out_proj", rate=heads.classifier_rate, rate_before=heads.classifier_rate
     ),
 ):
     """One set of scores a text."""
 
 
 class ElectraForTokenClassification(
-    tasks.TokenClassification, base=ElectraModel, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification, base=ElectraModel, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 

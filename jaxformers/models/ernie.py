@@ -6,7 +6,7 @@ from .. import declare, tasks
 from ..batch import USUAL
 from ..config import Size
 from ..layers import heads
-from .bert import BertConfig, classifier_rate, encode, follows, words
+from .bert import BertConfig, encode, follows, words
 from .bert import body as bert_body
 
 
@@ -54,13 +54,13 @@ class ErnieForNextSentencePrediction(tasks.NextSentencePrediction, base=ErnieMod
 
 
 class ErnieForSequenceClassification(
-    tasks.SequenceClassification, base=ErnieModel, head=heads.pooled(rate=classifier_rate)
+    tasks.SequenceClassification, base=ErnieModel, head=heads.pooled(rate=heads.classifier_rate)
 ):
     """One set of scores a text."""
 
 
 class ErnieForTokenClassification(
-    tasks.TokenClassification, base=ErnieModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification, base=ErnieModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 
@@ -69,5 +69,7 @@ class ErnieForQuestionAnswering(tasks.QuestionAnswering, base=ErnieModel, parame
     """Where in a context the answer starts and ends."""
 
 
-class ErnieForMultipleChoice(tasks.MultipleChoice, base=ErnieModel, head=heads.pooled(rate=classifier_rate, labels=1)):
+class ErnieForMultipleChoice(
+    tasks.MultipleChoice, base=ErnieModel, head=heads.pooled(rate=heads.classifier_rate, labels=1)
+):
     """Which of several continuations fits best."""

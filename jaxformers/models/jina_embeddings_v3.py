@@ -125,11 +125,6 @@ def encode(
     return heads.pool(lora.chosen(params["pooler"], inputs.adapters, c.lora_scale), encoded)
 
 
-def classifier_rate(c: JinaEmbeddingsV3Config) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
-
-
 class JinaEmbeddingsV3Model(
     tasks.Encoder,
     config=JinaEmbeddingsV3Config,
@@ -158,14 +153,17 @@ class JinaEmbeddingsV3ForSequenceClassification(
     base=JinaEmbeddingsV3Model,
     parameters=body,
     head=heads.first_token(
-        "classifier.dense", "tanh", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+        "classifier.dense", "tanh", "classifier.out_proj", rate=heads.classifier_rate, rate_before=heads.classifier_rate
     ),
 ):
     """One set of scores a text."""
 
 
 class JinaEmbeddingsV3ForTokenClassification(
-    tasks.TokenClassification, base=JinaEmbeddingsV3Model, parameters=body, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification,
+    base=JinaEmbeddingsV3Model,
+    parameters=body,
+    head=heads.each_token(rate=heads.classifier_rate),
 ):
     """One set of scores a token."""
 

@@ -16,7 +16,7 @@ from ..layers.post_norm import embeddings, layer
 from ..layers.run import Encoded
 from ..outputs import Array, Layers
 from . import roberta
-from .roberta import RobertaConfig, classifier_rate, encode
+from .roberta import RobertaConfig, encode
 
 
 class LukeConfig(RobertaConfig, model_type="luke"):
@@ -105,13 +105,13 @@ class LukeForMaskedLM(tasks.MaskedLM, base=LukeModel, head=words_beside_entities
 
 
 class LukeForSequenceClassification(
-    tasks.SequenceClassification, base=LukeModel, head=heads.pooled(rate=classifier_rate)
+    tasks.SequenceClassification, base=LukeModel, head=heads.pooled(rate=heads.classifier_rate)
 ):
     """One set of scores a text."""
 
 
 class LukeForTokenClassification(
-    tasks.TokenClassification, base=LukeModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification, base=LukeModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 
@@ -120,5 +120,7 @@ class LukeForQuestionAnswering(tasks.QuestionAnswering, base=LukeModel, paramete
     """Where in a context the answer starts and ends."""
 
 
-class LukeForMultipleChoice(tasks.MultipleChoice, base=LukeModel, head=heads.pooled(rate=classifier_rate, labels=1)):
+class LukeForMultipleChoice(
+    tasks.MultipleChoice, base=LukeModel, head=heads.pooled(rate=heads.classifier_rate, labels=1)
+):
     """Which of several continuations fits best."""

@@ -199,11 +199,6 @@ def encode(params: Any, c: MobileBertConfig, inputs: Inputs, want: Want = Want()
     return encoded if c.classifier_activation else dataclasses.replace(encoded, pooled=encoded.first)
 
 
-def classifier_rate(c: MobileBertConfig) -> float:
-    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
-    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
-
-
 def vocabulary() -> heads.Head:
     """Scores [B, T, V] of every token: dense layer, activation, norm, then the narrow word table and one beside it."""
 
@@ -252,13 +247,13 @@ class MobileBertForNextSentencePrediction(tasks.NextSentencePrediction, base=Mob
 
 
 class MobileBertForSequenceClassification(
-    tasks.SequenceClassification, base=MobileBertModel, head=heads.pooled(rate=classifier_rate)
+    tasks.SequenceClassification, base=MobileBertModel, head=heads.pooled(rate=heads.classifier_rate)
 ):
     """One set of scores a text."""
 
 
 class MobileBertForTokenClassification(
-    tasks.TokenClassification, base=MobileBertModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification, base=MobileBertModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 
@@ -268,6 +263,6 @@ class MobileBertForQuestionAnswering(tasks.QuestionAnswering, base=MobileBertMod
 
 
 class MobileBertForMultipleChoice(
-    tasks.MultipleChoice, base=MobileBertModel, head=heads.pooled(rate=classifier_rate, labels=1)
+    tasks.MultipleChoice, base=MobileBertModel, head=heads.pooled(rate=heads.classifier_rate, labels=1)
 ):
     """Which of several continuations fits best."""

@@ -116,11 +116,6 @@ def encode(params: Any, c: NewConfig, inputs: Inputs, want: Want = Want(), drop:
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def classifier_rate(c: NewConfig) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
-
-
 class NewModel(tasks.Encoder, config=NewConfig, prefix="new", parameters=body, encode=encode):
     """The encoder without a head."""
 
@@ -136,12 +131,14 @@ class NewForMaskedLM(
 
 
 class NewForSequenceClassification(
-    tasks.SequenceClassification, base=NewModel, parameters=with_pooler, head=heads.pooled(rate=classifier_rate)
+    tasks.SequenceClassification, base=NewModel, parameters=with_pooler, head=heads.pooled(rate=heads.classifier_rate)
 ):
     """One set of scores a text."""
 
 
-class NewForTokenClassification(tasks.TokenClassification, base=NewModel, head=heads.each_token(rate=classifier_rate)):
+class NewForTokenClassification(
+    tasks.TokenClassification, base=NewModel, head=heads.each_token(rate=heads.classifier_rate)
+):
     """One set of scores a token."""
 
 

@@ -70,16 +70,11 @@ def encode(params: Any, c: RobertaConfig, inputs: Inputs, want: Want = Want(), d
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def classifier_rate(c: RobertaConfig) -> float:
-    """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
-    return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
-
-
 words = heads.vocabulary(
     "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
 )
 from_first_token = heads.first_token(
-    "classifier.dense", "tanh", "classifier.out_proj", rate=classifier_rate, rate_before=classifier_rate
+    "classifier.dense", "tanh", "classifier.out_proj", rate=heads.classifier_rate, rate_before=heads.classifier_rate
 )
 
 
@@ -98,7 +93,7 @@ class RobertaForSequenceClassification(
 
 
 class RobertaForTokenClassification(
-    tasks.TokenClassification, base=RobertaModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification, base=RobertaModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 

@@ -15,7 +15,7 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import embedded, embeddings, self_attention
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
-from .roberta import RobertaConfig, classifier_rate, from_first_token, words
+from .roberta import RobertaConfig, from_first_token, words
 
 
 class RobertaPreLayerNormConfig(RobertaConfig, model_type="roberta-prelayernorm"):
@@ -78,7 +78,7 @@ class RobertaPreLayerNormForTokenClassification(
     tasks.TokenClassification,
     base=RobertaPreLayerNormModel,
     parameters=body,
-    head=heads.each_token(rate=classifier_rate),
+    head=heads.each_token(rate=heads.classifier_rate),
 ):
     """One set of scores a token."""
 

@@ -18,7 +18,7 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import embeddings, self_attention, summed
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
-from .roberta import RobertaConfig, classifier_rate, from_first_token, words
+from .roberta import RobertaConfig, from_first_token, words
 
 
 class XLMRobertaXLConfig(RobertaConfig, model_type="xlm-roberta-xl"):
@@ -88,7 +88,10 @@ class XLMRobertaXLForSequenceClassification(
 
 
 class XLMRobertaXLForTokenClassification(
-    tasks.TokenClassification, base=XLMRobertaXLModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification,
+    base=XLMRobertaXLModel,
+    parameters=body,
+    head=heads.each_token(rate=heads.classifier_rate),
 ):
     """One set of scores a token."""
 

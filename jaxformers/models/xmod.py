@@ -20,7 +20,7 @@ from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import embedded, embeddings, layer, self_attention
 from ..layers.run import Block, Encoded, run
-from .roberta import RobertaConfig, classifier_rate, from_first_token, words
+from .roberta import RobertaConfig, from_first_token, words
 
 
 class XmodConfig(RobertaConfig, model_type="xmod"):
@@ -164,7 +164,7 @@ class XmodForSequenceClassification(
 
 
 class XmodForTokenClassification(
-    tasks.TokenClassification, base=XmodModel, parameters=body, head=heads.each_token(rate=classifier_rate)
+    tasks.TokenClassification, base=XmodModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
 ):
     """One set of scores a token."""
 

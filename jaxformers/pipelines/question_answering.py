@@ -88,7 +88,7 @@ class Window:
 
 
 def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Every way to ask: keywords, two strings, a dict (of lists too), an example with `question_text`, lists of them."""
+    """Every way to ask: keywords, two strings, a dict (of lists too), an example with `question_text`, or several."""
     options = dict(options)
     named = {name: options.pop(name) for name in ("question", "context") if name in options}
     old = [options.pop(name) for name in ("X", "data") if name in options]

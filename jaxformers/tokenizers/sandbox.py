@@ -112,7 +112,10 @@ class Meter:
         """
         self.left -= max(steps, 0)  # a width may be negative, and must not fill the budget up
         if self.left < 0:
-            raise SecurityError(f"it takes more than the {self.steps} steps that a conversation of this size is given")
+            raise SecurityError(
+                f"it takes more than the {self.steps} steps that a conversation of this size is given, pass another "
+                "chat_template="
+            )
 
     def write(self, characters: int) -> None:
         """Pay for a text that is made."""

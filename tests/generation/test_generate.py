@@ -280,3 +280,25 @@ def test_few_programs_for_prompts_of_all_lengths():
 def test_sizes_are_few():
     assert sorted({rows.rows_for(n) for n in range(1, 33)}) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
     assert sorted({rows.slots_for(n) for n in range(1, 1025)}) == [64, 128, 256, 512, 1024]
+
+
+def test_one_pure_function_gives_the_same(model: Any):
+    prompts = toys.prompts(6, 3)
+    ids, mask = toys.padded(prompts)
+    whole = [toys.greedy(model, prompt, 7) for prompt in prompts]
+    end = whole[0][4]
+    options = {"max_new_tokens": 7, "eos_token_id": end}
+    write = jax.jit(lambda p, ids, mask: jaxformers.generate(p, model, ids, mask, **options))
+    out = np.asarray(write(model.params, ids, mask))
+    host = np.asarray(model.generate(ids, attention_mask=mask, **options))
+    np.testing.assert_array_equal(out[:, : host.shape[1]], host)
+    both = jax.tree.map(lambda x: np.stack([x, 0.5 * x]), model.params)
+    many = jax.vmap(lambda p: jaxformers.generate(p, model, ids, mask, **options))(both)
+    np.testing.assert_array_equal(many[0], out)
+    drawn = {"do_sample": True, "max_new_tokens": 7, "eos_token_id": end}
+    key = jax.random.key(3)
+    host = np.asarray(model.generate(ids, attention_mask=mask, key=key, **drawn))
+    pure = np.asarray(jaxformers.generate(model.params, model, ids, mask, key=key, **drawn))
+    np.testing.assert_array_equal(pure[:, : host.shape[1]], host)
+    with pytest.raises(ValueError, match=r"model\.generate"):
+        jaxformers.generate(model.params, model, ids, mask, stop_strings="x")

@@ -248,10 +248,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (
             Case("Model", "plain", ABSOLUTE),
             Case("Model", "narrow", {"pos_att_type": ["p2c"], "embedding_size": 20, "position_biased_input": False}),
+            Case("Model", "talking", {"talking_head": True}),
             Case("ForMaskedLM", "new_names", {"legacy": False, "tie_word_embeddings": False}),
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
         ),
-        unnamed=("embedding_size",),
+        unnamed=("embedding_size", "talking_head"),
         guesses=False,
     ),
     "deberta-v2": Architecture(
@@ -523,6 +524,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
             Case("Model", "groups", {"num_hidden_layers": 4, "num_hidden_groups": 2}),
+            Case("Model", "inner", {"num_hidden_layers": 4, "num_hidden_groups": 2, "inner_group_num": 2}),
         ),
     ),
     "mpnet": Architecture(

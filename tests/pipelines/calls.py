@@ -64,6 +64,7 @@ CASES: Mapping[str, tuple[str, Callable[[Path], Path], Sequence[Call]]] = {
             (["a b c"], {"candidate_labels": ["a"]}),
             (["a b c"], {"candidate_labels": LABELS, "multi_label": True}),
             (["a b c"], {"candidate_labels": LABELS, "hypothesis_template": "x {} y"}),
+            (["a b c"], {"candidate_labels": ["a", ""]}),
         ],
     ),
     "zero_shot_unnamed": (
@@ -129,6 +130,9 @@ CASES: Mapping[str, tuple[str, Callable[[Path], Path], Sequence[Call]]] = {
             ([], {"question": [QUESTION, "a?"], "context": LONG}),
             ([], {"question": [QUESTION, "a?"], "context": [LONG, "b c d"]}),
             ([], {"question": [QUESTION], "context": [LONG]}),
+            ([{"question": [QUESTION, "a?"], "context": [LONG, "b c d"]}], {}),
+            ([{"question": [QUESTION], "context": [LONG]}], {}),
+            ([[]], {}),
         ],
     ),
 }

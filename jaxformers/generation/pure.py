@@ -1,0 +1,84 @@
+"""Generation as one pure function of params and prompts, for `jit`, `vmap`, `shard_map` and programs of your own."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import processors
+from .config import GenerationConfig
+from .rows import Ends, Rows, Style, Voice, jaxformers_write
+
+
+def written(
+    voice: Voice, config: GenerationConfig, ids: Any, mask: Any, *, vocab: int, key: jax.Array | None = None
+) -> jax.Array:
+    """Rows with `max_new_tokens` places behind their prompts: [B, T + new], int32.
+
+    All of it may be traced but the settings. Prompts are moved to the left end of their rows for the work, and back to
+    the right end of their places in the result.
+
+    Args:
+        voice: the model; its params may be traced.
+        config: the settings, merged and checked; greedy search or sampling.
+        ids: [B, T] prompts, padded on either side.
+        mask: [B, T] zero at padding; each row has a token.
+        vocab: V.
+        key: what draws go by.
+
+    Raises:
+        ValueError: settings that need the host, or beams.
+    """
+    host = ("max_time", "stop_strings", "prompt_lookup_num_tokens")
+    for name in host:
+        if getattr(config, name) is not None:
+            raise ValueError(f"{name} needs the host between tokens: use model.generate")
+    if config.num_beams > 1 or config.guidance_scale not in (None, 1) or config.num_return_sequences > 1:
+        raise ValueError("one pure function does greedy search and sampling of a row each: use model.generate")
+    ids, real = jnp.asarray(ids, jnp.int32), jnp.asarray(mask) != 0
+    count, width = ids.shape
+    most = config.max_new_tokens if config.max_new_tokens is not None else config.max_length
+    if config.max_new_tokens is None and config.max_length != GenerationConfig().max_length:
+        most = config.max_length - width
+    if most < 1:
+        raise ValueError(f"max_length={config.max_length} leaves no room behind {width} tokens: pass max_new_tokens")
+    eos = config.eos
+    program, values = processors.chosen(config, vocab=vocab, eos=eos, sampling=bool(config.do_sample))
+    fill = config.pad_token_id if config.pad_token_id is not None else eos[0] if eos else 0
+
+    front = jnp.argsort(~real, axis=1, stable=True)
+    length = real.sum(1, dtype=jnp.int32)
+    row = jnp.pad(jnp.take_along_axis(ids, front, axis=1), ((0, 0), (0, most)))
+    cache = voice.cls.nothing(voice.params, voice.config, count, width + most)
+    cache = dataclasses.replace(cache, reach=length)
+    if width > 1:
+        before = jnp.arange(width) < length[:, None] - 1
+        cache = voice.cls.read(voice.params, voice.config, row[:, :width], before, cache)
+    padded = jnp.take_along_axis(ids, jnp.argmin(real, axis=1)[:, None], axis=1)[:, 0]
+    rows = Rows(
+        ids=row,
+        length=length,
+        prompt=length,
+        padding=width - length,
+        pad=padded,
+        limit=length + most,
+        stream=jnp.arange(count, dtype=jnp.int32),
+        done=jnp.zeros(count, bool),
+        cache=cache,
+    )
+    ends = Ends(np.array(eos or (-1,), np.int32), np.int32(fill))
+    key = jax.random.key(0) if key is None else key
+    write = jaxformers_write.__wrapped__
+    rows, _, _ = write(
+        voice.cls, Style(program, 0), voice.params, voice.config, rows, values, ends, key, np.int32(most)
+    )
+    places = jnp.arange(width + most)
+    own = jnp.where(places < rows.length[:, None], rows.ids, fill)  # what stands behind a row's end is not its
+    back = places - (width - length)[:, None]
+    moved = jnp.take_along_axis(own, jnp.maximum(back, 0), axis=1)
+    prompts = jnp.take_along_axis(ids, jnp.argsort(real, axis=1, stable=True), axis=1)
+    return jnp.where(back < 0, jnp.pad(prompts, ((0, 0), (0, most))), moved)
