@@ -77,9 +77,9 @@ def layer_norm(dim: int, name: str, *, bias: bool = True) -> Tree:
     return scale | shift if bias else scale
 
 
-def rms_norm(dim: int, name: str) -> Tree:
+def rms_norm(dim: int, name: str, axis: str | None = "embed") -> Tree:
     """Scale [dim] of a norm by the root mean square."""
-    return {"scale": Param((dim,), ("embed",), f"{name}.weight", "ones")}
+    return {"scale": Param((dim,), (axis,), f"{name}.weight", "ones")}
 
 
 def transposed(tree: Tree) -> Tree:

@@ -124,6 +124,30 @@ def rotated(
     return mix
 
 
+SLIDING, WHOLE = "sliding_attention", "full_attention"
+"""What configs call layers that see a window of tokens, and all of them."""
+
+
+def windows(kinds: Sequence[str], window: int | None) -> list[int]:
+    """How many tokens each layer sees, by its kind."""
+    return [window if kind == SLIDING and window is not None else FULL for kind in kinds]
+
+
+def check_kinds(c: Any, known: Sequence[str] = (SLIDING, WHOLE)) -> None:
+    """Refuse `layer_types` that are not one known kind for each layer.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    if c.layer_types is None:
+        return
+    owner, count = type(c).__name__, c.num_hidden_layers
+    if len(c.layer_types) != count:
+        raise ValueError(f"{owner}: layer_types names {len(c.layer_types)} layers, num_hidden_layers={count}")
+    if strange := [kind for kind in c.layer_types if kind not in known]:
+        raise ValueError(f"{owner}: layer_types has {str(strange[0])[:60]!r}, supported: {', '.join(map(repr, known))}")
+
+
 def gated(activation: str) -> Feed:
     """The network with a gate: down(act(gate(x)) * up(x))."""
 

@@ -14,8 +14,8 @@ from .linear import linear
 def grouped(p: Any, x: Array) -> Array:
     """X [..., G * d_in] by blocks [G, d_out, d_in], part by part, plus bias [G * d_out]: [..., G * d_out].
 
-    Blocks may also be laid out as rows [G * d_out, d_in], and be `Int8`. Sums are as in `linear`. Parts stand in front in
-    one product: the form of it that XLA's CPU has for half types too.
+    Blocks may also be laid out as rows [G * d_out, d_in], and be `Int8`. Sums are as in `linear`. Parts stand in front
+    in one product: XLA's CPU has that form of it for half types too.
     """
     blocks = p["blocks"]
     whole = isinstance(blocks, Int8)

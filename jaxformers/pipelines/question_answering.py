@@ -95,9 +95,10 @@ def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str
     if named:
         if given or old or len(named) < 2:
             raise ValueError("question-answering needs question= and context= together, or examples with both")
-        return _examples(named["question"], named["context"]), options
+        listed = _examples(named["question"], named["context"])
+        return (listed[0] if len(listed) == 1 else listed), options
     if len(given) == 2 and all(isinstance(part, str) for part in given):
-        return _examples(*given), options
+        return _examples(*given)[0], options
     given = (*given, *old)
     if not given:
         raise ValueError("question-answering needs question= and context=, or an example {'question', 'context'}")
@@ -107,22 +108,22 @@ def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str
     if isinstance(examples, str):
         raise ValueError("question-answering needs a context beside the question: question=..., context=...")
     if isinstance(examples, Mapping) or hasattr(examples, "question_text"):
-        return _examples(*_parts(examples)), options
+        parts = _parts(examples)
+        listed = _examples(*parts)
+        return (listed if any(isinstance(part, list | tuple) for part in parts) else listed[0]), options
     return examples, options
 
 
-def _examples(question: Any, context: Any) -> Any:
-    if isinstance(question, str) and isinstance(context, str):
-        return {"question": question, "context": context}
+def _examples(question: Any, context: Any) -> list[dict[str, str]]:
+    """The examples that texts or lists of them make; one context may serve several questions."""
     for name, value in (("question", question), ("context", context)):
         if not isinstance(value, str | list | tuple):
             raise ValueError(f"{name}= must be a text or a list of texts; found {type(value).__name__}")
     questions = [question] if isinstance(question, str) else list(question)
     contexts = [context] * len(questions) if isinstance(context, str) else list(context)
-    if len(questions) != len(contexts) or not questions:
+    if len(questions) != len(contexts):
         raise ValueError(f"{len(questions)} questions and {len(contexts)} contexts: as many of one as of the other")
-    examples = [{"question": q, "context": c} for q, c in zip(questions, contexts, strict=True)]
-    return examples[0] if len(examples) == 1 else examples
+    return [{"question": q, "context": c} for q, c in zip(questions, contexts, strict=True)]
 
 
 def _parts(item: Any) -> tuple[Any, Any]:

@@ -618,4 +618,37 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             ),
         ),
     ),
+    "mistral": Architecture(
+        "Mistral",
+        {**LLAMA, "sliding_window": 4},
+        CAUSAL,
+        (Case("Model", "whole", {"sliding_window": None, "head_dim": 6}),),
+        relative=True,
+    ),
+    "qwen2": Architecture(
+        "Qwen2",
+        LLAMA,
+        CAUSAL,
+        (Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1}),),
+        relative=True,
+    ),
+    "qwen3": Architecture(
+        "Qwen3",
+        {**LLAMA, "head_dim": 6},
+        CAUSAL,
+        (
+            Case("ForCausalLM", "tied", {"tie_word_embeddings": True}),
+            Case(
+                "Model",
+                "window",
+                {
+                    "use_sliding_window": True,
+                    "sliding_window": 3,
+                    "layer_types": ["sliding_attention", "full_attention"],
+                    "attention_bias": True,
+                },
+            ),
+        ),
+        relative=True,
+    ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import os
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 from jax.sharding import AxisType
 
 from jaxformers import Pipeline, compilations, forbid, pipeline, runtime
-from jaxformers.pipelines import KeyDataset, KeyPairDataset, engine, shapes
+from jaxformers.pipelines import KeyDataset, KeyPairDataset, PipelineException, engine, shapes
 
 from .conftest import write_classifier
 
@@ -233,6 +234,24 @@ def test_an_error_stands_in_its_place(classify: Pipeline, texts: list[str]) -> N
         classify(3)
     with pytest.raises(TypeError, match="bytes"):
         classify(b"a")
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, KeyError, PipelineException])
+def test_an_error_keeps_its_type(classify: Pipeline, kind: type[Exception]) -> None:
+    def failing(items: Sequence[Any], *rest: Any) -> Any:
+        if "bad" in items:
+            raise kind("no 'mask' here")
+        return classify._task.rows(items, *rest)
+
+    task = dataclasses.replace(classify._task, rows=failing)
+    pipe = Pipeline(task, classify.model, classify.tokenizer, classify._options)
+    answers = pipe(iter(["a", "bad", "b"]))
+    assert next(answers)["label"]
+    with pytest.raises(kind) as raised:
+        next(answers)
+    assert type(raised.value) is kind or kind is KeyError
+    assert str(raised.value) == "input 1: no 'mask' here"
+    assert next(answers)["label"]
 
 
 def test_a_source_that_breaks_is_answered_up_to_there(classify: Pipeline, texts: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,3 +39,49 @@ def test_truncation_is_said_once(extract: Pipeline) -> None:
     assert np.array(extract(long, tokenize_kwargs={"truncation": True, "max_length": 7})).shape == (1, 7, 32)
     with pytest.raises(ValueError, match="given twice"):
         extract(long, truncation=True, tokenize_kwargs={"truncation": True})
+
+
+@pytest.mark.parametrize(
+    ("options", "advice", "better"),
+    [
+        ({}, "pass truncation=True", {"truncation": True}),
+        (
+            {"tokenize_kwargs": {"truncation": False}},
+            "pass truncation=True in tokenize_kwargs",
+            {"tokenize_kwargs": {"truncation": True}},
+        ),
+        (
+            {"truncation": True, "tokenize_kwargs": {"max_length": 90}},
+            "lower max_length in tokenize_kwargs to 40",
+            {"truncation": True, "tokenize_kwargs": {"max_length": 40}},
+        ),
+    ],
+)
+def test_advice_for_long_texts_works(extract: Pipeline, options: Any, advice: str, better: Any) -> None:
+    with pytest.raises(ValueError, match=f"the model takes 40: {advice}$"):
+        extract("a " * 150, **options)
+    assert np.array(extract("a " * 150, **better)).shape == (1, 40, 32)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "message"),
+    [
+        (
+            {"truncation": True, "max_length": 5, "return_overflowing_tokens": True},
+            ValueError,
+            "not give one row a text",
+        ),
+        ({"is_split_into_words": True}, ValueError, "not give one row a text"),
+        ({"text_pair": ["b", "c"]}, TypeError, "takes no 'text_pair' here"),
+        ({"max_lenght": 5}, TypeError, "did you mean 'max_length'"),
+        (3, ValueError, "tokenize_kwargs=3: expected keywords"),
+    ],
+)
+def test_no_text_gets_the_vectors_of_another(extract: Pipeline, keywords: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        extract(["a b c d e f g", "x y"], tokenize_kwargs=keywords)
+
+
+def test_keywords_that_are_the_engines_change_nothing(extract: Pipeline) -> None:
+    plain = extract(["a b c d e f g", "x y"])
+    assert extract(["a b c d e f g", "x y"], tokenize_kwargs={"padding": True, "return_tensors": "np"}) == plain

@@ -1,0 +1,39 @@
+"""Mistral (Jiang et al. 2023, arXiv 2310.06825): Llama whose tokens may see the last few thousand alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..config import Size
+from ..layers import rotation
+from ..layers.causal import FULL, Causal
+from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import LlamaConfig, keys, parameters, width
+
+
+class MistralConfig(LlamaConfig, model_type="mistral", allowed={"attention_bias": (False,), "mlp_bias": (False,)}):
+    """Llama's sizes, and sliding_window: how many tokens each sees, itself included; None: all before it."""
+
+    intermediate_size: Size = 14336
+    num_key_value_heads: Size | None = 8
+    max_position_embeddings: Size = 4096 * 32
+    sliding_window: Size | None = 4096
+
+
+def decode(params: Any, c: MistralConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm)
+    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
+    seen = [c.sliding_window or FULL] * c.num_hidden_layers
+    return decoded(order, block, params, x, each, seen, want=want, norm=norm)
+
+
+family(globals(), "Mistral", MistralConfig, parameters, decode, keys_values)

@@ -1,0 +1,74 @@
+"""Qwen2 and 2.5 (Yang et al. 2024, arXiv 2407.10671): Llama with biases on queries, keys and values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Size
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    check_kinds,
+    decoded,
+    gated,
+    keys_values,
+    norms_first,
+    projections,
+    root_mean_square,
+    rotated,
+    windows,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from . import llama
+from .llama import LlamaConfig, around, keys, width
+
+
+class Qwen2Config(LlamaConfig, model_type="qwen2", allowed={"attention_bias": (False, True), "mlp_bias": (False,)}):
+    """Llama's sizes, and which layers see a window alone: those from max_window_layers on, or as layer_types says."""
+
+    vocab_size: Size = 151936
+    intermediate_size: Size = 22016
+    num_key_value_heads: Size | None = 32
+    max_position_embeddings: Size = 32768
+    use_sliding_window: bool = False
+    sliding_window: Size | None = 4096
+    max_window_layers: int = 28
+    layer_types: tuple[str, ...] | None = None
+
+    def check(self) -> None:
+        """Llama's rules, and a kind for each layer."""
+        super().check()
+        check_kinds(self)
+
+
+def seen(c: Any) -> list[int]:
+    """How many tokens each layer sees."""
+    window = c.sliding_window if c.use_sliding_window else None
+    late = [SLIDING if i >= c.max_window_layers else WHOLE for i in range(c.num_hidden_layers)]
+    return windows(c.layer_types or late, window)
+
+
+def parameters(c: Qwen2Config) -> declare.Tree:
+    """The model's arrays."""
+    biased = projections(c.hidden_size, c.num_attention_heads, keys(c), width(c), bias=True)
+    return around(c, llama.layer(c) | biased)
+
+
+def decode(params: Any, c: Qwen2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm)
+    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
+    return decoded(order, block, params, x, each, seen(c), want=want, norm=norm)
+
+
+family(globals(), "Qwen2", Qwen2Config, parameters, decode, keys_values, prefixes={"QuestionAnswering": "transformer"})
