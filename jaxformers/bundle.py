@@ -28,7 +28,7 @@ from .checkpoint import load, save, weights
 from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
-from .layers import cache, int8, run, vocabulary
+from .layers import cache, embedding, int8, run, vocabulary
 from .layers.cache import Cache
 from .layers.dropout import Drop, Dropout, no_drop
 from .layers.heads import Head, pool
@@ -291,8 +291,14 @@ class Model:
     @classmethod
     def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
-        dtype = params["word"]["table"].dtype
+        dtype = embedding.dtype_of(params["word"])
         return cache.empty(cls.cells(config, rows, slots), dtype, not isinstance(params["layers"], list | tuple))
+
+    @classmethod
+    def _rounds(cls, path: str, config: Config) -> bool:
+        """Whether the array at a path becomes whole numbers: of writers the words too, which each token multiplies."""
+        words = "word.table" if config.tie_word_embeddings else "head.decoder.table"
+        return int8.rounds(path) or (cls.writes() and path == words)
 
     @classmethod
     def writes(cls) -> bool:
@@ -438,7 +444,7 @@ class Model:
             key=jax.random.key(0) if key is None else key,
             std=getattr(config, "initializer_range", 0.02),
             shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
-            finish=lambda path, array: int8.rounded(array) if whole and int8.rounds(path) else array,
+            finish=lambda path, array: int8.rounded(array) if whole and cls._rounds(path, config) else array,
         )
         if stacked:
             params = params | {"layers": run.stack(params["layers"])}

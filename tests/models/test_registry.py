@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import jaxformers
 from jaxformers import declare
 from jaxformers.batch import FIELDS
+from jaxformers.layers import int8
 from jaxformers.layers.inputs import Inputs
 from jaxformers.layers.run import stack, unstack
 
@@ -229,6 +231,55 @@ def test_bfloat16_weights_give_nearly_the_same(name: str, tmp_path: Path):
     assert {x.dtype for x in jax.tree.leaves(out)} == {jnp.dtype(jnp.bfloat16)}
     wide = jax.tree.map(lambda x: x.astype(jnp.float32), out)
     assert not faults(wide, plain, 0.1)
+
+
+@pytest.mark.parametrize("name", ["ConvBertModel-groups", "SqueezeBertModel"])
+def test_groups_of_half_types_compile(name: str, tmp_path: Path):
+    """CPUs have products of half types in some forms alone, and which it is shows in a whole program."""
+    case = golden.cases()[name]
+    half, _ = load(case, case.write(tmp_path), dtype="bfloat16")
+    out = jax.tree.map(lambda x: x.astype(jnp.float32), half(**case.calls["plain"].inputs))
+    assert not faults(out, case.calls["plain"], 0.1)
+
+
+WIDE = {
+    "convbert": {"depthwise"},
+    "deberta": {"mix_scores", "mix_odds"},
+    "funnel": {"distance", "segments", "content_bias", "distance_bias", "segment_bias"},
+    "nystromformer": {"convolution"},
+    "xlnet": {"to_query", "to_key", "to_value", "from_context", "word_bias", "distance_bias", "segment_bias"}
+    | {"distance", "segments"},
+}
+"""By `model_type`: what of the layers stays as it is under dtype="int8", as docs/compatibility.md says."""
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_int8_is_what_layers_multiply_with(kind: str):
+    """A matrix of a layer that stays wide costs memory that the user thinks saved."""
+    for case in golden.cases().values():
+        cls = getattr(jaxformers, case.cls)
+        if case.model_type != kind or issubclass(cls.base, jaxformers.tasks.Decoder):
+            continue
+        config = cls.config_class.from_dict(dict(case.config))
+        wide = {
+            path
+            for path, param in declare.walk(cls.declaration(config))
+            if sum(size > 1 for size in param.shape) > 1 and not int8.rounds(path)
+        }
+        of_layers = {path for path in wide if path.count(".") > 1 and not path.startswith(("head.", "entities."))}
+        assert {path.rpartition(".")[2] for path in of_layers} <= WIDE.get(kind, set()) | {"table"}
+
+
+@QUICK
+@pytest.mark.parametrize(
+    "name", ["ModernBertModel", "SqueezeBertModel", "ConvBertModel-groups", "FunnelModel", "DebertaModel-talking"]
+)
+def test_int8_weights_give_nearly_the_same(name: str, tmp_path: Path):
+    case = golden.cases()[name]
+    whole, _ = load(case, case.write(tmp_path), dtype="int8")
+    out = whole(**case.calls["plain"].inputs)
+    assert not faults(out, case.calls["plain"], 0.2)
+    assert faults(out, case.calls["plain"], 1e-3)
 
 
 @QUICK

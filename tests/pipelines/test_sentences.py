@@ -8,12 +8,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertModel, pipeline
-from jaxformers.pipelines import shapes
+from jaxformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertModel, hub, pipeline
+from jaxformers.pipelines import object as object_
+from jaxformers.pipelines import sentence_modules, shapes
 from jaxformers.pipelines.text_embedding import Embedder, Sparse, quantized
 
 from .conftest import write_classifier
@@ -120,7 +122,96 @@ def test_what_is_given_back(tmp_path: Path) -> None:
     tokens = embed.encode(["a b", "c"], output_value="token_embeddings")
     np.testing.assert_allclose(tokens[0], states(tmp_path, "a b"), atol=1e-5)
     assert [vector.shape for vector in embed(iter(["a", "b"]))] == [(32,), (32,)]
+    alone = embed.encode("a b", output_value="token_embeddings", convert_to_tensor=True)
+    tokens = embed.encode(["a b", "c"], output_value="token_embeddings", convert_to_tensor=True)
+    assert all(isinstance(one, jax.Array) and one.shape == (4, 32) for one in (alone, tokens[0]))
+    as_jax, listed = embed.encode(["a", "b"], convert_to_tensor=True), embed.encode(["a", "b"], convert_to_numpy=False)
+    assert isinstance(as_jax, jax.Array)
+    assert isinstance(listed, list)
+    assert isinstance(listed[0], jax.Array)
     np.testing.assert_allclose(embed.similarity(several, several).diagonal(), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"text": "a b"}, [{"text": "a b"}], np.array(["a b"]), iter(["a b"]), ({"text": text} for text in ["a b"])],
+)
+def test_texts_are_read_from_whatever_holds_them(given: Any, tmp_path: Path) -> None:
+    embed = pipeline("text-embedding", model=write(tmp_path, ("Pooling", {"pooling_mode": "mean"})))
+    np.testing.assert_allclose(np.ravel(embed.encode(given)), states(tmp_path, "a b").mean(0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (None, TypeError, "cannot read inputs from NoneType"),
+        (5, TypeError, "cannot read inputs from int"),
+        (b"a", TypeError, "inputs are bytes"),
+        ({"texts": "a"}, ValueError, r"found dict with \['texts'\]"),
+        ([{"text": "a", "text_pair": "b"}], ValueError, r"input 0: .* found dict with \['text', 'text_pair'\]"),
+        ([["a", "b"]], ValueError, "input 0: .*found list"),
+    ],
+)
+def test_what_is_no_text_is_said(given: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
+    embed = pipeline("text-embedding", model=write(tmp_path, ("Pooling", {"pooling_mode": "mean"})))
+    with pytest.raises(error, match=message):
+        embed.encode(given)
+
+
+def test_a_device_may_be_named(tmp_path: Path) -> None:
+    embed = pipeline("text-embedding", model=write(tmp_path, ("Pooling", {"pooling_mode": "mean"})))
+    np.testing.assert_array_equal(embed.encode("a b", device="cpu"), embed.encode("a b"))
+    with pytest.raises(ValueError, match="device='cpu:99' is not here"):
+        embed.encode("a b", device="cpu:99")
+
+
+def test_options_of_the_pipeline_hold_for_encode(tmp_path: Path) -> None:
+    folder = write(tmp_path, ("Pooling", {"pooling_mode": "mean"}), about={"prompts": {"query": "q "}})
+    embed = pipeline("text-embedding", model=folder, prompt_name="query", truncate_dim=5)
+    expected = states(tmp_path, "q a b").mean(0)[:5]
+    np.testing.assert_allclose(embed.encode("a b"), expected, atol=1e-5)
+    np.testing.assert_allclose(embed.encode("a b", truncate_dim=3, prompt="q "), expected[:3], atol=1e-5)
+
+
+LONG = "a " * 100
+
+
+@pytest.mark.parametrize(
+    ("transformer", "limit", "options", "tokens"),
+    [
+        ({}, None, {}, 40),  # what the model takes
+        ({}, 20, {}, 20),  # what the tokenizer says
+        ({"max_seq_length": 30}, 20, {}, 30),
+        ({"max_seq_length": 30}, None, {"max_length": 10}, 10),
+        ({"max_seq_length": 10**30}, None, {}, 40),
+    ],
+)
+def test_long_texts_are_cut(transformer: Any, limit: Any, options: Any, tokens: int, tmp_path: Path) -> None:
+    folder = write(tmp_path, ("Pooling", {"pooling_mode": "mean"}), transformer=transformer | {"do_lower_case": False})
+    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=limit)
+    embed = pipeline("text-embedding", model=folder, tokenizer=tokenizer, **options)
+    assert embed.encode([LONG], output_value="token_embeddings")[0].shape == (tokens, 32)
+    np.testing.assert_allclose(embed.encode(LONG), states(tmp_path, LONG, tokens).mean(0), atol=1e-5)
+
+
+def test_a_prompt_that_leaves_no_room_is_refused(tmp_path: Path) -> None:
+    pooling = {"pooling_mode": "mean", "include_prompt": False}
+    embed = pipeline("text-embedding", model=write(tmp_path, ("Pooling", pooling)))
+    np.testing.assert_allclose(
+        embed.encode("b", prompt="a " * 9), states(tmp_path, "a " * 9 + "b")[10:].mean(0), atol=1e-5
+    )
+    with pytest.raises(ValueError, match="the prompt's 10 tokens and 2 special ones leave nothing of the 12 tokens"):
+        embed.encode("b", prompt="a " * 10)
+
+
+def test_tasks_stand_in_the_models_config_beside_dense_layers(tmp_path: Path) -> None:
+    write(tmp_path, ("Pooling", {"pooling_mode": "cls"}), ("Dense", {"activation_function": "torch.nn.Identity"}))
+    weight = np.eye(32, dtype=np.float32)
+    safetensors.numpy.save_file({"linear.weight": weight}, tmp_path / "2_Dense" / "model.safetensors")
+    named = {"lora_adaptations": ["a", "b"], "task_instructions": {"a": "x: "}}
+    config = json.loads((tmp_path / "config.json").read_text()) | named
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert sentence_modules.read(hub.source_of(tmp_path)).tasks == {"a": "x: ", "b": ""}
 
 
 def test_precisions(caplog: pytest.LogCaptureFixture) -> None:
@@ -159,6 +250,18 @@ def test_sparse_vectors(tmp_path: Path) -> None:
         ({"1_Pooling/config.json": "{}"}, "must choose some of"),
         ({"1_Pooling/config.json": '{"pooling_mode": "median"}'}, "must choose some of"),
         ({"config_sentence_transformers.json": '{"prompts": ["a"]}'}, "prompts of config_sentence"),
+        ({"config_sentence_transformers.json": '{"similarity_fn_name": 3}'}, "similarity_fn_name of config_sentence"),
+        ({"config_sentence_transformers.json": '{"default_prompt_name": ["a"]}'}, "default_prompt_name of config_sen"),
+        ({"config_sentence_transformers.json": "[]"}, "must be an object, found list"),
+        *(
+            (
+                {"sentence_bert_config.json": f'{{"max_seq_length": {value}}}'},
+                "max_seq_length of sentence_bert_config.json",
+            )
+            for value in ('"x"', "-1", "0", "NaN", "Infinity", "12.5", "true", "[512]")
+        ),
+        ({"sentence_bert_config.json": '{"do_lower_case": "no"}'}, "do_lower_case of sentence_bert_config.json"),
+        ({"sentence_bert_config.json": "512"}, "must be an object, found int"),
         ({"modules.json": '[{"type": "Dense", "path": "1_Pooling"}]'}, "appear to have"),
     ],
 )
@@ -223,19 +326,69 @@ def test_ranking_refuses(tmp_path: Path) -> None:
     for given, error, message in (
         ({"query": "a"}, KeyError, "no 'documents'"),
         ({"query": "a", "documents": "b"}, ValueError, "a list of texts"),
-        ({"query": "a", "documents": []}, ValueError, "not empty"),
         ({"query": 1, "documents": ["a"]}, ValueError, "must be a text"),
         ("a", ValueError, "found str"),
     ):
         with pytest.raises(error, match=message):
             ranker(given)
-    with pytest.raises(ValueError, match="pairs of texts"):
-        ranker.predict(["a", "b", "c"])
+    with pytest.raises(KeyError, match="input 1: the input has no 'documents'"):
+        ranker([{"query": "a", "documents": ["b"]}, {"query": "a"}])
+    for pairs in (["a", "b", "c"], "ab", [("a", "b"), ("a",)], [("a", 3)], {"a": "b"}):
+        with pytest.raises(ValueError, match="pairs of texts"):
+            ranker.predict(pairs)
+    with pytest.raises(TypeError, match="cannot read inputs from NoneType"):
+        ranker.predict(None)
+    with pytest.raises(ValueError, match="activation_fn='Softplus' is none of Identity"):
+        ranker.predict([("a", "b")], activation_fn="Softplus")
     several = pipeline("text-ranking", model=write_classifier(tmp_path / "b", 5, num_labels=3))
     with pytest.raises(ValueError, match="one score, this one has 3"):
         several.rank("q", DOCUMENTS)
     odds = several.predict([("q", text) for text in DOCUMENTS], apply_softmax=True)
     np.testing.assert_allclose(odds.sum(-1), 1, rtol=1e-5)
+
+
+def test_predict_is_called_as_a_cross_encoders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ranker = pipeline("text-ranking", model=write_classifier(tmp_path / "a", 5, num_labels=1))
+    pairs = [("q", text) for text in DOCUMENTS]
+    logits = ranker.predict(pairs, activation_fn="Identity")
+    scores = ranker.predict(pairs, 2, False, None, False, True, False)  # the order of a CrossEncoder's arguments
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), atol=1e-6)
+    for given in (iter(pairs), np.array(pairs), [list(pair) for pair in pairs]):
+        np.testing.assert_allclose(ranker.predict(given), scores, atol=1e-6)
+    np.testing.assert_allclose(ranker.predict(pairs, activation_fn=lambda x: 2 * x), 2 * logits, atol=1e-6)
+    np.testing.assert_allclose(ranker.predict(pairs, activation_fn="torch.nn.Tanh"), np.tanh(logits), atol=1e-6)
+    assert isinstance(ranker.predict(pairs, convert_to_tensor=True), jax.Array)
+    listed = ranker.predict(pairs, convert_to_numpy=False)
+    assert isinstance(listed, list)
+    assert isinstance(listed[0], jax.Array)
+    empty = ranker.predict([])
+    assert (empty.shape, empty.dtype) == ((0,), np.float32)
+    assert ranker.rank("q", []) == []
+    assert not capsys.readouterr().err
+    ranker.predict(pairs, show_progress_bar=True)
+    assert "4/4" in capsys.readouterr().err
+    ranked = ranker.rank("q", DOCUMENTS, batch_size=2, show_progress_bar=False, activation_fn="Identity")
+    np.testing.assert_allclose([one["score"] for one in ranked], np.sort(logits)[::-1], atol=1e-6)
+    several = pipeline("text-ranking", model=write_classifier(tmp_path / "b", 5, num_labels=3))
+    assert several.predict([]).shape == (0, 3)
+    assert several.predict(pairs[0]).shape == (3,)
+
+
+def test_long_pairs_are_cut_to_what_the_model_takes(tmp_path: Path) -> None:
+    folder = write_classifier(tmp_path, 5, num_labels=1)
+    ranker = pipeline("text-ranking", model=folder)
+    free = pipeline(
+        "text-ranking", model=folder, tokenizer=AutoTokenizer.from_pretrained(folder, model_max_length=None)
+    )
+    assert free.rank("q", [LONG]) == ranker.rank("q", [LONG]) == ranker.rank("q", [LONG], max_length=500)
+    assert free.rank("q", [LONG], max_length=9) == ranker.rank("q", ["a " * 5])
+
+
+def test_predictions_share_the_prepared_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranker = pipeline("text-ranking", model=write_classifier(tmp_path, 5, num_labels=1))
+    ranker.rank("q", DOCUMENTS)
+    monkeypatch.setattr(object_, "jaxformers_prepare", None)
+    assert ranker.predict([("q", text) for text in DOCUMENTS]).shape == (4,)
 
 
 # -- beside sentence-transformers, by hand ----------------------------------------------------------------------------
