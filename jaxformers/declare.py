@@ -82,6 +82,11 @@ def rms_norm(dim: int, name: str, axis: str | None = "embed") -> Tree:
     return {"scale": Param((dim,), (axis,), f"{name}.weight", "ones")}
 
 
+def offset_norm(dim: int, name: str, axis: str | None = "embed") -> Tree:
+    """What the scale [dim] of a norm by the root mean square is above one."""
+    return {"offset": Param((dim,), (axis,), f"{name}.weight", "zeros")}
+
+
 def transposed(tree: Tree) -> Tree:
     """The arrays of a dense layer whose weight files hold as [d_in, d_out], as GPT-2 does."""
     return tree | {"weight": dataclasses.replace(tree["weight"], layout="transposed")}

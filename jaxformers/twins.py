@@ -94,7 +94,7 @@ def family(
         made(task, getattr(kinds, task), base=first, head=head, prefix=prefixes.get(task))
 
 
-def _rate(c: Any) -> float:
+def token_rate(c: Any) -> float:
     """The dropout before a classifier of tokens."""
     said = (getattr(c, name, None) for name in ("classifier_dropout", "hidden_dropout"))
     return next((rate for rate in said if rate is not None), 0.1)
@@ -103,6 +103,6 @@ def _rate(c: Any) -> float:
 _USUAL: Mapping[str, Head] = {
     "CausalLM": _heads.words("lm_head"),
     "SequenceClassification": _heads.last_token("score"),
-    "TokenClassification": _heads.each_token("score", rate=_rate),
+    "TokenClassification": _heads.each_token("score", rate=token_rate),
     "QuestionAnswering": _heads.span("qa_outputs"),
 }

@@ -19,7 +19,8 @@ from .weights import Tensor, Weights
 logger = logging.getLogger(__name__)
 
 # Buffers and bookkeeping that older files carry beside the weights; nothing that we compute reads them.
-_BUFFERS = ("position_ids", "token_type_ids", "inv_freq")
+_BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "masked_bias")
+_CAUSAL_MASKS = ("attn.bias", "attention.bias")
 _ALIGNMENT = 64  # bytes; at other addresses jax copies a host array once more
 _SHOWN = 40  # names in a warning; of a checkpoint that fits badly there may be thousands
 
@@ -108,7 +109,12 @@ def plan(
         )
     quiet = {spelling for name in silent for spelling in _spelt(name, prefixes)}
     unexpected = [
-        name for name in weights if name not in used and name not in quiet and name.rpartition(".")[2] not in _BUFFERS
+        name
+        for name in weights
+        if name not in used
+        and name not in quiet
+        and name.rpartition(".")[2] not in _BUFFERS
+        and not name.endswith(_CAUSAL_MASKS)
     ]
     return Plan(found, Report(tuple(missing), tuple(sorted(unexpected)), tuple(mismatched)))
 

@@ -82,19 +82,9 @@ def generate(
     pad = _pad(config, eos)
     if streamer is not None and (len(rows) > 1 or config.num_beams > 1 or config.num_return_sequences > 1):
         raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out, and pass one prompt")
-    stops = _stops(config, tokenizer, stopping_criteria)
-    sampling = bool(config.do_sample)
-    program, values = processors.chosen(
-        config,
-        vocab=vocab,
-        eos=eos,
-        sampling=sampling,
-        beams=config.num_beams,
-        custom=logits_processor,
-        prefix=prefix_allowed_tokens_fn,
-    )
-    ends = Ends(_ends(eos), np.int32(pad))
-    key = jax.random.key(0) if key is None else key
+    stops = stops_of(config, tokenizer, stopping_criteria)
+    asked = config.return_dict_in_generate
+    task = task_of(config, vocab=vocab, pad=pad, key=key, custom=logits_processor, prefix=prefix_allowed_tokens_fn)
     without = _without(config, rows, negative_prompt_ids, negative_prompt_attention_mask)
     copies = 1 if config.num_beams > 1 else config.num_return_sequences
     prompts = [
@@ -109,8 +99,6 @@ def generate(
         for number, row in enumerate(rows)
         for copy in range(copies)
     ]
-    asked = config.return_dict_in_generate
-    task = Task(program, values, ends, key, bool(asked and config.output_scores), bool(asked and config.output_logits))
     on_token = None
     if streamer is not None:
         streamer.put(ids[0])
@@ -147,6 +135,62 @@ def generate(
     )
     traces = traced(config, trace, sequences, np.repeat(_left(mask, mask), copies, axis=0), width)
     return GenerateDecoderOnlyOutput(sequences=jax.numpy.asarray(sequences), scores=scores, logits=logits, **traces)
+
+
+def task_of(
+    config: GenerationConfig,
+    *,
+    vocab: int,
+    pad: int,
+    key: jax.Array | None = None,
+    custom: Sequence[Callable[..., Array]] = (),
+    prefix: Any = None,
+) -> Task:
+    """What settings ask to be done with rows.
+
+    Args:
+        config: the settings, merged and checked.
+        vocab: V.
+        pad: what fills rows that have ended.
+        key: what draws go by.
+        custom: functions of a `Sight` and scores [R, V].
+        prefix: (row, ids) → allowed ids, or a `TokenTrie`.
+
+    Raises:
+        ValueError: ids that are no words of the model, or settings that processors refuse.
+    """
+    program, values = processors.chosen(
+        config,
+        vocab=vocab,
+        eos=config.eos,
+        sampling=bool(config.do_sample),
+        beams=config.num_beams,
+        custom=custom,
+        prefix=prefix,
+    )
+    ends = Ends(_ends(config.eos), np.int32(pad))
+    key = jax.random.key(0) if key is None else key
+    scores, logits = (
+        bool(config.return_dict_in_generate and asked) for asked in (config.output_scores, config.output_logits)
+    )
+    return Task(program, values, ends, key, scores, logits)
+
+
+def stops_of(config: GenerationConfig, tokenizer: Any, rules: Sequence[Rule] = ()) -> Stops:
+    """What ends rows beside tokens; the clock begins now.
+
+    Raises:
+        ValueError: texts without a tokenizer to read them with, or an empty one.
+    """
+    texts = config.stop_strings or ()
+    texts = (texts,) if isinstance(texts, str) else tuple(texts)
+    if texts and tokenizer is None:
+        raise ValueError("stop_strings needs tokenizer=, to read what has been written")
+    if any(not text for text in texts):
+        raise ValueError("stop_strings: an empty text ends nothing: leave it out")
+    until = None if config.max_time is None else time.monotonic() + config.max_time
+    decode = None if tokenizer is None else lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    return Stops(texts, decode, until, tuple(rules))
 
 
 # -- reading what was asked for ---------------------------------------------------------------------------------------
@@ -217,18 +261,6 @@ def _pad(config: GenerationConfig, eos: Sequence[int]) -> int:
 def _ends(eos: Sequence[int]) -> np.ndarray:
     """The end tokens [E], E one of few sizes."""
     return np.array([*eos, *[-1] * (rows_for(max(1, len(eos))) - len(eos))], np.int32)
-
-
-def _stops(config: GenerationConfig, tokenizer: Any, rules: Sequence[Rule]) -> Stops:
-    texts = config.stop_strings or ()
-    texts = (texts,) if isinstance(texts, str) else tuple(texts)
-    if texts and tokenizer is None:
-        raise ValueError("stop_strings needs tokenizer=, to read what has been written")
-    if any(not text for text in texts):
-        raise ValueError("stop_strings: an empty text ends nothing: leave it out")
-    until = None if config.max_time is None else time.monotonic() + config.max_time
-    decode = None if tokenizer is None else lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-    return Stops(texts, decode, until, tuple(rules))
 
 
 def _without(

@@ -110,6 +110,7 @@ def rotated(
     turn: Turn = halves,
     rate: float = 0.0,
     scale: float | None = None,
+    cap: float | None = None,
 ) -> Mix:
     """Attention of heads with `width` numbers, `keys` heads of keys and values, whose positions are rotations.
 
@@ -119,7 +120,7 @@ def rotated(
     def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any = FULL) -> tuple[jax.Array, jax.Array, Any]:
         q, k, v = project(p, x, width, keys)
         q, k = turn(q, turns), turn(k, turns)
-        return order.attend(q, k, v, cell, window=window, scale=scale, rate=rate, drop=drop)
+        return order.attend(q, k, v, cell, window=window, scale=scale, cap=cap, rate=rate, drop=drop)
 
     return mix
 
@@ -155,6 +156,11 @@ def gated(activation: str) -> Feed:
         return linear(p["down"], opened(p, x, ACTIVATIONS[activation]), like=x)
 
     return feed
+
+
+def plain(activation: str) -> Feed:
+    """The network without a gate: down(act(up(x)))."""
+    return lambda p, x, drop: linear(p["down"], ACTIVATIONS[activation](linear(p["up"], x)), like=x)
 
 
 def norms_first(mix: Mix, feed: Feed, norm: Norm) -> Callable[..., tuple[jax.Array, Any, Any]]:

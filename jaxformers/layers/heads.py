@@ -181,8 +181,11 @@ def vocabulary(
     return Head(parameters, forward, tied=(f"{decoder}.weight",))
 
 
-def words(decoder: str, *, bias: bool = False) -> Head:
-    """Scores [B, T, V] of every token by the word table, or where config.tie_word_embeddings says no one of its own."""
+def words(decoder: str, *, bias: bool = False, last: Callable[[Any, jax.Array], jax.Array] = lambda c, x: x) -> Head:
+    """Scores [B, T, V] of every token by the word table, or where config.tie_word_embeddings says no one of its own.
+
+    last: (config, scores) → what becomes of them.
+    """
 
     def parameters(c: Any) -> declare.Tree:
         tree: dict[str, Any] = {"bias": declare.vector(c.vocab_size, f"{decoder}.bias", "vocab")} if bias else {}
@@ -193,7 +196,7 @@ def words(decoder: str, *, bias: bool = False) -> Head:
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         p = params["head"]
         scores = unembed(p.get("decoder", params["word"]), encoded.state)
-        return scores + p["bias"] if bias else scores
+        return last(c, scores + p["bias"] if bias else scores)
 
     return Head(parameters, forward, tied=(f"{decoder}.weight",))
 

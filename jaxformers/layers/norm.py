@@ -24,3 +24,8 @@ def rms_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     normal = wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + epsilon)
     return (normal * p["scale"]).astype(x.dtype)
+
+
+def offset_rms_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
+    """`rms_norm` with a scale that is kept as what it is above one, offset [D] (Gemma 2024, arXiv 2403.08295)."""
+    return rms_norm({"scale": 1.0 + p["offset"].astype(jnp.promote_types(x.dtype, jnp.float32))}, x, epsilon)

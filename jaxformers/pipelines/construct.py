@@ -44,8 +44,8 @@ def pipeline(
 
     Args:
         task: "text-classification" ("sentiment-analysis"), "token-classification" ("ner"), "question-answering",
-            "fill-mask", "zero-shot-classification", "feature-extraction", "text-embedding", "text-ranking" ("rerank");
-            None: by what the model was made for.
+            "fill-mask", "zero-shot-classification", "feature-extraction", "text-embedding", "text-ranking" ("rerank"),
+            "text-generation"; None: by what the model was made for.
         model: a folder, a name on the Hub, a model that ships with the package ("jaxformers/tiny-sentiment"), the path
             of a .gguf file, or a model object. None: the task's default, at a pinned revision.
         config: a config object or where to read one; default: the model's.

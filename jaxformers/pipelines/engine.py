@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from . import shapes, workers
 from .shapes import Batch
 from .task import MissingKey, Row, Task
 
-_WINDOW = 1024  # inputs that are sorted together: more would pad no less, and hold more results
+_WINDOW = 1024  # inputs of a list that are sorted together: more would pad no less, and hold more results
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -73,6 +74,9 @@ class Engine:
         """The answer of one input, in this thread."""
         (rows,) = self._rows([item], options)
         results: list[Any] = [None] * len(rows)
+        if self.task.drive is not None:
+            deque(self._driven(rows, [0] * len(rows), options, results, Surroundings.here()), maxlen=0)
+            return self.task.answer(item, results, options, self.model.config)
         for batch in self._plan(rows):
             _land(batch, jax.tree.map(np.asarray, self._launch(rows, options, batch)), rows, results)
         report()
@@ -87,11 +91,13 @@ class Engine:
     ) -> Generator[Any, None, None]:
         """The answer of each input, or an error where it is bad."""
         place = 0
-        for window in shapes.windows(items, sized, _WINDOW):
+        for window in shapes.windows(items, sized, _WINDOW if sized else self.task.window):
             owned = self._rows_or_errors(window, options)
             rows = [row for own in owned if not isinstance(own, Exception) for row in own]
             results: list[Any] = [None] * len(rows)
-            running = self._run(rows, options, results, surroundings)
+            numbers = [place + i for i, own in enumerate(owned) if not isinstance(own, Exception) for _ in own]
+            run = partial(self._run, rows) if self.task.drive is None else partial(self._driven, rows, numbers)
+            running = run(options, results, surroundings)
             try:
                 start = 0
                 for item, own in zip(window, owned, strict=True):
@@ -169,6 +175,25 @@ class Engine:
             _land(batch, arrays, rows, results)
             yield
 
+    def _driven(
+        self,
+        rows: Sequence[Row],
+        numbers: Sequence[int],
+        options: Any,
+        results: list[Any],
+        surroundings: Surroundings,
+    ) -> Generator[None, None, None]:
+        """Fill in results as the task's own loop makes them."""
+        assert self.task.drive is not None
+        made = self.task.drive(self, rows, numbers, options)
+        while True:
+            with surroundings.entered():
+                place, result = next(made, (None, None))
+            if place is None:
+                return
+            results[place] = (rows[place], result)
+            yield
+
     def _plan(self, rows: Sequence[Row], *, pack: bool = False) -> list[Batch]:
         budget, exact = shapes.token_budget(self.platform), not self.model.neutral
         return shapes.plan([len(row) for row in rows], self.steps, budget, self.most_rows, pack=pack, exact=exact)
@@ -178,6 +203,7 @@ class Engine:
         extra: dict[str, Any] = {**beside(rows, batch), **self.task.arrays}
         static = self.task.static(options, [rows[place] for places in batch.places for place in places])
         config = self.model.config.bare()
+        assert self.task.compute is not None
         return jaxformers_task(self.task.compute, static, type(self.model), self.params, config, inputs, extra)
 
 

@@ -35,7 +35,7 @@ class Pipeline:
         self.model = model
         self.tokenizer = tokenizer
         self._task = task
-        self._options = options
+        self._options = task.settle(options, model, tokenizer)
         self._batch_size = _checked(batch_size)
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -31,6 +31,7 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
     "question-answering": ("distilbert/distilbert-base-cased-distilled-squad", "564e9b5"),
     "text-classification": ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f"),
     "text-embedding": ("sentence-transformers/all-MiniLM-L6-v2", "c9745ed"),
+    "text-generation": ("openai-community/gpt2", "607a30d"),
     "text-ranking": ("cross-encoder/ms-marco-MiniLM-L6-v2", "c5ee24c"),
     "token-classification": ("dbmdz/bert-large-cased-finetuned-conll03-english", "4c53496"),
     "zero-shot-classification": ("facebook/bart-large-mnli", "d7645e1"),
@@ -80,13 +81,19 @@ class Task:
             one or many. Raises ValueError, TypeError or KeyError on bad input.
         compute: (forward, inputs, extra of the rows, *static) → a tree of arrays with an entry a row or a token,
             [B, …] or [B, T, …], inside one compiled program: the least that answers need. Of packed rows what was
-            [B, …] has an entry a text, [N, …].
+            [B, …] has an entry a text, [N, …]. None: the task has `drive`.
         answer: (input, results of its rows, options, config) → what the user sees for one of several inputs.
         single: (answer, input, options) → what the user sees for an input that came alone; the same unless given.
         static: (options, rows of a batch) → what selects a program, so few values; the last arguments of `compute`.
         read: (positional arguments, keywords) of a call → (inputs, the keywords that are options).
         bind: (task, source of the checkpoint or None) → the task as the checkpoint's own files settle it.
         shorter: (options, tokens that the model takes) → what a caller can do about a row that is longer.
+        settle: (options as a pipeline is made with, model, tokenizer) → the options as its calls start from.
+        words: names of options, where they are not the fields of `options`.
+        change: (options, those that a user typed) → the options with these.
+        drive: (engine, rows, numbers of their inputs, options) → the places of rows and their results as they are ready,
+            of a task whose answers take many passes.
+        window: how many inputs of a stream are read ahead at most, and sorted together.
         arrays: what `compute` finds in `extra` besides. settings: what `bind` has read.
         pipeline_class: a subclass of `Pipeline`; None: that itself.
         packs: whether `compute` may be given rows that hold several texts.
@@ -96,13 +103,18 @@ class Task:
     head: str | None
     options: type[Any]
     rows: Callable[[Sequence[Any], Tokenizer, Any, int], list[list[Row]]]
-    compute: Callable[..., Any]
+    compute: Callable[..., Any] | None
     answer: Callable[[Any, Sequence[tuple[Row, Any]], Any, Config], Any]
     single: Callable[[Any, Any, Any], Any] = lambda answer, item, options: answer
     static: Callable[[Any, Sequence[Row]], tuple[int, ...]] = lambda options, rows: ()
     read: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]] = one_or_several
     bind: Callable[[Task, Source | None], Task] = lambda task, source: task
     shorter: Callable[[Any, int], str] = lambda options, longest: "shorten the text"
+    settle: Callable[[Any, Any, Tokenizer], Any] = lambda options, model, tokenizer: options
+    words: Sequence[str] = ()
+    change: Callable[[Any, Mapping[str, Any]], Any] = lambda options, given: dataclasses.replace(options, **given)
+    drive: Callable[[Any, Sequence[Row], Sequence[int], Any], Iterator[tuple[int, Any]]] | None = None
+    window: int = 1024
     arrays: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
     settings: Any = None
     pipeline_class: type[Any] | None = None
@@ -134,10 +146,10 @@ def changed(options: Any, task: Task, given: Mapping[str, Any]) -> Any:
     Raises:
         TypeError: an unknown name; the message gives the nearest.
     """
-    fields = [field.name for field in dataclasses.fields(options)]
+    words = task.words or [field.name for field in dataclasses.fields(options)]
     for name in given:
-        if name not in fields:
-            near = difflib.get_close_matches(name, fields, 1)
+        if name not in words:
+            near = difflib.get_close_matches(name, words, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise TypeError(f"the {task.name} pipeline takes no {name!r}{hint}; it takes {', '.join(fields)}")
-    return dataclasses.replace(options, **given) if given else options
+            raise TypeError(f"the {task.name} pipeline takes no {name!r}{hint}; it takes {', '.join(words)}")
+    return task.change(options, given) if given else options

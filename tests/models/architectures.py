@@ -651,4 +651,21 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         relative=True,
     ),
+    "gpt2": Architecture(
+        "GPT2",
+        {
+            "vocab_size": 67,
+            "n_embd": 32,
+            "n_layer": 2,
+            "n_head": 4,
+            "n_inner": 48,
+            "n_positions": 24,
+            "pad_token_id": 1,
+        },
+        "Model LMHeadModel ForSequenceClassification ForTokenClassification ForQuestionAnswering",
+        (
+            Case("Model", "scales", {"scale_attn_by_inverse_layer_idx": True, "n_inner": None}),
+            Case("LMHeadModel", "untied", {"tie_word_embeddings": False, "scale_attn_weights": False}),
+        ),
+    ),
 }

@@ -153,13 +153,9 @@ DECODERS = ("ForCausalLM", "LMHeadModel")
 
 def counted(model: Any, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The positions that torch must be told, where a model that reads in one direction counts padding otherwise."""
-    accepted = inspect.signature(model.forward).parameters
-    if "past_key_values" not in accepted or not {"position_ids", "attention_mask"} <= {*accepted} & {
-        *given,
-        "position_ids",
-    }:
-        return {}
-    if "position_ids" in given:
+    accepted = {*inspect.signature(model.forward).parameters, *inspect.signature(model.base_model.forward).parameters}
+    told = "position_ids" in given or "attention_mask" not in given
+    if told or not {"past_key_values", "position_ids"} <= accepted:
         return {}
     return {"position_ids": np.maximum(np.cumsum(given["attention_mask"], 1) - 1, 0)}
 

@@ -31,12 +31,12 @@ def test_in_parts_is_at_once(name: str, tmp_path: Path):
     case = CASES[name]
     model, _ = load(case, case.write(tmp_path))
     plain = case.calls["plain"]
-    ids, mask = (plain.inputs.get(key) for key in ("input_ids", "attention_mask"))
-    mask = np.ones_like(ids) if mask is None else mask
+    ids = plain.inputs["input_ids"]
+    mask = plain.inputs.get("attention_mask", np.ones_like(ids))
     cache = model.init_cache(len(ids), ids.shape[1])
     parts = []
     for part in (slice(0, 5), slice(5, 6), slice(6, None)):
-        out = model(ids[:, part], mask[:, part], past_key_values=cache)
+        out = model(**{name: array[:, part] for name, array in plain.inputs.items()}, past_key_values=cache)
         cache = out.past_key_values
         parts.append(out[0])
     np.testing.assert_array_equal(cache.length, mask.sum(1))
