@@ -59,11 +59,11 @@ class Causal:
         reach = jnp.maximum(cache.reach, cache.length + real.sum(1, dtype=jnp.int32))
         return cls(positions, reach, jnp.where(real, slots, cache.slots), keys, slots, None, cache)
 
-    def seen(self, window: Any = FULL) -> jax.Array:
-        """Which tokens each sees, among the last `window` and itself at most: [B or 1, 1, T, S]."""
+    def seen(self, window: Any = FULL, ahead: Any = 0) -> jax.Array:
+        """Which tokens each sees, among the last `window`, itself included, and the next `ahead`: [B or 1, 1, T, S]."""
         keys = self.keys if self.slots is not None else jnp.arange(self.keys.shape[1])[None]
         distance = self.queries[:, :, None] - keys[:, None, :]
-        seen = ((distance >= 0) & (distance < window))[:, None]
+        seen = ((distance >= -ahead) & (distance < window))[:, None]
         return seen if self.mask is None else seen & self.mask
 
     def attend(
@@ -74,6 +74,7 @@ class Causal:
         cell: Any,
         *,
         window: Any = FULL,
+        ahead: Any = 0,
         bias: jax.Array | None = None,
         sinks: jax.Array | None = None,
         scale: float | None = None,
@@ -84,8 +85,9 @@ class Causal:
         """Attention of new tokens to themselves and to those in the cell.
 
         q [B, T, H, d], k [B, T, K, d], v [B, T, K, e]; cell: what this layer keeps, None without a cache; window: how
-        many tokens each sees at most, itself included; the rest as in `attention.weighed`. Returns the context
-        [B, T, H * e], the probabilities [B, H, T, S], and the cell with the new tokens in it.
+        many tokens each sees at most, itself included; ahead: how many of those behind it; the rest as in
+        `attention.weighed`. Returns the context [B, T, H * e], the probabilities [B, H, T, S], and the cell with the
+        new tokens in it.
         """
         if self.slots is None or cell is None:
             keys, values = k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)
@@ -93,7 +95,7 @@ class Causal:
             cell = caches.write(cell, k, v, self.slots)
             keys, values = caches.read(cell)
         options: dict[str, Any] = {"bias": bias, "sinks": sinks, "scale": scale, "cap": cap, "rate": rate, "drop": drop}
-        context, odds = weighed(jnp.swapaxes(q, 1, 2), keys, values, self.seen(window), **options)
+        context, odds = weighed(jnp.swapaxes(q, 1, 2), keys, values, self.seen(window, ahead), **options)
         rows, length = q.shape[:2]
         return jnp.swapaxes(context, 1, 2).reshape(rows, length, -1), odds, cell
 

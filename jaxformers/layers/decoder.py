@@ -17,7 +17,7 @@ from .dropout import Drop
 from .gated import opened
 from .inputs import Want
 from .linear import linear
-from .norm import rms_norm
+from .norm import offset_rms_norm, rms_norm
 from .rotation import Turns, halves
 from .run import Encoded, remembering
 
@@ -174,9 +174,25 @@ def norms_first(mix: Mix, feed: Feed, norm: Norm) -> Callable[..., tuple[jax.Arr
     return apply
 
 
+def norms_around(mix: Mix, feed: Feed, norm: Norm) -> Callable[..., tuple[jax.Array, Any, Any]]:
+    """The layer with norms before and after both halves: x + norm(mix(norm(x))), then x + norm(feed(norm(x)))."""
+
+    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
+        context, weights, cell = mix(p, norm(p["attention_norm"], x), cell, drop, *own)
+        x = x + norm(p["attention_post_norm"], linear(p["out"], context, like=x))
+        return x + norm(p["ffn_post_norm"], feed(p, norm(p["ffn_norm"], x), drop)), weights, cell
+
+    return apply
+
+
 def root_mean_square(epsilon: float) -> Norm:
     """`rms_norm` with its epsilon."""
     return lambda p, x: rms_norm(p, x, epsilon)
+
+
+def offset_root_mean_square(epsilon: float) -> Norm:
+    """`offset_rms_norm` with its epsilon."""
+    return lambda p, x: offset_rms_norm(p, x, epsilon)
 
 
 def keys_values(c: Any, rows: int, slots: int) -> declare.Tree:

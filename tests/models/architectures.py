@@ -131,6 +131,7 @@ LLAMA = {
     "pad_token_id": 1,
 }
 CAUSAL = "Model ForCausalLM ForSequenceClassification ForTokenClassification ForQuestionAnswering"
+GEMMA = "Model ForCausalLM ForSequenceClassification ForTokenClassification"
 LONG = [1.0 + i for i in range(4)]
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
 
@@ -618,6 +619,30 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             ),
         ),
     ),
+    "gemma": Architecture(
+        "Gemma",
+        {**LLAMA, "head_dim": 6},
+        GEMMA,
+        (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "attention_bias": True, "hidden_act": "relu"}),),
+        relative=True,
+    ),
+    "gemma2": Architecture(
+        "Gemma2",
+        {**LLAMA, "head_dim": 6, "query_pre_attn_scalar": 5, "sliding_window": 4, "attn_logit_softcapping": 2.0},
+        GEMMA,
+        (
+            Case("ForCausalLM", "capped", {"final_logit_softcapping": 1.5, "tie_word_embeddings": False}),
+            Case(
+                "ForCausalLM",
+                "free",
+                {
+                    "attn_logit_softcapping": None,
+                    "final_logit_softcapping": None,
+                    "layer_types": ["full_attention", "sliding_attention"],
+                },
+            ),
+        ),
+    ),
     "mistral": Architecture(
         "Mistral",
         {**LLAMA, "sliding_window": 4},
@@ -662,8 +687,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "n_positions": 24,
             "pad_token_id": 1,
         },
-        "Model LMHeadModel ForSequenceClassification ForTokenClassification ForQuestionAnswering",
+        "Model LMHeadModel ForSequenceClassification ForTokenClassification",
         (
+            # What padding gives counts in this loss, and torch's padding on the left sees itself.
+            Case("ForQuestionAnswering", "whole", padded=False),
             Case("Model", "scales", {"scale_attn_by_inverse_layer_idx": True, "n_inner": None}),
             Case("LMHeadModel", "untied", {"tie_word_embeddings": False, "scale_attn_weights": False}),
         ),

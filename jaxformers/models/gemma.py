@@ -1,0 +1,102 @@
+"""Gemma (Gemma Team 2024, arXiv 2403.08295): Llama with word vectors scaled up, norms whose scale is kept as what it is
+above one, and heads of a width of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from ..config import Size, Token
+from ..layers import rotation
+from ..layers.activation import ACTIVATIONS
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    decoded,
+    gate_up_down,
+    gated,
+    keys_values,
+    norms_first,
+    offset_root_mean_square,
+    projections,
+    rotated,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import LlamaConfig, keys, width
+from .llama import around as llama_around
+
+
+class GemmaConfig(
+    LlamaConfig, model_type="gemma", allowed={"mlp_bias": (False,), "hidden_activation": (None, *ACTIVATIONS)}
+):
+    """Llama's sizes; the defaults are those of the model with 7 billion parameters.
+
+    hidden_activation: in place of hidden_act, which older files have wrong.
+    """
+
+    vocab_size: Size = 256000
+    hidden_size: Size = 3072
+    intermediate_size: Size = 24576
+    num_hidden_layers: Size = 28
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size | None = 16
+    head_dim: Size | None = 256
+    hidden_act: str = "gelu_pytorch_tanh"
+    hidden_activation: str | None = None
+    max_position_embeddings: Size = 8192
+    pad_token_id: Token | None = 0
+    tie_word_embeddings: bool = True
+
+
+def layer(c: Any) -> declare.Tree:
+    """A layer's arrays."""
+    d, bias = c.hidden_size, c.attention_bias
+    return {
+        "attention_norm": declare.offset_norm(d, "input_layernorm"),
+        **projections(d, c.num_attention_heads, keys(c), width(c), bias=bias, out_bias=bias),
+        "ffn_norm": declare.offset_norm(d, "post_attention_layernorm"),
+        **gate_up_down(d, c.intermediate_size),
+    }
+
+
+def around(c: Any, layer: declare.Tree) -> declare.Tree:
+    """The model's arrays, given those of a layer."""
+    return llama_around(c, layer) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
+
+
+def parameters(c: GemmaConfig) -> declare.Tree:
+    """The model's arrays."""
+    return around(c, layer(c))
+
+
+def scaled(c: Any, x: jax.Array) -> jax.Array:
+    """Word vectors [B, T, D] times the root of D, rounded to their type as it was in training."""
+    return x * jnp.asarray(c.hidden_size**0.5, x.dtype)
+
+
+def decode(params: Any, c: GemmaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_activation or c.hidden_act), norm)
+    x = scaled(c, embed_tokens(params["word"], inputs))
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+family(
+    globals(),
+    "Gemma",
+    GemmaConfig,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)

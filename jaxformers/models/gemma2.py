@@ -1,0 +1,116 @@
+"""Gemma 2 (Gemma Team 2024, arXiv 2408.00118): Gemma with norms after both halves of a layer too, scores of attention
+and of words that stay within bounds, and a window of tokens for every other layer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from ..config import Between, Size
+from ..layers import heads, rotation
+from ..layers.activation import ACTIVATIONS
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    check_kinds,
+    decoded,
+    gate_up_down,
+    gated,
+    keys_values,
+    norms_around,
+    offset_root_mean_square,
+    projections,
+    rotated,
+    windows,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .gemma import GemmaConfig, around, scaled
+from .llama import keys, width
+
+Positive = Annotated[float, Between(1e-6, 1e6)]
+"""What numbers are divided by."""
+
+
+class Gemma2Config(
+    GemmaConfig, model_type="gemma2", allowed={"hidden_activation": ACTIVATIONS, "hidden_act": (None, *ACTIVATIONS)}
+):
+    """Gemma's sizes; the defaults are those of the model with 2 billion parameters.
+
+    query_pre_attn_scalar: scores are divided by its root. sliding_window: how many tokens layers of that kind see.
+    layer_types: the kind of each; None: the first, the third and so on see a window. *_logit_softcapping: a bound on
+    the scores of attention and of words; None: none.
+    """
+
+    hidden_size: Size = 2304
+    intermediate_size: Size = 9216
+    num_hidden_layers: Size = 26
+    num_attention_heads: Size = 8
+    num_key_value_heads: Size | None = 4
+    hidden_activation: str | None = "gelu_pytorch_tanh"
+    query_pre_attn_scalar: Positive = 256.0
+    sliding_window: Size | None = 4096
+    layer_types: tuple[str, ...] | None = None
+    final_logit_softcapping: Positive | None = 30.0
+    attn_logit_softcapping: Positive | None = 50.0
+
+    def check(self) -> None:
+        """Llama's rules, and a kind for each layer."""
+        super().check()
+        check_kinds(self)
+
+
+def layer(c: Any) -> declare.Tree:
+    """A layer's arrays."""
+    d, bias = c.hidden_size, c.attention_bias
+    return {
+        "attention_norm": declare.offset_norm(d, "input_layernorm"),
+        **projections(d, c.num_attention_heads, keys(c), width(c), bias=bias, out_bias=bias),
+        "attention_post_norm": declare.offset_norm(d, "post_attention_layernorm"),
+        "ffn_norm": declare.offset_norm(d, "pre_feedforward_layernorm"),
+        **gate_up_down(d, c.intermediate_size),
+        "ffn_post_norm": declare.offset_norm(d, "post_feedforward_layernorm"),
+    }
+
+
+def parameters(c: Gemma2Config) -> declare.Tree:
+    """The model's arrays."""
+    return around(c, layer(c))
+
+
+def decode(params: Any, c: Gemma2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    scale, cap = c.query_pre_attn_scalar**-0.5, c.attn_logit_softcapping
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout, scale=scale, cap=cap)
+    block = norms_around(mix, gated(c.hidden_activation), norm)
+    x, each = scaled(c, embed_tokens(params["word"], inputs)), drop.each(c.num_hidden_layers)
+    kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]
+    return decoded(order, block, params, x, each, windows(kinds, c.sliding_window), want=want, norm=norm)
+
+
+def capped(c: Any, scores: jax.Array) -> jax.Array:
+    """Scores of words, bent to stay within the config's bound."""
+    cap = c.final_logit_softcapping
+    return scores if cap is None else cap * jnp.tanh(scores / cap)
+
+
+family(
+    globals(),
+    "Gemma2",
+    Gemma2Config,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+    heads={"CausalLM": heads.words("lm_head", last=capped)},
+)
