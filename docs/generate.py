@@ -104,7 +104,7 @@ _SPELT = {"LMHeadModel": "CausalLM", "WithLMHeadModel": "MaskedLM", "ForQuestion
 def _task(name: str, prefix: str) -> str:
     """The head in the name of a class, "" where it has none."""
     rest = name.removeprefix(prefix)
-    return _SPELT.get(rest) or (rest.removeprefix("For") if rest.startswith("For") else "")
+    return _SPELT.get(rest) or rest.partition("For")[2]  # Gemma3TextConfig's has a Gemma3ForCausalLM
 
 
 def table() -> str:

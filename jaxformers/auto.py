@@ -23,10 +23,12 @@ from .bundle import Model
 from .config import Config
 from .outputs import Output
 
-# Architectures without a file of their own: `model_type` → the file whose last lines make them (see `twins.py`).
+# Architectures without a file of their own: `model_type` → the file whose last lines make them (see `twins.py`), or of
+# which they hold one as the part that reads text.
 _FILES: Mapping[str, str] = {
     "camembert": "roberta",
     "data2vec-text": "roberta",
+    "gemma3": "gemma3_text",
     "gte": "new",
     "xlm-roberta": "roberta",
 }
@@ -60,7 +62,11 @@ def config_class(model_type: str) -> type[Config]:
     module = _module(model_type)
     if module is not None:
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Config) and value.model_type == model_type:
+            if (
+                isinstance(value, type)
+                and issubclass(value, Config)
+                and model_type in (value.model_type, *value.inside)
+            ):
                 return value
     known = model_types()
     near = difflib.get_close_matches(model_type, known, 3)

@@ -89,7 +89,9 @@ _HARMLESS = frozenset(
     embd_pdrop max_trained_positions pad_vocab_size_multiple reorder_and_upcast_attn expert_choice_router
     moe_every_n_layers moe_impl moe_normalize_expert_weights moe_resid_pdrop moe_top_k
     num_shared_experts router_aux_loss_coef bos_index eos_index unk_index mask_index embed_init_std init_std start_n_top
-    end_n_top lang_id lang2id id2lang use_mems_eval use_mems_train mem_len reuse_len
+    end_n_top lang_id lang2id id2lang use_mems_eval use_mems_train mem_len reuse_len n_ctx layerdrop pretraining_tp
+    slow_but_exact attention_softmax_in_fp32 scale_attention_softmax_in_fp32 masked_softmax_fusion bias_dropout_fusion
+    skip_bias_add skip_bias_add_qkv offset_alibi seq_length init_device verbose embedding_fraction learned_pos_emb
     """.split()
 )
 
@@ -116,6 +118,8 @@ class Config:
     Args of a subclass statement:
         model_type: the word that config.json uses for the architecture.
         also: other words under which files have it that bring their own code; such a file is written as it was read.
+        inside: words of models that read other things too, whose config.json has this one as text_config: what reads
+            text is then taken from it, and written as a model of its own.
         aliases: other spellings of a declared field, `{alias: field}`: both read, only the field is written.
         allowed: `{field: values}` for declared fields with a closed set of values (activations), and for known fields
             of the reference that the model file does not implement, with the values at which they change nothing.
@@ -133,6 +137,7 @@ class Config:
 
     model_type: ClassVar[str] = ""
     also: ClassVar[Collection[str]] = ()
+    inside: ClassVar[Collection[str]] = ()
     aliases: ClassVar[Mapping[str, str]] = {}
     allowed: ClassVar[Mapping[str, Collection[Any]]] = {}
     _hints: ClassVar[Mapping[str, Any]] = {}
@@ -145,11 +150,13 @@ class Config:
         *,
         model_type: str,
         also: Collection[str] = (),
+        inside: Collection[str] = (),
         aliases: Mapping[str, str] | None = None,
         allowed: Mapping[str, Collection[Any]] | None = None,
     ) -> None:
         cls.model_type = model_type
         cls.also = also
+        cls.inside = inside
         cls.aliases = {**cls.aliases, **(aliases or {})}
         cls.allowed = {**_ALLOWED_EVERYWHERE, **cls.allowed, **(allowed or {})}
         hints = typing.get_type_hints(cls, include_extras=True)
@@ -345,12 +352,26 @@ class Config:
         Raises:
             TypeError: an override is no field of this architecture.
         """
+        fields = cls._of_text(fields) if fields.get("model_type") in cls.inside else fields
         made = cls(**dict(fields))
         known = cls._known() | _CARRIED
         strange = sorted(name for name in fields if name not in known and not name.startswith("_"))
         if strange:
             logger.warning("%s: unknown fields, kept but without effect: %s", cls.__name__, ", ".join(strange))
         return made.override(**overrides)
+
+    @classmethod
+    def _of_text(cls, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the config of a model that reads other things too says of the part that reads text."""
+        text = fields.get("text_config")
+        if not isinstance(text, Mapping):
+            raise ValueError(
+                f"{cls.__name__}: a {fields['model_type']!r} must have its text_config, found {_shown(text)}"
+            )
+        shared = cls._known() - {"model_type", "architectures"}
+        outside = {name: value for name, value in fields.items() if name in shared}
+        ends = {name: value for name, value in outside.items() if name in ("bos_token_id", "eos_token_id")}
+        return {**outside, **text, **ends}
 
     @classmethod
     def _known(cls) -> set[str]:

@@ -70,10 +70,10 @@ def embedding(
     return {"table": Param((rows, dim), (axis, "embed"), f"{name}.weight", init, zero_row=zero_row)}
 
 
-def layer_norm(dim: int, name: str, *, bias: bool = True) -> Tree:
+def layer_norm(dim: int, name: str, axis: str | None = "embed", *, bias: bool = True) -> Tree:
     """Scale and shift [dim] of a layer norm; checkpoints of TensorFlow's time call them gamma and beta."""
-    scale = {"scale": Param((dim,), ("embed",), f"{name}.weight", "ones", aliases=(f"{name}.gamma",))}
-    shift = {"bias": Param((dim,), ("embed",), f"{name}.bias", "zeros", aliases=(f"{name}.beta",))}
+    scale = {"scale": Param((dim,), (axis,), f"{name}.weight", "ones", aliases=(f"{name}.gamma",))}
+    shift = {"bias": Param((dim,), (axis,), f"{name}.bias", "zeros", aliases=(f"{name}.beta",))}
     return scale | shift if bias else scale
 
 

@@ -66,7 +66,7 @@ def _answers(pipe: Callable[..., Any], texts: list[str]) -> Iterator[tuple[str, 
     """Each text with its answer. A person who types gets each answer at once, a file is read ahead in batches."""
     if not texts and sys.stdin.isatty():
         print("one text a line, Ctrl-D to end", file=sys.stderr)
-        for text in _lines(sys.stdin.buffer):
+        for text in lines(sys.stdin.buffer):
             yield text, pipe(_input(text))
         return
     waiting: deque[str] = deque()
@@ -75,7 +75,7 @@ def _answers(pipe: Callable[..., Any], texts: list[str]) -> Iterator[tuple[str, 
     def reading() -> Iterator[str]:
         """The texts; a line that cannot be read ends them, so that those before it are answered first."""
         try:
-            for text in texts or _lines(sys.stdin.buffer):
+            for text in texts or lines(sys.stdin.buffer):
                 waiting.append(text)
                 yield _input(text)
         except ValueError as error:
@@ -88,8 +88,8 @@ def _answers(pipe: Callable[..., Any], texts: list[str]) -> Iterator[tuple[str, 
 
 
 def _input(text: str) -> Any:
-    """What a line means: an object of JSON such as {"question": ..., "context": ...}, or else a text."""
-    if text.lstrip().startswith("{"):
+    """What a line means: an object of JSON such as {"question": ..., "context": ...}, a list of such, or else a text."""
+    if text.lstrip().startswith(("{", "[{")):
         try:
             return json.loads(text)
         except ValueError:
@@ -97,7 +97,7 @@ def _input(text: str) -> Any:
     return text
 
 
-def _lines(stream: Iterable[bytes]) -> Iterator[str]:
+def lines(stream: Iterable[bytes]) -> Iterator[str]:
     """The lines of standard input as text; an empty line is a text too, so that lines in and out correspond."""
     for i, raw in enumerate(stream, 1):
         try:

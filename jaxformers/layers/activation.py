@@ -18,6 +18,7 @@ _FUNCTIONS: Mapping[str, Function] = {
     "gelu_pytorch_tanh": jax.nn.gelu,
     "quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x),
     "relu": jax.nn.relu,
+    "relu2": lambda x: jnp.square(jax.nn.relu(x)),
     "relu6": jax.nn.relu6,
     "leaky_relu": jax.nn.leaky_relu,
     "silu": jax.nn.silu,

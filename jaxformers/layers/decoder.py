@@ -17,9 +17,9 @@ from .dropout import Drop
 from .gated import opened
 from .inputs import Want
 from .linear import linear
-from .norm import offset_rms_norm, rms_norm
+from .norm import layer_norm, offset_rms_norm, rms_norm
 from .rotation import Turns, halves
-from .run import Encoded, remembering
+from .run import Encoded, either, remembering
 
 Norm = Callable[[Any, jax.Array], jax.Array]
 """(arrays, x [..., D]) → x normalised."""
@@ -27,6 +27,12 @@ Feed = Callable[[Any, jax.Array, Drop], jax.Array]
 """(arrays, x [B, T, D], dropout) → what is added to each token for itself."""
 Turn = Callable[[jax.Array, Turns], jax.Array]
 """(heads [B, T, H, d], turns) → heads turned by their positions."""
+Heads = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+"""(arrays, queries [B, T, H, d], keys and values [B, T, K, d]) → what becomes of them before they are turned."""
+Layer = Callable[..., tuple[jax.Array, Any, Any]]
+"""(arrays, x [B, T, D], cell, dropout, what is this layer's) → x, the probabilities, and the cell."""
+Added = Callable[[Any, str, jax.Array, Drop], jax.Array]
+"""(arrays, "attention" or "ffn", what it gave [B, T, D], dropout) → what of it is added to the residual."""
 
 
 class Mix(Protocol):
@@ -39,7 +45,7 @@ class Mix(Protocol):
 
 def decoded(
     order: Causal,
-    block: Callable[..., tuple[jax.Array, Any, Any]],
+    block: Layer,
     params: Any,
     x: jax.Array,
     *each: Sequence[Any],
@@ -51,7 +57,7 @@ def decoded(
     Args:
         order: of the call's tokens.
         block: as `remembering` takes it.
-        params: the model's, with "layers" and "final_norm".
+        params: the model's, with "layers" and, where there is one, "final_norm".
         x: what enters the first layer.
         *each: what is each layer's own.
         want: which intermediate results to collect; of hidden states the last is the normed one.
@@ -59,7 +65,7 @@ def decoded(
     """
     cells = None if order.cache is None else order.cache.cells
     encoded = remembering(block, params["layers"], cells, x, *each, want=want)
-    state = norm(params["final_norm"], encoded.state)
+    state = norm(params.get("final_norm"), encoded.state)
     states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)
     return dataclasses.replace(encoded, state=state, hidden_states=states, cells=None, cache=order.after(encoded.cells))
 
@@ -101,6 +107,18 @@ def gate_up_down(
     return declare.under(prefix, tree)
 
 
+def up_down(
+    d: int, inner: int, *, prefix: str = "mlp", names: Sequence[str] = ("up_proj", "down_proj"), bias: bool = False
+) -> declare.Tree:
+    """Arrays of a feed-forward network without a gate."""
+    up, down = names
+    tree = {
+        "up": declare.linear(d, inner, up, ("embed", "mlp"), bias=bias),
+        "down": declare.linear(inner, d, down, ("mlp", "embed"), bias=bias),
+    }
+    return declare.under(prefix, tree)
+
+
 def rotated(
     order: Causal,
     turns: Turns,
@@ -111,18 +129,26 @@ def rotated(
     rate: float = 0.0,
     scale: float | None = None,
     cap: float | None = None,
+    heads: Heads = lambda p, q, k, v: (q, k, v),
 ) -> Mix:
     """Attention of heads with `width` numbers, `keys` heads of keys and values, whose positions are rotations.
 
-    Of what is a layer's own it takes its window.
+    Of what is a layer's own it takes its window, and whether it turns heads at all.
     """
 
-    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any = FULL) -> tuple[jax.Array, jax.Array, Any]:
-        q, k, v = project(p, x, width, keys)
-        q, k = turn(q, turns), turn(k, turns)
+    def mix(
+        p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any = FULL, turned: Any = True
+    ) -> tuple[jax.Array, jax.Array, Any]:
+        q, k, v = heads(p, *project(p, x, width, keys))
+        q, k = either(turned, lambda: (turn(q, turns), turn(k, turns)), lambda: (q, k))
         return order.attend(q, k, v, cell, window=window, scale=scale, cap=cap, rate=rate, drop=drop)
 
     return mix
+
+
+def normed(norm: Norm) -> Heads:
+    """Queries and keys are normalised, each head for itself, where the layer has norms for them."""
+    return lambda p, q, k, v: (norm(p["query_norm"], q), norm(p["key_norm"], k), v) if "query_norm" in p else (q, k, v)
 
 
 SLIDING, WHOLE = "sliding_attention", "full_attention"
@@ -158,23 +184,62 @@ def gated(activation: str) -> Feed:
     return feed
 
 
-def plain(activation: str) -> Feed:
-    """The network without a gate: down(act(up(x)))."""
-    return lambda p, x, drop: linear(p["down"], ACTIVATIONS[activation](linear(p["up"], x)), like=x)
+def plain(activation: str, rate: float = 0.0) -> Feed:
+    """The network without a gate: down(act(up(x))), with dropout between the two."""
+
+    def feed(p: Any, x: jax.Array, drop: Drop) -> jax.Array:
+        return linear(p["down"], drop("activation", ACTIVATIONS[activation](linear(p["up"], x)), rate), like=x)
+
+    return feed
 
 
-def norms_first(mix: Mix, feed: Feed, norm: Norm) -> Callable[..., tuple[jax.Array, Any, Any]]:
+def all_of_it(p: Any, half: str, y: jax.Array, drop: Drop) -> jax.Array:
+    """What most layers add to the residual."""
+    return y
+
+
+def dropped(*, attention: float = 0.0, ffn: float = 0.0) -> Added:
+    """What dropout at these rates leaves."""
+    rates = {"attention": attention, "ffn": ffn}
+    return lambda p, half, y, drop: drop(half, y, rates[half])
+
+
+def norms_first(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it) -> Layer:
     """The layer of Llama and its relatives: x + mix(norm(x)), then x + feed(norm(x))."""
 
     def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
         context, weights, cell = mix(p, norm(p["attention_norm"], x), cell, drop, *own)
-        x = x + linear(p["out"], context, like=x)
-        return x + feed(p, norm(p["ffn_norm"], x), drop), weights, cell
+        x = x + added(p, "attention", linear(p["out"], context, like=x), drop)
+        return x + added(p, "ffn", feed(p, norm(p["ffn_norm"], x), drop), drop), weights, cell
 
     return apply
 
 
-def norms_around(mix: Mix, feed: Feed, norm: Norm) -> Callable[..., tuple[jax.Array, Any, Any]]:
+def norms_last(mix: Mix, feed: Feed, norm: Norm) -> Layer:
+    """The layer of OLMo 2: x + norm(mix(x)), then x + norm(feed(x))."""
+
+    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
+        context, weights, cell = mix(p, x, cell, drop, *own)
+        x = x + norm(p["attention_norm"], linear(p["out"], context, like=x))
+        return x + norm(p["ffn_norm"], feed(p, x, drop)), weights, cell
+
+    return apply
+
+
+def side_by_side(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it) -> Layer:
+    """The layer whose halves read the same: x + mix(norm(x)) + feed(norm(x)), with one norm for both or one for each."""
+
+    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
+        normal = norm(p["attention_norm"], x)
+        context, weights, cell = mix(p, normal, cell, drop, *own)
+        y = added(p, "attention", linear(p["out"], context, like=x), drop)
+        normal = norm(p["ffn_norm"], x) if "ffn_norm" in p else normal
+        return x + y + added(p, "ffn", feed(p, normal, drop), drop), weights, cell
+
+    return apply
+
+
+def norms_around(mix: Mix, feed: Feed, norm: Norm) -> Layer:
     """The layer with norms before and after both halves: x + norm(mix(norm(x))), then x + norm(feed(norm(x)))."""
 
     def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
@@ -188,6 +253,11 @@ def norms_around(mix: Mix, feed: Feed, norm: Norm) -> Callable[..., tuple[jax.Ar
 def root_mean_square(epsilon: float) -> Norm:
     """`rms_norm` with its epsilon."""
     return lambda p, x: rms_norm(p, x, epsilon)
+
+
+def standardised(epsilon: float) -> Norm:
+    """`layer_norm` with its epsilon."""
+    return lambda p, x: layer_norm(p, x, epsilon)
 
 
 def offset_root_mean_square(epsilon: float) -> Norm:

@@ -36,6 +36,15 @@ Rate = Callable[[Any], float]
 """Reads a head's dropout rate from the config: every architecture calls it otherwise."""
 
 
+Width = Callable[[Any], int]
+"""Reads from the config how wide the states are that a head takes, or a table of its own."""
+
+
+def hidden_size(c: Any) -> int:
+    """As wide as the layers."""
+    return c.hidden_size
+
+
 def no_rate(c: Any) -> float:
     """For heads without dropout."""
     return 0.0
@@ -71,11 +80,11 @@ def each_token(name: str = "classifier", *, rate: Rate = no_rate) -> Head:
     return Head(parameters, forward)
 
 
-def span(name: str = "qa_outputs", *, rate: Rate = no_rate) -> Head:
-    """Two scores a token, [B, T, 2]: an answer starts here, an answer ends here."""
+def span(name: str = "qa_outputs", *, rate: Rate = no_rate, width: Width = hidden_size) -> Head:
+    """Two scores a token, [B, T, 2]: an answer starts here, an answer ends here. `width`: of the states."""
 
     def parameters(c: Any) -> declare.Tree:
-        return {"classifier": declare.linear(c.hidden_size, 2, name)}
+        return {"classifier": declare.linear(width(c), 2, name)}
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         return linear(params["head"]["classifier"], drop("head", encoded.state, rate(c)))
@@ -117,11 +126,6 @@ def named(activation: str, c: Any) -> Callable[[jax.Array], jax.Array]:
     return ACTIVATIONS[activation if activation in ACTIVATIONS else getattr(c, activation)]
 
 
-def hidden_size(c: Any) -> int:
-    """The width of a word table that is as wide as the layers."""
-    return c.hidden_size
-
-
 def last_place(name: str = "classifier", *, labels: int | None = None) -> Head:
     """Scores [B, labels] of what stands last in a row, padding or not: models without padding on the right only."""
 
@@ -134,11 +138,11 @@ def last_place(name: str = "classifier", *, labels: int | None = None) -> Head:
     return Head(parameters, forward)
 
 
-def last_token(name: str = "score") -> Head:
-    """Scores [B, num_labels] of each text's last token, as decoders are made classifiers."""
+def last_token(name: str = "score", *, width: Width = hidden_size) -> Head:
+    """Scores [B, num_labels] of each text's last token, as decoders are made classifiers. `width`: of the states."""
 
     def parameters(c: Any) -> declare.Tree:
-        return {"classifier": declare.linear(c.hidden_size, c.num_labels, name, bias=False)}
+        return {"classifier": declare.linear(width(c), c.num_labels, name, bias=False)}
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
         return linear(params["head"]["classifier"], encoded.last)
@@ -153,7 +157,7 @@ def vocabulary(
     *,
     bias: str,
     activation: str = "hidden_act",
-    width: Callable[[Any], int] = hidden_size,
+    width: Width = hidden_size,
 ) -> Head:
     """Scores [B, T, V] of every token: dense layer, activation, norm, then the word table (or one of its own) and bias.
 
@@ -181,16 +185,22 @@ def vocabulary(
     return Head(parameters, forward, tied=(f"{decoder}.weight",))
 
 
-def words(decoder: str, *, bias: bool = False, last: Callable[[Any, jax.Array], jax.Array] = lambda c, x: x) -> Head:
+def words(
+    decoder: str,
+    *,
+    bias: bool = False,
+    width: Width = hidden_size,
+    last: Callable[[Any, jax.Array], jax.Array] = lambda c, x: x,
+) -> Head:
     """Scores [B, T, V] of every token by the word table, or where config.tie_word_embeddings says no one of its own.
 
-    last: (config, scores) → what becomes of them.
+    width: of the states. last: (config, scores) → what becomes of them.
     """
 
     def parameters(c: Any) -> declare.Tree:
         tree: dict[str, Any] = {"bias": declare.vector(c.vocab_size, f"{decoder}.bias", "vocab")} if bias else {}
         if not c.tie_word_embeddings:
-            tree["decoder"] = declare.embedding(c.vocab_size, c.hidden_size, decoder, "vocab")
+            tree["decoder"] = declare.embedding(c.vocab_size, width(c), decoder, "vocab")
         return tree
 
     def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 
 
 def layer_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
-    """Zero mean and unit variance over the last axis, then scale [D] and, where there is one, bias [D] (Ba et al. 2016,
+    """Zero mean and unit variance over the last axis, then scale [D] and bias [D], where there are any (Ba et al. 2016,
     arXiv 1607.06450).
     """
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     centred = wide - wide.mean(-1, keepdims=True)
     normal = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + epsilon)
-    scaled = normal * p["scale"]
+    scaled = normal * p["scale"] if "scale" in p else normal
     return (scaled + p["bias"] if "bias" in p else scaled).astype(x.dtype)
 
 

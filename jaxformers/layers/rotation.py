@@ -97,8 +97,21 @@ def scaling(c: Any) -> Mapping[str, Any]:
 
 
 def theta(c: Any) -> float:
-    """The base of a config's rotation."""
-    return float((getattr(c, "rope_parameters", None) or {}).get("rope_theta", getattr(c, "rope_theta", 10_000.0)))
+    """The base of a config's rotation; GPT-NeoX's files say rotary_emb_base."""
+    told = (getattr(c, "rope_parameters", None) or {}).get("rope_theta")
+    said = (told, getattr(c, "rope_theta", None), getattr(c, "rotary_emb_base", None))
+    return float(next((base for base in said if base is not None), 10_000.0))
+
+
+def part(c: Any, width: int) -> int:
+    """How many of a head's numbers are turned: a share that older files have beside what newer ones say together, and
+    GPT-NeoX's as rotary_pct.
+    """
+    said = (scaling(c).get("partial_rotary_factor"), c.partial_rotary_factor, getattr(c, "rotary_pct", None))
+    share = next((share for share in said if share is not None), 1.0)
+    if not _positive(share) or share > 1:
+        raise ValueError(f"{type(c).__name__}: partial_rotary_factor={str(share)[:60]} must be above 0, and 1 at most")
+    return int(width * share)
 
 
 def kind(told: Mapping[str, Any]) -> str:
@@ -121,7 +134,7 @@ def check(c: Any, dim: int, field: str = "rope_scaling", told: Mapping[str, Any]
     """
     owner = type(c).__name__
     if dim < 2 or dim % 2:
-        raise ValueError(f"{owner}: {dim} numbers of a head are to be rotated in pairs: check head_dim")
+        raise ValueError(f"{owner}: {dim} numbers of a head are to be rotated in pairs: check its width")
     told = scaling(c) if told is None else told
     if not isinstance(told, Mapping):
         raise ValueError(f"{owner}: {field}={told!r} must be an object")
@@ -188,6 +201,7 @@ def _yarn_gain(told: Mapping[str, Any]) -> float:
 def _longrope(c: Any, steps: np.ndarray, told: Mapping[str, Any]) -> Rotation:
     """Each pair has a factor of its own, and another one in rows beyond the length of training."""
     length = getattr(c, "original_max_position_embeddings", None)
+    length = length or (getattr(c, "rope_parameters", None) or {}).get("original_max_position_embeddings")
     factor = c.max_position_embeddings / length if length else told.get("factor", 1.0)
     length = length or c.max_position_embeddings
     gain = told.get("attention_factor")

@@ -55,7 +55,7 @@ class Gemma2Config(
     num_hidden_layers: Size = 26
     num_attention_heads: Size = 8
     num_key_value_heads: Size | None = 4
-    hidden_activation: str | None = "gelu_pytorch_tanh"
+    hidden_activation: str = "gelu_pytorch_tanh"
     query_pre_attn_scalar: Positive = 256.0
     sliding_window: Size | None = 4096
     layer_types: tuple[str, ...] | None = None

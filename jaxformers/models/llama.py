@@ -6,7 +6,8 @@ Most decoders since are this one with a line changed: they take what they share 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
 from .. import declare
 from ..config import Config, Depth, Epsilon, Rate, Size
@@ -31,12 +32,8 @@ from ..layers.run import Encoded
 from ..twins import family
 
 
-class LlamaConfig(
-    Config,
-    model_type="llama",
-    allowed={"hidden_act": ACTIVATIONS, "pretraining_tp": (1,)},
-):
-    """Sizes and rates of a Llama model; the defaults are those of Llama 1 with 7 billion parameters.
+class Rotary:
+    """Fields that decoders with rotary positions have, to be put before Config.
 
     num_key_value_heads: heads of keys and values, each for the same number of queries; None: as many.
     head_dim: numbers of a head; None: the width shared evenly. rope_*: see `layers.rotation`.
@@ -50,15 +47,14 @@ class LlamaConfig(
     num_key_value_heads: Size | None = None
     hidden_act: str = "silu"
     max_position_embeddings: Size = 2048
-    rms_norm_eps: Epsilon = 1e-6
     rope_theta: float = 10_000.0
     rope_scaling: dict | None = None
     rope_parameters: dict | None = None
-    attention_bias: bool = False
     attention_dropout: Rate = 0.0
-    mlp_bias: bool = False
     head_dim: Size | None = None
     tie_word_embeddings: bool = False
+
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {"hidden_act": ACTIVATIONS}
 
     @property
     def longest_row(self) -> int | None:
@@ -69,6 +65,14 @@ class LlamaConfig(
         """Heads of keys share those of queries, and have pairs to rotate."""
         check_heads(self)
         rotation.check(self, width(self))
+
+
+class LlamaConfig(Rotary, Config, model_type="llama", allowed={"pretraining_tp": (1,)}):
+    """Sizes and rates of a Llama model; the defaults are those of Llama 1 with 7 billion parameters."""
+
+    rms_norm_eps: Epsilon = 1e-6
+    attention_bias: bool = False
+    mlp_bias: bool = False
 
 
 def check_heads(c: Any) -> None:

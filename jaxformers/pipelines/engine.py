@@ -76,9 +76,9 @@ class Engine:
         results: list[Any] = [None] * len(rows)
         if self.task.drive is not None:
             deque(self._driven(rows, [0] * len(rows), options, results, Surroundings.here()), maxlen=0)
-            return self.task.answer(item, results, options, self.model.config)
-        for batch in self._plan(rows):
-            _land(batch, jax.tree.map(np.asarray, self._launch(rows, options, batch)), rows, results)
+        else:
+            for batch in self._plan(rows):
+                _land(batch, jax.tree.map(np.asarray, self._launch(rows, options, batch)), rows, results)
         report()
         return self.task.answer(item, results, options, self.model.config)
 

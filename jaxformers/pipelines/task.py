@@ -91,8 +91,8 @@ class Task:
         settle: (options as a pipeline is made with, model, tokenizer) → the options as its calls start from.
         words: names of options, where they are not the fields of `options`.
         change: (options, those that a user typed) → the options with these.
-        drive: (engine, rows, numbers of their inputs, options) → the places of rows and their results as they are ready,
-            of a task whose answers take many passes.
+        drive: (engine, rows, numbers of their inputs, options) → the places of rows and their results as they are
+            ready, of a task whose answers take many passes.
         window: how many inputs of a stream are read ahead at most, and sorted together.
         arrays: what `compute` finds in `extra` besides. settings: what `bind` has read.
         pipeline_class: a subclass of `Pipeline`; None: that itself.

@@ -69,8 +69,8 @@ class Options:
     streamer, assistant_model, logits_processor, stopping_criteria, prefix_allowed_tokens_fn, negative_prompt_ids,
         negative_prompt_attention_mask: as `generate` takes them.
 
-    What users do not say: returns: "full", "new" or "ids". settings: those of `generate` that were said. passed: whether
-    with a generation_config. owner: put there once a model is.
+    What users do not say: returns: "full", "new" or "ids". settings: those of `generate` that were said. passed:
+    whether with a generation_config. owner: of whom the options are, once a model is there.
     """
 
     returns: str = "full"
@@ -139,8 +139,8 @@ class Options:
         elif "max_length" in said:
             said["max_new_tokens"] = None
         if self.stop_sequence is not None:
-            texts = said.get("stop_strings", base.stop_strings) or ()
-            said["stop_strings"] = [*([texts] if isinstance(texts, str) else texts), self.stop_sequence]
+            others = said.get("stop_strings", base.stop_strings) or ()
+            said["stop_strings"] = [*([others] if isinstance(others, str) else others), self.stop_sequence]
         if said.get("min_length") and "min_new_tokens" not in said:
             said["min_length"] += self.before
         return base.merged(None, said)
@@ -251,7 +251,8 @@ def settle(options: Options, model: Model, tokenizer: Tokenizer) -> Options:
         ValueError: as `Options.config`.
         OSError: the assistant cannot be found.
     """
-    assert isinstance(model, CausalLM)
+    if not isinstance(model, CausalLM):
+        raise ValueError(f"{type(model).__name__} does not write: pass a model for causal language modelling")
     listed = getattr(model.config, "task_specific_params", None) or {}
     special = listed.get(TASK.name) or {}
     prefix = special.get("prefix") or getattr(model.config, "prefix", None) or ""
@@ -279,8 +280,8 @@ def _assistant(given: Any, model: Any) -> Voice:
         raise ValueError(f"assistant_model={given!r:.60}: expected a model (a name only in pipeline() itself)")
     if given.config.vocab_size != model.config.vocab_size:
         raise ValueError(
-            f"assistant_model has {given.config.vocab_size} words, the model {model.config.vocab_size}: an assistant has "
-            "the same tokenizer"
+            f"assistant_model has {given.config.vocab_size} words, the model {model.config.vocab_size}: an assistant "
+            "has the same tokenizer"
         )
     return Voice(type(given), jaxformers_prepare(given.params), given.config.bare())
 
@@ -332,16 +333,19 @@ def _part(item: Any) -> str | list[Any]:
 def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """One row an input: texts are tokenized in one call, chats one by one."""
     parts = [_part(item) for item in items]
-    texts = [options.words + part for part in parts if isinstance(part, str)]
     settings = _tokenizing(options, tokenizer, longest)
     encoded: Iterator[Any] = iter(())
-    if texts:
+    if texts := [options.words + part for part in parts if isinstance(part, str)]:
         checked = text.settings(settings, "tokenizer_encode_kwargs")
         encoded = iter(tokenizer(texts, **{"verbose": False, **checked})["input_ids"])
-    return [
-        [_row(part, next(encoded) if isinstance(part, str) else None, tokenizer, options, settings, longest)]
-        for part in parts
-    ]
+    out = []
+    for part in parts:
+        continued = not isinstance(part, str) and _is_continued(part, options)
+        ids = next(encoded) if isinstance(part, str) else _chat(part, continued, tokenizer, settings)
+        bare = not ids
+        ids, most = _fitted(ids or [_beginning(options)], tokenizer, options, longest)
+        out.append([Row({"input_ids": ids}, about=About(part, continued, most, bare))])
+    return out
 
 
 def _tokenizing(options: Options, tokenizer: Tokenizer, longest: int) -> dict[str, Any]:
@@ -353,7 +357,7 @@ def _tokenizing(options: Options, tokenizer: Tokenizer, longest: int) -> dict[st
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     settings |= options.tokenizer_encode_kwargs or {}
-    if "max_length" in settings and "max_new_tokens" in options.settings:
+    if all(name in options.settings for name in _LENGTHS):  # max_length then says how much is read
         settings.setdefault("truncation", True)
     if not text.cuts(settings):
         settings.pop("max_length", None)
@@ -364,28 +368,22 @@ def _tokenizing(options: Options, tokenizer: Tokenizer, longest: int) -> dict[st
     return settings
 
 
-def _row(
-    part: str | list[Any],
-    ids: list[int] | None,
-    tokenizer: Tokenizer,
-    options: Options,
-    settings: Mapping[str, Any],
-    longest: int,
-) -> Row:
-    continued = False
-    if not isinstance(part, str):
-        asked = options.continue_final_message
-        continued = part[-1]["role"] == "assistant" if asked is None else asked
-        ids = _chat(part, continued, tokenizer, settings)
-    assert ids is not None
-    bare = not ids
-    if bare:
-        bos = options.config.bos_token_id
-        if bos is None:
-            raise ValueError("the text is empty, and there is no bos_token_id to begin with: pass one, or a text")
-        ids = [bos]
-    ids, most = _fitted(ids, tokenizer, options, longest)
-    return Row({"input_ids": ids}, about=About(part, continued, most, bare))
+def _is_continued(messages: list[Any], options: Options) -> bool:
+    """Whether an answer goes on with the last message."""
+    asked = options.continue_final_message
+    return messages[-1]["role"] == "assistant" if asked is None else asked
+
+
+def _beginning(options: Options) -> int:
+    """The token before a text without any.
+
+    Raises:
+        ValueError: there is none.
+    """
+    bos = options.config.bos_token_id
+    if bos is None:
+        raise ValueError("the text is empty, and there is no bos_token_id to begin with: pass one, or a text")
+    return bos
 
 
 def _chat(messages: list[Any], continued: bool, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> list[int]:

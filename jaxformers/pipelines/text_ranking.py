@@ -63,7 +63,7 @@ def _parts(item: Any) -> tuple[str, list[str]]:
             raise MissingKey(f"the input has no {name!r}; it has {sorted(map(str, item))}")
     query, documents = item["query"], item["documents"]
     listed = isinstance(documents, Collection) and not isinstance(documents, str)
-    if not listed or not all(isinstance(text, str) for text in (query, *documents)):
+    if not listed or not all(isinstance(one, str) for one in (query, *documents)):
         raise ValueError("'query' must be a text and 'documents' a list of texts")
     return query, list(documents)
 
@@ -79,7 +79,7 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: 
 def _pairs(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """A row for each pair of texts."""
     for pair in items:
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
             raise ValueError(f"predict takes pairs of texts; found {pair!r:.60}")
     size = text.limit(tokenizer, longest, options.max_length)
     firsts, seconds = [str(first) for first, _ in items], [str(second) for _, second in items]

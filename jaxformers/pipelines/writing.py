@@ -44,7 +44,7 @@ class Way:
     """How prompts are written on.
 
     config: the settings, merged and checked. tokenizer: for stop texts. key: what draws go by. processors, rules,
-    prefix: the caller's functions, as `generate` takes them. streamer: told each token. assistant: what proposes tokens.
+    prefix: the caller's functions, as `generate` takes them. streamer: told each token. assistant: proposes tokens.
     negative: [m] what guidance leads away from; None: each prompt's last token.
     """
 
@@ -132,8 +132,8 @@ def written(
         size = 1 if way.alone else max(1, width // way.config.num_beams)
         for start in range(0, len(places), size):
             group = places[start : start + size]
-            found = _searched(voice, task, way, [jobs[place] for place in group], platform)
-            yield from zip(group, found, strict=True)
+            best = _searched(voice, task, way, [jobs[place] for place in group], platform)
+            yield from zip(group, best, strict=True)
     elif way.alone:
         for place in places:
             ((_, found),) = _flowing(voice, task, way, [jobs[place]], way.config.num_return_sequences, platform)

@@ -2,7 +2,8 @@
 
     python tests/benchmarks/generation.py FOLDER --oracle PYTHON_WITH_TORCH
 
-FOLDER is a decoder in the Hub's layout; a GGUF file becomes one by `save_pretrained` of its model and tokenizer. Each measurement writes `--new` tokens on prompts of random ids, all of them, since no end of text counts before.
+FOLDER is a decoder in the Hub's layout; a GGUF file becomes one by `save_pretrained` of its model and tokenizer.
+Each measurement writes `--new` tokens on prompts of random ids, all of them, since no end of text counts before.
 """
 
 from __future__ import annotations

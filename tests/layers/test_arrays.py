@@ -117,6 +117,7 @@ def test_activations_are_the_references():
         "gelu_pytorch_tanh": tanh_gelu,
         "quick_gelu": x / (1 + np.exp(-1.702 * x)),
         "relu": np.maximum(x, 0),
+        "relu2": np.maximum(x, 0) ** 2,
         "relu6": np.clip(x, 0, 6),
         "leaky_relu": np.where(x > 0, x, 0.01 * x),
         "silu": x * sigmoid,

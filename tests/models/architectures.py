@@ -60,11 +60,13 @@ class Architecture:
     """One `model_type`: the prefix of its class names, its toy config, the heads, and configs worth a case more.
 
     own: as of a case, for each head. idle: ends of the names of arrays that files hold and no answer depends on.
-    factor: on matrices, where no norms keep values at order one. unnamed: fields that torch's model reads although
+    spelt: heads → class names that do not begin with the prefix. factor: on matrices, where no norms keep values at
+    order one. unnamed: fields that torch's model reads although
     its config does not name them. traces: intermediate results that are as torch has them. guesses: torch's losses
     without problem_type are those of the others. newer: torch Transformers 5 has it, not 4.57. hub: where the Hub's
     files are not torch Transformers'; what is recorded is a checkpoint as the Hub has it. relative: its layers put
     together what others have; what the suites ask beside torch's numbers, they then ask with `-m heavy` alone.
+    alone: torch writes on prompts without padding alone.
     """
 
     prefix: str
@@ -73,6 +75,7 @@ class Architecture:
     variants: tuple[Case, ...] = ()
     own: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
+    spelt: Mapping[str, str] = dataclasses.field(default_factory=dict)
     factor: float = 1.0
     unnamed: tuple[str, ...] = ()
     traces: tuple[str, ...] = ("output_hidden_states", "output_attentions")
@@ -80,15 +83,20 @@ class Architecture:
     newer: bool = False
     hub: Hub | None = None
     relative: bool = False
+    alone: bool = False
+
+    def named(self, head: str) -> str:
+        """The name of the class with a head."""
+        return self.spelt.get(head, self.prefix + head)
 
     def cases(self) -> Iterator[tuple[str, Case]]:
         """Each case by its name, such as "BertForMaskedLM" or "BertForMaskedLM-untied"."""
         for head in self.heads.split():
-            yield self.prefix + head, Case(head, config=LABELS.get(head, {}), own=self.own)
+            yield self.named(head), Case(head, config=LABELS.get(head, {}), own=self.own)
             if head == "ForSequenceClassification":
-                yield f"{self.prefix}{head}-one_label", Case(head, "one_label", {"num_labels": 1}, self.own)
+                yield f"{self.named(head)}-one_label", Case(head, "one_label", {"num_labels": 1}, self.own)
         for case in self.variants:
-            yield f"{self.prefix}{case.head}-{case.variant}", case
+            yield f"{self.named(case.head)}-{case.variant}", case
 
 
 # The Hub's field names; sizes that differ from each other, so that a mistaken one cannot fit by chance.
@@ -131,8 +139,28 @@ LLAMA = {
     "pad_token_id": 1,
 }
 CAUSAL = "Model ForCausalLM ForSequenceClassification ForTokenClassification ForQuestionAnswering"
+FOUR = "Model ForCausalLM ForSequenceClassification ForTokenClassification"
 GEMMA = "Model ForCausalLM ForSequenceClassification ForTokenClassification"
+GPT = {
+    "vocab_size": 67,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_inner": 48,
+    "n_positions": 24,
+    "pad_token_id": 1,
+}
+OPT = {
+    "vocab_size": 67,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "ffn_dim": 48,
+    "max_position_embeddings": 24,
+    "attention_dropout": 0.1,
+}
 LONG = [1.0 + i for i in range(4)]
+LONGROPE = {"type": "longrope", "short_factor": [1.0, 1.5, 2.0], "long_factor": [2.0, 3.0, 5.0]}
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -643,6 +671,34 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             ),
         ),
     ),
+    "gemma3_text": Architecture(
+        "Gemma3Text",
+        {
+            **LLAMA,
+            "head_dim": 6,
+            "num_hidden_layers": 3,
+            "query_pre_attn_scalar": 5,
+            "sliding_window": 4,
+            "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+        },
+        "Model ForCausalLM ForSequenceClassification",
+        (
+            Case("ForCausalLM", "capped", {"final_logit_softcapping": 1.5, "tie_word_embeddings": False}),
+            Case(
+                "Model",
+                "linear",
+                {
+                    "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+                    "rope_local_base_freq": 50.0,
+                    "sliding_window_pattern": 2,
+                    "layer_types": None,
+                },
+            ),
+            Case("Model", "both_ways", {"use_bidirectional_attention": True, "sliding_window": 2}),
+        ),
+        spelt={"ForCausalLM": "Gemma3ForCausalLM"},
+        unnamed=("sliding_window_pattern",),
+    ),
     "mistral": Architecture(
         "Mistral",
         {**LLAMA, "sliding_window": 4},
@@ -676,17 +732,178 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         relative=True,
     ),
+    "phi": Architecture(
+        "Phi",
+        {**LLAMA, "resid_pdrop": 0.1, "embd_pdrop": 0.1},
+        FOUR,
+        (
+            Case("ForCausalLM", "tied", {"tie_word_embeddings": True}),
+            Case("Model", "normed", {"qk_layernorm": True, "num_key_value_heads": None}),
+        ),
+    ),
+    "phi3": Architecture(
+        "Phi3",
+        {**LLAMA, "resid_pdrop": 0.1, "embd_pdrop": 0.1},
+        FOUR,
+        (
+            Case("Model", "window", {"sliding_window": 3, "num_key_value_heads": None}),
+            Case(
+                "Model",
+                "long",
+                {"rope_scaling": LONGROPE, "partial_rotary_factor": 0.75, "original_max_position_embeddings": 6},
+                padded=False,
+            ),
+            Case(
+                "Model",
+                "short",
+                {"rope_scaling": LONGROPE, "partial_rotary_factor": 0.75, "original_max_position_embeddings": 24},
+            ),
+        ),
+        relative=True,
+    ),
+    "starcoder2": Architecture(
+        "Starcoder2",
+        {**LLAMA, "sliding_window": 4, "residual_dropout": 0.1, "embedding_dropout": 0.1},
+        FOUR,
+        (
+            Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
+            Case("Model", "whole", {"sliding_window": None, "use_bias": False}),
+        ),
+        relative=True,
+    ),
+    "stablelm": Architecture(
+        "StableLm",
+        {**LLAMA, "hidden_dropout": 0.1, "partial_rotary_factor": 0.5},
+        FOUR,
+        (
+            Case("Model", "normed", {"qk_layernorm": True, "use_qkv_bias": True}),
+            Case("Model", "parallel", {"qk_layernorm": True, "use_parallel_residual": True}),
+        ),
+        newer=True,
+        relative=True,
+    ),
+    "olmo": Architecture(
+        "Olmo",
+        {**LLAMA, "clip_qkv": 0.7},
+        "Model ForCausalLM ForSequenceClassification",
+        (Case("Model", "biased", {"attention_bias": True, "clip_qkv": None}),),
+        newer=True,
+        relative=True,
+    ),
+    "olmo2": Architecture(
+        "Olmo2",
+        LLAMA,
+        "Model ForCausalLM ForSequenceClassification",
+        (Case("Model", "biased", {"attention_bias": True}),),
+        newer=True,
+    ),
+    "granite": Architecture(
+        "Granite",
+        {
+            **LLAMA,
+            "embedding_multiplier": 12.0,
+            "attention_multiplier": 0.25,
+            "residual_multiplier": 0.3,
+            "logits_scaling": 8.0,
+        },
+        "Model ForCausalLM",
+        (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True}),),
+        relative=True,
+    ),
+    "cohere": Architecture(
+        "Cohere",
+        {**LLAMA, "logit_scale": 0.25},
+        "Model ForCausalLM",
+        (
+            Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
+            Case("Model", "normed", {"use_qk_norm": True, "attention_bias": True}),
+        ),
+        relative=True,
+    ),
+    "cohere2": Architecture(
+        "Cohere2",
+        {**LLAMA, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]},
+        "Model ForCausalLM",
+        relative=True,
+    ),
+    "smollm3": Architecture(
+        "SmolLM3",
+        {**LLAMA, "no_rope_layers": [1, 0]},
+        CAUSAL,
+        (
+            Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "attention_bias": True}),
+            Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "no_rope_layers": [0, 1]}),
+        ),
+        relative=True,
+    ),
+    "glm": Architecture(
+        "Glm",
+        {**LLAMA, "head_dim": 12},
+        FOUR,
+        (Case("Model", "plain", {"attention_bias": False, "partial_rotary_factor": 1.0}),),
+        relative=True,
+    ),
+    "glm4": Architecture(
+        "Glm4",
+        {**LLAMA, "head_dim": 12},
+        FOUR,
+        (Case("Model", "plain", {"attention_bias": False}),),
+        relative=True,
+    ),
+    "nemotron": Architecture(
+        "Nemotron",
+        LLAMA,
+        CAUSAL,
+        (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True, "head_dim": 12}),),
+        relative=True,
+    ),
+    "helium": Architecture(
+        "Helium",
+        {**LLAMA, "head_dim": 8},
+        FOUR,
+        (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True}),),
+        relative=True,
+    ),
+    "ernie4_5": Architecture(
+        "Ernie4_5",
+        {**{name: value for name, value in LLAMA.items() if name != "attention_dropout"}, "head_dim": 6},
+        "Model ForCausalLM",
+        (
+            Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
+            Case("Model", "biased", {"use_bias": True}),
+        ),
+        relative=True,
+    ),
+    "seed_oss": Architecture(
+        "SeedOss",
+        {**LLAMA, "head_dim": 6, "residual_dropout": 0.1},
+        CAUSAL,
+        (Case("Model", "out", {"attention_bias": False, "attention_out_bias": True, "mlp_bias": True}),),
+        relative=True,
+    ),
+    "exaone4": Architecture(
+        "Exaone4",
+        {**LLAMA, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]},
+        CAUSAL,
+        (Case("Model", "whole", {"sliding_window": None, "layer_types": ["full_attention"] * 2}),),
+        relative=True,
+    ),
+    "persimmon": Architecture(
+        "Persimmon",
+        {**{name: value for name, value in LLAMA.items() if name != "num_key_value_heads"}, "hidden_dropout": 0.1},
+        FOUR,
+        (Case("Model", "plain", {"qk_layernorm": False}),),
+        relative=True,
+    ),
+    "ministral": Architecture(
+        "Ministral",
+        {**LLAMA, "head_dim": 6, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
+        CAUSAL,
+        relative=True,
+    ),
     "gpt2": Architecture(
         "GPT2",
-        {
-            "vocab_size": 67,
-            "n_embd": 32,
-            "n_layer": 2,
-            "n_head": 4,
-            "n_inner": 48,
-            "n_positions": 24,
-            "pad_token_id": 1,
-        },
+        GPT,
         "Model LMHeadModel ForSequenceClassification ForTokenClassification",
         (
             # What padding gives counts in this loss, and torch's padding on the left sees itself.
@@ -694,5 +911,196 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "scales", {"scale_attn_by_inverse_layer_idx": True, "n_inner": None}),
             Case("LMHeadModel", "untied", {"tie_word_embeddings": False, "scale_attn_weights": False}),
         ),
+    ),
+    "openai-gpt": Architecture(
+        "OpenAIGPT",
+        {name: GPT[name] for name in GPT if name != "n_inner"},
+        "Model LMHeadModel ForSequenceClassification",
+        (Case("LMHeadModel", "untied", {"tie_word_embeddings": False, "afn": "swish", "layer_norm_epsilon": 1e-2}),),
+        alone=True,
+    ),
+    "gpt_neo": Architecture(
+        "GPTNeo",
+        {
+            "vocab_size": 67,
+            "hidden_size": 32,
+            "num_layers": 3,
+            "num_heads": 4,
+            "intermediate_size": 48,
+            "max_position_embeddings": 24,
+            "attention_types": [[["global", "local"], 1], [["local"], 1]],
+            "window_size": 3,
+            "pad_token_id": 1,
+        },
+        "Model ForCausalLM ForSequenceClassification ForTokenClassification",
+        (
+            Case("ForQuestionAnswering", "whole", padded=False),  # as of GPT-2
+            Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "intermediate_size": None}),
+        ),
+    ),
+    "gptj": Architecture(
+        "GPTJ",
+        {**GPT, "rotary_dim": 6},
+        "Model ForCausalLM ForSequenceClassification ForQuestionAnswering",
+        (Case("ForCausalLM", "tied", {"tie_word_embeddings": True, "n_inner": None, "rotary_dim": 8}),),
+    ),
+    "codegen": Architecture(
+        "CodeGen",
+        {**GPT, "n_head": 8, "rotary_dim": 2},
+        "Model ForCausalLM",
+        (Case("ForCausalLM", "tied", {"tie_word_embeddings": True, "n_inner": None}),),
+    ),
+    "gpt_neox": Architecture(
+        "GPTNeoX",
+        {
+            "vocab_size": 67,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 48,
+            "max_position_embeddings": 24,
+            "rotary_pct": 0.5,
+            "pad_token_id": 1,
+        },
+        CAUSAL,
+        (
+            Case("ForCausalLM", "tied", {"tie_word_embeddings": True, "rotary_pct": 1.0, "rotary_emb_base": 50}),
+            Case(
+                "Model",
+                "in_turn",
+                {
+                    "use_parallel_residual": False,
+                    "attention_bias": False,
+                    "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+                },
+            ),
+        ),
+    ),
+    "bloom": Architecture(
+        "Bloom",
+        {"vocab_size": 67, "hidden_size": 32, "n_layer": 2, "n_head": 4, "pad_token_id": 1},
+        CAUSAL,
+        (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "hidden_size": 36, "n_head": 6}),),
+    ),
+    "falcon": Architecture(
+        "Falcon",
+        {
+            "vocab_size": 67,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "ffn_hidden_size": 48,
+            "max_position_embeddings": 24,
+            "pad_token_id": 1,
+        },
+        CAUSAL,
+        (
+            Case("ForCausalLM", "grouped", {"new_decoder_architecture": True, "num_kv_heads": 2, "bias": True}),
+            Case(
+                "Model",
+                "one_norm",
+                {
+                    "new_decoder_architecture": True,
+                    "num_kv_heads": 2,
+                    "num_ln_in_parallel_attn": 1,
+                    "activation": "relu",
+                    "ffn_hidden_size": None,
+                },
+            ),
+            Case(
+                "ForCausalLM",
+                "leaning",
+                {
+                    "alibi": True,
+                    "multi_query": False,
+                    "parallel_attn": False,
+                    "bias": True,
+                    "tie_word_embeddings": False,
+                },
+            ),
+            Case("Model", "leaning", {"alibi": True, "multi_query": False, "parallel_attn": False}),
+        ),
+    ),
+    "gpt_bigcode": Architecture(
+        "GPTBigCode",
+        GPT,
+        "Model ForCausalLM ForSequenceClassification ForTokenClassification",
+        (
+            Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_attn_weights": False}),
+            Case("Model", "many", {"multi_query": False, "n_inner": None}),
+        ),
+        relative=True,
+    ),
+    "opt": Architecture(
+        "OPT",
+        OPT,
+        "Model ForCausalLM ForSequenceClassification ForQuestionAnswering",
+        (
+            Case(
+                "ForCausalLM",
+                "narrow",
+                {"do_layer_norm_before": False, "word_embed_proj_dim": 20, "tie_word_embeddings": False},
+            ),
+            Case("Model", "narrow", {"do_layer_norm_before": False, "word_embed_proj_dim": 20}),
+            Case("ForSequenceClassification", "narrow", {"word_embed_proj_dim": 20, "num_labels": 3}),
+            Case("ForQuestionAnswering", "narrow", {"word_embed_proj_dim": 20}),
+            Case("Model", "bare", {"enable_bias": False, "activation_function": "gelu"}),
+        ),
+    ),
+    "xglm": Architecture(
+        "XGLM",
+        {
+            "vocab_size": 67,
+            "d_model": 32,
+            "num_layers": 2,
+            "attention_heads": 4,
+            "ffn_dim": 48,
+            "max_position_embeddings": 24,
+            "activation_dropout": 0.1,
+        },
+        "Model ForCausalLM",
+        (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_embedding": False, "pad_token_id": 4}),),
+        relative=True,
+    ),
+    "biogpt": Architecture(
+        "BioGpt",
+        {**BERT, "activation_dropout": 0.1},
+        "Model ForCausalLM ForSequenceClassification ForTokenClassification",
+        (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_embedding": False}),),
+        relative=True,
+    ),
+    "mpt": Architecture(
+        "Mpt",
+        {"vocab_size": 67, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 24, "pad_token_id": 1},
+        CAUSAL,
+        (
+            Case(
+                "ForCausalLM",
+                "clipped",
+                {
+                    "tie_word_embeddings": False,
+                    "d_model": 36,
+                    "n_heads": 6,
+                    "attn_config": {"clip_qkv": 0.7, "softmax_scale": 0.3, "alibi_bias_max": 4},
+                },
+            ),
+        ),
+        relative=True,
+    ),
+    "ctrl": Architecture(
+        "CTRL",
+        {
+            "vocab_size": 67,
+            "n_embd": 32,
+            "dff": 48,
+            "n_layer": 2,
+            "n_head": 4,
+            "n_positions": 24,
+            "layer_norm_epsilon": 1e-2,
+            "pad_token_id": 1,
+        },
+        "Model LMHeadModel ForSequenceClassification",
+        (Case("LMHeadModel", "untied", {"tie_word_embeddings": False}),),
+        alone=True,
     ),
 }

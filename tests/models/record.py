@@ -68,14 +68,14 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
     """One case: its entry in the JSON file."""
     torch.manual_seed(0)
     fields = {**architecture.config, **case.config}
-    prefix = architecture.prefix
+    name = architecture.named(case.head)
     if architecture.hub:
-        model_type, prefix = architecture.hub.theirs, architecture.hub.cls
+        model_type, name = architecture.hub.theirs, f"{architecture.hub.cls}{case.head}"
     defaults = transformers.AutoConfig.for_model(model_type)
     if strange := [name for name in fields if not hasattr(defaults, name) and name not in architecture.unnamed]:
         raise SystemExit(f"{type(defaults).__name__} ignores {', '.join(strange)}")
     config = transformers.AutoConfig.for_model(model_type, **fields)
-    cls = getattr(transformers, f"{prefix}{case.head}")
+    cls = getattr(transformers, name)
     model = cls._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
     if architecture.hub:
         model, about = filled_as_on_the_hub(model, architecture)
@@ -83,6 +83,7 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
         about = filled(model, architecture, case, kept)
 
     told, problem_type = {}, model.config.problem_type
+    reads_on = not {*DECODERS}.isdisjoint(architecture.heads.split())
     for word, inputs, labels, flags in calls(case, model, architecture.traces):
         if word.startswith("guessed") and not architecture.guesses:
             continue
@@ -91,7 +92,8 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
         model.config.update(replaced)
         given = inputs | labels
         with torch.no_grad():
-            out = model(**{name: as_torch(array) for name, array in (given | counted(model, given)).items()}, **flags)
+            told_too = counted(model, given) if reads_on else {}
+            out = model(**{name: as_torch(array) for name, array in (given | told_too).items()}, **flags)
         told[word] = {
             "inputs": {name: kept.keep(array) for name, array in given.items()},
             "flags": flags,
@@ -99,12 +101,12 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
             "outputs": {key: entry(value, kept, case.head) for key, value in out.items() if not left_out(key, value)},
         }
     model.config.problem_type = problem_type
-    made = generated(model, case, kept) if hasattr(model, "lm_head") or case.head in DECODERS else {}
+    made = generated(model, architecture, kept) if hasattr(model, "lm_head") or case.head in DECODERS else {}
     fields = model.config.to_dict()
     if architecture.hub:
         fields = {architecture.hub.fields.get(field, field): value for field, value in fields.items()}
-        fields |= {**architecture.hub.config, "architectures": [f"{architecture.prefix}{case.head}"]}
-    about = {"class": f"{architecture.prefix}{case.head}", "config": fields, **about, "calls": told}
+        fields |= {**architecture.hub.config, "architectures": [architecture.named(case.head)]}
+    about = {"class": architecture.named(case.head), "config": fields, **about, "calls": told}
     about |= {"generated": made} if made else {}
     return about if architecture.factor == 1.0 else about | {"factor": architecture.factor}
 
@@ -153,16 +155,20 @@ DECODERS = ("ForCausalLM", "LMHeadModel")
 
 def counted(model: Any, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The positions that torch must be told, where a model that reads in one direction counts padding otherwise."""
-    accepted = {*inspect.signature(model.forward).parameters, *inspect.signature(model.base_model.forward).parameters}
+    accepted = {*inspect.signature(model.forward).parameters}
+    if "kwargs" in accepted:
+        accepted |= {*inspect.signature(model.base_model.forward).parameters}
     told = "position_ids" in given or "attention_mask" not in given
-    if told or not {"past_key_values", "position_ids"} <= accepted:
+    if told or "position_ids" not in accepted:
         return {}
     return {"position_ids": np.maximum(np.cumsum(given["attention_mask"], 1) - 1, 0)}
 
 
-def generated(model: Any, case: Case, kept: Arrays) -> dict[str, Any]:
+def generated(model: Any, architecture: Architecture, kept: Arrays) -> dict[str, Any]:
     """What torch generates from prompts of three lengths, padded on the left, with an end of text among the tokens."""
     inputs = rule.prompts(model.config.vocab_size, pad=model.config.pad_token_id or 0)
+    if architecture.alone:
+        inputs = {name: array[:1] for name, array in inputs.items()}
     given = {name: as_torch(array) for name, array in inputs.items()}
     fixed = {"max_new_tokens": 9, "do_sample": False, "pad_token_id": model.config.pad_token_id or 0, "use_cache": True}
     model.generation_config = transformers.GenerationConfig()

@@ -40,7 +40,7 @@ def shown(kind: str) -> list[str]:
     """The classes of an architecture that show what is not its own: all of BERT's, else the base model and one head."""
     architecture = ARCHITECTURES[kind]
     heads = architecture.heads.split()
-    return [architecture.prefix + head for head in (heads if kind == "bert" else (heads[0], heads[-1]))]
+    return [architecture.named(head) for head in (heads if kind == "bert" else (heads[0], heads[-1]))]
 
 
 def each() -> list[Any]:

@@ -309,7 +309,7 @@ def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
 def test_a_compiled_step_through_stacked_layers(kind: str, model: Any):
     """Loss and gradient of a whole program that scans, against the same operation by operation over listed layers."""
     architecture = ARCHITECTURES[kind]
-    ours, case = model(f"{architecture.prefix}{architecture.heads.split()[-1]}")
+    ours, case = model(architecture.named(architecture.heads.split()[-1]))
     inputs = {**case.calls["plain"].inputs, **labels_of(case)}
     stacked = ours.replace(params={**ours.params, "layers": stack(ours.params["layers"])})
     step = jax.value_and_grad(lambda m: total(m.apply(m.params, **inputs)))

@@ -1,0 +1,222 @@
+"""Chat with a model in the terminal, or with the lines of standard input as messages.
+
+Lines that begin with / are commands: /reset forgets the chat, /quit or /exit (or Ctrl-D) leaves, /help lists them.
+Ctrl-C stops an answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .run import lines
+
+_HELP = """\
+/reset        forget the chat, but for the system message
+/quit, /exit  leave; Ctrl-D too
+/help         this list
+Ctrl-C        stop an answer; what was said of it counts"""
+
+_LEAVE = ("/quit", "/exit")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", metavar="MODEL", help="a folder, a name on the Hub, or the path of a .gguf file")
+    parser.add_argument("--system", metavar="TEXT", help="a system message: how to behave")
+    parser.add_argument(
+        "--max-new-tokens", metavar="N", type=int, default=512, help="tokens of an answer at most; default: 512"
+    )
+    parser.add_argument("--temperature", metavar="T", type=float, help="default: the model's own, or 0.7")
+    parser.add_argument("--top-k", metavar="K", type=int, help="draw among the K likeliest tokens")
+    parser.add_argument("--top-p", metavar="P", type=float, help="draw among the likeliest tokens of total probability P")
+    parser.add_argument("--greedy", action="store_true", help="always the likeliest token, no chance")
+    parser.add_argument("--seed", metavar="N", type=int, help="the same answers to the same messages")
+    parser.add_argument("--dtype", metavar="T", help="float32, bfloat16, float16, int8, or auto: as stored")
+    parser.add_argument("--device", metavar="D", help="where it runs, as pipeline(device=...) takes it: cpu, gpu, tpu")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Answer message by message until there are no more."""
+    if options.max_new_tokens < 1:
+        raise ValueError(f"--max-new-tokens {options.max_new_tokens}: at least 1")
+    if options.greedy and (options.temperature, options.top_k, options.top_p) != (None, None, None):
+        raise ValueError("--greedy leaves nothing to chance: leave --temperature, --top-k and --top-p out")
+
+    from .. import pipelines
+
+    chosen = {name: getattr(options, name) for name in ("dtype", "device", "temperature", "top_k", "top_p")}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    given["do_sample"] = not options.greedy
+    pipe = pipelines.pipeline("text-generation", model=options.model, return_full_text=False, **given)
+    pipe.tokenizer.get_chat_template()  # says so if there is none
+    seed = secrets.randbits(31) if options.seed is None else options.seed
+    Chat(pipe, options.system, options.max_new_tokens, seed).hold()
+
+
+class Chat:
+    """A conversation: what has been said, and how many answers there have been."""
+
+    def __init__(self, pipe: Any, system: str | None, most: int, seed: int) -> None:
+        self.pipe, self.most, self.seed = pipe, most, seed
+        self.start = [] if system is None else [{"role": "system", "content": system}]
+        self.said = list(self.start)
+        self.answers = 0
+
+    def hold(self) -> None:
+        """Read messages and answer them."""
+        person = sys.stdin.isatty()
+        if person:
+            print("/help lists commands", file=sys.stderr)
+        for line in _typed() if person else lines(sys.stdin.buffer):
+            word = line.strip()
+            if word in _LEAVE:
+                return
+            if word == "/reset":
+                self.said = list(self.start)
+            elif word == "/help":
+                print(_HELP, file=sys.stderr)
+            elif word.startswith("/") and word[1:].isalpha():
+                print(f"there is no {word}:\n{_HELP}", file=sys.stderr)
+            elif word:
+                self.answer_or_explain(line, person)
+
+    def answer_or_explain(self, message: str, person: bool) -> None:
+        """Answer; of what is wrong a person is told and asked anew, where a file of messages ends with an error.
+
+        Raises:
+            ValueError: there is no room for an answer, and nobody watches.
+        """
+        before = list(self.said)
+        try:
+            self.answer(message)
+        except KeyboardInterrupt:
+            self.said = before
+            print("\n[given up]", file=sys.stderr)
+        except ValueError as error:
+            self.said = before
+            if not person:
+                raise
+            print(f"{error}; /reset begins anew", file=sys.stderr)
+
+    def answer(self, message: str) -> None:
+        """Answer one message, word by word."""
+        import jax
+
+        from ..generation import TextStreamer
+
+        self.said.append({"role": "user", "content": message})
+        clock = _Clock()
+        streamer = TextStreamer(self.pipe.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        with _interruptible() as interrupts:
+            (found,) = self.pipe(
+                self.said,
+                key=jax.random.fold_in(jax.random.key(self.seed), self.answers),
+                max_new_tokens=self.room(),
+                streamer=_Heard(streamer, clock),
+                stopping_criteria=[lambda ids, scores: bool(interrupts)],
+            )
+        self.answers += 1
+        self.said.append({"role": "assistant", "content": found["generated_text"]})
+        print(clock.report(), file=sys.stderr)
+
+    def room(self) -> int:
+        """How many tokens an answer may have: as many as were asked for, but no more than the model has room for.
+
+        Raises:
+            ValueError: there is none.
+        """
+        longest = self.pipe.model.config.longest_row
+        taken = len(self.pipe.tokenizer.apply_chat_template(self.said, add_generation_prompt=True))
+        if longest is None or taken + self.most <= longest:
+            return self.most
+        if taken >= longest:
+            raise ValueError(f"the chat has {taken} tokens, and the model takes {longest}")
+        return longest - taken
+
+
+class _Clock:
+    """When the tokens of an answer came."""
+
+    def __init__(self) -> None:
+        self.begun = time.perf_counter()
+        self.times: list[float] = []
+
+    def report(self) -> str:
+        """How many there were, and how fast."""
+        if not self.times:
+            return "[nothing]"
+        first, count = self.times[0] - self.begun, len(self.times)
+        rest = self.times[-1] - self.times[0]
+        speed = f", then {(count - 1) / rest:.1f} a second" if count > 1 and rest > 0 else ""
+        return f"[{count} tokens: the first after {first:.1f} s{speed}]"
+
+
+class _Heard:
+    """A streamer that looks at the clock."""
+
+    def __init__(self, streamer: Any, clock: _Clock) -> None:
+        self.streamer, self.clock, self.prompt = streamer, clock, True
+
+    def put(self, value: Any) -> None:
+        """Tokens, the prompt's first."""
+        if not self.prompt:
+            self.clock.times.append(time.perf_counter())
+        self.prompt = False
+        self.streamer.put(value)
+
+    def end(self) -> None:
+        """There are no more."""
+        self.streamer.end()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Within it the first Ctrl-C is noted in a list, so that an answer ends with a whole token; the second one is raised,
+    for while a program is compiled nobody looks at the list.
+    """
+    interrupts: list[int] = []
+
+    def interrupted(number: int, frame: Any) -> None:
+        interrupts.append(number)
+        if len(interrupts) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _typed() -> Iterator[str]:
+    """What a person types, line by line; Ctrl-C drops a line."""
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (lines can be edited, and earlier ones called back)
+    while True:
+        try:
+            with _raising():
+                line = input("> ")
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        except KeyboardInterrupt:
+            print("\n/quit leaves", file=sys.stderr)
+            continue
+        yield line
+
+
+@contextlib.contextmanager
+def _raising() -> Iterator[None]:
+    """Within it Ctrl-C is a KeyboardInterrupt that the program does not remember."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,88 @@
+"""What GPT's line has that Llama's has not (Radford et al. 2018 and 2019): words that stand for segments too, one
+projection that holds queries, keys and values in an order of its own, and the norm after each sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .attention import project
+from .causal import FULL, Causal
+from .decoder import Added, Feed, Mix, Norm, Turn
+from .dropout import Drop
+from .embedding import embed, embed_tokens
+from .inputs import Inputs
+from .linear import linear
+from .rotation import Turns
+
+Split = Callable[[Any, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+"""(arrays, x [B, T, D]) → queries [B, T, H, d], keys and values [B, T, K, d]."""
+
+
+def words(params: Any, inputs: Inputs) -> jax.Array:
+    """The vectors [B, T, D] of a batch's tokens, plus those of its segments, which are words as well."""
+    x = embed_tokens(params["word"], inputs)
+    return x if inputs.types is None else x + embed(params["word"], inputs.types)
+
+
+def scaled(params: Any, inputs: Inputs, gain: float) -> jax.Array:
+    """The vectors [B, T, D] of a batch's tokens, those from the table times `gain`."""
+    x = embed_tokens(params["word"], inputs)
+    return x if inputs.ids is None else x * gain
+
+
+def sines(positions: jax.Array, steps: jax.Array) -> jax.Array:
+    """Positions [B or 1, T] as the sines and then the cosines of their multiples of `steps` [n]: [B or 1, T, 2n]."""
+    angles = positions[..., None].astype(jnp.float32) * steps
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def in_blocks(width: int, keys: int | None = None) -> Split:
+    """All queries, then all keys, then all values: `attention.project`."""
+    return lambda p, x: project(p, x, width, keys)
+
+
+def in_groups(width: int, keys: int) -> Split:
+    """For each of `keys` heads of keys the queries that it serves, it, and its values."""
+
+    def split(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        groups = linear(p["qkv"], x).reshape(*x.shape[:-1], keys, -1, width)
+        return groups[..., :-2, :].reshape(*x.shape[:-1], -1, width), groups[..., -2, :], groups[..., -1, :]
+
+    return split
+
+
+def turned(split: Split, turn: Turn, turns: Turns) -> Split:
+    """The same with queries and keys turned by their positions."""
+
+    def turning(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        q, k, v = split(p, x)
+        return turn(q, turns), turn(k, turns), v
+
+    return turning
+
+
+def attention(
+    order: Causal, split: Split, *, bias: jax.Array | None = None, scale: float | None = None, rate: float = 0.0
+) -> Mix:
+    """Attention of the heads that `split` gives. Of what is a layer's own it takes its window."""
+
+    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any = FULL) -> tuple[jax.Array, jax.Array, Any]:
+        return order.attend(*split(p, x), cell, window=window, bias=bias, scale=scale, rate=rate, drop=drop)
+
+    return mix
+
+
+def sums_normed(mix: Mix, feed: Feed, norm: Norm, added: Added) -> Callable[..., tuple[jax.Array, Any, Any]]:
+    """The layer of Vaswani et al. 2017: norm(x + mix(x)), then norm(x + feed(x))."""
+
+    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
+        context, weights, cell = mix(p, x, cell, drop, *own)
+        x = norm(p["attention_norm"], x + added(p, "attention", linear(p["out"], context, like=x), drop))
+        return norm(p["ffn_norm"], x + added(p, "ffn", feed(p, x, drop), drop)), weights, cell
+
+    return apply

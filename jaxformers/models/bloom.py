@@ -1,0 +1,80 @@
+"""BLOOM (Le Scao et al. 2022, arXiv 2211.05100): positions as a penalty on distant tokens, and a norm of the word vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..batch import CAUSAL
+from ..config import Config, Depth, Epsilon, Rate, Size
+from ..layers import alibi, heads
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised, up_down
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.gpt import attention, in_groups
+from ..layers.inputs import Inputs, Want
+from ..layers.post_norm import check_heads
+from ..layers.run import Encoded
+from ..twins import family, token_rate
+from .gpt2 import around
+
+UNPLACED = tuple(word for word in CAUSAL if word != "position_ids")
+"""What models take that know distances alone."""
+
+
+class BloomConfig(
+    Config,
+    model_type="bloom",
+    aliases={"n_embed": "hidden_size", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"},
+    allowed={"apply_residual_connection_post_layernorm": (False,)},
+):
+    """Sizes and rates of a BLOOM."""
+
+    vocab_size: Size = 250880
+    hidden_size: Size = 64
+    n_layer: Depth = 2
+    n_head: Size = 8
+    layer_norm_epsilon: Epsilon = 1e-5
+    hidden_dropout: Rate = 0.0
+    attention_dropout: Rate = 0.0
+
+    def check(self) -> None:
+        """Heads share the width evenly."""
+        check_heads(self)
+
+
+def parameters(c: BloomConfig) -> declare.Tree:
+    """The model's arrays."""
+    d = c.hidden_size
+    layer = {
+        "attention_norm": declare.layer_norm(d, "input_layernorm"),
+        "qkv": declare.linear(d, 3 * d, "self_attention.query_key_value", ("embed", "heads")),
+        "out": declare.linear(d, d, "self_attention.dense", ("heads", "embed")),
+        "ffn_norm": declare.layer_norm(d, "post_attention_layernorm"),
+        **up_down(d, 4 * d, names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
+    }
+    return around(c, layer, "word_embeddings") | {"norm": declare.layer_norm(d, "word_embeddings_layernorm")}
+
+
+def decode(params: Any, c: BloomConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
+    bias = alibi.leaning(order.keys, alibi.slopes(c.n_head))
+    mix = attention(order, in_groups(c.hidden_size // c.n_head, c.n_head), bias=bias, rate=c.attention_dropout)
+    block = norms_first(mix, plain("gelu_new"), norm, dropped(attention=c.hidden_dropout, ffn=c.hidden_dropout))
+    x = norm(params["norm"], embed_tokens(params["word"], inputs))
+    return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
+
+
+family(
+    globals(),
+    "Bloom",
+    BloomConfig,
+    parameters,
+    decode,
+    keys_values,
+    base="transformer",
+    heads={"TokenClassification": heads.each_token("classifier", rate=token_rate)},
+    accepts=UNPLACED,
+)

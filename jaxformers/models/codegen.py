@@ -1,0 +1,66 @@
+"""CodeGen (Nijkamp et al. 2022, arXiv 2203.13474): GPT-J with one projection for queries, keys and values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from .. import declare
+from ..layers import heads
+from ..layers.decoder import keys_values
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.run import Encoded
+from ..twins import family
+from .gpt2 import SEGMENTED, around, width
+from .gptj import GPTJConfig, layer, read
+
+BLOCKS = 4
+"""The chips of its training: each one's queries, values and keys lie together."""
+
+
+class CodeGenConfig(GPTJConfig, model_type="codegen"):
+    """GPT-J's sizes."""
+
+    def check(self) -> None:
+        """GPT-J's rules, and heads for each block."""
+        super().check()
+        if self.n_head % BLOCKS:
+            raise ValueError(f"CodeGenConfig: n_head={self.n_head} is no multiple of {BLOCKS}")
+
+
+def parameters(c: CodeGenConfig) -> declare.Tree:
+    """The model's arrays."""
+    d = c.n_embd
+    projections = {
+        "qkv": declare.linear(d, 3 * d, "attn.qkv_proj", ("embed", "heads"), bias=False),
+        "out": declare.linear(d, d, "attn.out_proj", ("heads", "embed"), bias=False),
+    }
+    return around(c, layer(c) | projections)
+
+
+def decode(params: Any, c: CodeGenConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+
+    def split(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        fused = linear(p["qkv"], x).reshape(*x.shape[:-1], BLOCKS, 3, -1, width(c))
+        q, v, k = (fused[..., i, :, :].reshape(*x.shape[:-1], -1, width(c)) for i in range(3))
+        return q, k, v
+
+    return read(params, c, inputs, split, want, drop)
+
+
+family(
+    globals(),
+    "CodeGen",
+    CodeGenConfig,
+    parameters,
+    decode,
+    keys_values,
+    base="transformer",
+    tasks="CausalLM",
+    heads={"CausalLM": heads.words("lm_head", bias=True)},
+    accepts=SEGMENTED,
+)

@@ -1,0 +1,80 @@
+"""Command R (Cohere 2024): attention and a gated network side by side behind one layer norm without bias, heads turned
+in pairs of neighbours, a factor on the scores of words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Config, Depth, Epsilon, Size, Token
+from ..declare import Param
+from ..layers import heads, rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    decoded,
+    gate_up_down,
+    gated,
+    keys_values,
+    normed,
+    projections,
+    rotated,
+    side_by_side,
+    standardised,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.rotation import neighbours
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import Rotary, around, keys, width
+
+
+class CohereConfig(Rotary, Config, model_type="cohere"):
+    """Sizes and rates of a Command R; use_qk_norm: queries and keys are normalised, with a scale for each head."""
+
+    vocab_size: Size = 256000
+    hidden_size: Size = 8192
+    intermediate_size: Size = 22528
+    num_hidden_layers: Depth = 40
+    num_attention_heads: Size = 64
+    max_position_embeddings: Size = 8192
+    layer_norm_eps: Epsilon = 1e-5
+    logit_scale: float = 0.0625
+    attention_bias: bool = False
+    use_qk_norm: bool = False
+    pad_token_id: Token | None = 0
+    tie_word_embeddings: bool = True
+
+
+def parameters(c: CohereConfig) -> declare.Tree:
+    """The model's arrays."""
+    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+
+    def head_norm(name: str, count: int) -> declare.Tree:
+        return {"scale": Param((count, width(c)), ("heads", None), f"self_attn.{name}.weight", "ones")}
+
+    norms = {"query_norm": head_norm("q_norm", heads[0]), "key_norm": head_norm("k_norm", heads[1])}
+    layer = {
+        "attention_norm": declare.layer_norm(d, "input_layernorm", bias=False),
+        **projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_bias),
+        **(norms if c.use_qk_norm else {}),
+        **gate_up_down(d, c.intermediate_size),
+    }
+    return around(c, layer) | {"final_norm": declare.layer_norm(d, "norm", bias=False)}
+
+
+def decode(params: Any, c: CohereConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), turn=neighbours, heads=normed(norm), rate=c.attention_dropout)
+    block = side_by_side(mix, gated(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+SCALED = heads.words("lm_head", last=lambda c, scores: scores * c.logit_scale)
+
+family(globals(), "Cohere", CohereConfig, parameters, decode, keys_values, tasks="CausalLM", heads={"CausalLM": SCALED})

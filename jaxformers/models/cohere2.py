@@ -1,0 +1,73 @@
+"""Command R7B and Command A (Cohere 2025, arXiv 2504.00698): three layers of four are turned and see a window, the
+others see all and know no positions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..config import Repeats, Size
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    check_kinds,
+    decoded,
+    gated,
+    keys_values,
+    rotated,
+    side_by_side,
+    standardised,
+    windows,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.rotation import neighbours
+from ..layers.run import Encoded
+from ..twins import family
+from .cohere import SCALED, CohereConfig, parameters
+from .llama import keys, width
+
+
+class Cohere2Config(
+    CohereConfig,
+    model_type="cohere2",
+    allowed={
+        "use_qk_norm": (False,),
+        "order_of_interleaved_layers": ("local_attn_first",),
+        "position_embedding_type": ("rope_gptj",),
+        "rotary_pct": (1.0,),
+        "use_gated_activation": (True,),
+        "use_parallel_block": (True,),
+    },
+):
+    """Command R's sizes, and which layers see a window: layer_types by name, else all but each so-manieth."""
+
+    sliding_window: Size | None = 4096
+    sliding_window_pattern: Repeats = 4
+    layer_types: tuple[str, ...] | None = None
+
+    def check(self) -> None:
+        """Command R's rules, and a kind for each layer."""
+        super().check()
+        check_kinds(self)
+
+
+def decode(params: Any, c: Cohere2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm, count = Causal.of(inputs), standardised(c.layer_norm_eps), c.num_hidden_layers
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), turn=neighbours, rate=c.attention_dropout)
+    block = side_by_side(mix, gated(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    kinds = c.layer_types or [SLIDING if (i + 1) % c.sliding_window_pattern else WHOLE for i in range(count)]
+    turned = [kind == SLIDING and c.sliding_window is not None for kind in kinds]
+    each = drop.each(count), windows(kinds, c.sliding_window), turned
+    return decoded(order, block, params, x, *each, want=want, norm=norm)
+
+
+family(
+    globals(), "Cohere2", Cohere2Config, parameters, decode, keys_values, tasks="CausalLM", heads={"CausalLM": SCALED}
+)

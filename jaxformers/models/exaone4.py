@@ -1,0 +1,103 @@
+"""EXAONE 4 (LG AI Research 2025, arXiv 2507.11407): norms after attention and network, norms of queries and keys head
+by head, three layers of four that are turned and see a window, and others that see all and know no positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import declare
+from ..config import Config, Depth, Epsilon, Size
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    check_kinds,
+    decoded,
+    gate_up_down,
+    gated,
+    keys_values,
+    normed,
+    norms_last,
+    projections,
+    root_mean_square,
+    rotated,
+    windows,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import Rotary, around, keys, width
+from .qwen3 import head_norms
+
+
+class Exaone4Config(Rotary, Config, model_type="exaone4"):
+    """Llama's sizes, and which layers see a window.
+
+    sliding_window: how many tokens these see; None: every layer sees all and is turned. layer_types: which these are;
+    None: all but each sliding_window_pattern-th.
+    """
+
+    vocab_size: Size = 102400
+    intermediate_size: Size = 16384
+    num_key_value_heads: Size | None = 32
+    rms_norm_eps: Epsilon = 1e-5
+    sliding_window: Size | None = 4096
+    sliding_window_pattern: Depth | str | None = 4
+    layer_types: tuple[str, ...] | None = None
+
+    def check(self) -> None:
+        """Heads, and a kind for each layer."""
+        super().check()
+        check_kinds(self)
+        period = self.sliding_window_pattern
+        if isinstance(period, str) and self.sliding_window is not None and self.layer_types is None:
+            raise ValueError(f"Exaone4Config: sliding_window_pattern={period[:60]!r} is no number: give layer_types")
+
+
+def kinds(c: Exaone4Config) -> Sequence[str]:
+    """Which layers see a window."""
+    period = c.sliding_window_pattern if c.sliding_window else None
+    return c.layer_types or [
+        SLIDING if isinstance(period, int) and (i + 1) % period else WHOLE for i in range(c.num_hidden_layers)
+    ]
+
+
+def parameters(c: Exaone4Config) -> declare.Tree:
+    """The model's arrays."""
+    d = c.hidden_size
+    layer = {
+        **projections(d, c.num_attention_heads, keys(c), width(c)),
+        **head_norms(c),
+        "attention_norm": declare.rms_norm(d, "post_attention_layernorm"),
+        **gate_up_down(d, c.intermediate_size),
+        "ffn_norm": declare.rms_norm(d, "post_feedforward_layernorm"),
+    }
+    return around(c, layer)
+
+
+def decode(params: Any, c: Exaone4Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), heads=normed(norm), rate=c.attention_dropout)
+    block = norms_last(mix, gated(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    turned = [kind == SLIDING or c.sliding_window is None for kind in kinds(c)]
+    each = drop.each(count), windows(kinds(c), c.sliding_window), turned
+    return decoded(order, block, params, x, *each, want=want, norm=norm)
+
+
+family(
+    globals(),
+    "Exaone4",
+    Exaone4Config,
+    parameters,
+    decode,
+    keys_values,
+    prefixes={"QuestionAnswering": "transformer"},
+)

@@ -1,0 +1,147 @@
+"""Gemma 3 (Gemma Team 2025, arXiv 2503.19786), the part that reads text: Gemma 2 with norms of queries and keys in
+place of bounds, five layers of six that see a window, and another rotation for these. EmbeddingGemma (Schechter Vera et
+al. 2025, arXiv 2509.20354) is the same reading in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from .. import declare, tasks
+from ..batch import CAUSAL
+from ..config import Repeats, Size
+from ..layers import heads, rotation
+from ..layers.attention import project
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    decoded,
+    gated,
+    keys_values,
+    norms_around,
+    offset_root_mean_square,
+    windows,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.norm import offset_rms_norm
+from ..layers.rotation import halves
+from ..layers.run import Encoded, either
+from . import gemma2
+from .gemma import around, scaled
+from .gemma2 import Gemma2Config, Positive, capped
+from .llama import check_heads, keys, width
+
+
+class Gemma3TextConfig(
+    Gemma2Config, model_type="gemma3_text", inside=("gemma3",), allowed={"attn_logit_softcapping": (None,)}
+):
+    """Gemma 2's sizes, and what differs between layers that see all and those that see a window.
+
+    sliding_window_pattern: of so many layers the last sees all; layer_types says it by name. rope_theta, rope_scaling:
+    the rotation where all is seen; rope_local_base_freq: where a window is; rope_parameters: both by kind, as newer
+    files have it. use_bidirectional_attention: tokens see what follows too, and half a window to each side.
+    """
+
+    vocab_size: Size = 262208
+    max_position_embeddings: Size = 131072
+    rope_theta: float = 1_000_000.0
+    rope_local_base_freq: float = 10_000.0
+    sliding_window_pattern: Repeats = 6
+    final_logit_softcapping: Positive | None = None
+    attn_logit_softcapping: Positive | None = None
+    use_bidirectional_attention: bool | None = False
+
+    def check(self) -> None:
+        """Heads, kinds of layers, and a rotation for each kind."""
+        check_heads(self)
+        gemma2.check_kinds(self)
+        for base, told in rotations(self).values():
+            rotation.check(self, width(self), told={"rope_theta": base, **told})
+
+
+def rotations(c: Any) -> dict[str, tuple[Any, Mapping[str, Any]]]:
+    """Base and kind of the rotation of each kind of layer."""
+    told = c.rope_parameters or {}
+    if not all(isinstance(told.get(kind, {}), Mapping) for kind in (WHOLE, SLIDING)):
+        raise ValueError(f"{type(c).__name__}: rope_parameters must hold an object for each kind of layer")
+    whole, local = told.get(WHOLE, told or c.rope_scaling or {}), told.get(SLIDING, {})
+    return {
+        WHOLE: (whole.get("rope_theta", c.rope_theta), whole),
+        SLIDING: (local.get("rope_theta", c.rope_local_base_freq), local),
+    }
+
+
+def parameters(c: Gemma3TextConfig) -> declare.Tree:
+    """The model's arrays."""
+    norms = {
+        "query_norm": declare.offset_norm(width(c), "self_attn.q_norm", axis=None),
+        "key_norm": declare.offset_norm(width(c), "self_attn.k_norm", axis=None),
+    }
+    return around(c, gemma2.layer(c) | norms)
+
+
+def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache.
+
+    Raises:
+        ValueError: there is a cache, and the model reads in both directions.
+    """
+    both = c.use_bidirectional_attention
+    if both and inputs.cache is not None:
+        raise ValueError(
+            "Gemma3TextConfig: use_bidirectional_attention=True, so what follows is seen: there is no cache"
+        )
+    order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
+    whole, local = (
+        rotation.rotation(c, width(c), base=float(base), told=told).turns(order.positions, order.reach)
+        for base, told in rotations(c).values()
+    )
+
+    def mix(
+        p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any, ahead: Any, slides: Any
+    ) -> tuple[jax.Array, jax.Array, Any]:
+        q, k, v = project(p, x, width(c), keys(c))
+        q, k = offset_rms_norm(p["query_norm"], q, c.rms_norm_eps), offset_rms_norm(p["key_norm"], k, c.rms_norm_eps)
+        turns = either(slides, lambda: local, lambda: whole)
+        options: dict[str, Any] = {"scale": c.query_pre_attn_scalar**-0.5, "rate": c.attention_dropout, "drop": drop}
+        return order.attend(halves(q, turns), halves(k, turns), v, cell, window=window, ahead=ahead, **options)
+
+    block = norms_around(mix, gated(c.hidden_activation), norm)
+    x = embed_tokens(params["word"], inputs)
+    x = x if inputs.embeds is not None else scaled(c, x)
+    period, count = c.sliding_window_pattern, c.num_hidden_layers
+    kinds = c.layer_types or [SLIDING if (i + 1) % period else WHOLE for i in range(count)]
+    window = c.sliding_window // 2 + 1 if both and c.sliding_window else c.sliding_window
+    seen = windows(kinds, window)
+    ahead = [size - 1 if both else 0 for size in seen]
+    slides = [kind == SLIDING for kind in kinds]
+    return decoded(order, block, params, x, drop.each(count), seen, ahead, slides, want=want, norm=norm)
+
+
+class Gemma3TextModel(
+    tasks.Decoder,
+    config=Gemma3TextConfig,
+    prefix="model",
+    also=("language_model.model", "model.language_model"),
+    parameters=parameters,
+    encode=decode,
+    cells=keys_values,
+    accepts=CAUSAL,
+):
+    """The model without a head."""
+
+
+class Gemma3ForCausalLM(tasks.CausalLM, base=Gemma3TextModel, head=heads.words("lm_head", last=capped)):
+    """Scores of every word to follow each token."""
+
+
+class Gemma3TextForSequenceClassification(
+    tasks.SequenceClassification, base=Gemma3TextModel, head=heads.last_token("score")
+):
+    """One set of scores a text, from its last token."""

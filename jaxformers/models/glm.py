@@ -1,0 +1,68 @@
+"""GLM-4 of 2024 (Team GLM 2024, arXiv 2406.12793): Llama with half of each head turned, in pairs of neighbours, and
+gate and up as one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, gated, keys_values, norms_first, projections, root_mean_square, rotated
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.rotation import neighbours
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import around, keys, width
+from .phi import Partly
+from .phi3 import gate_and_up
+
+
+class GlmConfig(Partly, Config, model_type="glm"):
+    """Sizes and rates of a GLM-4; attention_bias: of queries, keys and values."""
+
+    vocab_size: Size = 151552
+    intermediate_size: Size = 13696
+    num_hidden_layers: Depth = 40
+    num_key_value_heads: Size | None = 2
+    head_dim: Size | None = 128
+    max_position_embeddings: Size = 131072
+    partial_rotary_factor: Rate = 0.5
+    rms_norm_eps: Epsilon = 1.5625e-07
+    attention_bias: bool = True
+    pad_token_id: Token | None = 151329
+
+
+def layer(c: Any) -> declare.Tree:
+    """A layer's arrays."""
+    d = c.hidden_size
+    return {
+        "attention_norm": declare.rms_norm(d, "input_layernorm"),
+        **projections(d, c.num_attention_heads, keys(c), width(c), bias=c.attention_bias),
+        "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
+        **gate_and_up(d, c.intermediate_size),
+    }
+
+
+def parameters(c: GlmConfig) -> declare.Tree:
+    """The model's arrays."""
+    return around(c, layer(c))
+
+
+def decode(params: Any, c: GlmConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), turn=neighbours, rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+TASKS = "CausalLM SequenceClassification TokenClassification"
+
+family(globals(), "Glm", GlmConfig, parameters, decode, keys_values, tasks=TASKS)

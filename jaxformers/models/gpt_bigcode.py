@@ -1,0 +1,82 @@
+"""GPT-BigCode (Ben Allal et al. 2023, arXiv 2301.03988): GPT-2 whose queries share one head of keys and values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Size
+from ..layers import cache, heads
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, dropped, norms_first, plain, standardised, up_down
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed
+from ..layers.gpt import attention, in_groups, words
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family, token_rate
+from .gpt2 import SEGMENTED, GPT2Config, around, width
+
+
+class GPTBigCodeConfig(GPT2Config, model_type="gpt_bigcode", allowed={"scale_attn_by_inverse_layer_idx": (False,)}):
+    """GPT-2's sizes; multi_query: whether there is one head of keys, or as many as of queries."""
+
+    activation_function: str = "gelu_pytorch_tanh"
+    multi_query: bool = True
+    num_key_value_heads: Size | None = None
+
+    def check(self) -> None:
+        """GPT-2's rules, and heads of keys that are said twice are as many."""
+        super().check()
+        if self.num_key_value_heads not in (None, keys(self)):
+            raise ValueError(
+                f"GPTBigCodeConfig: num_key_value_heads={self.num_key_value_heads} with multi_query={self.multi_query}"
+            )
+
+
+def keys(c: GPTBigCodeConfig) -> int:
+    """Heads of keys and of values."""
+    return 1 if c.multi_query else c.n_head
+
+
+def parameters(c: GPTBigCodeConfig) -> declare.Tree:
+    """The model's arrays."""
+    d = c.n_embd
+    layer = {
+        "attention_norm": declare.layer_norm(d, "ln_1"),
+        "qkv": declare.linear(d, d + 2 * keys(c) * width(c), "attn.c_attn", ("embed", "heads")),
+        "out": declare.linear(d, d, "attn.c_proj", ("heads", "embed")),
+        "ffn_norm": declare.layer_norm(d, "ln_2"),
+        **up_down(d, c.n_inner or 4 * d, names=("c_fc", "c_proj"), bias=True),
+    }
+    return around(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
+
+
+def cells(c: GPTBigCodeConfig, rows: int, slots: int) -> declare.Tree:
+    """What the layers keep."""
+    return [cache.keys_values(rows, slots, keys(c), width(c)) for _ in range(c.n_layer)]
+
+
+def decode(params: Any, c: GPTBigCodeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
+    scale = width(c) ** -0.5 if c.scale_attn_weights else 1.0
+    mix = attention(order, in_groups(width(c), keys(c)), scale=scale, rate=c.attn_pdrop)
+    added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
+    block = norms_first(mix, plain(c.activation_function), norm, added)
+    x = drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
+    return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
+
+
+family(
+    globals(),
+    "GPTBigCode",
+    GPTBigCodeConfig,
+    parameters,
+    decode,
+    cells,
+    base="transformer",
+    tasks="CausalLM SequenceClassification TokenClassification",
+    heads={"TokenClassification": heads.each_token("classifier", rate=token_rate)},
+    accepts=SEGMENTED,
+)

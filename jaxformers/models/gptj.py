@@ -1,0 +1,90 @@
+"""GPT-J (Wang and Komatsuzaki 2021, https://github.com/kingoflolz/mesh-transformer-jax): attention and the network read the
+same normed state, and the first numbers of each head are turned in pairs of neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Config, Depth, Rate, Size
+from ..layers import heads, rotation
+from ..layers.activation import ACTIVATIONS
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, dropped, keys_values, plain, projections, side_by_side, standardised, up_down
+from ..layers.dropout import Drop, no_drop
+from ..layers.gpt import Split, attention, in_blocks, turned, words
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .gpt2 import SEGMENTED, Sizes, around, width
+
+
+class GPTJConfig(Sizes, Config, model_type="gptj", allowed={"activation_function": ACTIVATIONS}):
+    """Sizes and rates of a GPT-J; the defaults are those of the one with 6 billion parameters.
+
+    rotary_dim: how many numbers of each head are turned. n_inner: as of GPT-2.
+    """
+
+    vocab_size: Size = 50400
+    n_positions: Size = 2048
+    n_embd: Size = 4096
+    n_layer: Depth = 28
+    n_head: Size = 16
+    rotary_dim: Size = 64
+    n_inner: Size | None = None
+    activation_function: str = "gelu_new"
+    resid_pdrop: Rate = 0.0
+    embd_pdrop: Rate = 0.0
+    attn_pdrop: Rate = 0.0
+    tie_word_embeddings: bool = False
+
+    def check(self) -> None:
+        """Heads share the width evenly, and have pairs to turn."""
+        super().check()
+        rotation.check(self, self.rotary_dim)
+        if self.rotary_dim > width(self):
+            raise ValueError(f"{type(self).__name__}: rotary_dim={self.rotary_dim} is more than a head's {width(self)}")
+
+
+def layer(c: Any) -> declare.Tree:
+    """A layer's arrays but for its projections."""
+    return {
+        "attention_norm": declare.layer_norm(c.n_embd, "ln_1"),
+        **up_down(c.n_embd, c.n_inner or 4 * c.n_embd, names=("fc_in", "fc_out"), bias=True),
+    }
+
+
+def parameters(c: GPTJConfig) -> declare.Tree:
+    """The model's arrays."""
+    names = ("q_proj", "k_proj", "v_proj", "out_proj")
+    return around(c, layer(c) | projections(c.n_embd, c.n_head, c.n_head, width(c), prefix="attn", names=names))
+
+
+def read(params: Any, c: Any, inputs: Inputs, split: Split, want: Want, drop: Drop) -> Encoded:
+    """Hidden states [B, T, D], given how queries, keys and values come from a layer's input."""
+    order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
+    turns = rotation.rotation(c, c.rotary_dim).turns(order.positions, order.reach)
+    mix = attention(order, turned(split, rotation.neighbours, turns), rate=c.attn_pdrop)
+    block = side_by_side(mix, plain(c.activation_function), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
+    x = drop("embeddings", words(params, inputs), c.embd_pdrop)
+    return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
+
+
+def decode(params: Any, c: GPTJConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    return read(params, c, inputs, in_blocks(width(c)), want, drop)
+
+
+family(
+    globals(),
+    "GPTJ",
+    GPTJConfig,
+    parameters,
+    decode,
+    keys_values,
+    base="transformer",
+    tasks="CausalLM SequenceClassification QuestionAnswering",
+    heads={"CausalLM": heads.words("lm_head", bias=True)},
+    accepts=SEGMENTED,
+)

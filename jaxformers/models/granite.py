@@ -1,0 +1,49 @@
+"""Granite 3 (IBM 2024, "Granite 3.0 Language Models"): Llama with a factor on embeddings, on scores, on what each layer
+adds, and on the scores of words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..layers import heads, rotation
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .gemma2 import Positive
+from .llama import LlamaConfig, keys, parameters, width
+
+
+class GraniteConfig(LlamaConfig, model_type="granite"):
+    """Llama's sizes, and four factors; attention_multiplier stands for 1 / sqrt(numbers of a head)."""
+
+    embedding_multiplier: float = 1.0
+    attention_multiplier: float = 1.0
+    residual_multiplier: float = 1.0
+    logits_scaling: Positive = 1.0
+
+
+def decode(params: Any, c: GraniteConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), scale=c.attention_multiplier, rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm, lambda p, half, y, drop: y * c.residual_multiplier)
+    x = embed_tokens(params["word"], inputs) * c.embedding_multiplier
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+family(
+    globals(),
+    "Granite",
+    GraniteConfig,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM",
+    heads={"CausalLM": heads.words("lm_head", last=lambda c, scores: scores / c.logits_scaling)},
+)

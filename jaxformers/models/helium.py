@@ -1,0 +1,65 @@
+"""Helium (Kyutai 2025, "Helium 1: a modular and multilingual LLM"): Llama with heads turned in pairs of neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Depth, Epsilon, Size, Token
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, gated, keys_values, norms_first, projections, root_mean_square, rotated
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.rotation import neighbours
+from ..layers.run import Encoded
+from ..twins import family
+from . import llama
+from .llama import LlamaConfig, around, keys, width
+
+
+class HeliumConfig(LlamaConfig, model_type="helium"):
+    """Llama's sizes; attention_bias: of queries, keys and values."""
+
+    vocab_size: Size = 48000
+    hidden_size: Size = 2560
+    intermediate_size: Size = 7040
+    num_hidden_layers: Depth = 24
+    num_attention_heads: Size = 20
+    num_key_value_heads: Size | None = 20
+    head_dim: Size | None = 128
+    max_position_embeddings: Size = 4096
+    rms_norm_eps: Epsilon = 1e-8
+    rope_theta: float = 100_000.0
+    pad_token_id: Token | None = 3
+
+    def check(self) -> None:
+        """Llama's rules, and heads that are together as wide as the layers."""
+        super().check()
+        if self.num_attention_heads * width(self) != self.hidden_size:
+            raise ValueError(
+                f"HeliumConfig: num_attention_heads={self.num_attention_heads} times head_dim={self.head_dim} "
+                f"is not hidden_size={self.hidden_size}"
+            )
+
+
+def parameters(c: HeliumConfig) -> declare.Tree:
+    """The model's arrays."""
+    biased = projections(c.hidden_size, c.num_attention_heads, keys(c), width(c), bias=c.attention_bias)
+    return around(c, llama.layer(c) | biased)
+
+
+def decode(params: Any, c: LlamaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), turn=neighbours, rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+TASKS = "CausalLM SequenceClassification TokenClassification"
+
+family(globals(), "Helium", HeliumConfig, parameters, decode, keys_values, tasks=TASKS)

@@ -1,0 +1,81 @@
+"""Nemotron and Minitron (Parmar et al. 2024, arXiv 2402.16819): Llama with layer norms whose scale is kept as what it
+is above one, a plain network of squared rectifiers, and half of each head turned.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from ..config import Config, Epsilon, Size
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, keys_values, norms_first, plain, projections, rotated, up_down
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.norm import layer_norm
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import around, keys, width
+from .phi import Partly
+
+
+class NemotronConfig(Partly, Config, model_type="nemotron"):
+    """Sizes and rates of a Nemotron; the defaults are those of the one with 15 billion parameters."""
+
+    vocab_size: Size = 256000
+    hidden_size: Size = 6144
+    intermediate_size: Size = 24576
+    num_attention_heads: Size = 48
+    hidden_act: str = "relu2"
+    max_position_embeddings: Size = 4096
+    norm_eps: Epsilon = 1e-5
+    attention_bias: bool = False
+    mlp_bias: bool = False
+
+
+def offset_layer_norm(d: int, name: str) -> declare.Tree:
+    """Arrays of a layer norm whose scale is kept as what it is above one."""
+    return declare.offset_norm(d, name) | {"bias": declare.vector(d, f"{name}.bias", "embed")}
+
+
+def parameters(c: NemotronConfig) -> declare.Tree:
+    """The model's arrays."""
+    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    layer = {
+        "attention_norm": offset_layer_norm(d, "input_layernorm"),
+        **projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_bias),
+        "ffn_norm": offset_layer_norm(d, "post_attention_layernorm"),
+        **up_down(d, c.intermediate_size, bias=c.mlp_bias),
+    }
+    return around(c, layer) | {"final_norm": offset_layer_norm(d, "norm")}
+
+
+def decode(params: Any, c: NemotronConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+
+    def norm(p: Any, x: jax.Array) -> jax.Array:
+        scale = 1.0 + p["offset"].astype(jnp.promote_types(x.dtype, jnp.float32))
+        return layer_norm({"scale": scale, "bias": p["bias"]}, x, c.norm_eps)
+
+    order = Causal.of(inputs)
+    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    block = norms_first(mix, plain(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+family(
+    globals(),
+    "Nemotron",
+    NemotronConfig,
+    parameters,
+    decode,
+    keys_values,
+    prefixes={"QuestionAnswering": "transformer"},
+)

@@ -1,0 +1,69 @@
+"""OLMo (Groeneveld et al. 2024, arXiv 2402.00838): Llama with layer norms that have no arrays, and bounds on queries,
+keys and values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from ..config import Config, Size, Token
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    decoded,
+    gate_up_down,
+    gated,
+    keys_values,
+    norms_first,
+    projections,
+    rotated,
+    standardised,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import Rotary, around, keys, width
+
+
+class OlmoConfig(Rotary, Config, model_type="olmo"):
+    """Llama's sizes, and clip_qkv: the largest that queries, keys and values may be; None: any."""
+
+    vocab_size: Size = 50304
+    attention_bias: bool = False
+    clip_qkv: float | None = None
+    pad_token_id: Token | None = 1
+
+
+def parameters(c: OlmoConfig) -> declare.Tree:
+    """The model's arrays."""
+    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    layer = {
+        "attention_norm": {},
+        **projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_bias),
+        "ffn_norm": {},
+        **gate_up_down(d, c.intermediate_size),
+    }
+    return around(c, layer) | {"final_norm": {}}
+
+
+def decode(params: Any, c: OlmoConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+
+    def bounded(p: Any, *heads: jax.Array) -> Any:
+        return heads if c.clip_qkv is None else tuple(jnp.clip(x, -c.clip_qkv, c.clip_qkv) for x in heads)
+
+    order, norm = Causal.of(inputs), standardised(1e-5)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), heads=bounded, rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+family(globals(), "Olmo", OlmoConfig, parameters, decode, keys_values, tasks="CausalLM SequenceClassification")

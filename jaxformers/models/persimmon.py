@@ -1,0 +1,74 @@
+"""Persimmon (Adept 2023, "Releasing Persimmon-8B"): layer norms, a plain network of squared rectifiers, queries, keys
+and values as one head by head, norms of queries and keys, and half of each head turned.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Config, Depth, Epsilon, Rate, Size
+from ..layers import gpt, rotation
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, dropped, keys_values, normed, norms_first, plain, standardised, up_down
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.rotation import halves
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import around, width
+from .phi import Partly, head_norms
+
+
+class PersimmonConfig(Partly, Config, model_type="persimmon", allowed={"num_key_value_heads": (None,)}):
+    """Sizes and rates of a Persimmon. qk_layernorm: queries and keys are normalised."""
+
+    vocab_size: Size = 262144
+    intermediate_size: Size = 16384
+    num_hidden_layers: Depth = 36
+    num_attention_heads: Size = 64
+    hidden_act: str = "relu2"
+    max_position_embeddings: Size = 16384
+    layer_norm_eps: Epsilon = 1e-5
+    rope_theta: float = 25_000.0
+    qk_layernorm: bool = True
+    hidden_dropout: Rate = 0.0
+
+
+def parameters(c: PersimmonConfig) -> declare.Tree:
+    """The model's arrays."""
+    d = c.hidden_size
+    layer = {
+        "attention_norm": declare.layer_norm(d, "input_layernorm"),
+        "qkv": declare.linear(d, 3 * d, "self_attn.query_key_value", ("embed", "heads")),
+        **(head_norms(c) if c.qk_layernorm else {}),
+        "out": declare.linear(d, d, "self_attn.dense", ("heads", "embed")),
+        "ffn_norm": declare.layer_norm(d, "post_attention_layernorm"),
+        **up_down(d, c.intermediate_size, names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
+    }
+    return around(c, layer) | {"final_norm": declare.layer_norm(d, "final_layernorm")}
+
+
+def decode(params: Any, c: PersimmonConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
+    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
+    split, heads = gpt.in_groups(width(c), c.num_attention_heads), normed(norm)
+    split = gpt.turned(lambda p, x: heads(p, *split(p, x)), halves, turns)
+    block = norms_first(
+        gpt.attention(order, split, rate=c.attention_dropout), plain(c.hidden_act), norm, dropped(ffn=c.hidden_dropout)
+    )
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+family(
+    globals(),
+    "Persimmon",
+    PersimmonConfig,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)

@@ -1,0 +1,84 @@
+"""Phi 3 and 4 (Abdin et al. 2024, arXiv 2404.14219): Llama with one projection for queries, keys and values and one for
+gate and up, windows, and rotations whose every pair is stretched by a factor of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Config, Epsilon, Rate, Size, Token
+from ..layers import rotation
+from ..layers.causal import FULL, Causal
+from ..layers.decoder import decoded, dropped, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import around, keys, width
+from .phi import Partly
+
+
+class Phi3Config(Partly, Config, model_type="phi3", allowed={"attention_bias": (False,)}):
+    """Sizes and rates of a Phi 3; the defaults are those of the mini with 4096 tokens.
+
+    original_max_position_embeddings: rows of training; longer ones are rotated otherwise where rope_scaling says so.
+    sliding_window: how many tokens each sees, itself included; None: all before it.
+    """
+
+    vocab_size: Size = 32064
+    hidden_size: Size = 3072
+    intermediate_size: Size = 8192
+    max_position_embeddings: Size = 4096
+    original_max_position_embeddings: Size = 4096
+    rms_norm_eps: Epsilon = 1e-5
+    partial_rotary_factor: Rate = 1.0
+    resid_pdrop: Rate = 0.0
+    embd_pdrop: Rate = 0.0
+    sliding_window: Size | None = None
+    pad_token_id: Token | None = 32000
+
+
+def parameters(c: Phi3Config) -> declare.Tree:
+    """The model's arrays."""
+    d, heads, inner = c.hidden_size, c.num_attention_heads, c.intermediate_size
+    all_heads = (heads + 2 * keys(c)) * width(c)
+    layer = {
+        "attention_norm": declare.rms_norm(d, "input_layernorm"),
+        "qkv": declare.linear(d, all_heads, "self_attn.qkv_proj", ("embed", "heads"), bias=False),
+        "out": declare.linear(heads * width(c), d, "self_attn.o_proj", ("heads", "embed"), bias=False),
+        "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
+        **gate_and_up(d, inner),
+    }
+    return around(c, layer)
+
+
+def gate_and_up(d: int, inner: int) -> declare.Tree:
+    """Arrays of a gated network whose files hold gate and up as one."""
+    return {
+        "gate_up": declare.linear(d, 2 * inner, "mlp.gate_up_proj", ("embed", "mlp"), bias=False),
+        "down": declare.linear(inner, d, "mlp.down_proj", ("mlp", "embed"), bias=False),
+    }
+
+
+def decode(params: Any, c: Phi3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
+    x, each = drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop), drop.each(c.num_hidden_layers)
+    seen = [c.sliding_window or FULL] * c.num_hidden_layers
+    return decoded(order, block, params, x, each, seen, want=want, norm=norm)
+
+
+family(
+    globals(),
+    "Phi3",
+    Phi3Config,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)

@@ -1,0 +1,72 @@
+"""Seed-OSS (ByteDance Seed 2025): Llama with biases on queries, keys and values, and dropout on what layers add."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Depth, Rate, Size, Token
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    decoded,
+    dropped,
+    gated,
+    keys_values,
+    norms_first,
+    projections,
+    root_mean_square,
+    rotated,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from . import llama
+from .llama import LlamaConfig, around, keys, width
+
+
+class SeedOssConfig(LlamaConfig, model_type="seed_oss"):
+    """Llama's sizes; attention_bias: of queries, keys and values; attention_out_bias: of the projection after these."""
+
+    vocab_size: Size = 155136
+    intermediate_size: Size = 27648
+    num_hidden_layers: Depth = 64
+    num_attention_heads: Size = 80
+    num_key_value_heads: Size | None = 8
+    head_dim: Size | None = 128
+    max_position_embeddings: Size = 524288
+    attention_bias: bool = True
+    attention_out_bias: bool = False
+    attention_dropout: Rate = 0.1
+    residual_dropout: Rate = 0.1
+    pad_token_id: Token | None = 1
+
+
+def parameters(c: SeedOssConfig) -> declare.Tree:
+    """The model's arrays."""
+    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    biased = projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_out_bias)
+    return around(c, llama.layer(c) | biased)
+
+
+def decode(params: Any, c: SeedOssConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm, dropped(attention=c.residual_dropout, ffn=c.residual_dropout))
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+family(
+    globals(),
+    "SeedOss",
+    SeedOssConfig,
+    parameters,
+    decode,
+    keys_values,
+    prefixes={"QuestionAnswering": "transformer"},
+)

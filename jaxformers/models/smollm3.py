@@ -1,0 +1,84 @@
+"""SmolLM3 (Hugging Face 2025, "SmolLM3: smol, multilingual, long-context reasoner"): Llama in which every fourth layer
+knows no positions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..config import Depth, Repeats, Size, Token
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    check_kinds,
+    decoded,
+    gated,
+    keys_values,
+    norms_first,
+    root_mean_square,
+    rotated,
+    windows,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import LlamaConfig, keys, parameters, width
+
+
+class SmolLM3Config(LlamaConfig, model_type="smollm3"):
+    """Llama's sizes, and which layers are turned.
+
+    no_rope_layers: zero for each layer that is not, in spite of its name; None: each no_rope_layer_interval-th.
+    layer_types: which layers see a window; None: those that are not turned, where use_sliding_window says so.
+    """
+
+    vocab_size: Size = 128256
+    hidden_size: Size = 2048
+    num_hidden_layers: Depth = 36
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size | None = 4
+    max_position_embeddings: Size = 32768
+    rope_theta: float = 2_000_000.0
+    no_rope_layers: tuple[int, ...] | None = None
+    no_rope_layer_interval: Repeats = 4
+    use_sliding_window: bool = False
+    sliding_window: Size | None = None
+    layer_types: tuple[str, ...] | None = None
+    pad_token_id: Token | None = 128004
+    tie_word_embeddings: bool = True
+
+    def check(self) -> None:
+        """Llama's rules, a kind for each layer, and whether it is turned."""
+        super().check()
+        check_kinds(self)
+        if self.no_rope_layers is not None and len(self.no_rope_layers) != self.num_hidden_layers:
+            count, layers = len(self.no_rope_layers), self.num_hidden_layers
+            raise ValueError(f"SmolLM3Config: no_rope_layers tells of {count} layers, num_hidden_layers={layers}")
+
+
+def decode(params: Any, c: SmolLM3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    turned = [bool(said) for said in c.no_rope_layers or [(i + 1) % c.no_rope_layer_interval for i in range(count)]]
+    kinds = c.layer_types or [SLIDING if c.use_sliding_window and not said else WHOLE for said in turned]
+    each = drop.each(count), windows(kinds, c.sliding_window), turned
+    return decoded(order, block, params, x, *each, want=want, norm=norm)
+
+
+family(
+    globals(),
+    "SmolLM3",
+    SmolLM3Config,
+    parameters,
+    decode,
+    keys_values,
+    prefixes={"QuestionAnswering": "transformer"},
+)

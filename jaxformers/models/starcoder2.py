@@ -1,0 +1,84 @@
+"""StarCoder2 (Lozhkov et al. 2024, arXiv 2402.19173): Mistral with layer norms, a plain network and biases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Config, Depth, Epsilon, Rate, Size
+from ..layers import rotation
+from ..layers.causal import FULL, Causal
+from ..layers.decoder import (
+    decoded,
+    dropped,
+    keys_values,
+    norms_first,
+    plain,
+    projections,
+    rotated,
+    standardised,
+    up_down,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import Rotary, around, keys, width
+
+
+class Starcoder2Config(Rotary, Config, model_type="starcoder2"):
+    """Sizes and rates of a StarCoder2; the defaults are those of the one with 3 billion parameters.
+
+    sliding_window: how many tokens each sees, itself included; None: all before it. use_bias: of dense layers.
+    """
+
+    vocab_size: Size = 49152
+    hidden_size: Size = 3072
+    intermediate_size: Size = 12288
+    num_hidden_layers: Depth = 30
+    num_attention_heads: Size = 24
+    num_key_value_heads: Size | None = 2
+    hidden_act: str = "gelu_pytorch_tanh"
+    max_position_embeddings: Size = 4096
+    norm_epsilon: Epsilon = 1e-5
+    sliding_window: Size | None = None
+    residual_dropout: Rate = 0.0
+    embedding_dropout: Rate = 0.0
+    use_bias: bool = True
+    tie_word_embeddings: bool = True
+
+
+def parameters(c: Starcoder2Config) -> declare.Tree:
+    """The model's arrays."""
+    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    layer = {
+        "attention_norm": declare.layer_norm(d, "input_layernorm"),
+        **projections(d, *heads, bias=c.use_bias, out_bias=c.use_bias),
+        "ffn_norm": declare.layer_norm(d, "post_attention_layernorm"),
+        **up_down(d, c.intermediate_size, names=("c_fc", "c_proj"), bias=c.use_bias),
+    }
+    return around(c, layer) | {"final_norm": declare.layer_norm(d, "norm")}
+
+
+def decode(params: Any, c: Starcoder2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm, count = Causal.of(inputs), standardised(c.norm_epsilon), c.num_hidden_layers
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    rates = dropped(attention=c.residual_dropout, ffn=c.residual_dropout)
+    block = norms_first(mix, plain(c.hidden_act), norm, rates)
+    x = drop("embeddings", embed_tokens(params["word"], inputs), c.embedding_dropout)
+    seen = [c.sliding_window or FULL] * count
+    return decoded(order, block, params, x, drop.each(count), seen, want=want, norm=norm)
+
+
+family(
+    globals(),
+    "Starcoder2",
+    Starcoder2Config,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)
