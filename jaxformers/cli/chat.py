@@ -35,7 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--temperature", metavar="T", type=float, help="default: the model's own, or 0.7")
     parser.add_argument("--top-k", metavar="K", type=int, help="draw among the K likeliest tokens")
-    parser.add_argument("--top-p", metavar="P", type=float, help="draw among the likeliest tokens of total probability P")
+    parser.add_argument(
+        "--top-p", metavar="P", type=float, help="draw among the likeliest tokens of total probability P"
+    )
     parser.add_argument("--greedy", action="store_true", help="always the likeliest token, no chance")
     parser.add_argument("--seed", metavar="N", type=int, help="the same answers to the same messages")
     parser.add_argument("--dtype", metavar="T", help="float32, bfloat16, float16, int8, or auto: as stored")
