@@ -131,7 +131,7 @@ def named(name: str) -> Any:
     """
     files = {info.name: info.name for info in pkgutil.iter_modules(models.__path__)}
     for word, file in {**files, **_FILES}.items():
-        if name.lower().startswith(word.replace("-", "").replace("_", "")):
+        if name.lower().replace("_", "").startswith(word.replace("-", "").replace("_", "")):
             module = importlib.import_module(f"{models.__name__}.{file}")
             value = vars(module).get(name)
             if isinstance(value, type) and value.__module__ == module.__name__:

@@ -134,7 +134,7 @@ class Model:
         jax.tree_util.register_pytree_with_keys(
             cls,
             lambda model: ([(jax.tree_util.GetAttrKey("params"), model.params)], model._structure),
-            lambda structure, children: cls._made(structure[1], *children, structure[2]),
+            lambda structure, children: cls._made(structure[1], next(iter(children)), structure[2]),
             lambda model: ((model.params,), model._structure),
         )
         with contextlib.suppress(ValueError):  # a class defined anew, as in a notebook: the first keeps the name

@@ -101,7 +101,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         arguments = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
         config = self.generation_config.merged(generation_config, options, arguments=arguments)
         ids, mask = batches.prompts(type(self).__name__, input_ids, attention_mask, config.pad_token_id, config.eos)
-        negative = (None, None)
+        negative: tuple[Any, Any] = (None, None)
         if negative_prompt_ids is not None:
             negative = batches.prompts(
                 "negative_prompt_ids", negative_prompt_ids, negative_prompt_attention_mask, config.pad_token_id, ()

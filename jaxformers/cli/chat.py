@@ -135,7 +135,9 @@ class Chat:
             ValueError: there is none.
         """
         longest = self.pipe.model.config.longest_row
-        taken = len(self.pipe.tokenizer.apply_chat_template(self.said, add_generation_prompt=True))
+        quiet = {"verbose": False}
+        ids = self.pipe.tokenizer.apply_chat_template(self.said, add_generation_prompt=True, tokenizer_kwargs=quiet)
+        taken = len(ids)
         if longest is None or taken + self.most <= longest:
             return self.most
         if taken >= longest:
@@ -180,8 +182,8 @@ class _Heard:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Within it the first Ctrl-C is noted in a list, so that an answer ends with a whole token; the second one is raised,
-    for while a program is compiled nobody looks at the list.
+    """Within it the first Ctrl-C is noted in a list, so that an answer ends with a whole token. The second is raised:
+    while a program is compiled nobody looks at the list.
     """
     interrupts: list[int] = []
 

@@ -1,4 +1,7 @@
-"""Run a pipeline over texts: the arguments, or the lines of standard input when there are none."""
+"""Run a pipeline over texts: the arguments, or the lines of standard input when there are none.
+
+A text that is an object of JSON, such as {"question": ..., "context": ...}, or a list of these (a chat), is read so.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from typing import Any
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("task", metavar="TASK", help="such as sentiment-analysis or feature-extraction")
+    parser.add_argument("task", metavar="TASK", help="such as sentiment-analysis or text-generation")
     parser.add_argument("texts", metavar="TEXT", nargs="*", default=[], help="default: each line of standard input")
-    parser.add_argument("--model", metavar="M", help="a folder, a name on the Hub, or jaxformers/tiny-sentiment")
+    parser.add_argument(
+        "--model", metavar="M", help="a folder, a name on the Hub, a .gguf file, or jaxformers/tiny-sentiment"
+    )
     parser.add_argument("--revision", metavar="R", help="branch, tag or commit on the Hub")
     parser.add_argument("--dtype", metavar="T", help="float32, bfloat16, float16, or auto: as stored")
     parser.add_argument("--device", metavar="D", help="where it runs, as pipeline(device=...) takes it: cpu, gpu, tpu")
@@ -24,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=parameter,
-        help="a parameter of the task, such as top_k=2 or truncation=true; may be repeated",
+        help="a parameter of the task, such as top_k=2 or max_new_tokens=50; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON per text")
 
@@ -88,7 +93,7 @@ def _answers(pipe: Callable[..., Any], texts: list[str]) -> Iterator[tuple[str, 
 
 
 def _input(text: str) -> Any:
-    """What a line means: an object of JSON such as {"question": ..., "context": ...}, a list of such, or else a text."""
+    """What a line means: an object of JSON such as {"question": ..., "context": ...}, a list of such, or a text."""
     if text.lstrip().startswith(("{", "[{")):
         try:
             return json.loads(text)

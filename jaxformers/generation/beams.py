@@ -287,7 +287,7 @@ def _started(voice: Voice, prompts: Sequence[Prompt], count: int, platform: str)
         ended_length=np.repeat(own["length"][:, None], count, axis=1),
         open=np.ones(len(prompts), bool),
         going=np.ones(len(prompts), bool),
-        cache=caches.rows_of(rows.cache, np.repeat(np.arange(len(prompts)), count)),
+        cache=caches.rows_of(rows.cache, jnp.repeat(jnp.arange(len(prompts)), count)),
     )
 
 

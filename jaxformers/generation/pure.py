@@ -11,7 +11,7 @@ import numpy as np
 
 from . import processors
 from .config import GenerationConfig
-from .rows import Ends, Rows, Style, Voice, jaxformers_write
+from .rows import Ends, Rows, Style, Voice, write
 
 
 def written(
@@ -72,7 +72,6 @@ def written(
     )
     ends = Ends(np.array(eos or (-1,), np.int32), np.int32(fill))
     key = jax.random.key(0) if key is None else key
-    write = jaxformers_write.__wrapped__
     rows, _, _ = write(
         voice.cls, Style(program, 0), voice.params, voice.config, rows, values, ends, key, np.int32(most)
     )

@@ -139,8 +139,7 @@ def jaxformers_read(cls: Any, params: Any, config: Any, ids: jax.Array, real: ja
     return cls.read(params, config, ids, real, cache)
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
-def jaxformers_write(
+def write(
     cls: Any, style: Style, params: Any, config: Any, rows: Rows, values: Values, ends: Ends, key: jax.Array, steps: Any
 ) -> tuple[Rows, Kept, jax.Array]:
     """Write up to `steps` tokens on each row that is not done; how many it were is the last result."""
@@ -153,7 +152,7 @@ def jaxformers_write(
         step, rows, _ = state
         return (step < steps) & ~rows.done.all()
 
-    def write(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step_on(state: tuple[Any, ...]) -> tuple[Any, ...]:
         step, rows, kept = state
         logits, rows = _speak(cls, params, config, rows)
         unconditional = None
@@ -170,8 +169,16 @@ def jaxformers_write(
             kept = kept._replace(logits=kept.logits.at[step].set(logits))
         return step + 1, _written(rows, chosen, ends), kept
 
-    done, rows, kept = jax.lax.while_loop(going, write, (jnp.int32(0), rows, kept))
+    done, rows, kept = jax.lax.while_loop(going, step_on, (jnp.int32(0), rows, kept))
     return rows, kept, done
+
+
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
+def jaxformers_write(
+    cls: Any, style: Style, params: Any, config: Any, rows: Rows, values: Values, ends: Ends, key: jax.Array, steps: Any
+) -> tuple[Rows, Kept, jax.Array]:
+    """`write` as a program of its own."""
+    return write(cls, style, params, config, rows, values, ends, key, steps)
 
 
 class Ends(NamedTuple):
@@ -199,12 +206,11 @@ def jaxformers_replace(rows: Rows, places: jax.Array, new: Rows) -> Rows:
     note_shapes((rows, new))
     put = lambda array, other: array.at[places].set(other, mode="drop")  # noqa: E731
     plain = {f.name: put(getattr(rows, f.name), getattr(new, f.name)) for f in dataclasses.fields(rows)[:-2]}
-    caches_of = {"cache": caches.replaced(rows.cache, places, new.cache)}
+    without = None
     if rows.without is not None and new.without is not None:
-        caches_of["without"] = Without(
-            put(rows.without.last, new.without.last), caches.replaced(rows.without.cache, places, new.without.cache)
-        )
-    return Rows(**plain, **caches_of)
+        last = put(rows.without.last, new.without.last)
+        without = Without(last, caches.replaced(rows.without.cache, places, new.without.cache))
+    return Rows(**plain, cache=caches.replaced(rows.cache, places, new.cache), without=without)
 
 
 @jax.jit

@@ -25,4 +25,4 @@ def leaning(keys: jax.Array, slopes: np.ndarray | jax.Array) -> jax.Array:
 
     To all scores of a query it adds the same, beside what the paper does: softmax does not see the difference.
     """
-    return slopes[:, None, None] * keys[:, None, None, :].astype(jnp.float32)
+    return jnp.asarray(slopes)[:, None, None] * keys[:, None, None, :].astype(jnp.float32)

@@ -227,7 +227,7 @@ def norms_last(mix: Mix, feed: Feed, norm: Norm) -> Layer:
 
 
 def side_by_side(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it) -> Layer:
-    """The layer whose halves read the same: x + mix(norm(x)) + feed(norm(x)), with one norm for both or one for each."""
+    """The layer whose halves read the same: x + mix(norm(x)) + feed(norm(x)), with a norm for both or for each."""
 
     def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
         normal = norm(p["attention_norm"], x)

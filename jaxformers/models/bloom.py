@@ -1,4 +1,4 @@
-"""BLOOM (Le Scao et al. 2022, arXiv 2211.05100): positions as a penalty on distant tokens, and a norm of the word vectors."""
+"""BLOOM (Le Scao et al. 2022, arXiv 2211.05100): a penalty on distant tokens for positions, a norm of word vectors."""
 
 from __future__ import annotations
 

@@ -63,6 +63,12 @@ def decode(params: Any, c: GlmConfig, inputs: Inputs, want: Want = Want(), drop:
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-TASKS = "CausalLM SequenceClassification TokenClassification"
-
-family(globals(), "Glm", GlmConfig, parameters, decode, keys_values, tasks=TASKS)
+family(
+    globals(),
+    "Glm",
+    GlmConfig,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)

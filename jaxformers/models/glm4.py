@@ -42,4 +42,12 @@ def decode(params: Any, c: Glm4Config, inputs: Inputs, want: Want = Want(), drop
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(globals(), "Glm4", Glm4Config, parameters, decode, keys_values, tasks=glm.TASKS)
+family(
+    globals(),
+    "Glm4",
+    Glm4Config,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)

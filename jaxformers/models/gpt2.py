@@ -1,5 +1,5 @@
-"""GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"): learned positions, layer norms before
-attention and a plain network, matrices that files hold transposed.
+"""GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"): learned positions, layer norms
+before attention and a plain network, matrices that files hold transposed.
 """
 
 from __future__ import annotations

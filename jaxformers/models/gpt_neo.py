@@ -1,5 +1,5 @@
-"""GPT-Neo (Black et al. 2021, https://zenodo.org/records/5297715): GPT-2 in which every other layer sees the last tokens
-alone, and scores are not divided by the root of a head's width.
+"""GPT-Neo (Black et al. 2021, https://zenodo.org/records/5297715): GPT-2 in which every other layer sees the last
+tokens alone, and scores are not divided by the root of a head's width.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class GPTNeoConfig(
     def check(self) -> None:
         """Heads share the width evenly, and there is a kind for each layer."""
         check_heads(self)
-        pairs = self.attention_types
+        pairs: Any = self.attention_types
         if not all(len(pair) == 2 and isinstance(pair[0], tuple) and isinstance(pair[1], int) for pair in pairs):
             raise ValueError("GPTNeoConfig: attention_types must be pairs, each of kinds and how often they come")
-        count = sum(len(kinds) * max(times, 0) for kinds, times in pairs)  # type: ignore[arg-type, type-var]
+        count = sum(len(kinds) * max(times, 0) for kinds, times in pairs)
         if count != self.num_layers:
             raise ValueError(f"GPTNeoConfig: attention_types names {count} layers, num_layers={self.num_layers}")
         if self.attention_layers not in (None, seen_by(self)):
@@ -69,7 +69,8 @@ class GPTNeoConfig(
 
 def seen_by(c: GPTNeoConfig) -> tuple[str, ...]:
     """The kind of each layer."""
-    return tuple(kind for kinds, times in c.attention_types for kind in kinds * times)  # type: ignore[operator]
+    pairs: Any = c.attention_types
+    return tuple(kind for kinds, times in pairs for kind in kinds * times)
 
 
 def parameters(c: GPTNeoConfig) -> declare.Tree:

@@ -1,5 +1,5 @@
-"""GPT-J (Wang and Komatsuzaki 2021, https://github.com/kingoflolz/mesh-transformer-jax): attention and the network read the
-same normed state, and the first numbers of each head are turned in pairs of neighbours.
+"""GPT-J (Wang and Komatsuzaki 2021, https://github.com/kingoflolz/mesh-transformer-jax): attention and network read
+the same normed state, and the first numbers of each head are turned in pairs of neighbours.
 """
 
 from __future__ import annotations

@@ -60,6 +60,12 @@ def decode(params: Any, c: LlamaConfig, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-TASKS = "CausalLM SequenceClassification TokenClassification"
-
-family(globals(), "Helium", HeliumConfig, parameters, decode, keys_values, tasks=TASKS)
+family(
+    globals(),
+    "Helium",
+    HeliumConfig,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)

@@ -1,4 +1,4 @@
-"""MPT (MosaicML 2023, https://www.databricks.com/blog/mpt-7b): positions as a penalty on distant tokens, and no biases."""
+"""MPT (MosaicML 2023, https://www.databricks.com/blog/mpt-7b): a penalty on distant tokens for positions, no biases."""
 
 from __future__ import annotations
 

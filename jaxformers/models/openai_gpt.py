@@ -1,5 +1,5 @@
-"""GPT (Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training"): norms after each sum, and none
-at the end.
+"""GPT (Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training"): norms after each sum, and
+none at the end.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""OPT (Zhang et al. 2022, arXiv 2205.01068): fairseq's decoder, whose table of positions begins two rows before the first;
-and the one with 350 million parameters, with norms after each sum and word vectors narrower than the layers.
+"""OPT (Zhang et al. 2022, arXiv 2205.01068): fairseq's decoder, whose table of positions begins two rows before the
+first; and the one with 350 million parameters, with norms after each sum and word vectors narrower than the layers.
 """
 
 from __future__ import annotations

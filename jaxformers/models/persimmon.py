@@ -54,8 +54,8 @@ def decode(params: Any, c: PersimmonConfig, inputs: Inputs, want: Want = Want(),
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
     turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
-    split, heads = gpt.in_groups(width(c), c.num_attention_heads), normed(norm)
-    split = gpt.turned(lambda p, x: heads(p, *split(p, x)), halves, turns)
+    fused, heads = gpt.in_groups(width(c), c.num_attention_heads), normed(norm)
+    split = gpt.turned(lambda p, x: heads(p, *fused(p, x)), halves, turns)
     block = norms_first(
         gpt.attention(order, split, rate=c.attention_dropout), plain(c.hidden_act), norm, dropped(ffn=c.hidden_dropout)
     )

@@ -325,8 +325,8 @@ def _part(item: Any) -> str | list[Any]:
         raise ValueError("a chat needs at least one message")
     for number, message in enumerate(messages):
         if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
-            held = sorted(map(str, message)) if isinstance(message, Mapping) else type(message).__name__
-            raise ValueError(f"message {number} of a chat must have 'role' and 'content'; it has {held}")
+            found = sorted(map(str, message)) if isinstance(message, Mapping) else type(message).__name__
+            raise ValueError(f"message {number} of a chat must have 'role' and 'content'; it has {found}")
     return list(messages)
 
 
@@ -392,6 +392,7 @@ def _chat(messages: list[Any], continued: bool, tokenizer: Tokenizer, settings: 
     if taken := sorted(ours & settings.keys()):
         raise ValueError(f"tokenizer_encode_kwargs: {', '.join(taken)} would change nothing, or what comes back")
     given = {name: value for name, value in settings.items() if name not in ("add_special_tokens", "padding")}
+    given["tokenizer_kwargs"] = {"verbose": False, **(given.get("tokenizer_kwargs") or {})}
     return tokenizer.apply_chat_template(
         messages, add_generation_prompt=not continued, continue_final_message=continued, **given
     )

@@ -207,7 +207,7 @@ def command(*words: str, **options: Any) -> subprocess.Popen[bytes]:
 def test_help_and_mistakes_answer_without_jax() -> None:
     code = (
         "import sys; from jaxformers.cli import main\n"
-        "for words in (['--help'], ['run', '--help'], ['run', '--frob']):\n"
+        "for words in (['--help'], ['run', '--help'], ['chat', '--help'], ['run', '--frob']):\n"
         "    try: main(words)\n"
         "    except SystemExit: pass\n"
         "assert not {'jax', 'numpy'} & set(sys.modules)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_a_config_keeps_what_torch_keeps(beams, settings):
     check(number, np.asarray(finished(program, values, SCORES)))
 
 
-# -- against the definitions, in plain numpy ----------------------------------------------------------------------------
+# -- against the definitions, in plain numpy --------------------------------------------------------------------------
 
 
 def keeps(name: str, value: float, x: np.ndarray, least: int) -> np.ndarray:
@@ -154,7 +155,7 @@ def test_places_are_in_the_order_of_numbers(data):
     numbers = np.array(data.draw(st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=20)), np.float32)
     places = np.asarray(filters._place(numbers)).astype(np.int64)
     np.testing.assert_array_equal(np.asarray(filters._number(filters._place(numbers))), numbers)
-    for a, b in zip(numbers, numbers[1:], strict=False):
+    for a, b in itertools.pairwise(numbers):
         if a != b:
             assert (a < b) == (places[list(numbers).index(a)] < places[list(numbers).index(b)])
 

@@ -19,6 +19,7 @@ class Case:
     variant: a word for the config where it is not the architecture's toy config; it runs other code.
     config: fields that differ from the toy config.
     own: ends of the names of arrays that keep the values torch starts them with, since we compute these ourselves.
+    attention: torch's way to compute it; from others than its plainest it gives no probabilities.
     length: tokens of a row. apart: whether the rows of a batch leave each other alone. padded: whether rows differ in
     length; in torch the longest changes what the others give where rotations stretch.
     """
@@ -27,6 +28,7 @@ class Case:
     variant: str = ""
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     own: tuple[str, ...] = ()
+    attention: str = "eager"
     length: int = 11
     apart: bool = True
     padded: bool = True
@@ -160,6 +162,7 @@ OPT = {
     "attention_dropout": 0.1,
 }
 LONG = [1.0 + i for i in range(4)]
+HALF = {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.5}
 LONGROPE = {"type": "longrope", "short_factor": [1.0, 1.5, 2.0], "long_factor": [2.0, 3.0, 5.0]}
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
 
@@ -773,7 +776,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "stablelm": Architecture(
         "StableLm",
-        {**LLAMA, "hidden_dropout": 0.1, "partial_rotary_factor": 0.5},
+        {**LLAMA, "hidden_dropout": 0.1, "rope_parameters": HALF},
         FOUR,
         (
             Case("Model", "normed", {"qk_layernorm": True, "use_qkv_bias": True}),
@@ -993,8 +996,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "max_position_embeddings": 24,
             "pad_token_id": 1,
         },
-        CAUSAL,
+        "Model ForCausalLM ForSequenceClassification ForTokenClassification",
         (
+            Case("ForQuestionAnswering", "whole", padded=False),  # as of GPT-2
             Case("ForCausalLM", "grouped", {"new_decoder_architecture": True, "num_kv_heads": 2, "bias": True}),
             Case(
                 "Model",
@@ -1017,8 +1021,14 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                     "bias": True,
                     "tie_word_embeddings": False,
                 },
+                attention="sdpa",  # the plainest adds the penalty twice
             ),
-            Case("Model", "leaning", {"alibi": True, "multi_query": False, "parallel_attn": False}),
+            Case(
+                "Model",
+                "leaning",
+                {"alibi": True, "multi_query": False, "parallel_attn": False},
+                attention="sdpa",
+            ),
         ),
     ),
     "gpt_bigcode": Architecture(

@@ -76,7 +76,7 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
         raise SystemExit(f"{type(defaults).__name__} ignores {', '.join(strange)}")
     config = transformers.AutoConfig.for_model(model_type, **fields)
     cls = getattr(transformers, name)
-    model = cls._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    model = cls._from_config(config, attn_implementation=case.attention, dtype=torch.float32).eval()
     if architecture.hub:
         model, about = filled_as_on_the_hub(model, architecture)
     else:
@@ -84,7 +84,8 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
 
     told, problem_type = {}, model.config.problem_type
     reads_on = not {*DECODERS}.isdisjoint(architecture.heads.split())
-    for word, inputs, labels, flags in calls(case, model, architecture.traces):
+    traces = tuple(t for t in architecture.traces if case.attention == "eager" or t != "output_attentions")
+    for word, inputs, labels, flags in calls(case, model, traces):
         if word.startswith("guessed") and not architecture.guesses:
             continue
         replaced = labels.pop("config", {})
@@ -190,7 +191,7 @@ def generated(model: Any, architecture: Architecture, kept: Arrays) -> dict[str,
 
 def left_out(key: str, value: Any) -> bool:
     """Whether an output is a cache, or a tuple of what torch did not compute."""
-    return key == "past_key_values" or (isinstance(value, tuple) and all(array is None for array in value))
+    return key in ("past_key_values", "cache") or (isinstance(value, tuple) and all(array is None for array in value))
 
 
 def entry(value: Any, kept: Arrays, head: str) -> Any:
@@ -211,7 +212,8 @@ def calls(case: Case, model: Any, traces: tuple[str, ...]) -> Iterator[Call]:
     head, c, accepted = case.head, model.config, inspect.signature(model.forward).parameters
     segments = getattr(c, "type_vocab_size", 2) if "token_type_ids" in accepted else 0
     batch = rule.batch(c.vocab_size, pad=c.pad_token_id or 0, segments=segments, length=case.length, padded=case.padded)
-    inputs = {name: array for name, array in batch.items() if name in accepted}
+    passed = inspect.signature(model.base_model.forward).parameters
+    inputs = {name: array for name, array in batch.items() if name in accepted and name in passed}
     if "lang_ids" in accepted and head != "ForMultipleChoice":  # torch takes none of its rows there
         inputs["lang_ids"] = np.arange(rule.ROWS, dtype=np.int32)[::-1] % len(c.languages)
     if "langs" in accepted:
@@ -222,7 +224,6 @@ def calls(case: Case, model: Any, traces: tuple[str, ...]) -> Iterator[Call]:
     labelled = rule.labels(head, batch, c.num_labels, accepted)
     if head == "ForMultipleChoice":
         inputs = {name: array.reshape(2, 2, -1) for name, array in inputs.items()}
-    passed = inspect.signature(model.base_model.forward).parameters
     traces = {name: True for name in traces if name in passed or "kwargs" in passed}
     for i, (word, labels) in enumerate((labelled or {"traced": {}}).items()):
         yield word, inputs, labels, traces if i == 0 else {}

@@ -14,13 +14,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import toy_writer
 
 from jaxformers import GenerationConfig, Pipeline, forbid, pipeline
 from jaxformers.generation import TextIteratorStreamer, TextStreamer, TokenTrie
 from jaxformers.pipelines import KeyDataset
 from jaxformers.pipelines import task as tasks
-
-from . import toy_writer
 
 GREEDY = {"do_sample": False, "max_new_tokens": 8}
 CHAT = [{"role": "user", "content": "Hi there"}]

@@ -1,0 +1,182 @@
+"""Chats in the terminal: what is said and remembered, which commands there are, and how an answer is stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+import toy_writer
+
+from jaxformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
+from jaxformers.cli import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Toy programs run for milliseconds: they are compiled twice as fast."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_writer.write(tmp_path_factory.mktemp("writer"), eos_token_id=None)
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    """Standard input holds these lines."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(words).encode())))
+
+
+def expected(folder: Path, text: str, count: int) -> str:
+    """What follows a text, greedily."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    return tokenizer.decode(toy_writer.greedy(model, tokenizer(text)["input_ids"], count), skip_special_tokens=True)
+
+
+def test_messages_are_answered_with_all_that_was_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(monkeypatch, "Hi", "", "And", "/reset", "Hi", "/quit", "unread")
+    words = ["chat", str(folder), "--greedy", "--max-new-tokens", "6", "--system", "be kind", "--dtype", "float32"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    start = "<system>be kind|<user>Hi|<assistant>"
+    first = expected(folder, start, 6)
+    second = expected(folder, f"{start}{first}|<user>And|<assistant>", 6)
+    assert out == f"{first}\n{second}\n{first}\n"
+    assert err.count("[6 tokens: the first after ") == 3
+    assert err.count(" a second]") == 3
+
+
+def test_draws_go_by_the_seed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    for seed in ("1", "1", "2"):
+        told(monkeypatch, "Hi", "/reset", "Hi", "/exit")
+        assert main(["chat", str(folder), "--seed", seed, "--temperature", "1.5", "--max-new-tokens", "8"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != said[2]
+    one, other = said[0].splitlines()
+    assert one != other  # answers of one chat draw anew
+
+
+def test_commands_are_no_messages(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(monkeypatch, "/help", "/frob", " /exit ")
+    assert main(["chat", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("/reset") == 2
+    assert "there is no /frob" in err
+
+
+def test_an_answer_fills_what_room_there_is_and_then_there_is_none(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(monkeypatch, "Hi", "too long", "unread")
+    assert main(["chat", str(folder), "--greedy"]) == 2
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    room, end = err.splitlines()
+    assert room.startswith(f"[{toy_writer.PLACES - len('<user>Hi|<assistant>')} tokens")
+    assert end.startswith("jaxformers: the chat has ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--max-new-tokens", "0"], "at least 1"),
+        (["--greedy", "--temperature", "2"], "--greedy"),
+        (["--temperature", "0"], "temperature"),
+        (["--frob"], "--frob"),
+    ],
+)
+def test_bad_options_are_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    try:
+        code: Any = main(["chat", str(folder), *words])
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_model_that_cannot_chat_says_so_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chat", str(toy_writer.write(tmp_path, chats=False))]) == 2
+    assert "no chat template" in capsys.readouterr().err
+    assert main(["chat", "./no/such/file.gguf"]) == 2
+
+
+@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_stops_an_answer_and_not_the_program(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    put = TextStreamer.put
+
+    def interrupting(self: TextStreamer, value: Any) -> None:
+        put(self, value)
+        heard.append(len(value))
+        if len(heard) == 5:  # the prompt and four tokens
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(TextStreamer, "put", interrupting)
+    told(monkeypatch, "Hi", "And")
+    assert main(["chat", str(folder), "--greedy", "--max-new-tokens", "9"]) == 0
+    out, err = capsys.readouterr()
+    start = "<user>Hi|<assistant>"
+    first, second = err.splitlines()
+    assert "[9 tokens" in second
+    count = int(first.removeprefix("[").split()[0])
+    assert 4 <= count < 9
+    begun = expected(folder, start, count)
+    assert out.startswith(begun + "\n")
+    assert out == f"{begun}\n{expected(folder, f'{start}{begun}|<user>And|<assistant>', 9)}\n"  # it counts as said
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_person_is_told_what_is_wrong_and_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter(["x" * 200, KeyboardInterrupt(), "Hi", EOFError()])
+
+    def asked(prompt: str) -> str:
+        line = next(typed)
+        if isinstance(line, BaseException):
+            raise line
+        return str(line)
+
+    monkeypatch.setattr("builtins.input", asked)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert main(["chat", str(folder), "--greedy", "--max-new-tokens", "6"]) == 0
+    out, err = capsys.readouterr()
+    assert out == expected(folder, "<user>Hi|<assistant>", 6) + "\n"
+    assert "/reset begins anew" in err
+    assert "/quit leaves" in err
+
+
+def test_texts_and_chats_are_gone_on_with_by_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "text-generation", "--model", str(folder), "--json"]
+    words += ["--option", "max_new_tokens=6", "--option", "do_sample=false", "--option", "return_full_text=false"]
+    messages = [{"role": "user", "content": "Hi"}]
+    assert main([*words, "one", json.dumps(messages)]) == 0
+    one, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert one == [{"generated_text": expected(folder, "one", 6)}]
+    assert other == [{"generated_text": expected(folder, "<user>Hi|<assistant>", 6)}]
