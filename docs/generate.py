@@ -27,7 +27,7 @@ def architectures() -> dict[str, tuple[str, dict[str, str]]]:
     found = {}
     for path in sorted(path for path in (PACKAGE / "models").glob("*.py") if path.name != "__init__.py"):
         body = ast.parse(path.read_text()).body
-        classes = {node.name: "" for node in body if isinstance(node, ast.ClassDef) and node.bases}
+        classes = {node.name: "" for node in body if isinstance(node, ast.ClassDef) and node.keywords}
         for call in _calls(body, "family"):
             classes |= _family(call)
         found[_model_type(body)] = (path.stem, classes)

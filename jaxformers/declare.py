@@ -36,6 +36,7 @@ class Param:
     zero_row: the row of a table that starts at zero.
     aliases: older or tied names, tried in order when `name` is absent; a file that has several of them loads one.
     layout: how files hold it.
+    dtype: the type that it always has; None: that of the model.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +46,7 @@ class Param:
     aliases: tuple[str, ...] = ()
     zero_row: int | None = None
     layout: Layout = "plain"
+    dtype: str | None = None
 
 
 def is_param(leaf: object) -> bool:
@@ -134,7 +136,7 @@ def walk(tree: Tree) -> Iterator[tuple[str, Param]]:
 
 def abstract(tree: Tree, dtype: Any = jnp.float32) -> Tree:
     """The tree of `jax.ShapeDtypeStruct`: all that planning, sharding and compiling need, without memory."""
-    return jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, dtype), tree, is_leaf=is_param)
+    return jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, p.dtype or dtype), tree, is_leaf=is_param)
 
 
 def init(tree: Tree, key: jax.Array, *, std: float = 0.02, dtype: Any = jnp.float32) -> Tree:
@@ -142,7 +144,7 @@ def init(tree: Tree, key: jax.Array, *, std: float = 0.02, dtype: Any = jnp.floa
 
     def make(path: tuple[Any, ...], param: Param) -> jax.Array:
         name = jax.tree_util.keystr(path, simple=True, separator=".")
-        return init_one(param, key_of(key, name), std=std, dtype=dtype)
+        return init_one(param, key_of(key, name), std=std, dtype=param.dtype or dtype)
 
     return jax.tree_util.tree_map_with_path(make, tree, is_leaf=is_param)
 

@@ -5,7 +5,7 @@ inverse, and reads no more of a file than the part that is asked for.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,16 +32,31 @@ def ours(param: Param, tensors: list[Tensor]) -> Tensor:
 
 
 def theirs(param: Param, array: Any) -> Iterable[tuple[str, Any]]:
-    """What a file holds of one of our arrays: names and arrays in its layout."""
+    """What a file holds of one of our arrays: names and arrays in its layout, made when they are asked for."""
+    shape = tuple(array.shape)
     match param.layout:
         case "transposed":
-            yield param.name, array.swapaxes(-1, -2)
+            yield param.name, Written(_turned(shape), array.dtype, lambda: array.swapaxes(-1, -2))
         case "squeezed":
-            yield param.name, array[..., None]
+            yield param.name, Written((*shape, 1), array.dtype, lambda: array[..., None])
         case "stacked":
-            yield from ((name, array[i]) for i, name in enumerate(names(param, param.name)))
+            for i, name in enumerate(names(param, param.name)):
+                yield name, Written(shape[1:], array.dtype, lambda i=i: array[i])
         case _:
             yield param.name, array
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """An array as a file holds it: see `safetensors.Lazy`. One that is made from another lives while it is written."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    make: Callable[[], Any]
+
+    def __call__(self) -> np.ndarray:
+        """The array."""
+        return np.asarray(self.make())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,3 +127,11 @@ class _Stacked:
 def missing(param: Param, name: str, files: Mapping[str, Any]) -> bool:
     """Whether any part of an array is absent under one of its names."""
     return any(part not in files for part in names(param, name))
+
+
+def absent(param: Param, spellings: Iterable[str], files: Mapping[str, Any]) -> tuple[list[str], set[str]]:
+    """Of an array whose parts are not all there: the parts that no spelling has, by our name, and what the files have."""
+    spelt = [names(param, name) for name in spellings]
+    there = {part for parts in spelt for part in parts if part in files}
+    lacking = [ours for ours, *others in zip(names(param, param.name), *spelt, strict=True) if not there & {*others}]
+    return lacking, there

@@ -84,7 +84,9 @@ def plan(
         present = [name for name in _spellings(param, prefixes) if not layout.missing(param, name, weights)]
         used.update(part for name in present for part in layout.names(param, name))
         if not present:
-            missing.append(param.name)
+            lacking, there = layout.absent(param, _spellings(param, prefixes), weights)
+            missing.extend(lacking)
+            used.update(there)
             continue
         parts = [weights[part] for part in layout.names(param, present[0])]
         tensor = layout.ours(param, parts)
@@ -145,9 +147,9 @@ def fill(
         sharding = by_path.get(where)
         tensor = plan.found.get(where)
         if tensor is None:
-            array = declare.init_one(param, declare.key_of(key, where), std=std, dtype=new)
+            array = declare.init_one(param, declare.key_of(key, where), std=std, dtype=param.dtype or new)
             return array if sharding is None else jax.device_put(array, sharding)
-        target = tensor.dtype if dtype is None else np.dtype(dtype)
+        target = np.dtype(param.dtype or dtype or tensor.dtype)
         if sharding is None:
             return jax.device_put(_owned(tensor.read(), target))
         return jax.make_array_from_callback(param.shape, sharding, lambda part: _owned(tensor.read(part), target))

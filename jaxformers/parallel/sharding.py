@@ -15,6 +15,7 @@ RULES: Mapping[str, Sequence[str]] = {
     "heads": ("tp", "tensor", "model"),
     "mlp": ("tp", "tensor", "model"),
     "embed": ("fsdp",),
+    "expert": ("ep", "expert"),
 }
 """Logical axis → names of mesh axes, best first; the first that the mesh has is taken; others are replicated."""
 

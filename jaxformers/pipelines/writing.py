@@ -20,7 +20,7 @@ from ..generation.generate import stops_of, task_of
 from ..generation.rows import Kept, Prompt
 
 _NOTHING = -1  # stands behind the end of rows: no token
-_CPU_ROWS, _ACCELERATOR_ROWS = 16, 64
+_CPU_ROWS, _ACCELERATOR_ROWS = 32, 64
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,9 @@ class Stored:
 def files(kind: Layout, array: np.ndarray) -> tuple[Param, dict[str, Stored]]:
     """The record of an array, and what a file holds of it."""
     param = Param(array.shape, (None,) * array.ndim, "a.{}.w" if kind == "stacked" else "a.w", layout=kind)
-    return param, {name: Stored(np.asarray(part)) for name, part in layout.theirs(param, array)}
+    made = {name: part() if callable(part) else part for name, part in layout.theirs(param, array)}
+    assert {name: part.shape for name, part in layout.theirs(param, array)} == {k: v.shape for k, v in made.items()}
+    return param, {name: Stored(part) for name, part in made.items()}
 
 
 @pytest.mark.parametrize("kind", get_args(Layout))
@@ -81,3 +83,10 @@ def test_files_have_the_shapes_of_torch() -> None:
 def test_another_last_axis_is_another_shape() -> None:
     param = Param((4, 3), (None, None), "w", layout="squeezed")
     assert layout.ours(param, [Stored(np.zeros((4, 3, 2)))]).shape == (4, 3, 2)
+
+
+def test_what_lacks_a_part_lacks_it_by_name() -> None:
+    param, stored = files("stacked", np.zeros((3, 4), np.float32))
+    del stored["a.1.w"]
+    stored["b.a.0.w"] = stored.pop("a.0.w")
+    assert layout.absent(param, ["a.{}.w", "b.a.{}.w"], stored) == (["a.1.w"], {"b.a.0.w", "a.2.w"})

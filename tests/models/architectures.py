@@ -800,6 +800,26 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (Case("Model", "biased", {"attention_bias": True}),),
         newer=True,
     ),
+    "olmo3": Architecture(
+        "Olmo3",
+        {
+            **LLAMA,
+            "sliding_window": 3,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "full_attention": {
+                    "rope_type": "yarn",
+                    "factor": 4.0,
+                    "original_max_position_embeddings": 6,
+                    "rope_theta": 500.0,
+                },
+                "sliding_attention": {"rope_type": "default", "rope_theta": 900.0},
+            },
+        },
+        "Model ForCausalLM ForSequenceClassification",
+        newer=True,
+        relative=True,
+    ),
     "granite": Architecture(
         "Granite",
         {

@@ -1,0 +1,74 @@
+"""OLMo 3 (OLMo Team 2025, arXiv 2512.13961): OLMo 2 with three layers of four that see a window, whose rotation is not
+stretched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from ..config import Size
+from ..layers import rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    check_kinds,
+    decoded,
+    gated,
+    keys_values,
+    norms_last,
+    root_mean_square,
+    rotated,
+    rotations,
+    windows,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded, either
+from ..twins import family
+from .llama import check_heads, keys, width
+from .olmo2 import Olmo2Config, normed_as_one, parameters
+
+
+class Olmo3Config(Olmo2Config, model_type="olmo3"):
+    """OLMo 2's sizes, and which layers see a window: layer_types by name, else all but each fourth.
+
+    rope_scaling: the rotation where all is seen; rope_parameters: that of each kind of layer, as newer files have it.
+    """
+
+    rope_theta: float = 500_000.0
+    sliding_window: Size | None = 4096
+    layer_types: tuple[str, ...] | None = None
+
+    def check(self) -> None:
+        """Heads, kinds of layers, and a rotation for each kind."""
+        check_heads(self)
+        check_kinds(self)
+        for base, told in rotations(self, self.rope_theta).values():
+            rotation.check(self, width(self), told={"rope_theta": base, **told})
+
+
+def decode(params: Any, c: Olmo3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
+    whole, near = (
+        rotation.rotation(c, width(c), base=float(base), told=told).turns(order.positions, order.reach)
+        for base, told in rotations(c, c.rope_theta).values()
+    )
+
+    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any, slides: Any) -> tuple[jax.Array, jax.Array, Any]:
+        turns, heads = either(slides, lambda: near, lambda: whole), normed_as_one(norm)
+        of_kind = rotated(order, turns, width(c), keys(c), heads=heads, rate=c.attention_dropout)
+        return of_kind(p, x, cell, drop, window)
+
+    block = norms_last(mix, gated(c.hidden_act), norm)
+    x = embed_tokens(params["word"], inputs)
+    kinds = c.layer_types or [SLIDING if (i + 1) % 4 else WHOLE for i in range(count)]
+    each = drop.each(count), windows(kinds, c.sliding_window), [kind == SLIDING for kind in kinds]
+    return decoded(order, block, params, x, *each, want=want, norm=norm)
+
+
+family(globals(), "Olmo3", Olmo3Config, parameters, decode, keys_values, tasks="CausalLM SequenceClassification")
