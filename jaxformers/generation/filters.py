@@ -206,8 +206,8 @@ def _chain(
         odds = _odds(x)
         mass = _mass(odds, others)
         # All that weigh less than this are together less than what may be dropped.
-        enough = (1 - own["top_p"]) * mass / x.shape[-1]
-        return odds >= edge(odds, odds, own["top_p"] * mass, enough=enough, least=lambda odds: odds)[:, None]
+        floor = (1 - own["top_p"]) * mass / x.shape[-1]
+        return odds >= edge(odds, odds, own["top_p"] * mass, floor=floor, least=lambda odds: odds)[:, None]
 
     def min_p(x: jax.Array, others: _Others) -> jax.Array:
         return _odds(x) >= own["min_p"][:, None]
@@ -325,7 +325,7 @@ def _edge(
     weights: jax.Array,
     wanted: jax.Array,
     *,
-    enough: float | jax.Array = -np.inf,
+    floor: float | jax.Array = -np.inf,
     least: Callable[[jax.Array], jax.Array] = jnp.zeros_like,
 ) -> jax.Array:
     """Where a row's highest keys weigh enough, by halving brackets: a pass over the keys for each halving.
@@ -334,12 +334,12 @@ def _edge(
         keys: [R, V] float32.
         weights: [R, V] float32, none negative.
         wanted: [R] float32.
-        enough: a threshold from which on the weights are known to be enough, [R] or for all.
+        floor: a threshold from which on the weights are known to be enough, [R] or for all.
         least: the least weight that a key has that is not below a threshold [R]: a bracket with less than two of them
             in it needs no more halving.
 
     Returns:
-        [R] the largest threshold with the sum of weights[keys >= threshold] >= wanted, or `enough` where none is
+        [R] the largest threshold with the sum of weights[keys >= threshold] >= wanted, or `floor` where none is
         larger.
     """
 
@@ -352,7 +352,8 @@ def _edge(
         going = unsettled(state)
         middle = low + (high - low) // 2
         weight = jnp.where(keys >= _number(middle)[:, None], weights, 0.0).sum(-1)
-        up, down = going & (weight >= wanted), going & (weight < wanted)
+        enough = weight >= wanted
+        up, down = going & enough, going & ~enough  # a weight of NaN goes down too: every turn narrows the bracket
         return (
             jnp.where(up, middle, low),
             jnp.where(down, middle, high),
@@ -360,7 +361,7 @@ def _edge(
             jnp.where(down, weight, beyond),
         )
 
-    low = _place(jnp.broadcast_to(jnp.float32(enough), wanted.shape))
+    low = _place(jnp.broadcast_to(jnp.float32(floor), wanted.shape))
     high = jnp.full_like(low, _place(jnp.float32(np.inf)) + 1)
     start: tuple[jax.Array, ...] = (low, high, jnp.full_like(wanted, jnp.inf), jnp.zeros_like(wanted))
     return _number(lax.while_loop(lambda state: unsettled(state).any(), halve, start)[0])
