@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from . import batch as batches
 from . import config as configs
 from . import declare, durable, hub, runtime
-from .checkpoint import load, save, weights
+from .checkpoint import load, quantized, save, weights
 from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
@@ -292,7 +292,8 @@ class Model:
     def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
         dtype = embedding.dtype_of(params["word"])
-        return cache.empty(cls.cells(config, rows, slots), dtype, not isinstance(params["layers"], list | tuple))
+        made = cache.empty(cls.cells(config, rows, slots), dtype)
+        return dataclasses.replace(made, cells=run.arranged(made.cells, params["layers"]))
 
     @classmethod
     def _rounds(cls, path: str, config: Config) -> bool:
@@ -417,12 +418,15 @@ class Model:
         source, overrides = hub.split_options(name_or_path, options)
         config = cls._config(source, config, overrides)
         files = weights.open_weights(source, variant=variant, use_safetensors=use_safetensors)
+        if (said := getattr(config, "quantization_config", None)) is not None:
+            files, config = quantized.plain(files, said), config.without("quantization_config")
         tree = cls.declaration(config)
         plan = load.plan(
             files,
             tree,
             prefixes=cls.prefixes,
             silent=[param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.arrays(config)))],
+            unread=config.unread,
             sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
             | {"num_labels": config.num_labels},
             ignore_mismatched_sizes=ignore_mismatched_sizes,
@@ -477,7 +481,8 @@ class Model:
         tree = self.declaration(self.config)
         _check_structure(tree, params, type(self).__name__)
         arrays = save.Named(params, tree)
-        types = {str(leaf.dtype) for leaf in jax.tree.leaves(params)}
+        leaves = zip(jax.tree.leaves(params), jax.tree.leaves(tree, is_leaf=declare.is_param), strict=True)
+        types = {str(leaf.dtype) for leaf, param in leaves if param.dtype is None}
         config = self.config.replace(
             architectures=[type(self).__name__], dtype=types.pop() if len(types) == 1 else self.config.dtype
         )

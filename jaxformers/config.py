@@ -66,9 +66,11 @@ _ALLOWED_EVERYWHERE: dict[str, Collection[Any]] = {
     "add_cross_attention": (False, None),
     "is_encoder_decoder": (False, None),
     "pruned_heads": ({}, None),
-    "quantization_config": (None,),
     "problem_type": (None, *PROBLEM_TYPES),
 }
+
+# Ways to quantise weights that `checkpoint/quantized.py` reads.
+_QUANTISED = ("fp8", "mxfp4")
 
 # Fields of config.json that never change what a model computes: kept, and not worth a warning.
 _HARMLESS = frozenset(
@@ -88,7 +90,8 @@ _HARMLESS = frozenset(
     summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj use_xentropy
     embd_pdrop max_trained_positions pad_vocab_size_multiple reorder_and_upcast_attn expert_choice_router
     moe_every_n_layers moe_impl moe_normalize_expert_weights moe_resid_pdrop moe_top_k
-    num_shared_experts router_aux_loss_coef bos_index eos_index unk_index mask_index embed_init_std init_std start_n_top
+    num_shared_experts router_aux_loss_coef router_jitter_noise output_router_logits aux_loss_alpha seq_aux ep_size
+    experts_per_token initial_context_length bos_index eos_index unk_index mask_index embed_init_std init_std start_n_top
     end_n_top lang_id lang2id id2lang use_mems_eval use_mems_train mem_len reuse_len n_ctx layerdrop pretraining_tp
     slow_but_exact attention_softmax_in_fp32 scale_attention_softmax_in_fp32 masked_softmax_fusion bias_dropout_fusion
     skip_bias_add skip_bias_add_qkv offset_alibi seq_length init_device verbose embedding_fraction learned_pos_emb
@@ -197,6 +200,7 @@ class Config:
             if value is not _ABSENT and not any(value == option for option in options):
                 known = ", ".join(repr(option) for option in options)
                 raise ValueError(f"{owner}: {name}={_shown(value)} is not supported; supported: {known}")
+        _check_quantised(owner, given.get("quantization_config"))
         pad, rows = values["pad_token_id"], values.get("vocab_size")
         if pad is not None and rows is not None and pad >= rows:
             raise ValueError(f"{owner}: pad_token_id={pad} is not in the vocabulary (vocab_size={rows})")
@@ -210,6 +214,11 @@ class Config:
     def longest_row(self) -> int | None:
         """The most tokens that a row may have; None: any number."""
         return getattr(self, "max_position_embeddings", None)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Starts of the names, without a prefix, of tensors that files may hold and nothing here computes with."""
+        return ()
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -278,6 +287,11 @@ class Config:
             kept.pop("dtype", None)
             kept.pop("torch_dtype", None)
         return type(self)(**{**kept, **fields})
+
+    def without(self, *names: str) -> Self:
+        """A copy without fields of `rest`."""
+        kept = {name: value for name, value in self.rest.items() if name not in names}
+        return type(self)(**{**self._values, **kept})
 
     @classmethod
     def _declared(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -375,7 +389,7 @@ class Config:
 
     @classmethod
     def _known(cls) -> set[str]:
-        return {*cls._hints, *cls.aliases, *cls.allowed, *_HARMLESS}
+        return {*cls._hints, *cls.aliases, *cls.allowed, *_HARMLESS, "quantization_config"}
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
@@ -450,6 +464,19 @@ def _canonical(rest: Mapping[str, Any], owner: str) -> str:
             except (TypeError, ValueError, RecursionError):
                 raise ValueError(f"{owner}: {_shown(name)} cannot be written as JSON: {type(value).__name__}") from None
         raise ValueError(f"{owner}: a field's name cannot be written as JSON") from None
+
+
+def _check_quantised(owner: str, said: Any) -> None:
+    """Refuse weights that are quantised in a way that is not read here, by its name."""
+    if said is None:
+        return
+    method = said.get("quant_method") if isinstance(said, Mapping) else said
+    if method not in _QUANTISED:
+        raise ValueError(
+            f"{owner}: the weights are quantised by {_shown(method)} (quantization_config), which is not read here; read "
+            f"are {' and '.join(_QUANTISED)}. Load the checkpoint that this one was made from; dtype='int8' makes it "
+            "small as it is loaded"
+        )
 
 
 _LABEL_FIELDS = frozenset({"num_labels", "id2label", "label2id"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import jax
@@ -117,7 +117,12 @@ def under(prefix: str, tree: Tree) -> Tree:
 
 def repeat(count: int, pattern: str, tree: Tree) -> list[Tree]:
     """A list of `count` equal layers; `pattern.format(i)` stands before the names of layer i."""
-    return [under(pattern.format(i), tree) for i in range(count)]
+    return numbered(pattern, [tree] * count)
+
+
+def numbered(pattern: str, trees: Sequence[Tree]) -> list[Tree]:
+    """A list of layers; `pattern.format(i)` stands before the names of layer i."""
+    return [under(pattern.format(i), tree) for i, tree in enumerate(trees)]
 
 
 def tied(param: Param, *names: str) -> Param:

@@ -28,7 +28,7 @@ def model(seed: int = 0, **fields: Any) -> LlamaForCausalLM:
     sizes = {
         "vocab_size": len(SPECIAL) + len(LETTERS),
         "hidden_size": 24,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": 1,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "intermediate_size": 40,

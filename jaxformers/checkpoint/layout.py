@@ -23,7 +23,7 @@ def ours(param: Param, tensors: list[Tensor]) -> Tensor:
     """The array in our layout, from the tensors of its parts."""
     match param.layout:
         case "transposed":
-            return _Transposed(tensors[0])
+            return transposed(tensors[0])
         case "squeezed":
             return _Squeezed(tensors[0])
         case "stacked":
@@ -57,6 +57,11 @@ class Written:
     def __call__(self) -> np.ndarray:
         """The array."""
         return np.asarray(self.make())
+
+
+def transposed(tensor: Tensor) -> Tensor:
+    """The transpose of a matrix, or of each of several along first axes."""
+    return tensor.stored if isinstance(tensor, _Transposed) else _Transposed(tensor)
 
 
 @dataclasses.dataclass(frozen=True)

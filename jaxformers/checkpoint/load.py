@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 # Buffers and bookkeeping that older files carry beside the weights; nothing that we compute reads them.
 _BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "masked_bias")
 _CAUSAL_MASKS = ("attn.bias", "attention.bias")
+_AHEAD = ("mtp.", "model.mtp.")  # layers that guess further tokens
 _ALIGNMENT = 64  # bytes; at other addresses jax copies a host array once more
 _SHOWN = 40  # names in a warning; of a checkpoint that fits badly there may be thousands
 
@@ -61,6 +62,7 @@ def plan(
     *,
     prefixes: Sequence[str],
     silent: Iterable[str] = (),
+    unread: Iterable[str] = (),
     sizes: Mapping[str, int] = {},
     ignore_mismatched_sizes: bool = False,
 ) -> Plan:
@@ -71,6 +73,7 @@ def plan(
         declaration: the model's arrays, with full Hub names.
         prefixes: of the base model, such as "bert"; files may have any of them where the model has another or none.
         silent: names that may be in the files without a word, such as those of a pooler that this task does not use.
+        unread: starts of such names.
         sizes: the whole numbers of the config by field, so that an error can name the field at fault.
         ignore_mismatched_sizes: report arrays of another size as mismatched instead of raising.
 
@@ -110,11 +113,13 @@ def plan(
             "these are the weights of another architecture"
         )
     quiet = {spelling for name in silent for spelling in _spelt(name, prefixes)}
+    begins = (*_AHEAD, *(spelling for start in unread for spelling in _spelt(start, prefixes)))
     unexpected = [
         name
         for name in weights
         if name not in used
         and name not in quiet
+        and not name.startswith(begins)
         and name.rpartition(".")[2] not in _BUFFERS
         and not name.endswith(_CAUSAL_MASKS)
     ]

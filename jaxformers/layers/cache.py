@@ -53,13 +53,11 @@ def keys_values(rows: int, slots: int, heads: int, dim: int, value_dim: int | No
     }
 
 
-def empty(cells: declare.Tree, dtype: Any, stacked: bool) -> Cache:
-    """A cache without tokens, from the declaration of its cells."""
+def empty(cells: declare.Tree, dtype: Any) -> Cache:
+    """A cache without tokens, from the declaration of its cells, one a layer."""
     rows = jax.tree.leaves(cells, is_leaf=is_param)[0].shape[0]
     made = jax.tree.map(lambda p: jnp.zeros(p.shape, dtype), cells, is_leaf=is_param)
     nothing = jnp.zeros(rows, jnp.int32)
-    if stacked:
-        made = jax.tree.map(lambda *layers: jnp.stack(layers), *made)
     return Cache(made, nothing, nothing)
 
 

@@ -4,6 +4,8 @@ and no token is turned away however many want the same.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -52,6 +54,17 @@ def one_by_one(
     }
 
 
+def check(c: Any, count: str, chosen: str = "num_experts_per_tok") -> None:
+    """Refuse a config whose tokens go to more experts than there are.
+
+    Raises:
+        ValueError: naming the fields.
+    """
+    if getattr(c, chosen) > getattr(c, count):
+        owner = type(c).__name__
+        raise ValueError(f"{owner}: {chosen}={getattr(c, chosen)} is above {count}={getattr(c, count)}")
+
+
 # -- which experts ----------------------------------------------------------------------------------------------------
 
 
@@ -71,6 +84,17 @@ def best(k: int, *, normalised: bool = True) -> Route:
         return chosen, jnp.exp(highest - total)
 
     return route
+
+
+def of_best_groups(every: jax.Array, count: int, kept: int, *, worth: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """Values [N, E] of experts in `count` groups of neighbours; -inf in all but the best `kept` of these.
+
+    worth: [N, groups, E / groups] → what each group is worth [N, groups].
+    """
+    groups = every.reshape(len(every), count, -1)
+    _, best = jax.lax.top_k(worth(groups), kept)
+    seen = (best[:, :, None] == jnp.arange(count)).any(1)
+    return jnp.where(seen[..., None], groups, -jnp.inf).reshape(every.shape)
 
 
 # -- the networks -----------------------------------------------------------------------------------------------------
@@ -95,6 +119,11 @@ def mixture(route: Route, gate: Gate) -> Feed:
         return y.astype(x.dtype).reshape(x.shape)
 
     return feed
+
+
+def together(*feeds: Feed) -> Feed:
+    """The sum of what several networks give."""
+    return lambda p, x, drop: functools.reduce(operator.add, (feed(p, x, drop) for feed in feeds))
 
 
 def sparse_or_dense(sparse: Feed, dense: Feed) -> Feed:

@@ -146,9 +146,11 @@ def check(c: Any, dim: int, field: str = "rope_scaling", told: Mapping[str, Any]
         if name not in told and not (word == "longrope" and name == "factor"):
             raise ValueError(f"{owner}: {field} of type {word!r} lacks {name!r}")
     for name, value in told.items():
-        if name.endswith("_factor") and word == "longrope" and name != "attention_factor":
+        if word == "longrope" and name in KINDS[word]:
             if not isinstance(value, list | tuple) or len(value) != dim // 2 or not all(map(_positive, value)):
                 raise ValueError(f"{owner}: {field}[{name!r}] must be {dim // 2} positive numbers, one a pair")
+        elif name.startswith("mscale") and value not in (None, 0) and not _positive(value):
+            raise ValueError(f"{owner}: {field}[{name!r}]={str(value)[:60]} must be a number, 0 or above")
         elif name in _NUMBERS and value is not None and not _positive(value):
             raise ValueError(f"{owner}: {field}[{name!r}]={str(value)[:60]} must be a positive number")
     if not _positive(theta(c)):

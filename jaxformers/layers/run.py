@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,7 +66,8 @@ def run(block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], want: Wan
 
     Args:
         block: `block(params, x, *each) -> (x, attention probabilities)`.
-        layers: a list of the layers' trees, or one tree whose arrays are stacked along a new first axis.
+        layers: a list of the layers' trees, or one tree whose arrays are stacked along a new first axis, or a tuple of
+            such trees, whose layers differ from those of the others.
         x: what enters the first layer.
         *each: sequences of one entry a layer, handed to `block` (dropout, window sizes, rotary bases).
         want: which intermediate results to collect.
@@ -91,7 +93,9 @@ def remembering(
         *each: as in `run`.
         want: as in `run`.
     """
-    if isinstance(layers, list | tuple):
+    if isinstance(layers, tuple):
+        return _in_runs(block, layers, cells, x, *each, want=want)
+    if isinstance(layers, list):
         states, attentions, kept = [x], [], []
         cells = [None] * len(layers) if cells is None else cells
         for p, cell, *own in zip(layers, cells, *each, strict=True):
@@ -113,6 +117,19 @@ def remembering(
     steps = (jnp.arange(count), layers, *map(stack, each))
     (last, cells), (states, attentions) = jax.lax.scan(body, (x, cells), steps)
     return _collected(last, None if states is None else [*states, last], attentions, cells, want)
+
+
+def _in_runs(block: Any, layers: tuple[Any, ...], cells: Any, x: jax.Array, *each: Sequence[Any], want: Want) -> Encoded:
+    """`remembering` for runs of stacked layers."""
+    states, attentions, kept, first = [x], [], [], 0
+    for part, cell in zip(layers, [None] * len(layers) if cells is None else cells, strict=True):
+        after = first + jax.tree.leaves(part)[0].shape[0]
+        encoded = remembering(block, part, cell, x, *(own[first:after] for own in each), want=want)
+        x, first = encoded.state, after
+        states.extend((encoded.hidden_states or ())[1:])
+        attentions.extend(encoded.attentions or ())
+        kept.append(encoded.cells)
+    return _collected(x, states, attentions, tuple(kept), want)
 
 
 def either(flag: Any, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
@@ -141,11 +158,28 @@ def _collected(x: jax.Array, states: Any, attentions: Any, cells: Any, want: Wan
 
 
 def stack(layers: Sequence[Any]) -> Any:
-    """Layers' trees as one tree, each array with a new first axis [n_layers, …]."""
-    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *layers)
+    """Layers' trees as one tree, each array with a new first axis [n_layers, …].
+
+    Of layers that differ in their arrays a tuple of such trees, one for each run of equal ones.
+    """
+    kind = lambda layer: (jax.tree.structure(layer), [array.shape for array in jax.tree.leaves(layer)])  # noqa: E731
+    runs = [jax.tree.map(lambda *arrays: jnp.stack(arrays), *run) for _, run in itertools.groupby(layers, kind)]
+    return runs[0] if len(runs) == 1 else tuple(runs)
 
 
 def unstack(layers: Any) -> list[Any]:
     """The inverse of `stack`: a list of the layers' trees."""
+    if isinstance(layers, tuple):
+        return [layer for run in layers for layer in unstack(run)]
     count = jax.tree.leaves(layers)[0].shape[0]
     return [jax.tree.map(lambda array, i=i: array[i], layers) for i in range(count)]
+
+
+def arranged(cells: Sequence[Any], layers: Any) -> Any:
+    """What each layer keeps, listed or stacked as the layers are."""
+    if isinstance(layers, list):
+        return list(cells)
+    if not isinstance(layers, tuple):
+        return stack(cells)
+    ends = list(itertools.accumulate(jax.tree.leaves(run)[0].shape[0] for run in layers))
+    return tuple(stack(cells[end - jax.tree.leaves(run)[0].shape[0] : end]) for run, end in zip(layers, ends, strict=True))

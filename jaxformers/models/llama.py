@@ -98,15 +98,19 @@ def keys(c: Any) -> int:
     return c.num_key_value_heads or c.num_attention_heads
 
 
-def layer(c: Any) -> declare.Tree:
-    """A layer's arrays."""
+def attention(c: Any) -> declare.Tree:
+    """The arrays of a layer but those of its feed-forward network."""
     d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
     return {
         "attention_norm": declare.rms_norm(d, "input_layernorm"),
         **projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_bias),
         "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
-        **gate_up_down(d, c.intermediate_size, bias=c.mlp_bias),
     }
+
+
+def layer(c: Any) -> declare.Tree:
+    """A layer's arrays."""
+    return attention(c) | gate_up_down(c.hidden_size, c.intermediate_size, bias=c.mlp_bias)
 
 
 def around(c: Any, layer: declare.Tree) -> declare.Tree:

@@ -32,9 +32,9 @@ def run(code: str, names: dict[str, Any], page: str) -> list[str]:
     promised, wrong = comments(code), []
     for node in ast.parse(code, page).body:
         if not isinstance(node, ast.Expr):
-            exec(compile(ast.Module([node], []), page, "exec"), names)
+            exec(compile(ast.Module([node], []), page, "exec", dont_inherit=True), names)
             continue
-        answer = repr(eval(compile(ast.Expression(node.value), page, "eval"), names))
+        answer = repr(eval(compile(ast.Expression(node.value), page, "eval", dont_inherit=True), names))
         promise = promised.get(node.end_lineno or 0)
         if promise is not None and not agrees(promise, answer):
             wrong.append(f"{page}:{node.end_lineno}: promised {promise}, answered {answer}")

@@ -142,6 +142,24 @@ LLAMA = {
 }
 CAUSAL = "Model ForCausalLM ForSequenceClassification ForTokenClassification ForQuestionAnswering"
 FOUR = "Model ForCausalLM ForSequenceClassification ForTokenClassification"
+EXPERTS = {"num_experts_per_tok": 3}
+DEEPSEEK = {
+    **LLAMA,
+    **EXPERTS,
+    "num_key_value_heads": 4,
+    "q_lora_rank": 20,
+    "kv_lora_rank": 12,
+    "qk_rope_head_dim": 4,
+    "qk_nope_head_dim": 6,
+    "v_head_dim": 10,
+    "first_k_dense_replace": 1,
+    "n_routed_experts": 8,
+    "n_group": 4,
+    "topk_group": 2,
+    "n_shared_experts": 1,
+    "moe_intermediate_size": 14,
+    "routed_scaling_factor": 1.5,
+}
 GEMMA = "Model ForCausalLM ForSequenceClassification ForTokenClassification"
 GPT = {
     "vocab_size": 67,
@@ -702,6 +720,139 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         spelt={"ForCausalLM": "Gemma3ForCausalLM"},
         unnamed=("sliding_window_pattern",),
     ),
+    "mixtral": Architecture(
+        "Mixtral",
+        {**LLAMA, "intermediate_size": 24, **EXPERTS, "num_local_experts": 5},
+        CAUSAL,
+        (Case("Model", "window", {"sliding_window": 4, "head_dim": 6, "num_experts_per_tok": 1}),),
+    ),
+    "qwen2_moe": Architecture(
+        "Qwen2Moe",
+        {
+            **LLAMA,
+            **EXPERTS,
+            "num_experts": 5,
+            "moe_intermediate_size": 14,
+            "shared_expert_intermediate_size": 20,
+        },
+        CAUSAL,
+        (
+            Case("Model", "normalised", {"norm_topk_prob": True, "qkv_bias": False, "mlp_only_layers": [0]}),
+            Case("Model", "step", {"decoder_sparse_step": 2}),
+        ),
+        relative=True,
+    ),
+    "qwen3_moe": Architecture(
+        "Qwen3Moe",
+        {**LLAMA, **EXPERTS, "head_dim": 6, "num_experts": 5, "moe_intermediate_size": 14, "norm_topk_prob": True},
+        CAUSAL,
+        (
+            Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "attention_bias": True}),
+            Case("Model", "dense_too", {"norm_topk_prob": False, "mlp_only_layers": [1]}),
+        ),
+        relative=True,
+        unnamed=("head_dim",),
+    ),
+    "olmoe": Architecture(
+        "Olmoe",
+        {**LLAMA, **EXPERTS, "intermediate_size": 24, "num_experts": 5},
+        "Model ForCausalLM",
+        (Case("Model", "clipped", {"norm_topk_prob": True, "clip_qkv": 0.7, "attention_bias": True}),),
+        relative=True,
+    ),
+    "granitemoe": Architecture(
+        "GraniteMoe",
+        {
+            **LLAMA,
+            **EXPERTS,
+            "intermediate_size": 24,
+            "num_local_experts": 5,
+            "embedding_multiplier": 3.0,
+            "attention_multiplier": 0.3,
+            "residual_multiplier": 0.7,
+            "logits_scaling": 2.5,
+        },
+        "Model ForCausalLM",
+        (Case("Model", "biased", {"attention_bias": True}),),
+        relative=True,
+    ),
+    "gpt_oss": Architecture(
+        "GptOss",
+        {
+            **LLAMA,
+            **EXPERTS,
+            "intermediate_size": 24,
+            "head_dim": 6,
+            "num_local_experts": 5,
+            "sliding_window": 4,
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "beta_fast": 32.0,
+                "beta_slow": 1.0,
+                "truncate": False,
+                "original_max_position_embeddings": 6,
+            },
+        },
+        GEMMA,
+        (
+            Case(
+                "Model",
+                "whole",
+                {"layer_types": ["full_attention"] * 2, "rope_scaling": None, "num_experts_per_tok": 1},
+            ),
+        ),
+    ),
+    "deepseek_v2": Architecture(
+        "DeepseekV2",
+        DEEPSEEK | {"topk_method": "group_limited_greedy", "n_shared_experts": 2},
+        "Model ForCausalLM ForSequenceClassification",
+        (
+            Case(
+                "Model",
+                "lite",
+                {
+                    "q_lora_rank": None,
+                    "attention_bias": True,
+                    "topk_method": "greedy",
+                    "n_group": None,
+                    "topk_group": None,
+                    "first_k_dense_replace": 0,
+                },
+            ),
+            Case(
+                "Model",
+                "yarn",
+                {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 6, "mscale": 0.7}},
+            ),
+        ),
+        relative=True,
+    ),
+    "deepseek_v3": Architecture(
+        "DeepseekV3",
+        DEEPSEEK,
+        GEMMA,
+        (
+            Case(
+                "Model",
+                "yarn",
+                {
+                    "rope_scaling": {
+                        "rope_type": "yarn",
+                        "factor": 4.0,
+                        "original_max_position_embeddings": 6,
+                        "mscale": 1.0,
+                        "mscale_all_dim": 0.7,
+                    },
+                    "rope_interleave": False,
+                    "norm_topk_prob": False,
+                    "q_lora_rank": None,
+                    "attention_bias": True,
+                },
+            ),
+        ),
+        idle=("e_score_correction_bias",),
+    ),
     "mistral": Architecture(
         "Mistral",
         {**LLAMA, "sliding_window": 4},
@@ -1076,6 +1227,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForQuestionAnswering", "narrow", {"word_embed_proj_dim": 20}),
             Case("Model", "bare", {"enable_bias": False, "activation_function": "gelu"}),
         ),
+        idle=("k_proj.bias",),
     ),
     "xglm": Architecture(
         "XGLM",
@@ -1090,13 +1242,19 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         },
         "Model ForCausalLM",
         (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_embedding": False, "pad_token_id": 4}),),
+        idle=("k_proj.bias",),
         relative=True,
     ),
     "biogpt": Architecture(
         "BioGpt",
         {**BERT, "activation_dropout": 0.1},
-        "Model ForCausalLM ForSequenceClassification ForTokenClassification",
-        (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_embedding": False}),),
+        "Model ForCausalLM ForTokenClassification",
+        (
+            Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_embedding": False}),
+            # Of rows padded on the left torch takes another token than the last.
+            Case("ForSequenceClassification", "whole", {"num_labels": 3}, padded=False),
+        ),
+        idle=("k_proj.bias",),
         relative=True,
     ),
     "mpt": Architecture(
@@ -1111,7 +1269,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                     "tie_word_embeddings": False,
                     "d_model": 36,
                     "n_heads": 6,
-                    "attn_config": {"clip_qkv": 0.7, "softmax_scale": 0.3, "alibi_bias_max": 4},
+                    "attn_config": {"clip_qkv": 0.7, "softmax_scale": 0.3},
                 },
             ),
         ),
@@ -1131,6 +1289,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         },
         "Model LMHeadModel ForSequenceClassification",
         (Case("LMHeadModel", "untied", {"tie_word_embeddings": False}),),
+        idle=("Wk.bias",),
         alone=True,
     ),
 }

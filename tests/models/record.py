@@ -243,8 +243,8 @@ def calls(case: Case, model: Any, traces: tuple[str, ...]) -> Iterator[Call]:
 
 
 def as_torch(array: np.ndarray) -> torch.Tensor:
-    """Whole numbers as torch wants them, 64 bits wide."""
-    return torch.from_numpy(array if array.dtype.kind == "f" else array.astype(np.int64))
+    """A copy, which torch may write to, with whole numbers as it wants them, 64 bits wide."""
+    return torch.from_numpy(array.copy() if array.dtype.kind == "f" else array.astype(np.int64))
 
 
 def dumped(about: Mapping[str, Any]) -> str:

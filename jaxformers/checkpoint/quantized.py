@@ -1,0 +1,161 @@
+"""Weights that files hold in eight or four bits, as plain tensors: what was made small for a product in such numbers is
+widened where it is read, and only so much of it as is asked for.
+
+"fp8": numbers of 8 bits, with one scale for each block of a matrix (DeepSeek-AI 2024, arXiv 2412.19437, section 3.3).
+"mxfp4": numbers of 4 bits, with a power of two for 32 of a row (Open Compute Project 2023, Microscaling Formats).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from .layout import transposed
+from .safetensors import Index, Tensor, settled
+from .weights import Weights
+
+_BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_SCALE = "_scale_inv"
+_ACTIVATIONS = (".activation_scale", ".input_scale")  # of products that are not computed in 8 bits here
+_FOURS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+_GROUP = 32  # numbers of 4 bits that share a power of two
+
+
+def plain(weights: Weights, said: Mapping[str, Any]) -> Weights:
+    """The files with plain tensors in place of quantised ones; as stored is then bfloat16.
+
+    Args:
+        weights: the open files.
+        said: `quantization_config` of config.json, whose method the config has let through.
+
+    Raises:
+        ValueError: blocks that do not fit a tensor, naming it.
+    """
+    tensors = _READERS[said["quant_method"]](weights, said)
+    return Weights(weights.format, weights.files, tensors, _BFLOAT16)
+
+
+# -- numbers of 8 bits ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A matrix of numbers of 8 bits whose blocks have a scale each.
+
+    Attributes:
+        stored: [M, N]. scales: [M / m, N / n], rounded up, or one for all. block: (m, n).
+    """
+
+    stored: Tensor
+    scales: Tensor
+    block: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.float32)
+
+    def read(self, index: Index | None = None) -> np.ndarray:
+        """See `Tensor.read`."""
+        stored = self.stored.read(index)
+        values = np.arange(256, dtype=np.uint8).view(stored.dtype).astype(np.float32)[stored.view(np.uint8)]
+        scales = self.scales.read().astype(np.float32)
+        if scales.size == 1:
+            return values * scales.reshape(())
+        parts = (*(index or ()), slice(None), slice(None))[:2]
+        rows, columns = (
+            np.arange(size)[part] // of for size, part, of in zip(self.shape, parts, self.block, strict=True)
+        )
+        for row in np.unique(rows):  # the scales of one row of blocks at a time, not one for each number
+            values[rows == row] *= scales[row][columns]
+        return values
+
+
+def _fp8(weights: Weights, said: Mapping[str, Any]) -> dict[str, Tensor]:
+    block = said.get("weight_block_size")
+    if block is not None and (len(block) != 2 or not all(type(size) is int and size > 0 for size in block)):
+        raise ValueError(f"quantization_config: weight_block_size must be two whole numbers above 0, found {block!r:.60}")
+    found: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        scales = weights.get(f"{name}{_SCALE}")
+        if scales is not None:
+            blocks = tuple(math.ceil(size / of) for size, of in zip(tensor.shape, block or (), strict=False))
+            if math.prod(scales.shape) != 1 and (len(tensor.shape) != 2 or scales.shape != blocks):
+                raise ValueError(
+                    f"{weights.files[0]}: {name} {tensor.shape} has scales {scales.shape}, which are not its blocks of "
+                    f"{block} (weight_block_size of quantization_config)"
+                )
+            tensor = Scaled(tensor, scales, tuple(block or (1, 1)))
+        if not name.endswith((_SCALE, *_ACTIVATIONS)):
+            found[name] = tensor
+    return found
+
+
+# -- numbers of 4 bits ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fours:
+    """Matrices of numbers of 4 bits, 32 of a row with a power of two.
+
+    Attributes:
+        blocks: uint8 [E, M, N / 32, 16], two numbers a byte, the first in the lower half.
+        scales: uint8 [E, M, N / 32], exponents of two and 127.
+    """
+
+    blocks: Tensor
+    scales: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self.scales.shape[:-1], self.scales.shape[-1] * _GROUP)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return _BFLOAT16  # which holds each of them exactly
+
+    def read(self, index: Index | None = None) -> np.ndarray:
+        """See `Tensor.read`."""
+        parts = (*(index or ()), slice(None), slice(None), slice(None))[:3]
+        blocks, scales = self.blocks.read(parts[:2]), self.scales.read(parts[:2])
+        pairs, made = _pairs(), np.empty((*scales.shape[:2], self.shape[-1] // 2), np.uint32)
+        for one, block, scale in zip(made, blocks, scales, strict=True):
+            one[:] = pairs[scale[..., None], block].reshape(one.shape)
+        return settled(made.view(self.dtype), (slice(None), slice(None), parts[2]))
+
+
+def _pairs() -> np.ndarray:
+    """The two numbers of each byte under each scale, as 32 bits [256, 256]: looked up, they are not computed each."""
+    numbers = np.array([*_FOURS, *(-value for value in _FOURS)], np.float32)
+    both = np.stack([np.tile(numbers, 16), np.repeat(numbers, 16)], axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):  # the last power stands for no number
+        powers = np.ldexp(np.float32(1), np.arange(256) - 127)
+        return (powers[:, None, None] * both).astype(_BFLOAT16).view(np.uint32)[..., 0]
+
+
+def _mxfp4(weights: Weights, said: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Files have the transposes of what stands there unquantised."""
+    found: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        stem = name.removesuffix("_blocks")
+        scales = weights.get(f"{stem}_scales")
+        if stem != name and scales is not None:
+            if tensor.shape != (*scales.shape, _GROUP // 2) or len(scales.shape) != 3:
+                raise ValueError(
+                    f"{weights.files[0]}: {name} {tensor.shape} and its scales {scales.shape} are no blocks of {_GROUP}"
+                )
+            found[stem] = transposed(Fours(tensor, scales))
+        elif f"{name.removesuffix('_scales')}_blocks" not in weights:
+            found[name] = tensor
+    return found
+
+
+_READERS: Mapping[str, Callable[[Weights, Mapping[str, Any]], dict[str, Tensor]]] = {"fp8": _fp8, "mxfp4": _mxfp4}

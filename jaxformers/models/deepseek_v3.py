@@ -1,0 +1,94 @@
+"""DeepSeek-V3 and R1 (DeepSeek-AI 2024, arXiv 2412.19437): DeepSeek-V2 whose experts are scored each for itself, with a
+correction that balances how often each is chosen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from ..config import Config, Depth, Repeats, Size
+from ..declare import Param
+from ..layers import experts
+from ..layers.dropout import Drop, no_drop
+from ..layers.inputs import Inputs, Want
+from ..layers.rotation import halves, neighbours
+from ..layers.run import Encoded
+from ..twins import family
+from .deepseek_v2 import Latent, arrays, cells, run_layers
+
+
+class DeepseekV3Config(
+    Latent,
+    Config,
+    model_type="deepseek_v3",
+    allowed={
+        "mlp_bias": (False,),
+        "scoring_func": ("sigmoid",),
+        "topk_method": ("noaux_tc",),
+        "moe_layer_freq": (1,),
+        "pretraining_tp": (1,),
+    },
+):
+    """Sizes and rates of a DeepSeek-V3; norm_topk_prob: whether shares sum to routed_scaling_factor; rope_interleave:
+    whether pairs that positions turn are neighbours.
+    """
+
+    vocab_size: Size = 129280
+    hidden_size: Size = 7168
+    intermediate_size: Size = 18432
+    num_hidden_layers: Depth = 61
+    num_attention_heads: Size = 128
+    num_key_value_heads: Size | None = 128
+    max_position_embeddings: Size = 4096
+    first_k_dense_replace: Depth = 3
+    n_routed_experts: Repeats = 256
+    n_shared_experts: Repeats = 1
+    num_experts_per_tok: Repeats = 8
+    moe_intermediate_size: Size = 2048
+    n_group: Repeats | None = 8
+    topk_group: Repeats | None = 4
+    routed_scaling_factor: float = 2.5
+    norm_topk_prob: bool = True
+    rope_interleave: bool = True
+
+
+def parameters(c: DeepseekV3Config) -> declare.Tree:
+    """The model's arrays; of the correction small differences count."""
+    name = "gate.e_score_correction_bias"
+    return arrays(c, {"correction": Param((c.n_routed_experts,), (None,), name, "zeros", dtype="float32")})
+
+
+def corrected_route(c: Any) -> experts.Route:
+    """Experts by corrected scores, their shares by plain ones; a group is worth its two best experts."""
+
+    def route(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        every = jax.nn.sigmoid(experts.scores(p, x))
+        two = lambda group: jax.lax.top_k(group, min(2, group.shape[-1]))[0].sum(-1)  # noqa: E731
+        best = experts.of_best_groups(every + p["correction"], *c.groups, worth=two)
+        chosen = jax.lax.top_k(best, c.num_experts_per_tok)[1]
+        shares = jnp.take_along_axis(every, chosen, axis=-1)
+        total = shares.sum(-1, keepdims=True) + 1e-20 if c.norm_topk_prob else 1.0
+        return chosen, shares / total * c.routed_scaling_factor
+
+    return route
+
+
+def decode(params: Any, c: DeepseekV3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    turn = neighbours if c.rope_interleave else halves
+    return run_layers(params, c, inputs, want, drop, turn=turn, route=corrected_route(c))
+
+
+family(
+    globals(),
+    "DeepseekV3",
+    DeepseekV3Config,
+    parameters,
+    decode,
+    cells,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)

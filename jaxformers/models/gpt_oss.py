@@ -1,0 +1,133 @@
+"""GPT-OSS (OpenAI 2025, arXiv 2508.10925): many gated networks with biases and bounds, a score for each head that takes
+attention and gives nothing, and a window for every other layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from ..config import Epsilon, Repeats, Size
+from ..declare import Param
+from ..layers import experts, rotation
+from ..layers.attention import project
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    check_kinds,
+    decoded,
+    keys_values,
+    norms_first,
+    root_mean_square,
+    windows,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.rotation import halves
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import LlamaConfig, around, attention, keys, width
+
+LIMIT, SLOPE = 7.0, 1.702
+"""The largest that gates and what they let through may be, and how steep gates are."""
+YARN = {
+    "rope_type": "yarn",
+    "factor": 32.0,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "truncate": False,
+    "original_max_position_embeddings": 4096,
+}
+
+
+class GptOssConfig(
+    LlamaConfig,
+    model_type="gpt_oss",
+    allowed={"mlp_bias": (False,), "hidden_act": ("silu",), "swiglu_limit": (LIMIT,), "attention_bias": (True,)},
+):
+    """Llama's sizes; the defaults are those of the model with 120 billion parameters.
+
+    num_local_experts: networks of a layer; num_experts_per_tok: those of a token. layer_types: which layers see
+    sliding_window tokens; None: the first, the third and so on. The loss is that of the words alone, whatever
+    output_router_logits and router_aux_loss_coef say.
+    """
+
+    vocab_size: Size = 201088
+    hidden_size: Size = 2880
+    intermediate_size: Size = 2880
+    num_hidden_layers: Size = 36
+    num_attention_heads: Size = 64
+    num_key_value_heads: Size | None = 8
+    head_dim: Size | None = 64
+    max_position_embeddings: Size = 131072
+    rms_norm_eps: Epsilon = 1e-5
+    rope_theta: float = 150_000.0
+    rope_scaling: dict | None = YARN
+    attention_bias: bool = True
+    sliding_window: Size | None = 128
+    layer_types: tuple[str, ...] | None = None
+    num_local_experts: Repeats = 128
+    num_experts_per_tok: Repeats = 4
+
+    def check(self) -> None:
+        """Llama's rules, a kind for each layer, and as many experts as a token goes to."""
+        super().check()
+        check_kinds(self)
+        experts.check(self, "num_local_experts")
+
+
+def parameters(c: GptOssConfig) -> declare.Tree:
+    """The model's arrays."""
+    d, inner, count = c.hidden_size, c.intermediate_size, c.num_local_experts
+
+    def stack(name: str, outputs: int, inputs: int, axes: tuple[str, str]) -> declare.Tree:
+        weight = Param((count, outputs, inputs), ("expert", *axes), name, layout="transposed")
+        return {"weight": weight, "bias": Param((count, outputs), ("expert", axes[0]), f"{name}_bias", "zeros")}
+
+    each = {
+        "gate_up": stack("experts.gate_up_proj", 2 * inner, d, ("mlp", "embed")),
+        "down": stack("experts.down_proj", d, inner, ("embed", "mlp")),
+    }
+    mixture = declare.under("mlp", {"router": experts.router(d, count, "router", bias=True), "experts": each})
+    sinks = Param((c.num_attention_heads,), ("heads",), "self_attn.sinks")
+    return around(c, attention(c) | mixture | {"sinks": sinks})
+
+
+def bounded(both: jax.Array) -> jax.Array:
+    """Gates and what they let through [..., 2F], one after the other in turn: [..., F]."""
+    wide = both.astype(jnp.promote_types(both.dtype, jnp.float32))
+    gate, up = jnp.minimum(wide[..., 0::2], LIMIT), jnp.clip(wide[..., 1::2], -LIMIT, LIMIT)
+    return (gate * jax.nn.sigmoid(SLOPE * gate) * (up + 1)).astype(both.dtype)
+
+
+def decode(params: Any, c: GptOssConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+
+    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any) -> tuple[jax.Array, jax.Array, Any]:
+        q, k, v = project(p, x, width(c), keys(c))
+        q, k = halves(q, turns), halves(k, turns)
+        return order.attend(q, k, v, cell, window=window, sinks=p["sinks"], rate=c.attention_dropout, drop=drop)
+
+    feed = experts.mixture(experts.best(c.num_experts_per_tok), bounded)
+    kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]
+    seen, each = windows(kinds, c.sliding_window), drop.each(c.num_hidden_layers)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, norms_first(mix, feed, norm), params, x, each, seen, want=want, norm=norm)
+
+
+family(
+    globals(),
+    "GptOss",
+    GptOssConfig,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM SequenceClassification TokenClassification",
+)

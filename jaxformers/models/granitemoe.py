@@ -1,0 +1,70 @@
+"""GraniteMoe (IBM 2024, "Granite 3.0 Language Models"; Shen et al. 2024, arXiv 2408.13359): Granite whose feed-forward
+networks are many, of which a router chooses some for each token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Repeats
+from ..declare import Param
+from ..layers import experts, heads, rotation
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .granite import GraniteConfig
+from .llama import around, attention, keys, width
+
+
+class GraniteMoeConfig(GraniteConfig, model_type="granitemoe", allowed={"mlp_bias": (False,)}):
+    """Granite's sizes and factors; num_local_experts: networks of a layer; num_experts_per_tok: those of a token. The
+    loss is that of the words alone, whatever output_router_logits and router_aux_loss_coef say.
+    """
+
+    num_local_experts: Repeats = 8
+    num_experts_per_tok: Repeats = 2
+
+    def check(self) -> None:
+        """Llama's rules, and as many experts as a token goes to."""
+        super().check()
+        experts.check(self, "num_local_experts")
+
+
+def parameters(c: GraniteMoeConfig) -> declare.Tree:
+    """The model's arrays."""
+    d, inner, count = c.hidden_size, c.intermediate_size, c.num_local_experts
+    gate_up = Param((count, 2 * inner, d), ("expert", "mlp", "embed"), "input_linear.weight")
+    down = Param((count, d, inner), ("expert", "embed", "mlp"), "output_linear.weight")
+    mixture = {
+        "router": experts.router(d, count, "router.layer"),
+        "experts": {"gate_up": {"weight": gate_up}, "down": {"weight": down}},
+    }
+    return around(c, attention(c) | declare.under("block_sparse_moe", mixture))
+
+
+def decode(params: Any, c: GraniteMoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), scale=c.attention_multiplier, rate=c.attention_dropout)
+    feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
+    block = norms_first(mix, feed, norm, lambda p, half, y, drop: y * c.residual_multiplier)
+    x = embed_tokens(params["word"], inputs) * c.embedding_multiplier
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+
+
+family(
+    globals(),
+    "GraniteMoe",
+    GraniteMoeConfig,
+    parameters,
+    decode,
+    keys_values,
+    tasks="CausalLM",
+    heads={"CausalLM": heads.words("lm_head", last=lambda c, scores: scores / c.logits_scaling)},
+)

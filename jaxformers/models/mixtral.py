@@ -1,0 +1,60 @@
+"""Mixtral (Jiang et al. 2024, arXiv 2401.04088): Mistral whose feed-forward networks are eight, of which a router chooses
+two for each token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Epsilon, Repeats, Size
+from ..layers import experts, rotation
+from ..layers.causal import FULL, Causal
+from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from . import llama
+from .llama import around, keys, width
+from .mistral import MistralConfig
+
+
+class MixtralConfig(MistralConfig, model_type="mixtral"):
+    """Mistral's sizes, and num_local_experts: networks of a layer; num_experts_per_tok: those of a token. The loss is
+    that of the words alone, whatever output_router_logits and router_aux_loss_coef say.
+    """
+
+    rms_norm_eps: Epsilon = 1e-5
+    rope_theta: float = 1_000_000.0
+    sliding_window: Size | None = None
+    num_local_experts: Repeats = 8
+    num_experts_per_tok: Repeats = 2
+
+    def check(self) -> None:
+        """Llama's rules, and as many experts as a token goes to."""
+        super().check()
+        experts.check(self, "num_local_experts")
+
+
+def parameters(c: MixtralConfig) -> declare.Tree:
+    """The model's arrays."""
+    d, count = c.hidden_size, c.num_local_experts
+    each = experts.one_by_one(count, d, c.intermediate_size, "experts.{}", ("w1", "w3", "w2"))
+    mixture = {"router": experts.router(d, count, "gate"), "experts": each}
+    return around(c, llama.attention(c) | declare.under("block_sparse_moe", mixture))
+
+
+def decode(params: Any, c: MixtralConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
+    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
+    seen = [c.sliding_window or FULL] * c.num_hidden_layers
+    return decoded(order, norms_first(mix, feed, norm), params, x, each, seen, want=want, norm=norm)
+
+
+family(globals(), "Mixtral", MixtralConfig, parameters, decode, keys_values)

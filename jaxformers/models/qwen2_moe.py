@@ -1,0 +1,120 @@
+"""Qwen2-MoE (Yang et al. 2024, arXiv 2407.10671; "Qwen1.5-MoE", Qwen Team 2024): Qwen2 whose feed-forward networks are many
+small ones, of which a router chooses some for each token, and one that all share.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from .. import declare
+from ..config import Repeats, Size
+from ..layers import experts, rotation
+from ..layers.causal import Causal
+from ..layers.decoder import (
+    Feed,
+    decoded,
+    gate_up_down,
+    gated,
+    keys_values,
+    norms_first,
+    projections,
+    root_mean_square,
+    rotated,
+)
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.linear import linear
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import LlamaConfig, around, attention, keys, width
+
+
+class Sparse:
+    """Fields of decoders some of whose layers have experts, to be put before the config that they add to.
+
+    moe_intermediate_size: width of an expert; intermediate_size: of the network of a layer without. num_experts_per_tok:
+    experts of a token. norm_topk_prob: whether their shares sum to one. decoder_sparse_step: of so many layers the last
+    has experts; mlp_only_layers: layers that have none. The loss is that of the words alone, whatever
+    output_router_logits and router_aux_loss_coef say.
+    """
+
+    num_experts: Repeats = 60
+    num_experts_per_tok: Repeats = 4
+    moe_intermediate_size: Size = 1408
+    norm_topk_prob: bool = False
+    decoder_sparse_step: Repeats = 1
+    mlp_only_layers: tuple[int, ...] | None = ()
+
+
+class Qwen2MoeConfig(
+    Sparse,
+    LlamaConfig,
+    model_type="qwen2_moe",
+    allowed={"use_sliding_window": (False,), "attention_bias": (False,), "mlp_bias": (False,)},
+):
+    """Qwen2's sizes, and shared_expert_intermediate_size: the width of the expert that all tokens go to."""
+
+    vocab_size: Size = 151936
+    hidden_size: Size = 2048
+    intermediate_size: Size = 5632
+    num_hidden_layers: Size = 24
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size | None = 16
+    max_position_embeddings: Size = 32768
+    shared_expert_intermediate_size: Size = 5632
+    qkv_bias: bool = True
+
+    def check(self) -> None:
+        """Llama's rules, and as many experts as a token goes to."""
+        super().check()
+        experts.check(self, "num_experts")
+
+
+def layers(c: Any, shared: declare.Tree) -> list[declare.Tree]:
+    """The feed-forward arrays of each layer, given those that stand beside experts."""
+    d, count = c.hidden_size, c.num_experts
+    each = experts.one_by_one(count, d, c.moe_intermediate_size, "experts.{}")
+    sparse = declare.under("mlp", {"router": experts.router(d, count, "gate"), "experts": each, **shared})
+    dense, alone = gate_up_down(d, c.intermediate_size), c.mlp_only_layers or ()
+    return [
+        dense if i in alone or (i + 1) % c.decoder_sparse_step else sparse for i in range(c.num_hidden_layers)
+    ]
+
+
+def parameters(c: Qwen2MoeConfig) -> declare.Tree:
+    """The model's arrays."""
+    d = c.hidden_size
+    biased = attention(c) | projections(d, c.num_attention_heads, keys(c), width(c), bias=c.qkv_bias)
+    shared = {
+        "shared": gate_up_down(d, c.shared_expert_intermediate_size, prefix="shared_expert"),
+        "shared_gate": declare.linear(d, 1, "shared_expert_gate", bias=False),
+    }
+    each = [biased | feed for feed in layers(c, shared)]
+    return around(c, {}) | {"layers": declare.numbered("layers.{}", each)}
+
+
+def feed(c: Any, *beside: Feed) -> Feed:
+    """The feed-forward network of a layer with experts, or without, and what is added to what experts give."""
+    chosen = experts.best(c.num_experts_per_tok, normalised=c.norm_topk_prob)
+    routed = experts.mixture(chosen, experts.halves(c.hidden_act))
+    return experts.sparse_or_dense(experts.together(routed, *beside), gated(c.hidden_act))
+
+
+def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    own = gated(c.hidden_act)
+
+    def shared(p: Any, x: jax.Array, drop: Drop) -> jax.Array:
+        return jax.nn.sigmoid(linear(p["shared_gate"], x)) * own(p["shared"], x, drop)
+
+    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
+    return decoded(order, norms_first(mix, feed(c, shared), norm), params, x, each, want=want, norm=norm)
+
+
+family(globals(), "Qwen2Moe", Qwen2MoeConfig, parameters, decode, keys_values)

@@ -1,0 +1,61 @@
+"""Qwen3-MoE (Yang et al. 2025, arXiv 2505.09388): Qwen3 whose feed-forward networks are many small ones, of which a router
+chooses some for each token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import declare
+from ..config import Repeats, Size
+from ..layers import experts, rotation
+from ..layers.causal import FULL, Causal
+from ..layers.decoder import decoded, keys_values, normed, norms_first, root_mean_square, rotated
+from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs, Want
+from ..layers.run import Encoded
+from ..twins import family
+from .llama import LlamaConfig, around, attention, keys, width
+from .qwen2_moe import Sparse, feed, layers
+from .qwen3 import head_norms
+
+
+class Qwen3MoeConfig(Sparse, LlamaConfig, model_type="qwen3_moe", allowed={"mlp_bias": (False,)}):
+    """Qwen3's sizes; use_sliding_window: whether all layers see a window alone."""
+
+    vocab_size: Size = 151936
+    hidden_size: Size = 2048
+    intermediate_size: Size = 6144
+    num_hidden_layers: Size = 24
+    num_key_value_heads: Size | None = 4
+    max_position_embeddings: Size = 32768
+    moe_intermediate_size: Size = 768
+    num_experts: Repeats = 128
+    num_experts_per_tok: Repeats = 8
+    use_sliding_window: bool = False
+    sliding_window: Size | None = 4096
+
+    def check(self) -> None:
+        """Llama's rules, and as many experts as a token goes to."""
+        super().check()
+        experts.check(self, "num_experts")
+
+
+def parameters(c: Qwen3MoeConfig) -> declare.Tree:
+    """The model's arrays."""
+    each = [attention(c) | head_norms(c) | own for own in layers(c, {})]
+    return around(c, {}) | {"layers": declare.numbered("layers.{}", each)}
+
+
+def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, width(c), keys(c), heads=normed(norm), rate=c.attention_dropout)
+    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
+    seen = [c.sliding_window or FULL if c.use_sliding_window else FULL] * c.num_hidden_layers
+    return decoded(order, norms_first(mix, feed(c), norm), params, x, each, seen, want=want, norm=norm)
+
+
+family(globals(), "Qwen3Moe", Qwen3MoeConfig, parameters, decode, keys_values)
