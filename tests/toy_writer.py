@@ -15,7 +15,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from jaxformers import LlamaConfig, LlamaForCausalLM
 
 SPECIAL = ["<pad>", "<bos>", "<eos>"]
-LETTERS = [*string.ascii_letters, *string.digits, *" .,<>|:-\n"]
+LETTERS = [*string.ascii_letters, *string.digits, *" .,<>|:-"]
 TEMPLATE = (
     "{% for message in messages %}<{{ message.role }}>{{ message.content }}|{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}{% if closing is defined %}{{ closing }}{% endif %}"

@@ -5,7 +5,9 @@ inverse, and reads no more of a file than the part that is asked for.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,7 @@ def theirs(param: Param, array: Any) -> Iterable[tuple[str, Any]]:
             yield param.name, Written((*shape, 1), array.dtype, lambda: array[..., None])
         case "stacked":
             for i, name in enumerate(names(param, param.name)):
-                yield name, Written(shape[1:], array.dtype, lambda i=i: array[i])
+                yield name, Written(shape[1:], array.dtype, partial(operator.getitem, array, i))
         case _:
             yield param.name, array
 
@@ -135,7 +137,7 @@ def missing(param: Param, name: str, files: Mapping[str, Any]) -> bool:
 
 
 def absent(param: Param, spellings: Iterable[str], files: Mapping[str, Any]) -> tuple[list[str], set[str]]:
-    """Of an array whose parts are not all there: the parts that no spelling has, by our name, and what the files have."""
+    """Of an array whose parts are not all there: those that no spelling has, by our name, and what the files have."""
     spelt = [names(param, name) for name in spellings]
     there = {part for parts in spelt for part in parts if part in files}
     lacking = [ours for ours, *others in zip(names(param, param.name), *spelt, strict=True) if not there & {*others}]

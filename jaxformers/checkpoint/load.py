@@ -19,7 +19,7 @@ from .weights import Tensor, Weights
 logger = logging.getLogger(__name__)
 
 # Buffers and bookkeeping that older files carry beside the weights; nothing that we compute reads them.
-_BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "masked_bias")
+_BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "masked_bias", "causal_mask")
 _CAUSAL_MASKS = ("attn.bias", "attention.bias")
 _AHEAD = ("mtp.", "model.mtp.")  # layers that guess further tokens
 _ALIGNMENT = 64  # bytes; at other addresses jax copies a host array once more

@@ -82,7 +82,9 @@ class Scaled:
 def _fp8(weights: Weights, said: Mapping[str, Any]) -> dict[str, Tensor]:
     block = said.get("weight_block_size")
     if block is not None and (len(block) != 2 or not all(type(size) is int and size > 0 for size in block)):
-        raise ValueError(f"quantization_config: weight_block_size must be two whole numbers above 0, found {block!r:.60}")
+        raise ValueError(
+            f"quantization_config: weight_block_size must be two positive whole numbers, found {block!r:.60}"
+        )
     found: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         scales = weights.get(f"{name}{_SCALE}")

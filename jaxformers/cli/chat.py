@@ -25,6 +25,9 @@ Ctrl-C        stop an answer; what was said of it counts"""
 
 _LEAVE = ("/quit", "/exit")
 
+# How ids become text, on the screen and in what is remembered.
+_SHOWN = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -55,8 +58,8 @@ def run(options: argparse.Namespace) -> None:
 
     chosen = {name: getattr(options, name) for name in ("dtype", "device", "temperature", "top_k", "top_p")}
     given = {name: value for name, value in chosen.items() if value is not None}
-    given["do_sample"] = not options.greedy
-    pipe = pipelines.pipeline("text-generation", model=options.model, return_full_text=False, **given)
+    given |= {"do_sample": not options.greedy, "return_full_text": False, **_SHOWN}
+    pipe = pipelines.pipeline("text-generation", model=options.model, **given)
     pipe.tokenizer.get_chat_template()  # says so if there is none
     seed = secrets.randbits(31) if options.seed is None else options.seed
     Chat(pipe, options.system, options.max_new_tokens, seed).hold()
@@ -115,7 +118,7 @@ class Chat:
 
         self.said.append({"role": "user", "content": message})
         clock = _Clock()
-        streamer = TextStreamer(self.pipe.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = TextStreamer(self.pipe.tokenizer, skip_prompt=True, **_SHOWN)
         with _interruptible() as interrupts:
             (found,) = self.pipe(
                 self.said,

@@ -53,7 +53,8 @@ def rounds(path: str) -> bool:
     inside a layer, in the list of layers or apart.
 
     Embeddings, norms, poolers and heads stay as they are: they are few, and errors there are not averaged away. So does
-    what is neither, such as the kernels of convolutions and XLNet's projections with an axis of their own for heads, and
+    what is neither, such as the kernels of convolutions and XLNet's projections with an axis of their own for heads,
+    and
     routers, of which an error chooses another expert.
     """
     inside = path.count(".") > 1 and not path.startswith("head.") and ".router." not in path

@@ -119,9 +119,13 @@ def remembering(
     return _collected(last, None if states is None else [*states, last], attentions, cells, want)
 
 
-def _in_runs(block: Any, layers: tuple[Any, ...], cells: Any, x: jax.Array, *each: Sequence[Any], want: Want) -> Encoded:
+def _in_runs(
+    block: Any, layers: tuple[Any, ...], cells: Any, x: jax.Array, *each: Sequence[Any], want: Want
+) -> Encoded:
     """`remembering` for runs of stacked layers."""
-    states, attentions, kept, first = [x], [], [], 0
+    states, first = [x], 0
+    attentions: list[Any] = []
+    kept: list[Any] = []
     for part, cell in zip(layers, [None] * len(layers) if cells is None else cells, strict=True):
         after = first + jax.tree.leaves(part)[0].shape[0]
         encoded = remembering(block, part, cell, x, *(own[first:after] for own in each), want=want)
@@ -182,4 +186,5 @@ def arranged(cells: Sequence[Any], layers: Any) -> Any:
     if not isinstance(layers, tuple):
         return stack(cells)
     ends = list(itertools.accumulate(jax.tree.leaves(run)[0].shape[0] for run in layers))
-    return tuple(stack(cells[end - jax.tree.leaves(run)[0].shape[0] : end]) for run, end in zip(layers, ends, strict=True))
+    starts = [0, *ends[:-1]]
+    return tuple(stack(cells[start:end]) for start, end in zip(starts, ends, strict=True))

@@ -27,7 +27,7 @@ class BloomConfig(
     Config,
     model_type="bloom",
     aliases={"n_embed": "hidden_size", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"},
-    allowed={"apply_residual_connection_post_layernorm": (False,)},
+    allowed={"apply_residual_connection_post_layernorm": (False,), "n_inner": (None,)},
 ):
     """Sizes and rates of a BLOOM."""
 

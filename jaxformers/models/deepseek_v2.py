@@ -98,7 +98,7 @@ class DeepseekV2Config(
         "pretraining_tp": (1,),
     },
 ):
-    """Sizes and rates of a DeepSeek-V2; topk_method: whether experts are chosen among all, or among the best groups. The
+    """Sizes and rates of a DeepSeek-V2; topk_method: experts are chosen among all, or among the best groups. The
     loss is that of the words alone, whatever aux_loss_alpha says.
     """
 

@@ -20,7 +20,12 @@ from ..twins import family
 from .gpt2 import SEGMENTED, Sizes, around, width
 
 
-class GPTJConfig(Sizes, Config, model_type="gptj", allowed={"activation_function": ACTIVATIONS}):
+class GPTJConfig(
+    Sizes,
+    Config,
+    model_type="gptj",
+    allowed={"activation_function": ACTIVATIONS, "rotary": (True,), "scale_attn_weights": (True,)},
+):
     """Sizes and rates of a GPT-J; the defaults are those of the one with 6 billion parameters.
 
     rotary_dim: how many numbers of each head are turned. n_inner: as of GPT-2.

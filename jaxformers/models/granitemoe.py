@@ -21,7 +21,9 @@ from .granite import GraniteConfig
 from .llama import around, attention, keys, width
 
 
-class GraniteMoeConfig(GraniteConfig, model_type="granitemoe", allowed={"mlp_bias": (False,)}):
+class GraniteMoeConfig(
+    GraniteConfig, model_type="granitemoe", allowed={"mlp_bias": (False,), "position_embedding_type": ("rope",)}
+):
     """Granite's sizes and factors; num_local_experts: networks of a layer; num_experts_per_tok: those of a token. The
     loss is that of the words alone, whatever output_router_logits and router_aux_loss_coef say.
     """

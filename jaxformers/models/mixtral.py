@@ -1,5 +1,5 @@
-"""Mixtral (Jiang et al. 2024, arXiv 2401.04088): Mistral whose feed-forward networks are eight, of which a router chooses
-two for each token.
+"""Mixtral (Jiang et al. 2024, arXiv 2401.04088): Mistral whose feed-forward networks are eight, of which a
+router chooses two for each token.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""OLMoE (Muennighoff et al. 2024, arXiv 2409.02060): many small feed-forward networks, of which a router chooses some for
-each token, and norms of queries and keys over all heads together.
+"""OLMoE (Muennighoff et al. 2024, arXiv 2409.02060): many small feed-forward networks, of which a router chooses
+some for each token, and norms of queries and keys over all heads together.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Qwen2-MoE (Yang et al. 2024, arXiv 2407.10671; "Qwen1.5-MoE", Qwen Team 2024): Qwen2 whose feed-forward networks are many
-small ones, of which a router chooses some for each token, and one that all share.
+"""Qwen2-MoE (Yang et al. 2024, arXiv 2407.10671; "Qwen1.5-MoE", Qwen Team 2024): Qwen2 whose feed-forward networks are
+many small ones, of which a router chooses some for each token, and one that all share.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .llama import LlamaConfig, around, attention, keys, width
 class Sparse:
     """Fields of decoders some of whose layers have experts, to be put before the config that they add to.
 
-    moe_intermediate_size: width of an expert; intermediate_size: of the network of a layer without. num_experts_per_tok:
+    moe_intermediate_size: width of an expert; intermediate_size: of a layer without. num_experts_per_tok:
     experts of a token. norm_topk_prob: whether their shares sum to one. decoder_sparse_step: of so many layers the last
     has experts; mlp_only_layers: layers that have none. The loss is that of the words alone, whatever
     output_router_logits and router_aux_loss_coef say.
@@ -55,7 +55,9 @@ class Qwen2MoeConfig(
     model_type="qwen2_moe",
     allowed={"use_sliding_window": (False,), "attention_bias": (False,), "mlp_bias": (False,)},
 ):
-    """Qwen2's sizes, and shared_expert_intermediate_size: the width of the expert that all tokens go to."""
+    """Qwen2's sizes, and shared_expert_intermediate_size: the width of the expert that all tokens go to. No layer sees a
+    window alone, whatever size one would have.
+    """
 
     vocab_size: Size = 151936
     hidden_size: Size = 2048
@@ -66,6 +68,8 @@ class Qwen2MoeConfig(
     max_position_embeddings: Size = 32768
     shared_expert_intermediate_size: Size = 5632
     qkv_bias: bool = True
+    sliding_window: Size | None = None
+    max_window_layers: int = 28
 
     def check(self) -> None:
         """Llama's rules, and as many experts as a token goes to."""
@@ -79,9 +83,7 @@ def layers(c: Any, shared: declare.Tree) -> list[declare.Tree]:
     each = experts.one_by_one(count, d, c.moe_intermediate_size, "experts.{}")
     sparse = declare.under("mlp", {"router": experts.router(d, count, "gate"), "experts": each, **shared})
     dense, alone = gate_up_down(d, c.intermediate_size), c.mlp_only_layers or ()
-    return [
-        dense if i in alone or (i + 1) % c.decoder_sparse_step else sparse for i in range(c.num_hidden_layers)
-    ]
+    return [dense if i in alone or (i + 1) % c.decoder_sparse_step else sparse for i in range(c.num_hidden_layers)]
 
 
 def parameters(c: Qwen2MoeConfig) -> declare.Tree:

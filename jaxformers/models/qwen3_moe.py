@@ -1,5 +1,5 @@
-"""Qwen3-MoE (Yang et al. 2025, arXiv 2505.09388): Qwen3 whose feed-forward networks are many small ones, of which a router
-chooses some for each token.
+"""Qwen3-MoE (Yang et al. 2025, arXiv 2505.09388): Qwen3 whose feed-forward networks are many small ones, of which a
+router chooses some for each token.
 """
 
 from __future__ import annotations
@@ -58,4 +58,12 @@ def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, want: Want = Want(), 
     return decoded(order, norms_first(mix, feed(c), norm), params, x, each, seen, want=want, norm=norm)
 
 
-family(globals(), "Qwen3Moe", Qwen3MoeConfig, parameters, decode, keys_values)
+family(
+    globals(),
+    "Qwen3Moe",
+    Qwen3MoeConfig,
+    parameters,
+    decode,
+    keys_values,
+    prefixes={"QuestionAnswering": "transformer"},
+)

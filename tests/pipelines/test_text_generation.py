@@ -366,13 +366,15 @@ def test_bad_chats_are_named(pipe: Pipeline, folder: Path, tmp_path: Path) -> No
 
 
 def test_a_streamer_hears_what_the_answer_says(bare: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
-    streamer = TextIteratorStreamer(bare.tokenizer, skip_prompt=True)
-    (found,) = bare("one two", return_full_text=False, streamer=streamer, key=2, max_new_tokens=12)
+    new = {"return_full_text": False, "clean_up_tokenization_spaces": False}
+    streamer = TextIteratorStreamer(bare.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    (found,) = bare("one two", streamer=streamer, key=2, max_new_tokens=12, **new)
     assert "".join(streamer) == found["generated_text"]
-    assert bare("one two", return_full_text=False, key=2, max_new_tokens=12) == [found]
-    listed = bare(["a", "one two"], return_full_text=False, streamer=TextStreamer(bare.tokenizer), **GREEDY)
+    assert bare("one two", key=2, max_new_tokens=12, **new) == [found]
+    printer = TextStreamer(bare.tokenizer, skip_special_tokens=True)
+    listed = bare(["one two", "a"], streamer=printer, **GREEDY, **new)
     assert capsys.readouterr().out == "".join(
-        f"{text}{own[0]['generated_text']}\n" for text, own in zip(["a", "one two"], listed, strict=True)
+        f"{text}{own[0]['generated_text']}\n" for text, own in zip(["one two", "a"], listed, strict=True)
     )
     with pytest.raises(ValueError, match="a streamer shows one row"):
         bare("a", streamer=streamer, num_beams=2)
