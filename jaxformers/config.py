@@ -91,8 +91,8 @@ _HARMLESS = frozenset(
     embd_pdrop max_trained_positions pad_vocab_size_multiple reorder_and_upcast_attn expert_choice_router
     moe_every_n_layers moe_impl moe_normalize_expert_weights moe_resid_pdrop moe_top_k
     num_shared_experts router_aux_loss_coef router_jitter_noise output_router_logits aux_loss_alpha seq_aux ep_size
-    experts_per_token initial_context_length qk_head_dim bos_index eos_index unk_index mask_index embed_init_std init_std
-    start_n_top
+    experts_per_token initial_context_length qk_head_dim bos_index eos_index unk_index mask_index embed_init_std
+    init_std start_n_top
     end_n_top lang_id lang2id id2lang use_mems_eval use_mems_train mem_len reuse_len n_ctx layerdrop pretraining_tp
     slow_but_exact attention_softmax_in_fp32 scale_attention_softmax_in_fp32 masked_softmax_fusion bias_dropout_fusion
     skip_bias_add skip_bias_add_qkv offset_alibi seq_length init_device verbose embedding_fraction learned_pos_emb
@@ -477,8 +477,8 @@ def _check_quantised(owner: str, said: Any) -> None:
     if method not in _QUANTISED:
         raise ValueError(
             f"{owner}: the weights are quantised by {_shown(method)} (quantization_config), which is not read here; "
-            f"read are {' and '.join(_QUANTISED)}. Load the checkpoint that this one was made from; dtype='int8' makes it "
-            "small as it is loaded"
+            f"read are {' and '.join(_QUANTISED)}. Load the checkpoint that this one was made from; dtype='int8' makes "
+            "it small as it is loaded"
         )
 
 

@@ -55,7 +55,7 @@ class Qwen2MoeConfig(
     model_type="qwen2_moe",
     allowed={"use_sliding_window": (False,), "attention_bias": (False,), "mlp_bias": (False,)},
 ):
-    """Qwen2's sizes, and shared_expert_intermediate_size: the width of the expert that all tokens go to. No layer sees a
+    """Qwen2's sizes, and shared_expert_intermediate_size: width of the expert that all tokens go to. No layer sees a
     window alone, whatever size one would have.
     """
 
