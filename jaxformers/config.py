@@ -474,7 +474,7 @@ def _check_quantised(owner: str, said: Any) -> None:
     if said is None:
         return
     method = said.get("quant_method") if isinstance(said, Mapping) else said
-    if method not in _QUANTISED:
+    if not isinstance(said, Mapping) or method not in _QUANTISED:
         raise ValueError(
             f"{owner}: the weights are quantised by {_shown(method)} (quantization_config), which is not read here; "
             f"read are {' and '.join(_QUANTISED)}. Load the checkpoint that this one was made from; dtype='int8' makes "

@@ -81,7 +81,8 @@ class Scaled:
 
 def _fp8(weights: Weights, said: Mapping[str, Any]) -> dict[str, Tensor]:
     block = said.get("weight_block_size")
-    if block is not None and (len(block) != 2 or not all(type(size) is int and size > 0 for size in block)):
+    two = isinstance(block, list) and len(block) == 2 and all(type(size) is int and size > 0 for size in block)
+    if block is not None and not two:
         raise ValueError(
             f"quantization_config: weight_block_size must be two positive whole numbers, found {block!r:.60}"
         )

@@ -70,6 +70,7 @@ class Qwen2MoeConfig(
     qkv_bias: bool = True
     sliding_window: Size | None = None
     max_window_layers: int = 28
+    layer_types: tuple[str, ...] | None = None
 
     def check(self) -> None:
         """Llama's rules, and as many experts as a token goes to."""

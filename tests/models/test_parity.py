@@ -57,7 +57,15 @@ def test_every_class_has_recorded_answers():
         assert fields.pop("num_labels", 2) == len(CASES[name].config["id2label"])
         if architecture.hub:
             fields = {architecture.hub.fields.get(field, field): value for field, value in fields.items()}
-        assert fields.items() <= CASES[name].config.items(), f"the table changed: python -m tests.models.record {kind}"
+        changed = [field for field, value in fields.items() if not holds(CASES[name].config.get(field), value)]
+        assert not changed, f"{changed} of the table changed: python -m tests.models.record {kind}"
+
+
+def holds(recorded: Any, told: Any) -> bool:
+    """Whether a field is as the table tells it; torch fills in what is None, and adds to objects."""
+    if isinstance(told, dict):
+        return isinstance(recorded, dict) and all(holds(recorded.get(name), value) for name, value in told.items())
+    return told is None or recorded == (list(told) if isinstance(told, tuple) else told)
 
 
 @pytest.mark.parametrize("name", CASES)
