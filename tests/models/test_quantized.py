@@ -1,4 +1,4 @@
-"""Models whose checkpoints are quantised, or hold more than the model: they load as if they were plain, or say why not."""
+"""Models whose checkpoints are quantised, or hold more than the model, load as plain ones do, or say why not."""
 
 from __future__ import annotations
 
