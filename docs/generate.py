@@ -27,7 +27,7 @@ def architectures() -> dict[str, tuple[str, dict[str, str]]]:
     found = {}
     for path in sorted(path for path in (PACKAGE / "models").glob("*.py") if path.name != "__init__.py"):
         body = ast.parse(path.read_text()).body
-        classes = {node.name: "" for node in body if isinstance(node, ast.ClassDef) and node.keywords}
+        classes = {node.name: "" for node in body if isinstance(node, ast.ClassDef) and _is_public(node)}
         for call in _calls(body, "family"):
             classes |= _family(call)
         found[_model_type(body)] = (path.stem, classes)
@@ -36,6 +36,11 @@ def architectures() -> dict[str, tuple[str, dict[str, str]]]:
             prefix, model_type = (ast.literal_eval(word) for word in call.args[1:3])
             found[model_type] = (path.stem, {prefix + name.removeprefix(old): kind for name, kind in classes.items()})
     return found
+
+
+def _is_public(node: ast.ClassDef) -> bool:
+    """Whether a class is a config, a model or an output, and no part of the file's own."""
+    return bool(node.keywords) or any(ast.unparse(base).endswith("Output") for base in node.bases)
 
 
 def _calls(body: list[ast.stmt], name: str) -> list[ast.Call]:

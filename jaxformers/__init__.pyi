@@ -179,6 +179,7 @@ from .models.luke import LukeForMultipleChoice as LukeForMultipleChoice
 from .models.luke import LukeForQuestionAnswering as LukeForQuestionAnswering
 from .models.luke import LukeForSequenceClassification as LukeForSequenceClassification
 from .models.luke import LukeForTokenClassification as LukeForTokenClassification
+from .models.luke import LukeMaskedLMOutput as LukeMaskedLMOutput
 from .models.luke import LukeModel as LukeModel
 from .models.ministral import MinistralConfig as MinistralConfig
 from .models.mistral import MistralConfig as MistralConfig

@@ -476,8 +476,8 @@ def _check_quantised(owner: str, said: Any) -> None:
     method = said.get("quant_method") if isinstance(said, Mapping) else said
     if not isinstance(said, Mapping) or method not in _QUANTISED:
         raise ValueError(
-            f"{owner}: the weights are quantised by {_shown(method)} (quantization_config), which is not read here; "
-            f"read are {' and '.join(_QUANTISED)}. Load the checkpoint that this one was made from; dtype='int8' makes "
+            f"{owner}: quantization_config: weights quantised by {_shown(method)} are not read here; read are "
+            f"{' and '.join(_QUANTISED)}. Load the checkpoint that this one was made from; dtype='int8' makes "
             "it small as it is loaded"
         )
 

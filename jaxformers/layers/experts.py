@@ -186,6 +186,12 @@ def _joined(y: jax.Array, order: jax.Array, shares: jax.Array) -> jax.Array:
     return (y[back].reshape(*shares.shape, -1) * shares[..., None]).sum(1)
 
 
+def _alike(*arrays: jax.Array) -> list[jax.Array]:
+    """The arrays, with `vmap` over all of them where it is over one: it takes ragged products in no other way."""
+    never = functools.reduce(operator.and_, (array.reshape(-1)[0] != 0 for array in arrays)) & False
+    return [jnp.where(never, 0, array) for array in arrays]
+
+
 # -- on accelerators --------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +215,7 @@ def _ragged(gate: Gate, p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Arr
         weight = p["weight"]
         weight = int8.widened(weight).astype(x.dtype) if isinstance(weight, Int8) else weight
         wide = jnp.promote_types(x.dtype, jnp.float32)
-        y = jax.lax.ragged_dot_general(x, weight, sizes, axes, preferred_element_type=wide)
+        y = jax.lax.ragged_dot_general(*_alike(x, weight, sizes), axes, preferred_element_type=wide)
         return y + p["bias"][expert] if "bias" in p else y
 
     return _joined(_network(p, x[order // chosen.shape[1]], gate, product), order, shares)

@@ -166,7 +166,7 @@ def stack(layers: Sequence[Any]) -> Any:
 
     Of layers that differ in their arrays a tuple of such trees, one for each run of equal ones.
     """
-    kind = lambda layer: (jax.tree.structure(layer), [array.shape for array in jax.tree.leaves(layer)])  # noqa: E731
+    kind = lambda layer: (jax.tree.structure(layer), [*map(jnp.shape, jax.tree.leaves(layer))])  # noqa: E731
     runs = [jax.tree.map(lambda *arrays: jnp.stack(arrays), *run) for _, run in itertools.groupby(layers, kind)]
     return runs[0] if len(runs) == 1 else tuple(runs)
 

@@ -74,7 +74,7 @@ def test_numbers_of_4_bits_times_their_power_of_two(tmp_path: Path) -> None:
     draw = np.random.RandomState(0)
     blocks = draw.randint(0, 256, (2, 3, 2, 16)).astype(np.uint8)
     scales = draw.randint(120, 135, (2, 3, 2)).astype(np.uint8)
-    scales[0, 0] = 0, 254  # the smallest and the largest power
+    scales[0, 0] = 0, 252  # the smallest power, and the largest at which 6 times it is a number
     plain = {"bias_scales": np.ones(2, np.uint8), "router__weight": np.ones((2, 2), ml_dtypes.bfloat16)}
     files = opened(tmp_path, FOUR, up_blocks=blocks, up_scales=scales, **plain)
     assert set(files) == {"up", "bias_scales", "router.weight"}

@@ -77,7 +77,7 @@ def test_all_ways_are_one(way: str, size: int, biased: bool) -> None:
 @pytest.mark.parametrize("way", ["chosen", "gathered", "ragged"])
 def test_gradients_and_transformations(way: str, size: int) -> None:
     """Backwards, forwards, both, and over several models: what is differentiated and what is computed are one."""
-    p, (x, chosen, shares) = networks(False), tokens(size)
+    p, (x, chosen, shares) = jax.tree.map(jnp.asarray, (networks(False), tokens(size)))
 
     def loss(compute: Any, p: Any, x: Any, shares: Any) -> jax.Array:
         return jnp.sin(compute(p, x, chosen, shares)).sum()

@@ -63,11 +63,11 @@ class Architecture:
 
     own: as of a case, for each head. idle: ends of the names of arrays that files hold and no answer depends on.
     spelt: heads → class names that do not begin with the prefix. factor: on matrices, where no norms keep values at
-    order one. unnamed: fields that torch's model reads although
-    its config does not name them. traces: intermediate results that are as torch has them. guesses: torch's losses
-    without problem_type are those of the others. newer: torch Transformers 5 has it, not 4.57. hub: where the Hub's
-    files are not torch Transformers'; what is recorded is a checkpoint as the Hub has it. relative: its layers put
-    together what others have; what the suites ask beside torch's numbers, they then ask with `-m heavy` alone.
+    order one. unnamed: fields that torch's model reads although its config does not name them. traces: intermediate
+    results that are as torch has them. guesses: torch's losses without problem_type are those of the others. newer:
+    torch Transformers 5 has it, not 4.57. hub: where the Hub's files are not torch Transformers'; what is recorded is a
+    checkpoint as the Hub has it. heavy: what the suites ask beside torch's numbers, they ask with `-m heavy` alone: its
+    layers put together what others have, or it takes minutes.
     alone: torch writes on prompts without padding alone.
     """
 
@@ -84,7 +84,7 @@ class Architecture:
     guesses: bool = True
     newer: bool = False
     hub: Hub | None = None
-    relative: bool = False
+    heavy: bool = False
     alone: bool = False
 
     def named(self, head: str) -> str:
@@ -204,9 +204,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "pad", {"pad_token_id": 3, "layer_norm_eps": 1e-2}),
         ),
     ),
-    "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
-    "camembert": Architecture("Camembert", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
-    "data2vec-text": Architecture("Data2VecText", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", heavy=True),
+    "camembert": Architecture("Camembert", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", heavy=True),
+    "data2vec-text": Architecture("Data2VecText", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", heavy=True),
     "electra": Architecture(
         "Electra",
         {**BERT, "embedding_size": 20},
@@ -272,7 +272,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "plain", {"conv_kernel_size": None}),
         ),
     ),
-    "splinter": Architecture("Splinter", {**BERT, "question_token_id": 8}, "Model ForQuestionAnswering"),
+    "splinter": Architecture("Splinter", {**BERT, "question_token_id": 8}, "Model ForQuestionAnswering", heavy=True),
     "esm": Architecture(
         "Esm",
         {
@@ -411,6 +411,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForMaskedLM ForSequenceClassification ForTokenClassification",
         newer=True,
         hub=Hub("gte", "Gte", "gte"),
+        heavy=True,
     ),
     "jina_embeddings_v3": Architecture(
         "JinaEmbeddingsV3",
@@ -442,6 +443,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         XLM,
         "Model WithLMHeadModel ForSequenceClassification ForTokenClassification ForQuestionAnsweringSimple "
         "ForMultipleChoice",
+        heavy=True,
     ),
     "xlnet": Architecture(
         "XLNet",
@@ -518,6 +520,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             ),
             "entity_predictions.bias",
         ),
+        heavy=True,
     ),
     "funnel": Architecture(
         "Funnel",
@@ -545,6 +548,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         idle=("k_head.bias",),
         factor=0.7,
+        heavy=True,
     ),
     "fnet": Architecture(
         "FNet",
@@ -588,15 +592,22 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         BERT,
         f"Model ForPreTraining ForMaskedLM ForNextSentencePrediction {CLASSIFIERS}",
         (Case("Model", "tasks", {"use_task_id": True}),),
+        heavy=True,
     ),
-    "roberta-prelayernorm": Architecture("RobertaPreLayerNorm", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "roberta-prelayernorm": Architecture(
+        "RobertaPreLayerNorm", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", heavy=True
+    ),
     "xlm-roberta-xl": Architecture(
-        "XLMRobertaXL", {**ROBERTA, "type_vocab_size": 2}, f"Model ForMaskedLM {CLASSIFIERS}"
+        "XLMRobertaXL",
+        {**ROBERTA, "type_vocab_size": 2},
+        f"Model ForMaskedLM {CLASSIFIERS}",
+        heavy=True,
     ),
     "rembert": Architecture(
         "RemBert",
         {**BERT, "input_embedding_size": 20, "output_embedding_size": 28, "hidden_dropout_prob": 0.1},
         f"Model ForMaskedLM {CLASSIFIERS}",
+        heavy=True,
     ),
     "roformer": Architecture(
         "RoFormer",
@@ -673,7 +684,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {**LLAMA, "head_dim": 6},
         GEMMA,
         (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "attention_bias": True, "hidden_act": "relu"}),),
-        relative=True,
+        heavy=True,
     ),
     "gemma2": Architecture(
         "Gemma2",
@@ -719,6 +730,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         spelt={"ForCausalLM": "Gemma3ForCausalLM"},
         unnamed=("sliding_window_pattern",),
+        heavy=True,
     ),
     "mixtral": Architecture(
         "Mixtral",
@@ -740,7 +752,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "normalised", {"norm_topk_prob": True, "qkv_bias": False, "mlp_only_layers": [0]}),
             Case("Model", "step", {"decoder_sparse_step": 2}),
         ),
-        relative=True,
+        heavy=True,
     ),
     "qwen3_moe": Architecture(
         "Qwen3Moe",
@@ -750,7 +762,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "attention_bias": True}),
             Case("Model", "dense_too", {"norm_topk_prob": False, "mlp_only_layers": [1]}),
         ),
-        relative=True,
+        heavy=True,
         unnamed=("head_dim",),
     ),
     "olmoe": Architecture(
@@ -758,7 +770,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {**LLAMA, **EXPERTS, "intermediate_size": 24, "num_experts": 3},
         "Model ForCausalLM",
         (Case("Model", "clipped", {"norm_topk_prob": True, "clip_qkv": 0.7, "attention_bias": True}),),
-        relative=True,
+        heavy=True,
     ),
     "granitemoe": Architecture(
         "GraniteMoe",
@@ -774,7 +786,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         },
         "Model ForCausalLM",
         (Case("Model", "biased", {"attention_bias": True}),),
-        relative=True,
+        heavy=True,
     ),
     "gpt_oss": Architecture(
         "GptOss",
@@ -826,7 +838,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 6, "mscale": 0.7}},
             ),
         ),
-        relative=True,
+        heavy=True,
     ),
     "deepseek_v3": Architecture(
         "DeepseekV3",
@@ -852,20 +864,21 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             ),
         ),
         idle=("e_score_correction_bias",),
+        heavy=True,
     ),
     "mistral": Architecture(
         "Mistral",
         {**LLAMA, "sliding_window": 4},
         CAUSAL,
         (Case("Model", "whole", {"sliding_window": None, "head_dim": 6}),),
-        relative=True,
+        heavy=True,
     ),
     "qwen2": Architecture(
         "Qwen2",
         LLAMA,
         CAUSAL,
         (Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1}),),
-        relative=True,
+        heavy=True,
     ),
     "qwen3": Architecture(
         "Qwen3",
@@ -884,7 +897,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 },
             ),
         ),
-        relative=True,
+        heavy=True,
     ),
     "phi": Architecture(
         "Phi",
@@ -894,6 +907,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "tied", {"tie_word_embeddings": True}),
             Case("Model", "normed", {"qk_layernorm": True, "num_key_value_heads": None}),
         ),
+        heavy=True,
     ),
     "phi3": Architecture(
         "Phi3",
@@ -913,7 +927,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 {"rope_scaling": LONGROPE, "partial_rotary_factor": 0.75, "original_max_position_embeddings": 24},
             ),
         ),
-        relative=True,
+        heavy=True,
     ),
     "starcoder2": Architecture(
         "Starcoder2",
@@ -923,7 +937,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
             Case("Model", "whole", {"sliding_window": None, "use_bias": False}),
         ),
-        relative=True,
+        heavy=True,
     ),
     "stablelm": Architecture(
         "StableLm",
@@ -934,7 +948,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "parallel", {"qk_layernorm": True, "use_parallel_residual": True}),
         ),
         newer=True,
-        relative=True,
+        heavy=True,
     ),
     "olmo": Architecture(
         "Olmo",
@@ -942,7 +956,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForCausalLM ForSequenceClassification",
         (Case("Model", "biased", {"attention_bias": True, "clip_qkv": None}),),
         newer=True,
-        relative=True,
+        heavy=True,
     ),
     "olmo2": Architecture(
         "Olmo2",
@@ -950,6 +964,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForCausalLM ForSequenceClassification",
         (Case("Model", "biased", {"attention_bias": True}),),
         newer=True,
+        heavy=True,
     ),
     "olmo3": Architecture(
         "Olmo3",
@@ -969,7 +984,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         },
         "Model ForCausalLM ForSequenceClassification",
         newer=True,
-        relative=True,
+        heavy=True,
     ),
     "granite": Architecture(
         "Granite",
@@ -982,7 +997,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         },
         "Model ForCausalLM",
         (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True}),),
-        relative=True,
+        heavy=True,
     ),
     "cohere": Architecture(
         "Cohere",
@@ -992,13 +1007,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
             Case("Model", "normed", {"use_qk_norm": True, "attention_bias": True}),
         ),
-        relative=True,
+        heavy=True,
     ),
     "cohere2": Architecture(
         "Cohere2",
         {**LLAMA, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]},
         "Model ForCausalLM",
-        relative=True,
+        heavy=True,
     ),
     "smollm3": Architecture(
         "SmolLM3",
@@ -1008,35 +1023,35 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "attention_bias": True}),
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "no_rope_layers": [0, 1]}),
         ),
-        relative=True,
+        heavy=True,
     ),
     "glm": Architecture(
         "Glm",
         {**LLAMA, "head_dim": 12},
         FOUR,
         (Case("Model", "plain", {"attention_bias": False, "partial_rotary_factor": 1.0}),),
-        relative=True,
+        heavy=True,
     ),
     "glm4": Architecture(
         "Glm4",
         {**LLAMA, "head_dim": 12},
         FOUR,
         (Case("Model", "plain", {"attention_bias": False}),),
-        relative=True,
+        heavy=True,
     ),
     "nemotron": Architecture(
         "Nemotron",
         LLAMA,
         CAUSAL,
         (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True, "head_dim": 12}),),
-        relative=True,
+        heavy=True,
     ),
     "helium": Architecture(
         "Helium",
         {**LLAMA, "head_dim": 8},
         FOUR,
         (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True}),),
-        relative=True,
+        heavy=True,
     ),
     "ernie4_5": Architecture(
         "Ernie4_5",
@@ -1046,34 +1061,34 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
             Case("Model", "biased", {"use_bias": True}),
         ),
-        relative=True,
+        heavy=True,
     ),
     "seed_oss": Architecture(
         "SeedOss",
         {**LLAMA, "head_dim": 6, "residual_dropout": 0.1},
         CAUSAL,
         (Case("Model", "out", {"attention_bias": False, "attention_out_bias": True, "mlp_bias": True}),),
-        relative=True,
+        heavy=True,
     ),
     "exaone4": Architecture(
         "Exaone4",
         {**LLAMA, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]},
         CAUSAL,
         (Case("Model", "whole", {"sliding_window": None, "layer_types": ["full_attention"] * 2}),),
-        relative=True,
+        heavy=True,
     ),
     "persimmon": Architecture(
         "Persimmon",
         {**{name: value for name, value in LLAMA.items() if name != "num_key_value_heads"}, "hidden_dropout": 0.1},
         FOUR,
         (Case("Model", "plain", {"qk_layernorm": False}),),
-        relative=True,
+        heavy=True,
     ),
     "ministral": Architecture(
         "Ministral",
         {**LLAMA, "head_dim": 6, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
         CAUSAL,
-        relative=True,
+        heavy=True,
     ),
     "gpt2": Architecture(
         "GPT2",
@@ -1092,6 +1107,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model LMHeadModel ForSequenceClassification",
         (Case("LMHeadModel", "untied", {"tie_word_embeddings": False, "afn": "swish", "layer_norm_epsilon": 1e-2}),),
         alone=True,
+        heavy=True,
     ),
     "gpt_neo": Architecture(
         "GPTNeo",
@@ -1117,12 +1133,14 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {**GPT, "rotary_dim": 6},
         "Model ForCausalLM ForSequenceClassification ForQuestionAnswering",
         (Case("ForCausalLM", "tied", {"tie_word_embeddings": True, "n_inner": None, "rotary_dim": 8}),),
+        heavy=True,
     ),
     "codegen": Architecture(
         "CodeGen",
         {**GPT, "n_head": 8, "rotary_dim": 2},
         "Model ForCausalLM",
         (Case("ForCausalLM", "tied", {"tie_word_embeddings": True, "n_inner": None}),),
+        heavy=True,
     ),
     "gpt_neox": Architecture(
         "GPTNeoX",
@@ -1149,6 +1167,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 },
             ),
         ),
+        heavy=True,
     ),
     "bloom": Architecture(
         "Bloom",
@@ -1210,7 +1229,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_attn_weights": False}),
             Case("Model", "many", {"multi_query": False, "n_inner": None}),
         ),
-        relative=True,
+        heavy=True,
     ),
     "opt": Architecture(
         "OPT",
@@ -1228,6 +1247,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "bare", {"enable_bias": False, "activation_function": "gelu"}),
         ),
         idle=("k_proj.bias",),
+        heavy=True,
     ),
     "xglm": Architecture(
         "XGLM",
@@ -1243,7 +1263,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForCausalLM",
         (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_embedding": False, "pad_token_id": 4}),),
         idle=("k_proj.bias",),
-        relative=True,
+        heavy=True,
     ),
     "biogpt": Architecture(
         "BioGpt",
@@ -1255,7 +1275,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForSequenceClassification", "whole", {"num_labels": 3}, padded=False),
         ),
         idle=("k_proj.bias",),
-        relative=True,
+        heavy=True,
     ),
     "mpt": Architecture(
         "Mpt",
@@ -1273,7 +1293,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 },
             ),
         ),
-        relative=True,
+        heavy=True,
     ),
     "ctrl": Architecture(
         "CTRL",
@@ -1291,5 +1311,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (Case("LMHeadModel", "untied", {"tie_word_embeddings": False}),),
         idle=("Wk.bias",),
         alone=True,
+        heavy=True,
     ),
 }

@@ -44,8 +44,8 @@ def shown(kind: str) -> list[str]:
 
 
 def each() -> list[Any]:
-    """The architectures as parameters of tests: relatives of others with `-m heavy` alone."""
-    return [pytest.param(k, marks=[pytest.mark.heavy] if a.relative else [], id=k) for k, a in ARCHITECTURES.items()]
+    """The architectures as parameters of tests: the heavy ones with `-m heavy` alone."""
+    return [pytest.param(k, marks=[pytest.mark.heavy] if a.heavy else [], id=k) for k, a in ARCHITECTURES.items()]
 
 
 def load(case: golden.Golden, folder: Path, **options: Any) -> tuple[Any, dict[str, Any]]:

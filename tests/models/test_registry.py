@@ -109,8 +109,9 @@ def test_padding_is_neutral(name: str, model: Any):
 
     alone = {key: rows(array[:SHORT]) for key, array in row.items()}
     padded = {}
-    for key, array in row.items():
-        padding = np.full(pad, {"input_ids": 3, "attention_mask": 0}.get(key, 1))  # what stands there must not matter
+    last = ours.config.pad_token_id if "SequenceClassification" in name else None  # some take the last that is no pad
+    for key, array in row.items():  # what stands there must not matter
+        padding = np.full(pad, {"input_ids": 3 if last is None else last, "attention_mask": 0}.get(key, 1))
         padded[key] = rows(np.r_[array[:SHORT], padding], np.r_[padding, array[:SHORT]])
     places, none = np.arange(SHORT), np.zeros(pad)
     if "position_ids" in ours.accepts:  # else distances alone count
@@ -191,7 +192,7 @@ def test_gradients(name: str, model: Any):
         assert ignored or np.abs(g).max() > 1e-6, where
     length = np.sqrt(sum(float(jnp.vdot(g, g)) for g in jax.tree.leaves(gradient)))
     step = lambda size: float(loss(jax.tree.map(lambda p, g: p + size / length * g, ours.params, gradient)))  # noqa: E731
-    assert (step(1e-3) - step(-1e-3)) / 2e-3 == pytest.approx(length, rel=1e-2)
+    assert (step(3e-4) - step(-3e-4)) / 6e-4 == pytest.approx(length, rel=1e-2)
 
 
 @QUICK
@@ -211,6 +212,8 @@ def test_vmap_over_models_and_batches(name: str, model: Any):
 @EACH
 def test_a_key_turns_dropout_on(name: str, model: Any):
     ours, case = model(name)
+    off = [field for field, value in ours.config.to_dict().items() if "drop" in field and value == 0]  # by default
+    ours = ours.replace(config=ours.config.replace(**dict.fromkeys(off, 0.1)))
     inputs = case.calls["plain"].inputs
     plain, again = (ours.apply(ours.params, **inputs) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, plain, again)
@@ -230,7 +233,8 @@ def test_bfloat16_weights_give_nearly_the_same(name: str, tmp_path: Path):
     out = one_by_one(half, **plain.inputs)
     assert {x.dtype for x in jax.tree.leaves(out)} == {jnp.dtype(jnp.bfloat16)}
     wide = jax.tree.map(lambda x: x.astype(jnp.float32), out)
-    assert not faults(wide, plain, 0.1)
+    routed = "router" in str(jax.tree.structure(half.params))  # where two experts are nearly equal, the other is chosen
+    assert not faults(wide, plain, 0.5 if routed else 0.1)
 
 
 @pytest.mark.parametrize("name", ["ConvBertModel-groups", "SqueezeBertModel"])
