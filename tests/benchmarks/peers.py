@@ -47,7 +47,7 @@ class Peer:
             text=True,
             env=os.environ | (environment or {}),
         )
-        self.read()
+        self.ready = self.read()
 
     def read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
