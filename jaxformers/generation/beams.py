@@ -6,8 +6,10 @@ and when a row is given up are those of torch Transformers 4.57.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -62,7 +64,9 @@ class Beams:
 
 
 class Rules(NamedTuple):
-    """What selects the program. early: early_stopping. candidates: K. steps, scores, logits: as of `rows.Style`."""
+    """What selects the program. early: early_stopping. candidates: K. steps, scores, logits: as of `rows.Style`.
+    judged: whether the host is asked which candidates end.
+    """
 
     program: Program
     early: bool | str
@@ -70,7 +74,7 @@ class Rules(NamedTuple):
     steps: int = 0
     scores: bool = False
     logits: bool = False
-    stops: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    judged: bool = False
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
@@ -85,8 +89,9 @@ def jaxformers_beams(
     penalty: jax.Array,
     key: jax.Array,
     steps: Any,
+    judge: Any,
 ) -> tuple[Beams, Any, jax.Array]:
-    """Search up to `steps` tokens further."""
+    """Search up to `steps` tokens further; judge: the number of the call, by which the host finds what ends rows."""
     note_shapes(beams)
     rows, count, _ = beams.ids.shape
     vocab = jax.eval_shape(lambda: _speak(cls, params, config, beams)[0]).shape[-1]
@@ -103,7 +108,7 @@ def jaxformers_beams(
         kept = tuple(
             None if have is None else have.at[step].set(now) for have, now in zip(kept, (scores, logits), strict=True)
         )
-        return step + 1, _searched(rules, beams, scores.reshape(rows, count, vocab), ends, penalty, key), kept
+        return step + 1, _searched(rules, beams, scores.reshape(rows, count, vocab), ends, penalty, key, judge), kept
 
     done, beams, kept = jax.lax.while_loop(going, search, (jnp.int32(0), beams, kept))
     return beams, kept, done
@@ -127,7 +132,9 @@ def _speak(cls: Any, params: Any, config: Any, beams: Beams) -> tuple[jax.Array,
     return logits[:, 0], dataclasses.replace(beams, cache=cache)
 
 
-def _searched(rules: Rules, beams: Beams, scores: jax.Array, ends: Ends, penalty: jax.Array, key: jax.Array) -> Beams:
+def _searched(
+    rules: Rules, beams: Beams, scores: jax.Array, ends: Ends, penalty: jax.Array, key: jax.Array, judge: Any
+) -> Beams:
     """One token further, by the scores [B, N, V] of all continuations."""
     rows, count, vocab = scores.shape
     sums = (scores + beams.scores[:, :, None]).reshape(rows, count * vocab)
@@ -143,9 +150,8 @@ def _searched(rules: Rules, beams: Beams, scores: jax.Array, ends: Ends, penalty
     parents = put(pick(beams.parents), beams.length, numbers)
     length = beams.length + 1
     hits = (token[..., None] == ends.ids).any(-1) | (length >= beams.limit)[:, None]
-    if rules.stops is not None:
-        shape = jax.ShapeDtypeStruct(hits.shape, bool)
-        hits |= jax.pure_callback(rules.stops, shape, ids, length)
+    if rules.judged:
+        hits |= jax.pure_callback(_judged, jax.ShapeDtypeStruct(hits.shape, bool), judge, ids, length)
 
     # What goes on: the best that have not ended.
     on, order = jax.lax.top_k(jnp.where(hits, best + _NEVER, best), count)
@@ -230,21 +236,32 @@ def generate(
         _SEGMENT if task.scores or task.logits else 0,
         task.scores,
         task.logits,
-        _judge(stops, prompts, count) if stops.texts or stops.rules else None,
+        bool(stops.texts or stops.rules),
     )
     kept: list[Any] = []
     penalty = np.float32(1.0 if config.length_penalty is None else config.length_penalty)
-    while np.asarray(beams.going).any() and not stops.overdue():
-        slots = beams.ids.shape[-1]
-        longest = int(np.asarray(beams.length)[np.asarray(beams.going)].max())
-        if longest >= slots:
-            beams = _grown(beams, 2 * slots)
-            slots *= 2
-        steps = np.int32(min(slots - longest, stops.steps or _SEGMENT, _SEGMENT))
-        beams, part, done = jaxformers_beams(
-            voice.cls, rules, voice.params, voice.config, beams, task.values, task.ends, penalty, task.key, steps
-        )
-        kept.append(tuple(None if x is None else np.asarray(x)[: int(done)] for x in part))
+    with _judging(stops, prompts) as judge:
+        while np.asarray(beams.going).any() and not stops.overdue():
+            slots = beams.ids.shape[-1]
+            longest = int(np.asarray(beams.length)[np.asarray(beams.going)].max())
+            if longest >= slots:
+                beams = _grown(beams, 2 * slots)
+                slots *= 2
+            steps = np.int32(min(slots - longest, stops.steps or _SEGMENT, _SEGMENT))
+            beams, part, done = jaxformers_beams(
+                voice.cls,
+                rules,
+                voice.params,
+                voice.config,
+                beams,
+                task.values,
+                task.ends,
+                penalty,
+                task.key,
+                steps,
+                judge,
+            )
+            kept.append(tuple(None if x is None else np.asarray(x)[: int(done)] for x in part))
     report()
     beams = _with_running(beams, float(penalty))
     new, parents = _rows(beams, prompts, returned, int(task.ends.fill))
@@ -341,11 +358,32 @@ def _rows(beams: Beams, prompts: Sequence[Prompt], returned: int, pad: int) -> t
     return new, came
 
 
-def _judge(stops: Stops, prompts: Sequence[Prompt], count: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Which candidates [B, K] end, by texts and the user's rules; called from within the program."""
+_Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
+_judges: dict[int, _Judge] = {}
+"""What ends the rows of each call that goes on: programs know its number alone, so they are the same for all calls."""
+_numbers = itertools.count()
 
-    def judge(ids: Any, length: Any) -> np.ndarray:
-        ids, length = np.asarray(ids), np.asarray(length)
+
+def _judged(number: Any, ids: Any, length: Any) -> np.ndarray:
+    """Which candidates [B, K] of a call end; called from within the program."""
+    return _judges[int(number)](np.asarray(ids), np.asarray(length))
+
+
+@contextlib.contextmanager
+def _judging(stops: Stops, prompts: Sequence[Prompt]) -> Iterator[np.int32]:
+    """The number of a call, by which programs find its judge."""
+    number = next(_numbers)
+    _judges[number] = _judge(stops, prompts)
+    try:
+        yield np.int32(number)
+    finally:
+        del _judges[number]
+
+
+def _judge(stops: Stops, prompts: Sequence[Prompt]) -> _Judge:
+    """Which candidates [B, K] end, by texts and the user's rules."""
+
+    def judge(ids: np.ndarray, length: np.ndarray) -> np.ndarray:
         hits = np.zeros(ids.shape[:2], bool)
         for row, prompt in enumerate(prompts):
             end = int(length[row])

@@ -133,3 +133,5 @@ def test_stop_texts_end_beams():
     end = stops.end_of(row, 5)
     assert end is None or set(row[end:]) <= {0}
     assert stop in Letters().decode(row[5:]) or len(row) == 13
+    with jaxformers.forbid():  # other texts are no other program
+        model.generate([prompt], num_beams=2, max_new_tokens=8, stop_strings=["zz", "?"], tokenizer=Letters())
