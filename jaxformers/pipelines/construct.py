@@ -96,14 +96,17 @@ def pipeline(
         said = {"config": config, "dtype": dtype, "torch_dtype": torch_dtype, "model_kwargs": model_kwargs}
         if late := [f"{name}=" for name, value in said.items() if value is not None]:
             raise ValueError(f"pipeline(model=<object>): {', '.join(late)} would change nothing, the model is made")
+        trained: type[Model] | None = type(model)
         kind = kind or _task_for(type(model).task, type(model).__name__)
-        _check_head(kind, type(model), allow_new_head)
         if tokenizer is None:
             raise ValueError("pipeline(model=<object>) needs tokenizer= too: it cannot be told from the model")
     else:
         settings = config if isinstance(config, Config) else _config(source if config is None else config, where)
+        trained = next(iter(_classes_of(settings)), None)
         kind = kind or _task_of(settings, str(model))
-    kind = kind.bind(kind, source)
+    kind = kind.bind(kind, source, trained)
+    if trained is not None:
+        _check_head(kind, trained, allow_new_head)
     chosen = tasks.changed(kind.options(), kind, options)
     if not isinstance(tokenizer, Tokenizer):
         tokenizer = auto.AutoTokenizer.from_pretrained(
@@ -125,10 +128,7 @@ def _config(name: Any, where: dict[str, Any]) -> Config:
 
 
 def _load(kind: Task, source: Any, config: Config, allow_new_head: bool, options: dict[str, Any]) -> Model:
-    """The model of a checkpoint with the task's head; one that has none is refused before its weights are read."""
-    trained = _classes_of(config)
-    if trained:
-        _check_head(kind, trained[0], allow_new_head)
+    """The model of a checkpoint with the task's head."""
     cls = auto.class_for(config, kind.head or "")
     model, report = cls.from_pretrained(source, config=config, output_loading_info=True, **options)
     heads = {param.name for path, param in declare.walk(cls.declaration(config)) if path.startswith("head.")}

@@ -101,7 +101,7 @@ class Pipeline:
 
     @cached_property
     def _engine(self) -> Engine:
-        params = jaxformers_prepare(self.model.params)
+        params = jaxformers_prepare(self._task.params(self.model, self.tokenizer))
         return Engine(self._task, self.model, params, self.tokenizer, self.device.platform)
 
 

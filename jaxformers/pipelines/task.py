@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from ..bundle import Model
 from ..config import Config
 from ..hub import Source
 from ..layers.inputs import Inputs
@@ -86,15 +87,17 @@ class Task:
         single: (answer, input, options) → what the user sees for an input that came alone; the same unless given.
         static: (options, rows of a batch) → what selects a program, so few values; the last arguments of `compute`.
         read: (positional arguments, keywords) of a call → (inputs, the keywords that are options).
-        bind: (task, source of the checkpoint or None) → the task as the checkpoint's own files settle it.
+        bind: (task, source of the checkpoint or None, the class that it was saved from or None) → the task as the
+            checkpoint settles it.
         shorter: (options, tokens that the model takes) → what a caller can do about a row that is longer.
+        params: (model, tokenizer) → the tree that `compute` runs on, where it is not the model's own.
         settle: (options as a pipeline is made with, model, tokenizer) → the options as its calls start from.
         words: names of options, where they are not the fields of `options`.
         change: (options, those that a user typed) → the options with these.
         drive: (engine, rows, numbers of their inputs, options) → the places of rows and their results as they are
             ready, of a task whose answers take many passes.
         window: how many inputs of a stream are read ahead at most, and sorted together.
-        arrays: what `compute` finds in `extra` besides. settings: what `bind` has read.
+        arrays: what `compute` finds in `extra` besides. settings: what `pipeline_class` reads.
         pipeline_class: a subclass of `Pipeline`; None: that itself.
         packs: whether `compute` may be given rows that hold several texts.
     """
@@ -108,8 +111,9 @@ class Task:
     single: Callable[[Any, Any, Any], Any] = lambda answer, item, options: answer
     static: Callable[[Any, Sequence[Row]], tuple[int, ...]] = lambda options, rows: ()
     read: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]] = one_or_several
-    bind: Callable[[Task, Source | None], Task] = lambda task, source: task
+    bind: Callable[[Task, Source | None, type[Model] | None], Task] = lambda task, source, trained: task
     shorter: Callable[[Any, int], str] = lambda options, longest: "shorten the text"
+    params: Callable[[Any, Tokenizer], Any] = lambda model, tokenizer: model.params
     settle: Callable[[Any, Any, Tokenizer], Any] = lambda options, model, tokenizer: options
     words: Sequence[str] = ()
     change: Callable[[Any, Mapping[str, Any]], Any] = lambda options, given: dataclasses.replace(options, **given)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..bundle import Model
 from ..config import Config
 from ..hub import Source
 from ..layers.inputs import Inputs
@@ -188,7 +189,7 @@ def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Option
     return np.array(x)  # of its own: an entry of a batch would keep the whole batch
 
 
-def bind(task: Task, source: Source | None) -> Task:
+def bind(task: Task, source: Source | None, trained: type[Model] | None) -> Task:
     """The task with the settings of a checkpoint."""
     settings = Settings() if source is None else sentence_modules.read(source)
     return dataclasses.replace(

@@ -1,18 +1,21 @@
-"""Text ranking: how well documents fit a query, by a cross-encoder that reads both together."""
+"""Text ranking: how well documents fit a query, by a cross-encoder that reads both, or a decoder that is asked."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from ..bundle import Model
 from ..config import Config
+from ..hub import Source
 from ..tokenizers import Tokenizer
+from . import asking, text
 from . import inputs as reading
-from . import text
 from .object import Pipeline
 from .task import MissingKey, Row, Task
 from .text_classification import compute
@@ -49,6 +52,25 @@ class Options:
             _named(self.activation_fn, "activation_fn=")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked(Options):
+    """What users may say where a decoder is asked; of rows that are too long the document's end is cut.
+
+    instruction: what documents are wanted for.
+    """
+
+    instruction: str = asking.INSTRUCTION
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.instruction, str):
+            raise ValueError(f"instruction={self.instruction!r:.60}: expected a text")
+
+
+Encode = Callable[[Sequence[tuple[str, str]], Tokenizer, Any, int], list[Row]]
+"""(pairs, tokenizer, options, tokens that the model takes) → a row for each pair."""
+
+
 def _parts(item: Any) -> tuple[str, list[str]]:
     """Query and documents.
 
@@ -68,31 +90,46 @@ def _parts(item: Any) -> tuple[str, list[str]]:
     return query, list(documents)
 
 
-def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
+def together(pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer, options: Options, longest: int) -> list[Row]:
+    """Both texts of each pair, as the tokenizer joins them."""
+    size = text.limit(tokenizer, longest, options.max_length)
+    firsts, seconds = [first for first, _ in pairs], [second for _, second in pairs]
+    encoded = tokenizer(firsts, seconds, truncation=True, max_length=size, verbose=False)
+    return [Row(fields) for fields in text.fields(encoded)]
+
+
+def asked(pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer, options: Asked, longest: int) -> list[Row]:
+    """A question about each pair."""
+    size = text.limit(tokenizer, longest, options.max_length)
+    return [Row({"input_ids": ids}) for ids in asking.prompts(pairs, tokenizer, options.instruction, size)]
+
+
+def rows(encode: Encode, items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
     """A row for each document, behind its query."""
     groups = [_parts(item) for item in items]
     pairs = [(query, document) for query, documents in groups for document in documents]
-    flat = iter(_pairs(pairs, tokenizer, options, longest))
-    return [[row for _ in documents for row in next(flat)] for _, documents in groups]
+    flat = iter(encode(pairs, tokenizer, options, longest))
+    return [[next(flat) for _ in documents] for _, documents in groups]
 
 
-def _pairs(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
+def _pairs(
+    encode: Encode, items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int
+) -> list[list[Row]]:
     """A row for each pair of texts."""
     for pair in items:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
             raise ValueError(f"predict takes pairs of texts; found {pair!r:.60}")
-    size = text.limit(tokenizer, longest, options.max_length)
-    firsts, seconds = [str(first) for first, _ in items], [str(second) for _, second in items]
-    encoded = tokenizer(firsts, seconds, truncation=True, max_length=size, verbose=False)
-    return [[Row(fields)] for fields in text.fields(encoded)]
+    pairs = [(str(first), str(second)) for first, second in items]
+    return [[row] for row in encode(pairs, tokenizer, options, longest)]
 
 
 def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Options, config: Config) -> Any:
     """A list of `{corpus_id, score}`, best first."""
-    if config.num_labels != 1:
-        raise ValueError(f"ranking needs a model with one score, this one has {config.num_labels}: use predict")
     _, documents = _parts(item)
-    scores = activated(np.array([logits for _, logits in results]).reshape(-1, 1), options, config)[:, 0]
+    logits = np.array([logits for _, logits in results], np.float32)
+    if (count := logits.shape[-1]) != 1 and results:
+        raise ValueError(f"ranking needs a model with one score, this one has {count}: use predict")
+    scores = activated(logits.reshape(-1, 1), options, config)[:, 0]
     best = np.argsort(-scores, kind="stable")[: options.top_k]
     return [
         {"corpus_id": int(i), "score": float(scores[i])} | ({"text": documents[i]} if options.return_documents else {})
@@ -117,7 +154,7 @@ def activated(logits: np.ndarray, options: Options, config: Config) -> np.ndarra
     elif saved:
         function = _named(saved, "the config's activation_fn ")
     else:
-        function = _ACTIVATIONS["Sigmoid" if config.num_labels == 1 else "Identity"]
+        function = _ACTIVATIONS["Sigmoid" if logits.shape[1] == 1 else "Identity"]
     return function(logits.astype(np.float64)).astype(np.float32)
 
 
@@ -145,6 +182,7 @@ class Ranker(Pipeline):
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         max_length: int | None = None,
+        instruction: str | None = None,
     ) -> list[dict[str, Any]]:
         """The documents, best first: a list of `{corpus_id, score}`, with `return_documents=True` also `text`.
 
@@ -160,15 +198,18 @@ class Ranker(Pipeline):
             convert_to_numpy: accepted; scores are Python's numbers.
             convert_to_tensor: accepted.
             max_length: tokens of a pair, at most what the model takes.
+            instruction: as in `predict`.
 
         Raises:
             ValueError: the model has several scores, or something is no text.
+            TypeError: an instruction for a model that is not asked.
         """
         said = {
             "top_k": top_k,
             "return_documents": return_documents or None,
             "activation_fn": activation_fn,
             "max_length": max_length,
+            "instruction": instruction,
         }
         given = {"query": query, "documents": documents}
         return self._answered(self._task, given, _said(said), batch_size)
@@ -183,6 +224,7 @@ class Ranker(Pipeline):
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         max_length: int | None = None,
+        instruction: str | None = None,
     ) -> Any:
         """Scores of pairs of texts.
 
@@ -196,22 +238,24 @@ class Ranker(Pipeline):
             convert_to_numpy: False: a list of `jax.Array`.
             convert_to_tensor: a `jax.Array` instead of numpy's.
             max_length: tokens of a pair, at most what the model takes.
+            instruction: of decoders that are asked, what documents are wanted for.
 
         Returns:
             [n], or [n, num_labels]; of one pair without the first axis.
 
         Raises:
             ValueError: something is no pair of texts.
-            TypeError: nothing that pairs could be read from.
+            TypeError: nothing that pairs could be read from, or an instruction for a model that is not asked.
         """
         kind = reading.kind(sentences)
         if kind is reading.Kind.ONE:
             raise ValueError(f"predict takes pairs of texts; found {sentences!r:.60}")
         listed = [pair.tolist() if isinstance(pair, np.ndarray) else pair for pair in reading.each(sentences)]
         one = kind is reading.Kind.LIST and len(listed) > 0 and isinstance(listed[0], str)
-        options = _said({"activation_fn": activation_fn, "max_length": max_length})
-        logits = self._answered(_SCORING, [tuple(listed)] if one else listed, options, batch_size, show_progress_bar)
-        labels = self.model.config.num_labels
+        options = _said({"activation_fn": activation_fn, "max_length": max_length, "instruction": instruction})
+        scoring = dataclasses.replace(self._task, rows=partial(_pairs, self._task.settings), answer=_logits)
+        logits = self._answered(scoring, [tuple(listed)] if one else listed, options, batch_size, show_progress_bar)
+        labels = 1 if self._task.head == "CausalLM" else self.model.config.num_labels
         chosen = dataclasses.replace(self._options, **options)
         scores = activated(np.array(logits, np.float32).reshape(-1, labels), chosen, self.model.config)
         if apply_softmax and labels > 1:
@@ -235,5 +279,36 @@ def _logits(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Optio
     return logits
 
 
-TASK = Task("text-ranking", "SequenceClassification", Options, rows, compute, answer, packs=True, pipeline_class=Ranker)
-_SCORING = dataclasses.replace(TASK, rows=_pairs, answer=_logits)
+def bind(task: Task, source: Source | None, trained: type[Model] | None) -> Task:
+    """The task as a decoder without a classifier does it, where the checkpoint is one."""
+    return _ASKING if trained is not None and trained.task == "CausalLM" else task
+
+
+def settle(options: Asked, model: Model, tokenizer: Tokenizer) -> Asked:
+    """The options, where the tokenizer has the words of the question and of its answers."""
+    asking.words(tokenizer)
+    return options
+
+
+TASK = Task(
+    "text-ranking",
+    "SequenceClassification",
+    Options,
+    partial(rows, together),
+    compute,
+    answer,
+    bind=bind,
+    settings=together,
+    pipeline_class=Ranker,
+    packs=True,
+)
+_ASKING = dataclasses.replace(
+    TASK,
+    head="CausalLM",
+    options=Asked,
+    rows=partial(rows, asked),
+    compute=asking.compute,
+    settle=settle,
+    params=asking.params,
+    settings=asked,
+)
