@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from fake_hub import FakeHub
 
-from jaxformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, auto, hub
+from jaxformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, auto, hub, pipeline
 from jaxformers.checkpoint import weights
 from jaxformers.durable import Replacement
 
@@ -61,8 +62,8 @@ def test_saved_it_loads_without_the_file(tmp_path: Path) -> None:
     assert AutoTokenizer.from_pretrained(tmp_path)("ab")["input_ids"] == [2, 3]
 
 
-def write(folder: Path, words: list[str], **kinds: str) -> Path:
-    """A small Llama with a tokenizer, and matrices of some kinds."""
+def write(folder: Path, words: list[str], more: Mapping[str, Any] = {}, **kinds: str) -> Path:
+    """A small Llama with a tokenizer, more metadata, and matrices of some kinds."""
     folder.mkdir(exist_ok=True)
     arrays = files.tensors(len(words))
     for stem, kind in kinds.items():
@@ -72,8 +73,20 @@ def write(folder: Path, words: list[str], **kinds: str) -> Path:
     said = {"model": "gpt2", "pre": "gpt-2", "tokens": words, "merges": [], "bos_token_id": 0, "eos_token_id": 1}
     said["token_type"] = np.array([3, 3] + [1] * (len(words) - 2), np.int32)
     metadata = {f"tokenizer.ggml.{key}": content for key, content in said.items()}
-    (folder / "a.gguf").write_bytes(files.write({**files.LLAMA, **metadata}, arrays))
+    (folder / "a.gguf").write_bytes(files.write({**files.LLAMA, **metadata, **more}, arrays))
     return folder / "a.gguf"
+
+
+def test_texts_are_embedded_as_the_file_says(tmp_path: Path) -> None:
+    """Each with its end token, by the state of it, in length 1."""
+    words = ["<s>", "</s>", "a", "b", "c"]
+    more = {"llama.pooling_type": 3, "tokenizer.ggml.add_eos_token": True, "tokenizer.ggml.add_bos_token": False}
+    path = write(tmp_path, words, more)
+    state = np.asarray(AutoModel.from_pretrained(path)(np.array([[2, 4, 3, 1]])).last_hidden_state[0, -1])
+    embed = pipeline("text-embedding", model=path)
+    np.testing.assert_allclose(embed(["b", "acb"])[1], state / np.linalg.norm(state), atol=1e-5)
+    with pytest.raises(ValueError, match=r"llama.pooling_type is 4, no way to pool .*3 \(lasttoken\)"):
+        pipeline("text-embedding", model=write(tmp_path, words, {"llama.pooling_type": 4}))
 
 
 def test_types_of_weights(tmp_path: Path) -> None:

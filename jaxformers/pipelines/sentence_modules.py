@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import gguf
 from ..checkpoint import weights
 from ..hub import Source
 from ..layers.linear import linear
@@ -25,6 +26,8 @@ _FIELDS = {mode: f"pooling_mode_{mode}" for mode in MODES} | {
     "mean": "pooling_mode_mean_tokens",
     "weightedmean": "pooling_mode_weightedmean_tokens",
 }
+_OF_GGUF = {1: "mean", 2: "cls", 3: "lasttoken"}
+"""llama.cpp's numbers of the ways to pool."""
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "Identity": lambda x: x,
     "Tanh": jnp.tanh,
@@ -71,7 +74,7 @@ class Settings:
 
 
 def read(source: Source) -> Settings:
-    """The settings of a checkpoint; without modules.json the mean of the token vectors.
+    """The settings of a checkpoint; without modules.json what its GGUF file says, or the mean of the token vectors.
 
     Raises:
         ValueError: a module that is none of these, or a file that does not say what it must.
@@ -79,7 +82,7 @@ def read(source: Source) -> Settings:
     listed = _json(source, "modules.json", list, [])
     if not all(isinstance(one, dict) and "type" in one for one in listed):
         raise ValueError(f"{source}: modules.json must be a list of modules, each with a type")
-    modules, arrays = Modules(), {}
+    modules, arrays = Modules() if listed or source.gguf_file is None else _of_gguf(source), {}
     for one in listed:
         kind, path = str(one["type"]).rpartition(".")[2], str(one.get("path", ""))
         where = f"{path}/config.json"
@@ -109,6 +112,19 @@ def read(source: Source) -> Settings:
             raise ValueError(f"{source}: the transformer is in {path!r}; pass subfolder={path!r}")
     measure = "dot" if modules.sparse else "cosine"
     return Settings(modules=modules, arrays=arrays, tasks=_tasks(source), **_said(source, measure))
+
+
+def _of_gguf(source: Source) -> Modules:
+    """What llama.cpp does behind the transformer of a GGUF file: it pools as the header says, and gives length 1."""
+    header = gguf.read(source)
+    key = f"{header.text('general.architecture')}.pooling_type"
+    number = header.whole(key)
+    if not number:
+        return Modules()
+    if number not in _OF_GGUF:
+        known = ", ".join(f"{number} ({mode})" for number, mode in _OF_GGUF.items())
+        raise ValueError(f"{header.files[0]}: {key} is {number}, no way to pool that is known here: {known}")
+    return Modules(pooling=(_OF_GGUF[number],), normalize=True)
 
 
 def _said(source: Source, measure: str) -> dict[str, Any]:
