@@ -161,7 +161,9 @@ def first(options: Any, home: str, vocab: int) -> None:
         ours = name.startswith("ours ")
         with tempfile.TemporaryDirectory() as cache:
             made = lambda n=name, c=cache: (  # noqa: E731
-                own(home, n.split()[1], {"JAXFORMERS_COMPILATION_CACHE": c}) if n.startswith("ours ") else peer(options, home, n)
+                own(home, n.split()[1], {"JAXFORMERS_COMPILATION_CACHE": c})
+                if n.startswith("ours ")
+                else peer(options, home, n)
             )
             starts = []
             for _ in range(2):

@@ -37,10 +37,10 @@ def classes() -> dict[str, type[jaxformers.Model]]:
 
 
 def shown(kind: str) -> list[str]:
-    """The classes of an architecture that show what is not its own: all of BERT's, else the base model and one head."""
+    """The classes of an architecture that show what is not its own: all of BERT's, else one, the last of its heads."""
     architecture = ARCHITECTURES[kind]
     heads = architecture.heads.split()
-    return [architecture.named(head) for head in (heads if kind == "bert" else (heads[0], heads[-1]))]
+    return [architecture.named(head) for head in (heads if kind == "bert" else heads[-1:])]
 
 
 def each() -> list[Any]:

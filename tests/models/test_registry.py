@@ -1,7 +1,7 @@
 """What every class promises beside torch's numbers: padding changes nothing, and JAX's transformations work.
 
 Walks `jaxformers/models/`, so a new architecture is tested by existing; weights and batches are those of the parity
-suite. Tasks and heads are shared, so BERT shows them all, and every other architecture its base model and one head.
+suite. Tasks and heads are shared, so BERT shows them all, and every other architecture one head.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import safetensors.numpy
 import jaxformers
 from jaxformers import declare
 from jaxformers.batch import FIELDS
-from jaxformers.layers import int8
+from jaxformers.layers import quantized
 from jaxformers.layers.inputs import Inputs
 from jaxformers.layers.run import stack, unstack
 
@@ -268,7 +268,7 @@ def test_int8_is_what_layers_multiply_with(kind: str):
         wide = {
             path
             for path, param in declare.walk(cls.declaration(config))
-            if sum(size > 1 for size in param.shape) > 1 and not int8.rounds(path)
+            if sum(size > 1 for size in param.shape) > 1 and not quantized.rounds(path)
         }
         of_layers = {path for path in wide if path.count(".") > 1 and not path.startswith(("head.", "entities."))}
         assert {path.rpartition(".")[2] for path in of_layers} <= WIDE.get(kind, set()) | {"table"}
@@ -308,6 +308,7 @@ def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
     assert not faults(again.call(ours, dict(plain.inputs)), plain)
 
 
+@QUICK
 @QUICK
 @pytest.mark.parametrize("kind", each())
 def test_a_compiled_step_through_stacked_layers(kind: str, model: Any):
