@@ -24,11 +24,12 @@ import jax.numpy as jnp
 from . import batch as batches
 from . import config as configs
 from . import declare, durable, hub, runtime
-from .checkpoint import load, quantized, save, weights
+from .checkpoint import load, save, weights
+from .checkpoint.quantized import plain
 from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
-from .layers import cache, embedding, int8, run, vocabulary
+from .layers import cache, embedding, int8, quantized, run, vocabulary, weight_only
 from .layers.cache import Cache
 from .layers.dropout import Drop, Dropout, no_drop
 from .layers.heads import Head, pool
@@ -202,7 +203,7 @@ class Model:
     def __repr__(self) -> str:
         leaves = [leaf for leaf in jax.tree.leaves(self.params) if hasattr(leaf, "dtype")]
         count = sum(math.prod(leaf.shape) for leaf in leaves)
-        total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+        total = sum(math.prod(leaf.shape) * _bits(leaf.dtype) / 8 for leaf in leaves)
         types = ", ".join(sorted({str(leaf.dtype) for leaf in leaves}))
         return f"{type(self).__name__}({count:,} parameters, {total / 1e6:,.1f} MB, {types})"
 
@@ -297,9 +298,9 @@ class Model:
 
     @classmethod
     def _rounds(cls, path: str, config: Config) -> bool:
-        """Whether the array at a path becomes whole numbers: of writers the words too, which each token multiplies."""
+        """Whether the array at a path is kept in fewer bits: of writers the words too, which each token multiplies."""
         words = "word.table" if config.tie_word_embeddings else "head.decoder.table"
-        return int8.rounds(path) or (cls.writes() and path == words)
+        return quantized.rounds(path) or (cls.writes() and path == words)
 
     @classmethod
     def writes(cls) -> bool:
@@ -388,7 +389,8 @@ class Model:
             name_or_path: a folder, a name on the Hub, a model that ships with the package, or the path of a .gguf file.
             config: a config object, or where to read one; default: beside the weights.
             dtype: type of the weights, in any spelling ("bfloat16", jnp.bfloat16, np.dtype, "auto": as stored; "int8":
-                the layers' weights, and what they multiply as it comes, as whole numbers with scales).
+                the layers' weights, and what they multiply as it comes, as whole numbers with scales;
+                "int8_weight_only", "int4_weight_only": these weights alone, widened where they are multiplied).
                 Default: float32 on CPU, the stored type on accelerators.
             torch_dtype: the older spelling of `dtype`.
             key: chooses the random weights of what the checkpoint does not hold.
@@ -419,7 +421,7 @@ class Model:
         config = cls._config(source, config, overrides)
         files = weights.open_weights(source, variant=variant, use_safetensors=use_safetensors)
         if (said := getattr(config, "quantization_config", None)) is not None:
-            files, config = quantized.plain(files, said), config.without("quantization_config")
+            files, config = plain(files, said), config.without("quantization_config")
         tree = cls.declaration(config)
         plan = load.plan(
             files,
@@ -440,15 +442,15 @@ class Model:
             expected_all=cls.__name__ in (getattr(config, "architectures", None) or ()),
         )
         dtype = dtype if dtype is not None else torch_dtype
-        whole = _spelt(dtype) in ("int8", jnp.int8)
+        rounded = _ROUNDED.get(_spelt(dtype))
         params = load.fill(
             plan,
             tree,
-            dtype=_dtype(None if whole else dtype, files),
+            dtype=_dtype(None if rounded else dtype, files),
             key=jax.random.key(0) if key is None else key,
             std=getattr(config, "initializer_range", 0.02),
             shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
-            finish=lambda path, array: int8.rounded(array) if whole and cls._rounds(path, config) else array,
+            finish=lambda path, array: rounded(array) if rounded and cls._rounds(path, config) else array,
         )
         if stacked:
             params = params | {"layers": run.stack(params["layers"])}
@@ -469,13 +471,14 @@ class Model:
         """Write config.json and the weights in the Hub's format, so that torch Transformers loads them too.
 
         Files of an older save are replaced only when the new ones are complete: a killed save leaves the old or the
-        new checkpoint. Other files in the folder stay. Weights that are `Int8` are written in the type of the others.
+        new checkpoint. Other files in the folder stay. Weights that are `Quantized` are written in the type of the
+        others.
 
         Args:
             folder: made if absent.
             max_shard_size: larger models are split into files of at most this many bytes ("200MB", "5GB" or a number).
         """
-        params = int8.restored(self.params)
+        params = quantized.restored(self.params)
         if not isinstance(params.get("layers", []), list):
             params = params | {"layers": run.unstack(params["layers"])}
         tree = self.declaration(self.config)
@@ -558,7 +561,14 @@ def _check_room(needed: int, owner: str) -> None:
         )
 
 
-_TYPES = "'float32', 'bfloat16', 'float16', 'int8' or 'auto'"
+# Types that only what dense layers multiply has, and how an array becomes one of them.
+_ROUNDED: Mapping[Any, Callable[[jax.Array], quantized.Quantized]] = {
+    "int8": int8.rounded,
+    jnp.int8: int8.rounded,
+    "int8_weight_only": partial(weight_only.rounded, kind=jnp.int8),
+    "int4_weight_only": partial(weight_only.rounded, kind=jnp.int4),
+}
+_TYPES = "'float32', 'bfloat16', 'float16', 'int8', 'int8_weight_only', 'int4_weight_only' or 'auto'"
 
 
 def _spelt(asked: Any) -> Any:
@@ -590,6 +600,11 @@ def _dtype(asked: Any, files: weights.Weights) -> Any:
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise ValueError(f"dtype={asked!r} is {dtype}: jax has it after jax.config.update('jax_enable_x64', True) only")
     return dtype
+
+
+def _bits(dtype: Any) -> int:
+    """What one number takes on a device: numpy counts a byte for an int4."""
+    return jnp.iinfo(dtype).bits if jnp.issubdtype(dtype, jnp.integer) else jnp.dtype(dtype).itemsize * 8
 
 
 def _each(sharding: Any, tree: declare.Tree) -> declare.Tree | None:

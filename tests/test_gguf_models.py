@@ -99,6 +99,15 @@ def test_types_of_weights(tmp_path: Path) -> None:
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(halves.params)} == {"float16"}  # the norms too
 
 
+@pytest.mark.parametrize("dtype", ["int8_weight_only", "int4_weight_only"])
+def test_weights_kept_in_fewer_bits(dtype: str) -> None:
+    wide = AutoModelForCausalLM.from_pretrained(GOLDEN / "llama.gguf")
+    small = AutoModelForCausalLM.from_pretrained(GOLDEN / "llama.gguf", dtype=dtype)
+    assert dtype.removesuffix("_weight_only") in {str(leaf.dtype) for leaf in jax.tree.leaves(small.params)}
+    error = np.linalg.norm(logits(small) - logits(wide)) / np.linalg.norm(logits(wide))
+    assert 0 < error < (0.05 if dtype == "int8_weight_only" else 0.4)
+
+
 def test_layouts_on_devices_are_read_in_parts() -> None:
     devices = jax.devices()[:2]
     mesh = jax.sharding.Mesh(np.array(devices), ("model",))

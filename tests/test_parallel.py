@@ -26,6 +26,10 @@ for kind in (AxisType.Auto, AxisType.Explicit):
     np.testing.assert_allclose(sharded(ids).logits, expected, atol=1e-6)
     spread = jax.device_put(ids, jax.NamedSharding(up.sharding.mesh, jax.P("dp")))
     np.testing.assert_allclose(sharded(spread).logits, expected, atol=1e-6)
+    small, parts = (
+        BertForSequenceClassification.from_pretrained(folder, dtype="int4_weight_only", mesh=m) for m in (None, mesh)
+    )
+    np.testing.assert_allclose(parts(ids).logits, small(ids).logits, atol=1e-6)
 
 three = jax.make_mesh((3,), ("tp",), axis_types=(AxisType.Auto,), devices=jax.devices()[:3])
 try:

@@ -43,7 +43,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--greedy", action="store_true", help="always the likeliest token, no chance")
     parser.add_argument("--seed", metavar="N", type=int, help="the same answers to the same messages")
-    parser.add_argument("--dtype", metavar="T", help="float32, bfloat16, float16, int8, or auto: as stored")
+    parser.add_argument(
+        "--dtype",
+        metavar="T",
+        help="float32, bfloat16, float16, int8, int8_weight_only, int4_weight_only, or auto: as stored",
+    )
     parser.add_argument("--device", metavar="D", help="where it runs, as pipeline(device=...) takes it: cpu, gpu, tpu")
 
 

@@ -9,24 +9,20 @@ import jax.numpy as jnp
 
 from . import linear
 from .inputs import Inputs
-from .int8 import Int8, widened
+from .quantized import Quantized
 
 
 def embed(p: Any, ids: jax.Array) -> jax.Array:
     """Rows of table [V, D] at ids [...]: [..., D]. An id out of range gives NaN, never another token's row."""
     table = p["table"]
-    if isinstance(table, Int8):
-        return widened(Int8(_rows(table.values, ids, 0), _rows(table.scale, ids, jnp.nan)))
-    return _rows(table, ids, jnp.nan)
-
-
-def _rows(table: jax.Array, ids: jax.Array, outside: float) -> jax.Array:
-    return table.at[ids].get(mode="fill", fill_value=outside, wrap_negative_indices=False)
+    if isinstance(table, Quantized):
+        return table.rows(ids).widened()
+    return table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
 def dtype_of(p: Any) -> Any:
     """The type of a table's vectors."""
-    return jnp.float32 if isinstance(p["table"], Int8) else p["table"].dtype
+    return p["table"].dtype
 
 
 def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:

@@ -15,10 +15,9 @@ import jax.numpy as jnp
 
 from .. import declare
 from ..declare import Param
-from . import int8
 from .activation import ACTIVATIONS
 from .decoder import Feed
-from .int8 import Int8
+from .quantized import Quantized
 
 Gate = Callable[[jax.Array], jax.Array]
 """What a network's first product [..., 2F] becomes: [..., F]."""
@@ -135,7 +134,7 @@ def experts(p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Array, gate: Ga
     """What the chosen experts make of tokens x [N, D], each with its share: [N, D] float32.
 
     p: "gate" and "up" [E, F, D], or "gate_up" [E, 2F, D], and "down" [E, D, F], each with "weight" and perhaps "bias";
-    weights may be `Int8`. chosen, shares: [N, k]. gate: see `Gate`.
+    weights may be `Quantized`. chosen, shares: [N, k]. gate: see `Gate`.
 
     Of few tokens, as in a step of writing, only the experts that they go to are read. On CPU a gradient takes all
     experts for all tokens: exact, but so much slower as there are more experts than a token goes to.
@@ -161,8 +160,8 @@ def _network(p: Any, x: jax.Array, gate: Gate, product: Callable[[Any, jax.Array
 
 def _product(p: Any, x: jax.Array) -> jax.Array:
     """X [..., in] by one weight [out, in]: [..., out] float32. A vector goes in as it is: see `_each`."""
-    if isinstance(p["weight"], Int8):
-        y = int8.product(x, p["weight"])
+    if isinstance(p["weight"], Quantized):
+        y = p["weight"].product(x)
     else:
         wide = jnp.promote_types(x.dtype, jnp.float32)
         y = jnp.matmul(x, p["weight"].T, preferred_element_type=wide)
@@ -213,9 +212,10 @@ def _ragged(gate: Gate, p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Arr
 
     def product(p: Any, x: jax.Array) -> jax.Array:
         weight = p["weight"]
-        weight = int8.widened(weight).astype(x.dtype) if isinstance(weight, Int8) else weight
+        weight = weight.widened(x.dtype) if isinstance(weight, Quantized) else weight
         wide = jnp.promote_types(x.dtype, jnp.float32)
-        y = jax.lax.ragged_dot_general(*_alike(x, weight, sizes), axes, preferred_element_type=wide)
+        x, weight, each = _alike(x, weight, sizes)
+        y = jax.lax.ragged_dot_general(x, weight, each, axes, preferred_element_type=wide)
         return y + p["bias"][expert] if "bias" in p else y
 
     return _joined(_network(p, x[order // chosen.shape[1]], gate, product), order, shares)

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .int8 import Int8
 from .linear import linear
+from .quantized import Quantized
 
 
 def grouped(p: Any, x: Array) -> Array:
     """X [..., G * d_in] by blocks [G, d_out, d_in], part by part, plus bias [G * d_out]: [..., G * d_out].
 
-    Blocks may also be laid out as rows [G * d_out, d_in], and be `Int8`. Sums are as in `linear`. Parts stand in front
-    in one product: XLA's CPU has that form of it for half types too.
+    Blocks may also be laid out as rows [G * d_out, d_in], and be `Quantized`. Sums are as in `linear`. Parts stand in
+    front in one product: XLA's CPU has that form of it for half types too.
     """
     blocks = p["blocks"]
-    whole = isinstance(blocks, Int8)
-    width = (blocks.values if whole else blocks).shape[-1]
+    small = isinstance(blocks, Quantized)
+    width = (blocks.values if small else blocks).shape[-1]
     parts = x.reshape(-1, x.shape[-1] // width, width)
     groups = parts.shape[1]
-    if whole:
-        values, scale = blocks.values.reshape(groups, -1, width), blocks.scale.reshape(groups, -1)
-        each = [linear({"weight": Int8(values[g], scale[g])}, parts[:, g]) for g in range(groups)]
+    if small:
+        own = blocks.in_groups(groups)
+        each = [linear({"weight": jax.tree.map(lambda a: a[g], own)}, parts[:, g]) for g in range(groups)]  # noqa: B023
         narrow, y = x.dtype, jnp.stack(each, axis=1)
     else:
         narrow = jnp.result_type(x, blocks)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
 
-from . import int8, lora
+from . import lora
+from .quantized import Quantized
 
 
 def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
@@ -18,19 +19,21 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
     The weight keeps the Hub's layout: contracting its last axis needs no transpose at load or save, and is the faster
     layout on CPU for few rows. On an explicit mesh the result takes the sharding of `like` (the residual that it will
     be added to), which settles what a contraction over a sharded axis leaves open. Sums are float32 or wider, and are
-    rounded once: for half types that is both more exact and, on CPU, twice as fast. A weight may be `int8.Int8`; "lora"
-    is what `lora.chosen` adds to it.
+    rounded once: for half types that is both more exact and, on CPU, twice as fast. A weight may be `Quantized`;
+    "lora" is what `lora.chosen` adds to it.
     """
     if "lora" in p:
         plain = linear({name: array for name, array in p.items() if name != "lora"}, x, like)
         return plain + lora.product(p["lora"], x).astype(plain.dtype)
     weight = p["weight"]
-    narrow = x.dtype if isinstance(weight, int8.Int8) else jnp.result_type(x, weight)
-    if math.prod(x.shape[:-1]) == 1 and (narrow.itemsize < 4 or isinstance(weight, int8.Int8)):
+    small = isinstance(weight, Quantized)
+    narrow = x.dtype if small else jnp.result_type(x, weight)
+    multiplied = weight.multiplied(narrow) if small else narrow
+    if math.prod(x.shape[:-1]) == 1 and multiplied.itemsize < 4:
         twice = jnp.broadcast_to(x.reshape(1, -1), (2, x.shape[-1]))  # XLA's CPU is ten times slower with one row
         return linear(p, twice)[:1].reshape(*x.shape[:-1], -1)
-    if isinstance(weight, int8.Int8):
-        y = int8.product(x, weight)
+    if small:
+        y = weight.product(x, _explicit_sharding(like))
     else:
         contract = (((x.ndim - 1,), (1,)), ((), ()))
         wide = jnp.promote_types(narrow, jnp.float32)

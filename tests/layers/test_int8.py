@@ -22,7 +22,7 @@ def test_products_of_whole_numbers_are_exact():
     x = np.array([[[127, 2, -5]], [[0, 127, 127]]], np.float32)
     p = {"weight": int8.rounded(w), "bias": np.array([1, 2], np.float32)}
     np.testing.assert_array_equal(linear(p, x), x @ w.T + [1, 2])
-    np.testing.assert_array_equal(int8.widened(p["weight"]), w)
+    np.testing.assert_array_equal(p["weight"].widened(), w)
 
 
 def test_products_are_near_and_zeros_stay():

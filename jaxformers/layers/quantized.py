@@ -1,0 +1,89 @@
+"""Weights kept in fewer bits than the model computes in: leaves that only dense layers and look-ups look into."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantized:
+    """A weight [..., out, in] as whole numbers and scales, both with the axes [..., out] in front.
+
+    values: [..., out, in] whole numbers. scale: [..., out, ...] in the type that the weight is widened to.
+    """
+
+    values: jax.Array
+    scale: jax.Array
+
+    @property
+    def dtype(self) -> Any:
+        """The type that the weight is widened to unless another is asked for."""
+        return self.scale.dtype
+
+    def widened(self, dtype: Any = None) -> jax.Array:
+        """The weight [..., out, in] as an array."""
+        dtype = self.dtype if dtype is None else dtype
+        return self.values.astype(dtype) * self.steps().astype(dtype)
+
+    def steps(self) -> jax.Array:
+        """What each of the values counts, in a shape that broadcasts to theirs."""
+        return self.scale[..., None]
+
+    def multiplied(self, dtype: Any) -> Any:
+        """The type of the numbers that `product` multiplies, for x of a type."""
+        return jnp.dtype(dtype)
+
+    def product(self, x: jax.Array, out_sharding: Any = None) -> jax.Array:
+        """X [..., in] by a weight [out, in]: [..., out] in float32 or wider."""
+        contract = (((x.ndim - 1,), (1,)), ((), ()))
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        weight = self.widened(x.dtype)
+        return jax.lax.dot_general(x, weight, contract, preferred_element_type=wide, out_sharding=out_sharding)
+
+    def rows(self, ids: jax.Array) -> Self:
+        """Outputs [out] of a weight [out, in] at ids [...], those out of range with a scale of NaN."""
+
+        def taken(array: jax.Array) -> jax.Array:
+            outside = jnp.nan if jnp.issubdtype(array.dtype, jnp.floating) else 0
+            return array.at[ids].get(mode="fill", fill_value=outside, wrap_negative_indices=False)
+
+        return jax.tree.map(taken, self)
+
+    def in_groups(self, count: int) -> Self:
+        """A weight [count, out, in] of one [count, out, in] or [count * out, in]."""
+        front = self.values.ndim - 1
+        return jax.tree.map(lambda array: array.reshape(count, -1, *array.shape[front:]), self)
+
+
+def rounds(path: str) -> bool:
+    """Whether the array at a path of a model's tree is kept in fewer bits: the weights that `linear` and `grouped` take
+    inside a layer, in the list of layers or apart.
+
+    Embeddings, norms, poolers and heads stay as they are: they are few, and errors there are not averaged away. So does
+    what is neither, such as the kernels of convolutions and XLNet's projections with an axis of their own for heads,
+    and routers, of which an error chooses another expert.
+    """
+    inside = path.count(".") > 1 and not path.startswith("head.") and ".router." not in path
+    return inside and path.rpartition(".")[2] in ("weight", "blocks")
+
+
+def restored(params: Any) -> Any:
+    """The tree with plain arrays in place of `Quantized`, in the type of the arrays beside them."""
+    leaves = jax.tree.leaves(params, is_leaf=_is_quantized)
+    if not any(map(_is_quantized, leaves)):
+        return params
+    dtype = Counter(leaf.dtype for leaf in leaves if not _is_quantized(leaf)).most_common(1)[0][0]
+
+    def plain(leaf: Any) -> Any:
+        return leaf.widened().astype(dtype) if _is_quantized(leaf) else leaf
+
+    return jax.tree.map(plain, params, is_leaf=_is_quantized)
+
+
+def _is_quantized(leaf: Any) -> bool:
+    return isinstance(leaf, Quantized)
