@@ -240,11 +240,13 @@ class Model:
         config = self.config.replace(vocab_size=count)
         key = jax.random.key(0) if key is None else key
 
-        def resize(path: Any, param: declare.Param, array: jax.Array) -> jax.Array:
+        def resize(path: Any, param: declare.Param, array: Any) -> Any:
             rows = param.axes.index("vocab") if "vocab" in param.axes else None
             if rows is None or param.shape[rows] == count:
                 return array
             own = declare.key_of(key, jax.tree_util.keystr(path, simple=True, separator="."))
+            if isinstance(array, quantized.Quantized):
+                return array.alike(vocabulary.resized(array.widened(), count, own))
             return jnp.moveaxis(vocabulary.resized(jnp.moveaxis(array, rows, 0), count, own), 0, rows)
 
         def outside(tree: Any) -> Any:  # the layers have no words, and may be stacked

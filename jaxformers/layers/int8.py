@@ -22,6 +22,10 @@ _MOST = 127.0  # -128 is left out: what is symmetric needs no offsets
 class Int8(Quantized):
     """A weight [..., out, in] as values [..., out, in] int8 times scale [..., out] float32."""
 
+    def alike(self, x: jax.Array) -> Int8:
+        """An array [..., out, in], kept as this weight is."""
+        return rounded(x)
+
     def multiplied(self, dtype: Any) -> Any:
         """Whole numbers, of whatever type x is."""
         return self.values.dtype

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections import Counter
 from typing import Any, Self
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantized:
+class Quantized(abc.ABC):
     """A weight [..., out, in] as whole numbers and scales, both with the axes [..., out] in front.
 
     values: [..., out, in] whole numbers. scale: [..., out, ...] in the type that the weight is widened to.
@@ -44,6 +45,10 @@ class Quantized:
         wide = jnp.promote_types(x.dtype, jnp.float32)
         weight = self.widened(x.dtype)
         return jax.lax.dot_general(x, weight, contract, preferred_element_type=wide, out_sharding=out_sharding)
+
+    @abc.abstractmethod
+    def alike(self, x: jax.Array) -> Self:
+        """An array [..., out, in], kept as this weight is."""
 
     def rows(self, ids: jax.Array) -> Self:
         """Outputs [out] of a weight [out, in] at ids [...], those out of range with a scale of NaN."""

@@ -30,6 +30,10 @@ class WeightOnly(Quantized):
         size = self.values.shape[-1]
         return jnp.repeat(self.scale, _group(size, self.values.dtype), axis=-1)[..., :size]
 
+    def alike(self, x: jax.Array) -> WeightOnly:
+        """An array [..., out, in], kept as this weight is."""
+        return rounded(x, self.values.dtype)
+
 
 @partial(jax.jit, static_argnames="kind")
 def rounded(x: jax.Array, kind: Any) -> WeightOnly:

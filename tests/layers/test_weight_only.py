@@ -201,6 +201,17 @@ def test_what_a_model_takes_is_said(make: Callable[..., Any], tmp_path: Path) ->
     assert f"{(small * (1 / 2 + 4 / 32) + 4 * (words + norms)) / 1e6:,.1f} MB" in repr(model)
 
 
+@pytest.mark.parametrize("name", ["int8", *NAMES])
+def test_more_words(name: str, make: Callable[..., Any], tmp_path: Path) -> None:
+    cls, config = MODELS["Llama"]
+    make(cls, config).save_pretrained(tmp_path)
+    model = cls.from_pretrained(tmp_path, dtype=name)
+    larger = model.resize_token_embeddings(100)
+    old, new = (m.params["head"]["decoder"]["table"] for m in (model, larger))
+    assert (type(new), new.values.dtype, new.values.shape) == (type(old), old.values.dtype, (100, 64))
+    near(new.widened()[:96], old.widened())
+
+
 def test_unknown_names_list_these(toy_folder: Path) -> None:
     for name in ("int4", "int4_weights"):
         with pytest.raises(ValueError, match=f"dtype='{name}'.*'int8_weight_only', 'int4_weight_only'"):
