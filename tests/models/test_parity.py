@@ -24,7 +24,7 @@ from jaxformers.layers.attention import prepare
 
 from . import golden
 from .architectures import ARCHITECTURES
-from .registry import LIMIT, classes, faults, load, worst
+from .registry import LIMIT, classes, each, faults, load, worst
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def test_a_base_model_reads_the_file_of_a_head_and_the_reverse(name: str, tmp_pa
         jax.tree.map(np.testing.assert_array_equal, again.params[key], headed.params[key])
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
+@pytest.mark.parametrize("kind", each())
 def test_the_suite_fails_for_every_tensor(kind: str, tmp_path: Path):
     """A tensor on which the comparison did not depend could be loaded wrongly without a word."""
     seen: set[str] = set()
