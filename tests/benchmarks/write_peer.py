@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 Side = tuple[Callable[..., Any], Callable[..., Any] | None, int]
-"""Token ids and how many new ones to rows of ids; chats, how many and a batch size to texts; bytes of the weights."""
+"""Token ids and how many new ones to rows of ids (llama.cpp: to texts); chats, how many and a batch size to texts; the
+weights' bytes.
+"""
 
 THREADS = os.cpu_count() or 1
 
@@ -81,8 +83,10 @@ def ctranslate2(folder: str, compute_type: str) -> Side:
 
     def write(ids: list[list[int]], count: int, **options: Any) -> Any:
         prompts = [tokenizer.convert_ids_to_tokens(row) for row in ids]
-        found = generator.generate_batch(prompts, max_length=count, min_length=count, sampling_topk=1)
-        return [result.sequences_ids[0] for result in found]
+        found = generator.generate_batch(
+            prompts, max_length=count, min_length=count, sampling_topk=1, include_prompt_in_result=False
+        )
+        return [row + result.sequences_ids[0] for row, result in zip(ids, found, strict=True)]
 
     return write, None, size
 
@@ -98,8 +102,10 @@ def llama(file: str, _: str) -> Side:
     server = xllamacpp.Server(params)
 
     def write(ids: list[list[int]], count: int, **options: Any) -> Any:
-        asked = {"n_predict": count, "ignore_eos": True, "temperature": 0, "cache_prompt": False, "return_tokens": True}
-        return [row + server.handle_completions({"prompt": row, **asked})["tokens"] for row in ids]
+        asked = {"n_predict": count, "ignore_eos": True, "temperature": 0, "cache_prompt": False}
+        found = [server.handle_completions({"prompt": row, **asked}) for row in ids]
+        assert all(one["usage"]["completion_tokens"] == count for one in found)
+        return [one["choices"][0]["text"] for one in found]
 
     return write, None, os.path.getsize(file)
 
