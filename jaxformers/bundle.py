@@ -29,7 +29,7 @@ from .checkpoint.quantized import plain
 from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
-from .layers import cache, embedding, int8, quantized, run, vocabulary, weight_only
+from .layers import cache, int8, quantized, run, vocabulary, weight_only
 from .layers.cache import Cache
 from .layers.dropout import Drop, Dropout, no_drop
 from .layers.heads import Head, pool
@@ -294,7 +294,7 @@ class Model:
     @classmethod
     def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
-        dtype = embedding.dtype_of(params["word"])
+        dtype = params["word"]["table"].dtype
         made = cache.empty(cls.cells(config, rows, slots), dtype)
         return dataclasses.replace(made, cells=run.arranged(made.cells, params["layers"]))
 

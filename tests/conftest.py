@@ -65,6 +65,14 @@ def toy_folder(toy_model: BertForSequenceClassification, tmp_path: Path) -> Path
     return folder
 
 
+@pytest.fixture(scope="module")
+def quick_programs() -> Iterator[None]:
+    """Toy programs run for milliseconds: they are compiled twice as fast."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Programs that the test starts can be interrupted: shells tell what they run in the background to ignore that."""

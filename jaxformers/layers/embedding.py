@@ -20,15 +20,10 @@ def embed(p: Any, ids: jax.Array) -> jax.Array:
     return table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
-def dtype_of(p: Any) -> Any:
-    """The type of a table's vectors."""
-    return p["table"].dtype
-
-
 def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:
     """The vectors [B, T, D] of a batch's ids, or those that were given in their place, in the table's type."""
     if inputs.embeds is not None:
-        return inputs.embeds.astype(dtype_of(p))
+        return inputs.embeds.astype(p["table"].dtype)
     assert inputs.ids is not None
     return embed(p, inputs.ids)
 

@@ -25,13 +25,7 @@ GREEDY = {"do_sample": False, "max_new_tokens": 8}
 CHAT = [{"role": "user", "content": "Hi there"}]
 PROMPTS = ["one two", "A longer one.", "a", "b c d e f", "yes"]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    """Toy programs run for milliseconds: they are compiled twice as fast."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quick_programs")
 
 
 @pytest.fixture(scope="module")
