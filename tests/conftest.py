@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # two test workers would fight for one accelerator's memory
+import jaxlib.version
 
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # two test workers would fight for one accelerator's memory
+if jaxlib.version.__version_info__ < (0, 11):  # later ones have no such flag, and end the process where they see it
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
+
+import gc
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +20,7 @@ import hypothesis
 import jax
 import numpy as np
 import pytest
+from compiling import QUICKLY, settings
 
 from jaxformers import BertConfig, BertForSequenceClassification, Config, declare
 
@@ -65,12 +71,32 @@ def toy_folder(toy_model: BertForSequenceClassification, tmp_path: Path) -> Path
     return folder
 
 
-@pytest.fixture(scope="module")
-def quick_programs() -> Iterator[None]:
-    """Toy programs run for milliseconds: they are compiled twice as fast."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+@pytest.fixture(scope="module", autouse=True)
+def kept_programs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Programs of toy models are thousands, most of them alike: they are compiled quickly, and a folder of the run keeps
+    them for all its workers.
+
+    A process forgets them at a module's end, or they would fill gigabytes and the kernel's table of mappings.
+    """
+    base = tmp_path_factory.getbasetemp()
+    run: Path = base.parent if hasattr(request.config, "workerinput") else base
+    with settings(
+        **QUICKLY,
+        jax_compilation_cache_dir=str(run / "programs"),
+        jax_persistent_cache_min_compile_time_secs=0,
+        jax_persistent_cache_min_entry_size_bytes=-1,
+        jax_compilation_cache_max_size=-1,
+    ):
+        yield
+    jax.clear_caches()
+    gc.collect()
+
+
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """What the test compiles is compiled as users have it."""
+    with settings(jax_disable_most_optimizations=False):
+        yield
 
 
 @pytest.fixture

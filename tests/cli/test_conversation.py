@@ -17,8 +17,6 @@ import toy_writer
 from jaxformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
 from jaxformers.cli import main
 
-pytestmark = pytest.mark.usefixtures("quick_programs")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -14,8 +14,6 @@ from jaxformers.generation import TextIteratorStreamer, rows
 
 from . import toys
 
-pytestmark = pytest.mark.usefixtures("quick_programs")
-
 
 @pytest.fixture(scope="module")
 def model() -> Any:

@@ -14,6 +14,8 @@ from jaxformers.layers.run import stack
 
 from . import toys
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 ROWS, SLOTS = 4, 192
 
 

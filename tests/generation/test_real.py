@@ -20,7 +20,7 @@ import pytest
 
 from jaxformers import AutoModelForCausalLM, AutoTokenizer
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("optimised")]
 
 THEIRS = """
 import json, sys

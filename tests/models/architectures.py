@@ -66,9 +66,7 @@ class Architecture:
     order one. unnamed: fields that torch's model reads although its config does not name them. traces: intermediate
     results that are as torch has them. guesses: torch's losses without problem_type are those of the others. newer:
     torch Transformers 5 has it, not 4.57. hub: where the Hub's files are not torch Transformers'; what is recorded is a
-    checkpoint as the Hub has it. heavy: what the suites ask beside torch's numbers, they ask with `-m heavy` alone: its
-    layers put together what others have, or it takes minutes.
-    alone: torch writes on prompts without padding alone.
+    checkpoint as the Hub has it. alone: torch writes on prompts without padding alone.
     """
 
     prefix: str
@@ -84,7 +82,6 @@ class Architecture:
     guesses: bool = True
     newer: bool = False
     hub: Hub | None = None
-    heavy: bool = False
     alone: bool = False
 
     def named(self, head: str) -> str:
@@ -204,9 +201,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "pad", {"pad_token_id": 3, "layer_norm_eps": 1e-2}),
         ),
     ),
-    "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", heavy=True),
-    "camembert": Architecture("Camembert", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", heavy=True),
-    "data2vec-text": Architecture("Data2VecText", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", heavy=True),
+    "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "camembert": Architecture("Camembert", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "data2vec-text": Architecture("Data2VecText", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
     "electra": Architecture(
         "Electra",
         {**BERT, "embedding_size": 20},
@@ -272,7 +269,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "plain", {"conv_kernel_size": None}),
         ),
     ),
-    "splinter": Architecture("Splinter", {**BERT, "question_token_id": 8}, "Model ForQuestionAnswering", heavy=True),
+    "splinter": Architecture("Splinter", {**BERT, "question_token_id": 8}, "Model ForQuestionAnswering"),
     "esm": Architecture(
         "Esm",
         {
@@ -411,7 +408,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForMaskedLM ForSequenceClassification ForTokenClassification",
         newer=True,
         hub=Hub("gte", "Gte", "gte"),
-        heavy=True,
     ),
     "jina_embeddings_v3": Architecture(
         "JinaEmbeddingsV3",
@@ -443,7 +439,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         XLM,
         "Model WithLMHeadModel ForSequenceClassification ForTokenClassification ForQuestionAnsweringSimple "
         "ForMultipleChoice",
-        heavy=True,
     ),
     "xlnet": Architecture(
         "XLNet",
@@ -520,7 +515,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             ),
             "entity_predictions.bias",
         ),
-        heavy=True,
     ),
     "funnel": Architecture(
         "Funnel",
@@ -548,7 +542,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         idle=("k_head.bias",),
         factor=0.7,
-        heavy=True,
     ),
     "fnet": Architecture(
         "FNet",
@@ -592,22 +585,17 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         BERT,
         f"Model ForPreTraining ForMaskedLM ForNextSentencePrediction {CLASSIFIERS}",
         (Case("Model", "tasks", {"use_task_id": True}),),
-        heavy=True,
     ),
-    "roberta-prelayernorm": Architecture(
-        "RobertaPreLayerNorm", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", heavy=True
-    ),
+    "roberta-prelayernorm": Architecture("RobertaPreLayerNorm", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
     "xlm-roberta-xl": Architecture(
         "XLMRobertaXL",
         {**ROBERTA, "type_vocab_size": 2},
         f"Model ForMaskedLM {CLASSIFIERS}",
-        heavy=True,
     ),
     "rembert": Architecture(
         "RemBert",
         {**BERT, "input_embedding_size": 20, "output_embedding_size": 28, "hidden_dropout_prob": 0.1},
         f"Model ForMaskedLM {CLASSIFIERS}",
-        heavy=True,
     ),
     "roformer": Architecture(
         "RoFormer",
@@ -684,7 +672,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {**LLAMA, "head_dim": 6},
         GEMMA,
         (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "attention_bias": True, "hidden_act": "relu"}),),
-        heavy=True,
     ),
     "gemma2": Architecture(
         "Gemma2",
@@ -730,7 +717,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ),
         spelt={"ForCausalLM": "Gemma3ForCausalLM"},
         unnamed=("sliding_window_pattern",),
-        heavy=True,
     ),
     "mixtral": Architecture(
         "Mixtral",
@@ -752,7 +738,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "normalised", {"norm_topk_prob": True, "qkv_bias": False, "mlp_only_layers": [0]}),
             Case("Model", "step", {"decoder_sparse_step": 2}),
         ),
-        heavy=True,
     ),
     "qwen3_moe": Architecture(
         "Qwen3Moe",
@@ -762,7 +747,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "attention_bias": True}),
             Case("Model", "dense_too", {"norm_topk_prob": False, "mlp_only_layers": [1]}),
         ),
-        heavy=True,
         unnamed=("head_dim",),
     ),
     "olmoe": Architecture(
@@ -770,7 +754,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {**LLAMA, **EXPERTS, "intermediate_size": 24, "num_experts": 3},
         "Model ForCausalLM",
         (Case("Model", "clipped", {"norm_topk_prob": True, "clip_qkv": 0.7, "attention_bias": True}),),
-        heavy=True,
     ),
     "granitemoe": Architecture(
         "GraniteMoe",
@@ -786,7 +769,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         },
         "Model ForCausalLM",
         (Case("Model", "biased", {"attention_bias": True}),),
-        heavy=True,
     ),
     "gpt_oss": Architecture(
         "GptOss",
@@ -838,7 +820,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 6, "mscale": 0.7}},
             ),
         ),
-        heavy=True,
     ),
     "deepseek_v3": Architecture(
         "DeepseekV3",
@@ -864,21 +845,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             ),
         ),
         idle=("e_score_correction_bias",),
-        heavy=True,
     ),
     "mistral": Architecture(
         "Mistral",
         {**LLAMA, "sliding_window": 4},
         CAUSAL,
         (Case("Model", "whole", {"sliding_window": None, "head_dim": 6}),),
-        heavy=True,
     ),
     "qwen2": Architecture(
         "Qwen2",
         LLAMA,
         CAUSAL,
         (Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1}),),
-        heavy=True,
     ),
     "qwen3": Architecture(
         "Qwen3",
@@ -897,7 +875,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 },
             ),
         ),
-        heavy=True,
     ),
     "phi": Architecture(
         "Phi",
@@ -907,7 +884,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "tied", {"tie_word_embeddings": True}),
             Case("Model", "normed", {"qk_layernorm": True, "num_key_value_heads": None}),
         ),
-        heavy=True,
     ),
     "phi3": Architecture(
         "Phi3",
@@ -927,7 +903,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 {"rope_scaling": LONGROPE, "partial_rotary_factor": 0.75, "original_max_position_embeddings": 24},
             ),
         ),
-        heavy=True,
     ),
     "starcoder2": Architecture(
         "Starcoder2",
@@ -937,7 +912,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
             Case("Model", "whole", {"sliding_window": None, "use_bias": False}),
         ),
-        heavy=True,
     ),
     "stablelm": Architecture(
         "StableLm",
@@ -948,7 +922,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "parallel", {"qk_layernorm": True, "use_parallel_residual": True}),
         ),
         newer=True,
-        heavy=True,
     ),
     "olmo": Architecture(
         "Olmo",
@@ -956,7 +929,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForCausalLM ForSequenceClassification",
         (Case("Model", "biased", {"attention_bias": True, "clip_qkv": None}),),
         newer=True,
-        heavy=True,
     ),
     "olmo2": Architecture(
         "Olmo2",
@@ -964,7 +936,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForCausalLM ForSequenceClassification",
         (Case("Model", "biased", {"attention_bias": True}),),
         newer=True,
-        heavy=True,
     ),
     "olmo3": Architecture(
         "Olmo3",
@@ -984,7 +955,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         },
         "Model ForCausalLM ForSequenceClassification",
         newer=True,
-        heavy=True,
     ),
     "granite": Architecture(
         "Granite",
@@ -997,7 +967,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         },
         "Model ForCausalLM",
         (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True}),),
-        heavy=True,
     ),
     "cohere": Architecture(
         "Cohere",
@@ -1007,13 +976,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
             Case("Model", "normed", {"use_qk_norm": True, "attention_bias": True}),
         ),
-        heavy=True,
     ),
     "cohere2": Architecture(
         "Cohere2",
         {**LLAMA, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]},
         "Model ForCausalLM",
-        heavy=True,
     ),
     "smollm3": Architecture(
         "SmolLM3",
@@ -1023,35 +990,30 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "window", {"use_sliding_window": True, "sliding_window": 3, "attention_bias": True}),
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "no_rope_layers": [0, 1]}),
         ),
-        heavy=True,
     ),
     "glm": Architecture(
         "Glm",
         {**LLAMA, "head_dim": 12},
         FOUR,
         (Case("Model", "plain", {"attention_bias": False, "partial_rotary_factor": 1.0}),),
-        heavy=True,
     ),
     "glm4": Architecture(
         "Glm4",
         {**LLAMA, "head_dim": 12},
         FOUR,
         (Case("Model", "plain", {"attention_bias": False}),),
-        heavy=True,
     ),
     "nemotron": Architecture(
         "Nemotron",
         LLAMA,
         CAUSAL,
         (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True, "head_dim": 12}),),
-        heavy=True,
     ),
     "helium": Architecture(
         "Helium",
         {**LLAMA, "head_dim": 8},
         FOUR,
         (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True}),),
-        heavy=True,
     ),
     "ernie4_5": Architecture(
         "Ernie4_5",
@@ -1061,34 +1023,29 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False}),
             Case("Model", "biased", {"use_bias": True}),
         ),
-        heavy=True,
     ),
     "seed_oss": Architecture(
         "SeedOss",
         {**LLAMA, "head_dim": 6, "residual_dropout": 0.1},
         CAUSAL,
         (Case("Model", "out", {"attention_bias": False, "attention_out_bias": True, "mlp_bias": True}),),
-        heavy=True,
     ),
     "exaone4": Architecture(
         "Exaone4",
         {**LLAMA, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]},
         CAUSAL,
         (Case("Model", "whole", {"sliding_window": None, "layer_types": ["full_attention"] * 2}),),
-        heavy=True,
     ),
     "persimmon": Architecture(
         "Persimmon",
         {**{name: value for name, value in LLAMA.items() if name != "num_key_value_heads"}, "hidden_dropout": 0.1},
         FOUR,
         (Case("Model", "plain", {"qk_layernorm": False}),),
-        heavy=True,
     ),
     "ministral": Architecture(
         "Ministral",
         {**LLAMA, "head_dim": 6, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
         CAUSAL,
-        heavy=True,
     ),
     "gpt2": Architecture(
         "GPT2",
@@ -1107,7 +1064,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model LMHeadModel ForSequenceClassification",
         (Case("LMHeadModel", "untied", {"tie_word_embeddings": False, "afn": "swish", "layer_norm_epsilon": 1e-2}),),
         alone=True,
-        heavy=True,
     ),
     "gpt_neo": Architecture(
         "GPTNeo",
@@ -1133,14 +1089,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {**GPT, "rotary_dim": 6},
         "Model ForCausalLM ForSequenceClassification ForQuestionAnswering",
         (Case("ForCausalLM", "tied", {"tie_word_embeddings": True, "n_inner": None, "rotary_dim": 8}),),
-        heavy=True,
     ),
     "codegen": Architecture(
         "CodeGen",
         {**GPT, "n_head": 8, "rotary_dim": 2},
         "Model ForCausalLM",
         (Case("ForCausalLM", "tied", {"tie_word_embeddings": True, "n_inner": None}),),
-        heavy=True,
     ),
     "gpt_neox": Architecture(
         "GPTNeoX",
@@ -1167,7 +1121,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 },
             ),
         ),
-        heavy=True,
     ),
     "bloom": Architecture(
         "Bloom",
@@ -1229,7 +1182,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_attn_weights": False}),
             Case("Model", "many", {"multi_query": False, "n_inner": None}),
         ),
-        heavy=True,
     ),
     "opt": Architecture(
         "OPT",
@@ -1247,7 +1199,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("Model", "bare", {"enable_bias": False, "activation_function": "gelu"}),
         ),
         idle=("k_proj.bias",),
-        heavy=True,
     ),
     "xglm": Architecture(
         "XGLM",
@@ -1263,7 +1214,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model ForCausalLM",
         (Case("ForCausalLM", "untied", {"tie_word_embeddings": False, "scale_embedding": False, "pad_token_id": 4}),),
         idle=("k_proj.bias",),
-        heavy=True,
     ),
     "biogpt": Architecture(
         "BioGpt",
@@ -1275,7 +1225,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForSequenceClassification", "whole", {"num_labels": 3}, padded=False),
         ),
         idle=("k_proj.bias",),
-        heavy=True,
     ),
     "mpt": Architecture(
         "Mpt",
@@ -1293,7 +1242,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 },
             ),
         ),
-        heavy=True,
     ),
     "ctrl": Architecture(
         "CTRL",
@@ -1311,6 +1259,5 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (Case("LMHeadModel", "untied", {"tie_word_embeddings": False}),),
         idle=("Wk.bias",),
         alone=True,
-        heavy=True,
     ),
 }

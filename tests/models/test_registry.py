@@ -30,13 +30,12 @@ from . import golden
 from .architectures import ARCHITECTURES
 from .registry import LIMIT, each, faults, labels_of, load, one_by_one, shown
 
-QUICK = pytest.mark.usefixtures("quick")
 EACH = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=kind.marks, id=name) for kind in each() for name in shown(str(kind.id))]
 )
 SHORT = 7  # tokens of a row before it is padded
 SCANNED = "bert albert deberta-v2 modernbert xlnet llama gemma2 mixtral gpt_oss gpt_neo".split()
-"""Of the architectures that are no heavy ones, those whose layers differ from each other or carry more than a state."""
+"""Of the core architectures those whose layers differ from each other or carry more than a state."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,14 +43,6 @@ def exact() -> Iterator[None]:
     """Products of float32 as float32, whatever the device's default."""
     with jax.default_matmul_precision("highest"):
         yield
-
-
-@pytest.fixture
-def quick() -> Iterator[None]:
-    """Programs that run once are compiled twice as fast; the first test has them as users do."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +78,7 @@ def total(out: Any) -> jax.Array:
 
 
 @EACH
+@pytest.mark.usefixtures("optimised")
 def test_compiled_gives_the_recorded_answers(name: str, model: Any):
     ours, case = model(name)
     plain = case.calls["plain"]
@@ -175,14 +167,13 @@ def test_stacked_layers_are_listed_ones(name: str, model: Any, tmp_path: Path):
         np.testing.assert_array_equal(saved[key], array)
 
 
-@QUICK
 @EACH
 def test_gradients(name: str, model: Any):
     """Every array has a gradient, and it is the slope."""
     ours, case = model(name)
     inputs = {**case.calls["plain"].inputs, **labels_of(case)}
-    loss = lambda p: total(ours.apply(p, **inputs))  # noqa: E731
-    gradient = jax.jit(jax.grad(loss))(ours.params)
+    loss = jax.jit(jax.value_and_grad(lambda p: total(ours.apply(p, **inputs))))
+    _, gradient = loss(ours.params)
     files = {path: param.name for path, param in declare.walk(type(ours).declaration(ours.config))}
     idle = ARCHITECTURES[case.model_type].idle
     for path, g in jax.tree_util.tree_leaves_with_path(gradient):
@@ -192,12 +183,15 @@ def test_gradients(name: str, model: Any):
         # The angles of rotations are no weights.
         ignored = where.endswith(("key.bias", "angles.table")) or files[where].endswith(idle)
         assert ignored or np.abs(g).max() > 1e-6, where
-    length = np.sqrt(sum(float(jnp.vdot(g, g)) for g in jax.tree.leaves(gradient)))
-    step = lambda size: float(loss(jax.tree.map(lambda p, g: p + size / length * g, ours.params, gradient)))  # noqa: E731
-    assert (step(3e-4) - step(-3e-4)) / 6e-4 == pytest.approx(length, rel=1e-2)
+    gradient = jax.tree.map(np.asarray, gradient)
+    length = np.sqrt(sum(float(np.vdot(g, g)) for g in jax.tree.leaves(gradient)))
+    moved = lambda size: jax.tree.map(  # noqa: E731
+        lambda p, g: np.asarray(p) + np.float32(size / length) * g, ours.params, gradient
+    )
+    slope = (float(loss(moved(3e-4))[0]) - float(loss(moved(-3e-4))[0])) / 6e-4
+    assert slope == pytest.approx(length, rel=1e-2)
 
 
-@QUICK
 @EACH
 def test_vmap_over_models_and_batches(name: str, model: Any):
     ours, case = model(name)
@@ -226,7 +220,6 @@ def test_a_key_turns_dropout_on(name: str, model: Any):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(one))
 
 
-@QUICK
 @EACH
 def test_bfloat16_weights_give_nearly_the_same(name: str, tmp_path: Path):
     case = golden.cases()[name]
@@ -276,7 +269,6 @@ def test_int8_is_what_layers_multiply_with(kind: str):
         assert {path.rpartition(".")[2] for path in of_layers} <= WIDE.get(kind, set()) | {"table"}
 
 
-@QUICK
 @pytest.mark.parametrize(
     "name", ["ModernBertModel", "SqueezeBertModel", "ConvBertModel-groups", "FunnelModel", "DebertaModel-talking"]
 )
@@ -288,7 +280,6 @@ def test_int8_weights_give_nearly_the_same(name: str, tmp_path: Path):
     assert faults(out, case.calls["plain"], 1e-3)
 
 
-@QUICK
 @EACH
 def test_export_round_trips(name: str, model: Any):
     """A model that was exported and read back answers the same, without its Python code."""
@@ -300,7 +291,6 @@ def test_export_round_trips(name: str, model: Any):
     assert not faults(dict(zip(plain.outputs, values, strict=True)), plain)
 
 
-@QUICK
 @pytest.mark.parametrize("kind", each())
 def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
     ours, case = model(f"{ARCHITECTURES[kind].prefix}Model")
@@ -310,8 +300,6 @@ def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
     assert not faults(again.call(ours, dict(plain.inputs)), plain)
 
 
-@QUICK
-@QUICK
 @pytest.mark.parametrize("kind", [kind for kind in each() if kind.marks or kind.id in SCANNED])
 def test_a_compiled_step_through_stacked_layers(kind: str, model: Any):
     """Loss and gradient of a whole program that scans, against the same operation by operation over listed layers."""

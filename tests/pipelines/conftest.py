@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import string
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from compiling import QUICKLY, settings
 
 from jaxformers import BertConfig, BertForSequenceClassification, BertTokenizer, Model, Pipeline, pipeline
-
-jax.config.update("jax_enable_compilation_cache", False)  # what is compiled is counted, whatever ran here before
 
 SIZES = {
     "vocab_size": 60,
@@ -21,6 +22,15 @@ SIZES = {
     "intermediate_size": 48,
     "max_position_embeddings": 40,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept_programs() -> Iterator[None]:
+    """None are kept: what is compiled is counted here, whatever ran before."""
+    with settings(**QUICKLY, jax_enable_compilation_cache=False):
+        yield
+    jax.clear_caches()
+    gc.collect()
 
 
 def write_classifier(

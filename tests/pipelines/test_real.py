@@ -110,6 +110,7 @@ def with_head(name: str, folder: Path) -> Path:
 
 
 @pytest.mark.heavy
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("task", CASES)
 def test_answers_are_torchs(task: str, texts: list[str], tmp_path: Path) -> None:
     oracle = path_of("JAXFORMERS_ORACLE")

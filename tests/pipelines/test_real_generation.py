@@ -17,7 +17,7 @@ import pytest
 
 from jaxformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("optimised")]
 
 THEIRS = """
 import json, sys

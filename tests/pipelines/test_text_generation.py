@@ -25,8 +25,6 @@ GREEDY = {"do_sample": False, "max_new_tokens": 8}
 CHAT = [{"role": "user", "content": "Hi there"}]
 PROMPTS = ["one two", "A longer one.", "a", "b c d e f", "yes"]
 
-pytestmark = pytest.mark.usefixtures("quick_programs")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,0 +1,26 @@
+"""JAX's settings for what tests compile."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+QUICKLY = {"jax_disable_most_optimizations": True}
+"""Toy programs run for milliseconds: they are compiled in half the time."""
+
+
+@contextlib.contextmanager
+def settings(**values: Any) -> Iterator[None]:
+    """Settings that hold for a while; those of the cache on disk too, which JAX reads once."""
+    before = {name: jax.config.values[name] for name in values}
+    for name, value in values.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
