@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 
-import jaxlib.version
-
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # two test workers would fight for one accelerator's memory
-if jaxlib.version.__version_info__ < (0, 11):  # later ones have no such flag, and end the process where they see it
-    os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 
 import gc
 import signal
@@ -20,10 +16,11 @@ import hypothesis
 import jax
 import numpy as np
 import pytest
-from compiling import QUICKLY, settings
+from compiling import QUICKLY, settings, without_fusion_emitters
 
 from jaxformers import BertConfig, BertForSequenceClassification, Config, declare
 
+without_fusion_emitters()
 hypothesis.settings.register_profile("plain", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("plain")
 
@@ -73,8 +70,8 @@ def toy_folder(toy_model: BertForSequenceClassification, tmp_path: Path) -> Path
 
 @pytest.fixture(scope="module", autouse=True)
 def kept_programs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Programs of toy models are thousands, most of them alike: they are compiled quickly, and a folder of the run keeps
-    them for all its workers.
+    """Programs of toy models are thousands, most of them alike: they are compiled quickly, and a folder of the run
+    keeps them for all its workers.
 
     A process forgets them at a module's end, or they would fill gigabytes and the kernel's table of mappings.
     """

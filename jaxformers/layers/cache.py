@@ -70,6 +70,8 @@ def write(cell: Any, k: jax.Array, v: jax.Array, slots: jax.Array) -> Any:
     def put_value(kept: jax.Array, new: jax.Array, place: jax.Array) -> jax.Array:  # [K, S, d], [T, K, d], [T]
         return kept.at[:, place].set(jnp.swapaxes(new, 0, 1).astype(kept.dtype), mode="drop")
 
+    if slots.size == 1:  # XLA takes a scatter of one apart, and copies both caches to fuse the parts: so it gets two
+        k, v, slots = (jnp.repeat(x, 2, axis=1) for x in (k, v, slots))
     return {"key": jax.vmap(put_key)(cell["key"], k, slots), "value": jax.vmap(put_value)(cell["value"], v, slots)}
 
 

@@ -16,12 +16,12 @@ from . import toys
 
 pytestmark = pytest.mark.usefixtures("optimised")
 
-ROWS, SLOTS = 4, 192
+SLOTS = 192
 
 
 @pytest.mark.parametrize("options", [{}, {"do_sample": True, "top_k": 5}], ids=["greedy", "sampled"])
-@pytest.mark.parametrize("stacked", [False, True])
-def test_a_step_copies_neither_the_cache_nor_the_weights(stacked: bool, options: dict[str, object]) -> None:
+@pytest.mark.parametrize(("count", "stacked"), [(1, False), (4, False), (4, True)])
+def test_a_step_copies_neither_the_cache_nor_the_weights(count: int, stacked: bool, options: dict[str, object]) -> None:
     model = toys.model(num_hidden_layers=3)
     if stacked:
         model = model.replace(params={**model.params, "layers": stack(model.params["layers"])})
@@ -29,7 +29,7 @@ def test_a_step_copies_neither_the_cache_nor_the_weights(stacked: bool, options:
     config = GenerationConfig(max_new_tokens=9, **options)
     task = task_of(config, vocab=toys.VOCAB, pad=0, key=None, custom=(), prefix=None)
     prompts = [rows.Prompt(np.arange(3, 9, dtype=np.int32), 9, 0)]
-    held = rows.begun(voice, prompts, ROWS, SLOTS, "cpu")
+    held = rows.begun(voice, prompts, count, SLOTS, "cpu")
     lowered = rows.jaxformers_write.lower(
         voice.cls, rows.Style(task.program, 0), voice.params, voice.config, held, task.values, task.ends, task.key, 9
     )

@@ -22,7 +22,6 @@ from jaxformers.layers.quantized import Quantized
 
 KINDS = [jnp.int8, jnp.int4]
 NAMES = {"int8_weight_only": jnp.int8, "int4_weight_only": jnp.int4}
-MOST = {jnp.int8: 127, jnp.int4: 7}
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:
@@ -38,6 +37,13 @@ def near(small: Any, wide: Any) -> None:
     np.testing.assert_allclose(small, wide, rtol=1e-6, atol=1e-6 * float(np.abs(wide).max()))
 
 
+def steps(part: np.ndarray, kind: Any) -> np.ndarray:
+    """How far apart the numbers of a group are."""
+    if kind == jnp.int4:
+        return (part.max(-1, keepdims=True) - part.min(-1, keepdims=True)) / 15
+    return np.abs(part).max(-1, keepdims=True) / 127
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [1, 20, 32, 40, 96])
 def test_the_nearest_numbers_in_groups(kind: Any, size: int) -> None:
@@ -50,14 +56,27 @@ def test_the_nearest_numbers_in_groups(kind: Any, size: int) -> None:
     assert held.scale.shape == (3, 5, -(-size // group))
     values, wide = np.asarray(held.values, np.int32), np.asarray(held.widened())
     for start in range(0, size, group):
-        part = w[..., start : start + group]
-        step = np.abs(part).max(-1, keepdims=True) / MOST[kind]
-        np.testing.assert_allclose(held.scale[..., start // group, None], step, rtol=1e-6)
-        assert np.abs(wide[..., start : start + group] - part).max() <= step.max() * 0.501
-        np.testing.assert_allclose(wide[..., start : start + group], values[..., start : start + group] * step, 1e-6)
+        part, number = w[..., start : start + group], values[..., start : start + group]
+        step = steps(part, kind)
+        np.testing.assert_allclose(held.scale[..., start // group, None], step, rtol=1e-5, atol=1e-9)
+        assert np.abs(wide[..., start : start + group] - part).max() <= step.max() * 0.501 + 1e-6
+        middle = 0 if held.middle is None else np.asarray(held.middle)[..., start // group, None]
+        np.testing.assert_allclose(wide[..., start : start + group], number * step + middle, 1e-5, 1e-6)
     assert not wide[0, 1].any()
     again = weight_only.rounded(held.widened(), kind)
     np.testing.assert_array_equal(np.asarray(again.values, np.int32), values)
+
+
+def test_sixteen_numbers_a_group_stay_as_they_are() -> None:
+    """What Q4_1 holds: a step and a least number for each 32 weights, both in half precision."""
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 16, (8, 3, 32))
+    numbers[..., :2] = 0, 15  # as the smallest and the largest weight are
+    step, least = (rng.uniform(low, 1, (8, 3, 1)).astype(np.float16).astype(np.float32) for low in (0.01, -1))
+    w = (numbers * step + least).astype(np.float32).reshape(8, 96)
+    held = weight_only.rounded(jnp.asarray(w), jnp.int4)
+    np.testing.assert_array_equal(np.asarray(held.values, np.int32) + 8, numbers.reshape(8, 96))
+    np.testing.assert_allclose(held.widened(), w, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,8 +84,8 @@ def test_scales_of_half_types_do_not_overflow_the_values(kind: Any) -> None:
     w = normal(64, 64).astype(jnp.bfloat16)
     held = weight_only.rounded(w, kind)
     assert (held.dtype, held.widened().dtype) == (jnp.bfloat16, jnp.bfloat16)
-    step = np.abs(np.float32(w)).max() / MOST[kind]
-    assert np.abs(np.float32(held.widened()) - np.float32(w)).max() < step * 0.8
+    groups = np.float32(w).reshape(64, -1, 32 if kind == jnp.int4 else 64)
+    assert np.abs(np.float32(held.widened()) - np.float32(w)).max() < steps(groups, kind).max() * 0.8
     assert linear({"weight": held}, w[:1]).dtype == jnp.bfloat16
 
 
@@ -179,7 +198,7 @@ def test_models(kind: str, name: str, stacked: bool, make: Callable[..., Any], t
     answer, logits = wide(IDS, MASK).logits, model(IDS, MASK).logits
     real = MASK.astype(bool)
     error = np.linalg.norm((logits - answer)[real]) / np.linalg.norm(answer[real])
-    limits = {"Llama": (0.02, 0.35), "GPT2": (0.01, 0.15), "Bert": (0.005, 0.05)}  # int8, int4: of random weights
+    limits = {"Llama": (0.02, 0.35), "GPT2": (0.01, 0.15), "Bert": (0.005, 0.08)}  # int8, int4: of random weights
     assert 0 < error < limits[kind][name == "int4_weight_only"]
     if kind == "Llama":
         assert model.generate(IDS[:1], max_new_tokens=4, eos_token_id=None).shape == (1, 8)
