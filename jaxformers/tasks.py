@@ -61,7 +61,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         generation_config: GenerationConfig | None = None,
         *,
         attention_mask: Any = None,
-        key: jax.Array | None = None,
+        key: jax.Array | int | None = None,
         logits_processor: Sequence[Any] | None = None,
         stopping_criteria: Sequence[Any] | None = None,
         prefix_allowed_tokens_fn: Any = None,
@@ -79,8 +79,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             generation_config: settings; without it the model's own, `model.generation_config`.
             attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding, unless that ends
                 rows too.
-            key: what draws go by, `jax.random.key(0)` unless given. A row's draws depend on it and on the row's place
-                alone, whatever the padding and the other rows.
+            key: what draws go by, or a seed; `jax.random.key(0)` unless given. A row's draws depend on it and on the
+                row's place alone, whatever the padding and the other rows.
             logits_processor: functions of a `generation.Sight` and scores [rows, vocab], run after all others.
             stopping_criteria: functions of ids [rows, seq] and None, each a bool or one a row.
             prefix_allowed_tokens_fn: (row, ids) → ids that may come next, or a `generation.TokenTrie`.
@@ -106,6 +106,13 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             negative = batches.prompts(
                 "negative_prompt_ids", negative_prompt_ids, negative_prompt_attention_mask, config.pad_token_id, ()
             )
+        if assistant_model is not None and not isinstance(assistant_model, CausalLM):
+            raise ValueError(f"assistant_model={assistant_model!r:.60}: expected a model for causal language modelling")
+        for name, listed in (("logits_processor", logits_processor), ("stopping_criteria", stopping_criteria)):
+            if callable(listed):
+                raise ValueError(
+                    f"{name} must be a list of functions: pass [{getattr(listed, '__name__', 'function')}]"
+                )
         if assistant_model is not None and assistant_model.config.vocab_size != self.config.vocab_size:
             raise ValueError(
                 f"assistant_model has {assistant_model.config.vocab_size} words, the model {self.config.vocab_size}: "
@@ -123,7 +130,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             platform=runtime.platform_of(self.params),
             positions=self.config.longest_row,
             vocab=self.config.vocab_size,
-            key=key,
+            key=generation.key_of(key),
             logits_processor=tuple(logits_processor or ()),
             stopping_criteria=tuple(stopping_criteria or ()),
             prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
@@ -133,6 +140,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             negative_prompt_ids=negative[0],
             negative_prompt_attention_mask=negative[1],
             trace=trace,
+            typed_length=options.get("max_length") is not None,
         )
 
     def voice(self) -> generation.Voice:
@@ -158,9 +166,13 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         return cls.encode(params, config, Inputs(ids=ids, mask=real, cache=cache), Want(), no_drop).cache
 
     @classmethod
-    def speak(cls, params: Any, config: Any, ids: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
-        """Scores float32 [B, T, V] of what follows each token of ids [B, T], and the cache with these in it."""
-        encoded = cls.encode(params, config, Inputs(ids=ids, cache=cache), Want(), no_drop)
+    def speak(
+        cls, params: Any, config: Any, ids: jax.Array, cache: Cache, real: jax.Array | None = None
+    ) -> tuple[jax.Array, Cache]:
+        """Scores float32 [B, T, V] of what follows each of ids [B, T], and the cache with those in it of which real
+        [B, T] is true; None: all.
+        """
+        encoded = cls.encode(params, config, Inputs(ids=ids, mask=real, cache=cache), Want(), no_drop)
         return cls.head.forward(params, config, encoded, no_drop).astype(jnp.float32), encoded.cache
 
     @classmethod
@@ -204,7 +216,16 @@ def generate(
     config = model.generation_config.merged(generation_config, options)
     voice = generation.Voice(type(model), params, model.config.bare())
     mask = jnp.ones(jnp.shape(input_ids), jnp.int32) if attention_mask is None else attention_mask
-    return generation.written(voice, config, input_ids, mask, vocab=model.config.vocab_size, key=key)
+    return generation.written(
+        voice,
+        config,
+        input_ids,
+        mask,
+        vocab=model.config.vocab_size,
+        positions=model.config.longest_row,
+        key=generation.key_of(key),
+        typed_length=options.get("max_length") is not None,
+    )
 
 
 class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per="token")}):

@@ -1,7 +1,7 @@
 """Generation: loops over a model's `speak`, from prompts to new tokens."""
 
 from .config import GenerationConfig
-from .generate import generate
+from .generate import generate, key_of
 from .processors import TokenTrie
 from .pure import written
 from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, transition_scores
@@ -21,6 +21,7 @@ __all__ = [
     "TokenTrie",
     "Voice",
     "generate",
+    "key_of",
     "transition_scores",
     "written",
 ]

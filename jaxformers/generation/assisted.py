@@ -21,7 +21,19 @@ from . import processors
 from .config import GenerationConfig
 from .flow import Task
 from .processors import Program, Values
-from .rows import Ends, Prompt, Rows, Style, Voice, begun, jaxformers_grow, jaxformers_read, jaxformers_write, slots_for
+from .rows import (
+    Ends,
+    Prompt,
+    Rows,
+    Style,
+    Voice,
+    begun,
+    jaxformers_grow,
+    jaxformers_read,
+    jaxformers_write,
+    padded_row,
+    slots_for,
+)
 from .sight import Sight
 from .stopping import Stops
 
@@ -54,15 +66,16 @@ def jaxformers_judge(
     ids = rows.ids.at[0, places].set(draft, mode="drop")
     tokens = jnp.concatenate([rows.last[0], draft])[None]
     cache = dataclasses.replace(rows.cache, length=rows.length - 1)
-    logits, cache = cls.speak(params, config, tokens, cache)
+    meant = jnp.arange(size) < count
+    real = jnp.concatenate([jnp.ones(1, bool), meant])[None]  # what is not meant may stand past the last position
+    logits, cache = cls.speak(params, config, tokens, cache, real)
     wide = lambda name: jnp.broadcast_to(getattr(rows, name), (size + 1,))  # noqa: E731
     sight = Sight(
         ids=jnp.broadcast_to(ids, (size + 1, ids.shape[1])),
         length=length + jnp.arange(size + 1),
-        **{name: wide(name) for name in ("prompt", "padding", "pad", "limit")},
+        **{name: wide(name) for name in ("prompt", "padding", "pad", "limit", "number")},
     )
     scores = processors.process(program, values, sight, logits[0])
-    meant = jnp.arange(size) < count
     if program.filters is None:
         own = jnp.argmax(scores, -1).astype(jnp.int32)
         agreed = jnp.cumprod(meant & (own[:-1] == draft)).sum()
@@ -108,6 +121,9 @@ def assisted(
     if task.scores or task.logits:
         raise ValueError("output_scores and output_logits do not go with assisted decoding: leave one out")
     (prompt,) = prompts
+    whole = len(prompt.ids) + prompt.most
+    if assistant is not None and (places := assistant.config.longest_row) is not None and whole > places:
+        raise ValueError(f"the assistant has {places} positions, too few for a row of {whole} tokens: leave it out")
     size = config.num_assistant_tokens if assistant is not None else config.prompt_lookup_num_tokens or 10
     rows = begun(voice, prompts, 1, slots_for(len(prompt.ids) + min(prompt.most, 64) + size + 1), platform)
     propose = _looking_back(config, size) if assistant is None else _drafting(assistant, task, config, prompt, platform)
@@ -137,7 +153,7 @@ def assisted(
         end = stops.end_of(ids[:length].tolist(), looked)
         if stops.rules:
             for at in range(looked + 1, (end or length) + 1):
-                if stops.ruled(ids[None, :at])[0]:
+                if stops.ruled(padded_row(prompt, ids[:at]))[0]:
                     end = at
                     break
         if end is not None:

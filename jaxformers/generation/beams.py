@@ -39,9 +39,9 @@ class Beams:
     """B rows of N beams each, with room for S tokens.
 
     ids: [B, N, S] the beams that go on. scores: [B, N] their sums of log-probabilities. parents: [B, N, S] which beam
-    each token came from, counted through all rows. length, prompt, padding, pad, limit, stream: [B] as of `Rows`.
-    ended_ids, ended_parents: [B, N, S], ended_scores: [B, N] normalised, ended, ended_length: [B, N]: those that are
-    kept. open: [B] whether a row may get better. going: [B] whether it is searched. cache: of B · N rows.
+    each token came from, counted through all rows. length, prompt, padding, pad, limit, stream, number: [B] as of
+    `Rows`. ended_ids, ended_parents: [B, N, S], ended_scores: [B, N] normalised, ended, ended_length: [B, N]: those
+    that are kept. open: [B] whether a row may get better. going: [B] whether it is searched. cache: of B · N rows.
     """
 
     ids: Column
@@ -53,6 +53,7 @@ class Beams:
     pad: Column
     limit: Column
     stream: Column
+    number: Column
     ended_ids: Column
     ended_parents: Column
     ended_scores: Column
@@ -119,7 +120,8 @@ def _sight(beams: Beams) -> Sight:
     count = beams.ids.shape[1]
     wide = lambda name: jnp.repeat(getattr(beams, name), count, axis=0)  # noqa: E731
     names = ("length", "prompt", "padding", "pad", "limit")
-    return Sight(ids=beams.ids.reshape(-1, beams.ids.shape[-1]), **{name: wide(name) for name in names})
+    number = jnp.repeat(jnp.where(beams.going, beams.number, -1), count, axis=0)
+    return Sight(ids=beams.ids.reshape(-1, beams.ids.shape[-1]), number=number, **{name: wide(name) for name in names})
 
 
 def _speak(cls: Any, params: Any, config: Any, beams: Beams) -> tuple[jax.Array, Beams]:
@@ -290,7 +292,7 @@ def _started(voice: Voice, prompts: Sequence[Prompt], count: int, platform: str)
     wide = np.repeat(np.asarray(rows.ids)[:, None], count, axis=1)
     scores = np.zeros((len(prompts), count), np.float32)
     scores[:, 1:] = _NEVER
-    own = {name: np.asarray(getattr(rows, name)) for name in ("length", "prompt", "padding", "pad", "limit", "stream")}
+    own = {name: np.asarray(getattr(rows, name)) for name in _OWN}
     none = np.zeros((len(prompts), count), bool)
     return Beams(
         ids=wide,
@@ -321,11 +323,11 @@ def _grown(beams: Beams, slots: int) -> Beams:
 
 def _with_running(beams: Beams, penalty: float) -> Beams:
     """Where time ran out before enough ended: the beams that were going on stand in."""
-    ended = np.asarray(beams.ended)
-    if ended.all() or not np.asarray(beams.going).any():
+    ended, going = np.asarray(beams.ended), np.asarray(beams.going)[:, None]
+    if ended.all() or not going.any():
         return beams
     new = np.asarray(beams.length - beams.prompt)[:, None].astype(np.float32)
-    running = np.asarray(beams.scores) / np.maximum(new, 1) ** penalty
+    running = np.where(going, np.asarray(beams.scores) / np.maximum(new, 1) ** penalty, 3 * _NEVER)
     scores = np.concatenate([np.where(ended, beams.ended_scores, 2 * _NEVER), running], axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")[:, : ended.shape[1]]
     lengths = np.broadcast_to(np.asarray(beams.length)[:, None], ended.shape)
@@ -357,6 +359,8 @@ def _rows(beams: Beams, prompts: Sequence[Prompt], returned: int, pad: int) -> t
         new[i, : len(tokens)], came[i, : len(tokens)] = tokens, beam_of
     return new, came
 
+
+_OWN = ("length", "prompt", "padding", "pad", "limit", "stream", "number")
 
 _Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _judges: dict[int, _Judge] = {}

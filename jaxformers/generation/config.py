@@ -37,7 +37,7 @@ GENERATE_ARGUMENTS = frozenset(
 MACHINERY = frozenset(
     """
     use_cache cache_implementation cache_config return_legacy_cache prefill_chunk_size compile_config disable_compile
-    low_memory assistant_lookbehind target_lookbehind assistant_early_exit is_assistant
+    low_memory num_assistant_tokens_schedule assistant_lookbehind target_lookbehind assistant_early_exit is_assistant
     """.split()
 )
 """Settings of torch's caches, compiler and draft models: kept, and without effect here."""

@@ -25,6 +25,7 @@ from .rows import (
     jaxformers_replace,
     jaxformers_take,
     jaxformers_write,
+    padded_row,
     rows_for,
     slots_for,
 )
@@ -75,8 +76,8 @@ def flow(
     while any(seat is not None for seat in seats):
         if watch.stops.overdue():
             waiting.clear()
-        rows = _grown(rows, seats)
-        rows = _segment(voice, task, rows, seats, bool(waiting), watch)
+        longest = _longest(rows, seats, prompts)
+        rows = _segment(voice, task, _grown(rows, longest), longest, bool(waiting), watch)
         ids, length, done = (np.asarray(x) for x in (rows.ids, rows.length, rows.done))
         length, done = _stopped(seats, prompts, ids, length, done, looked, watch)
         if watch.on_token is not None:
@@ -94,21 +95,24 @@ def flow(
 
 def _room(prompts: Sequence[Prompt]) -> int:
     """Slots for the longest prompt and what is first written on it."""
-    return slots_for(max(len(p.ids) + min(p.most, _SEGMENT) for p in prompts))
+    return slots_for(max(len(p.ids) + p.ahead + min(p.most, _SEGMENT) for p in prompts))
 
 
-def _grown(rows: Rows, seats: Sequence[int | None]) -> Rows:
-    """The rows with room for at least one token more, and for a whole segment where that is not twice as much."""
+def _longest(rows: Rows, seats: Sequence[int | None], prompts: Sequence[Prompt]) -> int:
+    """How many slots the rows that are written have filled at most."""
+    lengths = np.asarray(rows.length)
+    return max(int(lengths[row]) + prompts[seat].ahead for row, seat in enumerate(seats) if seat is not None)
+
+
+def _grown(rows: Rows, longest: int) -> Rows:
+    """The rows with room for at least one token more."""
     slots = rows.ids.shape[1]
-    taken = [seat is not None for seat in seats]
-    longest = int(np.asarray(rows.length)[taken].max())
     return jaxformers_grow(rows, 2 * slots) if longest >= slots else rows
 
 
-def _segment(voice: Voice, task: Task, rows: Rows, seats: Sequence[int | None], busy: bool, watch: Watch) -> Rows:
+def _segment(voice: Voice, task: Task, rows: Rows, longest: int, busy: bool, watch: Watch) -> Rows:
     """A segment."""
-    taken = [seat is not None for seat in seats]
-    room = rows.ids.shape[1] - int(np.asarray(rows.length)[taken].max())
+    room = rows.ids.shape[1] - longest
     most = 1 if watch.on_token is not None else _BUSY if busy else _SEGMENT
     steps = min(room, watch.stops.steps or most, most)
     style = Style(task.program, _SEGMENT if task.scores or task.logits else 0, task.scores, task.logits)
@@ -139,8 +143,7 @@ def _stopped(
         if end is not None:
             length[row], done[row] = end, True
         if watch.stops.rules:
-            padded = [*[prompts[seat].pad] * prompts[seat].padding, *ids[row, : length[row]]]
-            done[row] |= bool(watch.stops.ruled(np.array([padded], np.int32))[0])
+            done[row] |= bool(watch.stops.ruled(padded_row(prompts[seat], ids[row, : length[row]]))[0])
         done[row] |= overdue
     return length, done
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -45,6 +45,7 @@ def generate(
     negative_prompt_ids: np.ndarray | None = None,
     negative_prompt_attention_mask: np.ndarray | None = None,
     trace: Callable[..., Any] | None = None,
+    typed_length: bool = False,
 ) -> Any:
     """Write on a batch of prompts.
 
@@ -66,6 +67,7 @@ def generate(
         negative_prompt_ids: [B, N] what guidance compares with; None: each prompt's last token.
         negative_prompt_attention_mask: [B, N].
         trace: (ids, mask, want) → hidden states and attentions of whole rows, for those outputs.
+        typed_length: whether the call itself says max_length, which is then no default even where it equals that.
 
     Returns:
         ids int32 [B · num_return_sequences, T + new] as a jax array, or an output.
@@ -75,23 +77,27 @@ def generate(
     """
     config, ids, mask = _with_start(config, ids, mask)
     width = ids.shape[1]
-    most, default = _most(config, width, positions)
+    _check_ways(config, assistant)
+    most, default = most_new(config, width, typed_length)
     rows = [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
-    rows, most = _checked(rows, most, positions, vocab, default)
+    most = _checked(rows, most, positions, vocab, default)
     eos = config.eos
-    pad = _pad(config, eos)
+    pad = pad_of(config, eos)
     if streamer is not None and (len(rows) > 1 or config.num_beams > 1 or config.num_return_sequences > 1):
         raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out, and pass one prompt")
     stops = stops_of(config, tokenizer, stopping_criteria)
     asked = config.return_dict_in_generate
     task = task_of(config, vocab=vocab, pad=pad, key=key, custom=logits_processor, prefix=prefix_allowed_tokens_fn)
     without = _without(config, rows, negative_prompt_ids, negative_prompt_attention_mask)
+    if without is not None:
+        _checked(without, most, positions, vocab, default, "negative_prompt_ids")
     copies = 1 if config.num_beams > 1 else config.num_return_sequences
     prompts = [
         Prompt(
             ids=row,
             most=most,
             stream=number * copies + copy,
+            number=number * copies + copy,
             padding=width - len(row),
             pad=int(ids[number][mask[number] == 0][0]) if len(row) < width else 0,
             without=None if without is None else without[number],
@@ -212,11 +218,37 @@ def _with_start(
     return config, ids, mask
 
 
-def _most(config: GenerationConfig, width: int, positions: int | None) -> tuple[int, bool]:
-    """How many new tokens there may be, and whether nobody said so."""
+def _check_ways(config: GenerationConfig, assistant: Voice | None) -> None:
+    """Refuse ways of writing that do not go together."""
+    looking = config.prompt_lookup_num_tokens is not None
+    if assistant is not None and looking:
+        raise ValueError("assistant_model and prompt_lookup_num_tokens both propose tokens: leave one out")
+    if (assistant is not None or looking) and (config.num_beams > 1 or config.num_return_sequences > 1):
+        raise ValueError("an assistant helps with one row: leave num_beams and num_return_sequences out")
+
+
+def key_of(key: Any) -> jax.Array | None:
+    """The key of a call, which may be a seed.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if key is None or isinstance(key, jax.Array):
+        return key
+    if isinstance(key, int) and not isinstance(key, bool):
+        return jax.random.key(key)
+    raise ValueError(f"key={key!r:.60}: expected jax.random.key(...) or a whole number")
+
+
+def most_new(config: GenerationConfig, width: int, typed_length: bool = False) -> tuple[int, bool]:
+    """How many new tokens there may be behind `width` of a prompt, and whether nobody said so.
+
+    Raises:
+        ValueError: max_length leaves no room.
+    """
     if config.max_new_tokens is not None:
         return config.max_new_tokens, False
-    if config.max_length == GenerationConfig().max_length:
+    if config.max_length == GenerationConfig().max_length and not typed_length:
         return config.max_length, True  # 20 new tokens, not 20 with the prompt
     if width >= config.max_length:
         raise ValueError(
@@ -226,9 +258,9 @@ def _most(config: GenerationConfig, width: int, positions: int | None) -> tuple[
 
 
 def _checked(
-    rows: list[np.ndarray], most: int, positions: int | None, vocab: int, default: bool
-) -> tuple[list[np.ndarray], int]:
-    """The rows, and how many tokens they may get: what is not said ends where the positions do."""
+    rows: Sequence[np.ndarray], most: int, positions: int | None, vocab: int, default: bool, name: str = "input_ids"
+) -> int:
+    """How many tokens the rows may get: what is not said ends where the positions do."""
     longest = max(map(len, rows))
     if positions is not None and longest >= positions:
         raise ValueError(
@@ -244,11 +276,11 @@ def _checked(
     for number, row in enumerate(rows):
         if row.min() < 0 or row.max() >= vocab:
             wrong = next(int(i) for i in row if not 0 <= i < vocab)
-            raise ValueError(f"input_ids[{number}] has {wrong}, allowed are 0 to {vocab - 1}")
-    return rows, most
+            raise ValueError(f"{name}[{number}] has {wrong}, allowed are 0 to {vocab - 1}")
+    return most
 
 
-def _pad(config: GenerationConfig, eos: Sequence[int]) -> int:
+def pad_of(config: GenerationConfig, eos: Sequence[int]) -> int:
     """What stands behind the end of rows."""
     if config.pad_token_id is not None and config.pad_token_id >= 0:
         return config.pad_token_id
@@ -268,12 +300,18 @@ def _without(
 ) -> list[np.ndarray] | None:
     """What stands in place of the prompts where guidance asks the model without them."""
     if config.guidance_scale in (None, 1):
+        if ids is not None:
+            raise ValueError("negative_prompt_ids without guidance_scale has no effect: pass both, or neither")
         return None
     if config.num_beams > 1:
         raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
     if ids is None:
         return [row[-1:] for row in rows]
     mask = np.ones_like(ids) if mask is None else mask
+    if len(ids) != len(rows) or not (mask != 0).any(1).all():
+        raise ValueError(
+            f"negative_prompt_ids must have a token for each of {len(rows)} prompts; it has {len(ids)} rows"
+        )
     return [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
 
 
@@ -289,8 +327,3 @@ def _joined(prompts: np.ndarray, new: Sequence[np.ndarray], pad: int) -> np.ndar
     for row, tokens in zip(tail, new, strict=True):
         row[: len(tokens)] = tokens
     return np.concatenate([prompts, tail], axis=1)
-
-
-def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a call that are settings, without those that are None."""
-    return {name: value for name, value in options.items() if value is not None}

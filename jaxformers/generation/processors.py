@@ -113,7 +113,7 @@ def chosen(
         c.known("TokenTrie", (int(prefix.most),))
         add("token_trie", trie=prefix)
     elif prefix is not None:
-        add("prefix_allowed", prefix, beams)
+        add("prefix_allowed", prefix)
     if config.forced_bos_token_id is not None:
         add("forced_bos", ids=c.mask(c.known("forced_bos_token_id", _ids(config.forced_bos_token_id))))
     if config.forced_eos_token_id is not None:
@@ -344,6 +344,8 @@ def no_repeat_ngram(size: int, values: Values, sight: Sight, scores: jax.Array) 
 def encoder_no_repeat_ngram(size: int, values: Values, sight: Sight, scores: jax.Array) -> jax.Array:
     """No n-gram that the encoder read; n is static. values: source."""
     source = values["source"]
+    if size > source.ids.shape[1]:
+        return scores  # no row has so many tokens
     context = _tail(sight, size - 1)
     # As many padding tokens as a window holds are enough: windows further left are all padding too.
     ids = jnp.concatenate([jnp.broadcast_to(source.pad[:, None], (len(source.pad), size)), source.ids], 1)
@@ -372,28 +374,28 @@ def min_new_tokens(values: Values, sight: Sight, scores: jax.Array) -> jax.Array
 
 
 def prefix_allowed(
-    function: Callable[[int, np.ndarray], Sequence[int]], beams: int, values: Values, sight: Sight, scores: jax.Array
+    function: Callable[[int, np.ndarray], Sequence[int]], values: Values, sight: Sight, scores: jax.Array
 ) -> jax.Array:
-    """Only what a host function allows after a row's ids, padding included.
+    """Only what a host function allows after a row's ids, padding included; rows that have ended are not asked about.
 
     Raises (on the host, while the program runs):
         ValueError: it allows nothing.
     """
     rows, vocab = scores.shape
 
-    def ask(ids: Any, length: Any, padding: Any, pad: Any) -> np.ndarray:
-        ids, length, padding, pad = map(np.asarray, (ids, length, padding, pad))
-        allowed = np.zeros((rows, vocab), bool)
-        for row in range(rows):
+    def ask(*columns: Any) -> np.ndarray:
+        ids, length, padding, pad, number = map(np.asarray, columns)
+        allowed = np.repeat(number[:, None] < 0, vocab, axis=1)
+        for row in np.flatnonzero(number >= 0):
             whole = np.concatenate([np.full(padding[row], pad[row], ids.dtype), ids[row, : length[row]]])
-            found = np.asarray(function(row // beams, whole), np.int64).reshape(-1)
+            found = np.asarray(function(int(number[row]), whole), np.int64).reshape(-1)
             if not found.size:
-                raise ValueError(f"prefix_allowed_tokens_fn allows no token for row {row // beams}")
+                raise ValueError(f"prefix_allowed_tokens_fn allows no token for row {number[row]}")
             allowed[row, found] = True
         return allowed
 
     kind = jax.ShapeDtypeStruct((rows, vocab), bool)
-    allowed = jax.pure_callback(ask, kind, sight.ids, sight.length, sight.padding, sight.pad)
+    allowed = jax.pure_callback(ask, kind, sight.ids, sight.length, sight.padding, sight.pad, sight.number)
     return jnp.where(allowed, scores, -jnp.inf)
 
 

@@ -11,11 +11,20 @@ import numpy as np
 
 from . import processors
 from .config import GenerationConfig
+from .generate import most_new, pad_of
 from .rows import Ends, Rows, Style, Voice, write
 
 
 def written(
-    voice: Voice, config: GenerationConfig, ids: Any, mask: Any, *, vocab: int, key: jax.Array | None = None
+    voice: Voice,
+    config: GenerationConfig,
+    ids: Any,
+    mask: Any,
+    *,
+    vocab: int,
+    positions: int | None = None,
+    key: jax.Array | None = None,
+    typed_length: bool = False,
 ) -> jax.Array:
     """Rows with `max_new_tokens` places behind their prompts: [B, T + new], int32.
 
@@ -28,11 +37,22 @@ def written(
         ids: [B, T] prompts, padded on either side.
         mask: [B, T] zero at padding; each row has a token.
         vocab: V.
+        positions: the most tokens of a row; None: any number.
         key: what draws go by.
+        typed_length: whether the call itself says max_length.
 
     Raises:
         ValueError: settings that need the host, or beams.
     """
+    for name in (
+        "return_dict_in_generate",
+        "output_scores",
+        "output_logits",
+        "output_attentions",
+        "output_hidden_states",
+    ):
+        if getattr(config, name):
+            raise ValueError(f"{name}: one pure function gives ids alone; use model.generate")
     host = ("max_time", "stop_strings", "prompt_lookup_num_tokens")
     for name in host:
         if getattr(config, name) is not None:
@@ -41,14 +61,14 @@ def written(
         raise ValueError("one pure function does greedy search and sampling of a row each: use model.generate")
     ids, real = jnp.asarray(ids, jnp.int32), jnp.asarray(mask) != 0
     count, width = ids.shape
-    most = config.max_new_tokens if config.max_new_tokens is not None else config.max_length
-    if config.max_new_tokens is None and config.max_length != GenerationConfig().max_length:
-        most = config.max_length - width
-    if most < 1:
-        raise ValueError(f"max_length={config.max_length} leaves no room behind {width} tokens: pass max_new_tokens")
+    most, default = most_new(config, width, typed_length)
+    if positions is not None and width + most > positions:
+        if not default or width >= positions:
+            raise ValueError(f"{width} tokens and {most} new ones are more than the model's {positions} positions")
+        most = positions - width
     eos = config.eos
     program, values = processors.chosen(config, vocab=vocab, eos=eos, sampling=bool(config.do_sample))
-    fill = config.pad_token_id if config.pad_token_id is not None else eos[0] if eos else 0
+    fill = pad_of(config, eos)
 
     front = jnp.argsort(~real, axis=1, stable=True)
     length = real.sum(1, dtype=jnp.int32)
@@ -67,6 +87,7 @@ def written(
         pad=padded,
         limit=length + most,
         stream=jnp.arange(count, dtype=jnp.int32),
+        number=jnp.arange(count, dtype=jnp.int32),
         done=jnp.zeros(count, bool),
         cache=cache,
     )

@@ -37,13 +37,17 @@ class Speaker(Protocol):
         """The cache with the tokens ids [R, T] in it, of which real [R, T] is true."""
         ...
 
-    def speak(self, params: Any, config: Any, ids: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
-        """Scores float32 [R, T, V] of what follows each of ids [R, T], and the cache with these in it."""
+    def speak(
+        self, params: Any, config: Any, ids: jax.Array, cache: Cache, real: jax.Array | None = None
+    ) -> tuple[jax.Array, Cache]:
+        """Scores float32 [R, T, V] of what follows each of ids [R, T], and the cache with those in it that are real."""
         ...
 
 
 class Voice(NamedTuple):
-    """A model as the loops take it: its class, its params (best `prepare`d), and its config without what is `rest`."""
+    """A model as the loops take it: its class (a `Speaker`), its params (best `prepare`d), and its config without
+    what is `rest`.
+    """
 
     cls: Any
     params: Any
@@ -55,15 +59,22 @@ class Prompt:
     """A row to be written on.
 
     ids: [n] its real tokens, at least one. most: how many tokens it gets at most. stream: the number that its draws go
-    by. padding, pad: as of `Sight`. without: [m] what stands in the prompt's place where the model is asked without it.
+    by. number: of the row in the call. padding, pad: as of `Sight`. without: [m] what stands in the prompt's place
+    where the model is asked without it.
     """
 
     ids: np.ndarray
     most: int
     stream: int = 0
+    number: int = 0
     padding: int = 0
     pad: int = 0
     without: np.ndarray | None = None
+
+    @property
+    def ahead(self) -> int:
+        """How many tokens more than the prompt's its cache without the prompt has."""
+        return 0 if self.without is None else max(0, len(self.without) - len(self.ids))
 
 
 @jax.tree_util.register_dataclass
@@ -71,7 +82,8 @@ class Prompt:
 class Rows:
     """R rows with room for S tokens each.
 
-    ids: [R, S]. length, prompt, padding, pad, limit: [R], as of `Sight`. stream: [R] of their draws. done: [R] bool.
+    ids: [R, S]. length, prompt, padding, pad, limit: [R], as of `Sight`. stream: [R] of their draws. number: [R] in the
+    call. done: [R] bool.
     cache: of all tokens but each row's last. without: the same rows without their prompts, where guidance asks.
     """
 
@@ -82,6 +94,7 @@ class Rows:
     pad: Column
     limit: Column
     stream: Column
+    number: Column
     done: Column
     cache: Cache
     without: Without | None = None
@@ -96,6 +109,7 @@ class Rows:
             padding=self.padding,
             pad=self.pad,
             limit=self.limit,
+            number=jnp.where(self.done, -1, self.number),
         )
 
     @property
@@ -300,6 +314,7 @@ def begun(voice: Voice, prompts: Sequence[Prompt], count: int, slots: int, platf
         pad=field("pad"),
         limit=length + field("most"),
         stream=field("stream"),
+        number=field("number"),
         done=np.arange(count) >= len(prompts),
         cache=_read(voice, ids, length, platform),
         without=without,
@@ -318,6 +333,11 @@ def _read(voice: Voice, ids: np.ndarray, length: np.ndarray, platform: str) -> C
         real = np.arange(start, start + size) < length[:, None] - 1
         cache = jaxformers_read(voice.cls, voice.params, voice.config, part, real, cache)
     return cache
+
+
+def padded_row(prompt: Prompt, ids: np.ndarray) -> np.ndarray:
+    """A row's tokens behind its prompt's padding [1, T], as the user's rules see it."""
+    return np.concatenate([np.full(prompt.padding, prompt.pad, np.int32), ids])[None]
 
 
 def _column(values: Sequence[int], count: int, fill: int = 0) -> np.ndarray:

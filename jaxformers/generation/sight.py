@@ -20,6 +20,7 @@ class Sight:
         `length + padding`, and its penalties see `pad` in such rows.
     pad: [R] the id of that padding.
     limit: [R] the length, without padding, at which a row ends.
+    number: [R] which row of the call it is, as it was passed; −1 for one that has ended, or is none.
     """
 
     ids: jax.Array
@@ -28,6 +29,7 @@ class Sight:
     padding: jax.Array
     pad: jax.Array
     limit: jax.Array
+    number: jax.Array
 
     @property
     def new(self) -> jax.Array:

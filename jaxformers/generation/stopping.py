@@ -49,8 +49,9 @@ class Stops:
         for end in range(start + 1, len(ids) + 1):
             first = max(0, end - longest - _CONTEXT)
             before, after = self.decode(ids[first : end - 1]), self.decode(ids[first:end])
+            settled = len(before.rstrip("\ufffd"))  # the stand-in for a character whose tokens are not all there
             for text in self.texts:
-                if after.find(text, max(0, len(before) - len(text) + 1)) >= 0:
+                if after.find(text, max(0, settled - len(text) + 1)) >= 0:
                     return end
         return None
 

@@ -9,13 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from ..auto import AutoModelForCausalLM
 from ..bundle import Model
 from ..config import Config
-from ..generation import GenerationConfig, Voice
+from ..generation import GenerationConfig, Voice, key_of
 from ..generation.config import SETTINGS
 from ..tasks import CausalLM
 from ..tokenizers import Tokenizer
@@ -104,10 +103,7 @@ class Options:
         for name in ("prefix", "stop_sequence"):
             if not isinstance(getattr(self, name), str | None):
                 raise ValueError(f"{name}={getattr(self, name)!r:.60}: expected a string")
-        if isinstance(self.key, int) and not isinstance(self.key, bool):
-            object.__setattr__(self, "key", jax.random.key(self.key))
-        if self.key is not None and not isinstance(self.key, jax.Array):
-            raise ValueError(f"key={self.key!r:.60}: expected jax.random.key(...) or a whole number")
+        object.__setattr__(self, "key", key_of(self.key))
         if not isinstance(self.tokenizer_encode_kwargs, Mapping | None):
             raise ValueError(f"tokenizer_encode_kwargs={self.tokenizer_encode_kwargs!r:.60}: expected keywords")
 

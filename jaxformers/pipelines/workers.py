@@ -43,19 +43,21 @@ def run(
         return
     crew = _Crew(jobs, launch, shape, ahead)
     ending = sys.is_finalizing  # kept here: where a process ends with this generator unfinished, modules are empty
-    workers: list[threading.Thread] = []
+    workers = [
+        threading.Thread(target=crew.work, args=(surroundings,), name="jaxformers-worker")
+        for _ in range(min(threads, len(jobs)))
+    ]
     try:
-        for _ in range(min(threads, len(jobs))):
-            worker = threading.Thread(target=crew.work, args=(surroundings,), name="jaxformers-worker")
+        for worker in workers:
             worker.start()
-            workers.append(worker)
         for _ in jobs:
             yield crew.next_result()
     finally:
         if not ending():
             crew.stop()
             for worker in workers:
-                worker.join()
+                if worker.ident is not None:  # an interrupt may come while they start
+                    worker.join()
 
 
 class _Crew:

@@ -104,7 +104,7 @@ class Way:
         without = None
         if self.guided:
             without = job.ids[-1:] if self.negative is None else self.negative
-        return [Prompt(job.ids, job.most, job.number * copies + copy, without=without) for copy in range(copies)]
+        return [Prompt(job.ids, job.most, job.number * copies + copy, copy, without=without) for copy in range(copies)]
 
 
 def written(

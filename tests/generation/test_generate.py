@@ -58,6 +58,9 @@ def test_lengths(model: Any):
     (prompt,) = toys.prompts(5)
     assert len(model.generate([prompt])[0]) == 25  # 20 new ones, not 20 with the prompt
     assert len(model.generate([prompt], max_length=9)[0]) == 9
+    assert len(model.generate([prompt], max_length=20)[0]) == 20  # said, though it is the default
+    pure = jaxformers.generate(model.params, model, np.array([prompt]), max_length=20)
+    np.testing.assert_array_equal(pure, model.generate([prompt], max_length=20))
     assert len(model.generate()[0]) == 21  # begins with bos
     assert int(model.generate()[0, 0]) == 1
     short = toys.model(max_position_embeddings=12)
@@ -293,3 +296,88 @@ def test_one_pure_function_gives_the_same(model: Any):
     np.testing.assert_array_equal(pure[:, : host.shape[1]], host)
     with pytest.raises(ValueError, match=r"model\.generate"):
         jaxformers.generate(model.params, model, ids, mask, stop_strings="x")
+
+
+def test_each_row_is_allowed_its_own_tokens_whatever_ends_beside_it(model: Any):
+    """Five rows are six in the program, some end early, and beams are rows of their own."""
+    ids, mask = toys.padded(toys.prompts(6, 3, 4, 2, 5))
+    own = [[2, 3], [10, 11], [20, 21], [30, 31], [40, 41]]
+    asked: set[int] = set()
+
+    def allowed(row: int, ids: np.ndarray) -> list[int]:
+        asked.add(row)
+        return own[row]
+
+    for beams in (1, 2):
+        options = {"max_new_tokens": 70, "eos_token_id": [3, 11, 30], "num_beams": beams}
+        out = new_of(model.generate(ids, attention_mask=mask, prefix_allowed_tokens_fn=allowed, **options), 6)
+        for row, tokens in enumerate(out):
+            assert set(tokens) <= {*own[row], 0}, (beams, row)
+        assert len(out[4]) == 70
+    assert asked == set(range(5))
+
+
+def test_guidance_away_from_a_prompt_longer_than_the_row(model: Any):
+    """Room is made for the longer of the two, from the beginning and later."""
+    (prompt,), (short,), (negative,) = toys.prompts(3), toys.prompts(4), toys.prompts(100)
+    for other in (negative[:60], negative):
+        options = {"guidance_scale": 1.5, "max_new_tokens": 30, "negative_prompt_ids": [other]}
+        out = new_of(model.generate([prompt], **options), 3)[0]
+        ids, rest = list(prompt), list(other)
+        for token in out:
+            with_prompt, without = (jax.nn.log_softmax(toys.scores(model, row)) for row in (ids, rest))
+            assert token == int((without + 1.5 * (with_prompt - without)).argmax())
+            ids, rest = [*ids, token], [*rest, token]
+    for wrong in ([short, short], [[99]], [[]]):
+        with pytest.raises(ValueError, match="negative_prompt_ids"):
+            model.generate([prompt], guidance_scale=1.5, negative_prompt_ids=wrong)
+    with pytest.raises(ValueError, match="guidance_scale"):
+        model.generate([prompt], negative_prompt_ids=[short])
+
+
+def test_proposals_may_end_where_positions_do():
+    """Positions that are looked up in a table end, and what a proposal is filled up with stands past that."""
+    config = jaxformers.GPT2Config(
+        vocab_size=toys.VOCAB, n_embd=24, n_layer=2, n_head=4, n_positions=32, bos_token_id=1, eos_token_id=None
+    )
+    model = jaxformers.GPT2LMHeadModel(config, key=jax.random.key(3))
+    prompt = [5, 6, 7, 8] * 5
+    plain = model.generate([prompt], max_new_tokens=12)
+    np.testing.assert_array_equal(model.generate([prompt], max_new_tokens=12, prompt_lookup_num_tokens=10), plain)
+    with pytest.raises(ValueError, match="positions"):
+        toys.model().generate([prompt], assistant_model=toys.model(max_position_embeddings=24), max_new_tokens=12)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"num_beams": 2, "prompt_lookup_num_tokens": 3}, "an assistant"),
+        ({"assistant_model": "a name"}, "assistant_model"),
+        ({"logits_processor": len}, "logits_processor"),
+        ({"stopping_criteria": len}, "stopping_criteria"),
+        ({"key": "seed"}, "key"),
+    ],
+)
+def test_ways_that_do_not_go_together_and_arguments_of_other_kinds(model: Any, options: dict[str, Any], said: str):
+    with pytest.raises(ValueError, match=said):
+        model.generate([[5, 6]], max_new_tokens=3, **options)
+    if said == "an assistant":
+        with pytest.raises(ValueError, match="both propose"):
+            model.generate([[5, 6]], assistant_model=model, prompt_lookup_num_tokens=3, max_new_tokens=3)
+
+
+def test_the_pure_function_gives_ids_alone(model: Any):
+    for option in ("return_dict_in_generate", "output_scores", "output_hidden_states"):
+        with pytest.raises(ValueError, match=option):
+            jaxformers.generate(model.params, model, np.array([[5, 6]]), max_new_tokens=3, **{option: True})
+    with pytest.raises(ValueError, match="positions"):
+        jaxformers.generate(model.params, model, np.ones((1, 500), np.int32), max_new_tokens=30)
+
+
+def test_a_text_that_ends_in_a_character_of_several_tokens_is_found():
+    from jaxformers.generation.stopping import Stops
+
+    decode = lambda ids: bytes(ids).decode("utf-8", errors="replace")  # noqa: E731
+    for text in ("é", "A😀", "😀 b", "end."):
+        whole = f"say {text} and on".encode()
+        assert Stops((text,), decode).end_of(list(whole), 2) == len(f"say {text}".encode()), text

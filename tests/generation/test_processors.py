@@ -33,6 +33,7 @@ def sight_of(number: int) -> Sight:
         padding=jnp.asarray(padding),
         pad=jnp.full(ROWS, PAD, jnp.int32),
         limit=jnp.asarray(MOST - padding),
+        number=jnp.arange(ROWS),
     )
 
 
