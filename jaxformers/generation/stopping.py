@@ -1,5 +1,6 @@
 """What ends rows beside tokens: texts, the clock, and the user's own rules. All of it is looked at between segments;
-what a row has got beyond its end by then is cut off, so that it ends where it would have token by token.
+what a row has got by then beyond the end that a text or a rule gives it is cut off, so that it ends where it would have
+token by token. Time is looked at every 8 tokens, and cuts nothing off.
 """
 
 from __future__ import annotations
