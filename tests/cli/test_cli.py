@@ -240,7 +240,8 @@ def test_ctrl_c_is_quiet() -> None:
         process.stdin.write(b"A film.\n")
         process.stdin.flush()
         while process.poll() is None and fcntl.ioctl(process.stdin, termios.FIONREAD, b"\0" * 4) != b"\0" * 4:
-            time.sleep(0.05)  # until it has loaded, has read the line and waits for more
+            time.sleep(0.05)  # until it has loaded and has read the line
+        time.sleep(1)  # and waits for more
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
