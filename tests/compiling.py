@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +11,6 @@ import jax
 import jaxlib.version
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-
-QUICKLY = {"jax_disable_most_optimizations": True}
-"""Toy programs run for milliseconds: they are compiled in half the time."""
 
 
 @contextlib.contextmanager
@@ -26,6 +24,15 @@ def settings(**values: Any) -> Iterator[None]:
     for name, value in before.items():
         jax.config.update(name, value)
     compilation_cache.reset_cache()
+
+
+@contextlib.contextmanager
+def quickly(**values: Any) -> Iterator[None]:
+    """Programs that run for milliseconds: compiled in half the time, and forgotten at the end, for they are thousands."""
+    with settings(jax_disable_most_optimizations=True, **values):
+        yield
+    jax.clear_caches()
+    gc.collect()
 
 
 def without_fusion_emitters() -> None:

@@ -6,7 +6,6 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # two test workers would fight for one accelerator's memory
 
-import gc
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import hypothesis
 import jax
 import numpy as np
 import pytest
-from compiling import QUICKLY, settings, without_fusion_emitters
+from compiling import quickly, settings, without_fusion_emitters
 
 from jaxformers import BertConfig, BertForSequenceClassification, Config, declare
 
@@ -77,16 +76,13 @@ def kept_programs(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
     """
     base = tmp_path_factory.getbasetemp()
     run: Path = base.parent if hasattr(request.config, "workerinput") else base
-    with settings(
-        **QUICKLY,
+    with quickly(
         jax_compilation_cache_dir=str(run / "programs"),
         jax_persistent_cache_min_compile_time_secs=0,
         jax_persistent_cache_min_entry_size_bytes=-1,
         jax_compilation_cache_max_size=-1,
     ):
         yield
-    jax.clear_caches()
-    gc.collect()
 
 
 @pytest.fixture

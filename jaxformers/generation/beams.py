@@ -64,6 +64,10 @@ class Beams:
     cache: Cache
 
 
+_OWN = ("length", "prompt", "padding", "pad", "limit", "stream", "number")
+"""What beams take over from `Rows`."""
+
+
 class Rules(NamedTuple):
     """What selects the program. early: early_stopping. candidates: K. steps, scores, logits: as of `rows.Style`.
     judged: whether the host is asked which candidates end.
@@ -359,8 +363,6 @@ def _rows(beams: Beams, prompts: Sequence[Prompt], returned: int, pad: int) -> t
         new[i, : len(tokens)], came[i, : len(tokens)] = tokens, beam_of
     return new, came
 
-
-_OWN = ("length", "prompt", "padding", "pad", "limit", "stream", "number")
 
 _Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _judges: dict[int, _Judge] = {}

@@ -366,6 +366,12 @@ def test_ways_that_do_not_go_together_and_arguments_of_other_kinds(model: Any, o
             model.generate([[5, 6]], assistant_model=model, prompt_lookup_num_tokens=3, max_new_tokens=3)
 
 
+def test_n_grams_longer_than_a_row_ban_nothing(model: Any):
+    (prompt,) = toys.prompts(5)
+    out = model.generate([prompt], max_new_tokens=4, no_repeat_ngram_size=5000)
+    np.testing.assert_array_equal(out, model.generate([prompt], max_new_tokens=4))
+
+
 def test_the_pure_function_gives_ids_alone(model: Any):
     for option in ("return_dict_in_generate", "output_scores", "output_hidden_states"):
         with pytest.raises(ValueError, match=option):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from compiling import QUICKLY, settings
+from compiling import quickly
 
 from jaxformers import BertConfig, BertForSequenceClassification, BertTokenizer, Model, Pipeline, pipeline
 
@@ -27,10 +26,8 @@ SIZES = {
 @pytest.fixture(scope="module", autouse=True)
 def kept_programs() -> Iterator[None]:
     """None are kept: what is compiled is counted here, whatever ran before."""
-    with settings(**QUICKLY, jax_enable_compilation_cache=False):
+    with quickly(jax_enable_compilation_cache=False):
         yield
-    jax.clear_caches()
-    gc.collect()
 
 
 def write_classifier(
