@@ -28,7 +28,7 @@ def settings(**values: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quickly(**values: Any) -> Iterator[None]:
-    """Programs that run for milliseconds: compiled in half the time, and forgotten at the end, for they are thousands."""
+    """Programs that run for milliseconds: compiled in half the time, forgotten at the end, as there are thousands."""
     with settings(jax_disable_most_optimizations=True, **values):
         yield
     jax.clear_caches()
