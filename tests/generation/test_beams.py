@@ -135,3 +135,30 @@ def test_stop_texts_end_beams():
     assert stop in Letters().decode(row[5:]) or len(row) == 13
     with jaxformers.forbid():  # other texts are no other program
         model.generate([prompt], num_beams=2, max_new_tokens=8, stop_strings=["zz", "?"], tokenizer=Letters())
+
+
+def test_where_time_runs_out_ended_beams_of_a_finished_row_stay():
+    """Beams that were going on stand in where the search was on, and nowhere else."""
+    from jaxformers.generation import beams
+
+    ids = np.array([[[1, 2], [1, 3]], [[1, 4], [1, 5]]], np.int32)
+    ended_ids = np.array([[[1, 6], [1, 7]], [[1, 8], [0, 0]]], np.int32)
+    scores = np.array([[-0.1, -0.2], [-0.3, -0.4]], np.float32)
+    two = np.full(2, 2, np.int32)
+    held = beams.Beams(
+        **dict.fromkeys(beams._OWN, two) | {"prompt": two - 1},
+        ids=ids,
+        scores=scores,
+        parents=ids,
+        ended_ids=ended_ids,
+        ended_parents=ended_ids,
+        ended_scores=np.array([[-5.0, -6.0], [-7.0, 0.0]], np.float32),
+        ended=np.array([[True, True], [True, False]]),
+        ended_length=np.full((2, 2), 2, np.int32),
+        open=np.array([False, True]),
+        going=np.array([False, True]),
+        cache=None,
+    )
+    after = beams._with_running(held, 1.0)
+    np.testing.assert_array_equal(after.ended_ids[0], ended_ids[0])
+    np.testing.assert_array_equal(after.ended_ids[1], ids[1])
