@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -152,6 +152,22 @@ def prompts(owner: str, ids: Any, mask: Any, pad: int | None, ends: Collection[i
     if seen.shape != tokens.shape:
         raise ValueError(f"{owner}: attention_mask has shape {tuple(seen.shape)}, input_ids {tuple(tokens.shape)}")
     return tokens, (seen != 0).astype(np.int32)
+
+
+def check_past(owner: str, cache: Any, rows: int, nothing: Callable[[int], Cache]) -> None:
+    """Refuse what `generate` cannot go on with: nothing(slots) is an empty cache of the rows' model.
+
+    Raises:
+        ValueError: no cache, or one of other rows or of another model.
+    """
+    if not isinstance(cache, Cache):
+        raise ValueError(f"past_key_values: expected the cache of an earlier call, found {type(cache).__name__}")
+    if cache.length.shape != (rows,):
+        raise ValueError(f"{owner}: past_key_values hold {cache.length.shape[0]} rows, there are {rows} prompts")
+    own = jax.eval_shape(lambda: nothing(cache.slots))
+    kinds = [jax.tree.map(lambda x: (x.shape, x.dtype), tree.cells) for tree in (cache, own)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"{owner}: past_key_values come from another model: pass those of an earlier call of this one")
 
 
 def _check_cache(owner: str, cache: Cache, shape: tuple[int, ...], longest: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -70,6 +71,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         assistant_model: CausalLM | None = None,
         negative_prompt_ids: Any = None,
         negative_prompt_attention_mask: Any = None,
+        past_key_values: Cache | None = None,
         **options: Any,
     ) -> Any:
         """Write on a batch of prompts: greedy search, sampling, beams or with an assistant, as the settings say.
@@ -89,6 +91,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             assistant_model: a faster model of the same vocabulary, whose proposals are judged (one row).
             negative_prompt_ids: [batch, seq] what guidance_scale leads away from.
             negative_prompt_attention_mask: [batch, seq].
+            past_key_values: what is known of the first tokens of each prompt, which are not read again: the output's of
+                an earlier call whose texts the prompts go on with.
             **options: settings in place of the config's (`GenerationConfig`).
 
         Returns:
@@ -106,6 +110,9 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             negative = batches.prompts(
                 "negative_prompt_ids", negative_prompt_ids, negative_prompt_attention_mask, config.pad_token_id, ()
             )
+        if past_key_values is not None:
+            nothing = functools.partial(self.nothing, self.params, self.config, len(ids))
+            batches.check_past(type(self).__name__, past_key_values, len(ids), nothing)
         if assistant_model is not None and not isinstance(assistant_model, CausalLM):
             raise ValueError(f"assistant_model={assistant_model!r:.60}: expected a model for causal language modelling")
         for name, listed in (("logits_processor", logits_processor), ("stopping_criteria", stopping_criteria)):
@@ -139,6 +146,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             assistant=None if assistant_model is None else assistant_model.voice(),
             negative_prompt_ids=negative[0],
             negative_prompt_attention_mask=negative[1],
+            past=past_key_values,
             trace=trace,
             typed_length=options.get("max_length") is not None,
         )

@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..layers.cache import Cache
 from ..runtime import note_shapes
-from . import processors
+from . import host, processors
 from .config import GenerationConfig
 from .flow import Task
 from .processors import Program, Values
@@ -99,6 +100,7 @@ def jaxformers_judge(
     return dataclasses.replace(rows, ids=ids, length=after[None].astype(jnp.int32), done=done[None], cache=cache)
 
 
+@host.causes()
 def assisted(
     voice: Voice,
     task: Task,
@@ -108,6 +110,7 @@ def assisted(
     platform: str,
     stops: Stops,
     on_token: Callable[[int], None] | None,
+    past: Cache | None = None,
 ) -> np.ndarray:
     """The new tokens of one prompt, proposed by `assistant` or, without one, by looking back.
 
@@ -125,7 +128,7 @@ def assisted(
     if assistant is not None and (places := assistant.config.longest_row) is not None and whole > places:
         raise ValueError(f"the assistant has {places} positions, too few for a row of {whole} tokens: leave it out")
     size = config.num_assistant_tokens if assistant is not None else config.prompt_lookup_num_tokens or 10
-    rows = begun(voice, prompts, 1, slots_for(len(prompt.ids) + min(prompt.most, 64) + size + 1), platform)
+    rows = begun(voice, prompts, 1, slots_for(len(prompt.ids) + min(prompt.most, 64) + size + 1), platform, past)
     propose = _looking_back(config, size) if assistant is None else _drafting(assistant, task, config, prompt, platform)
     looked = int(rows.length[0])
     start = looked

@@ -20,7 +20,7 @@ import numpy as np
 from ..layers import cache as caches
 from ..layers.cache import Cache
 from ..runtime import note_shapes, report
-from . import processors
+from . import host, processors
 from .config import GenerationConfig
 from .flow import Task
 from .processors import Program, Values
@@ -157,7 +157,7 @@ def _searched(
     length = beams.length + 1
     hits = (token[..., None] == ends.ids).any(-1) | (length >= beams.limit)[:, None]
     if rules.judged:
-        hits |= jax.pure_callback(_judged, jax.ShapeDtypeStruct(hits.shape, bool), judge, ids, length)
+        hits |= host.asked(_judged, jax.ShapeDtypeStruct(hits.shape, bool), judge, ids, length)
 
     # What goes on: the best that have not ended.
     on, order = jax.lax.top_k(jnp.where(hits, best + _NEVER, best), count)
@@ -230,11 +230,12 @@ def generate(
     platform: str,
     stops: Stops,
     trace: Callable[..., Any] | None,
+    past: Cache | None = None,
 ) -> Any:
     """The best `num_return_sequences` of each prompt, [B · n, T + new] or an output; arguments as of `generate`."""
     count, returned = config.num_beams, config.num_return_sequences
     ends_count = len(config.eos)
-    beams = _started(voice, prompts, count, platform)
+    beams = _started(voice, prompts, count, platform, past)
     rules = Rules(
         task.program,
         config.early_stopping,
@@ -246,7 +247,7 @@ def generate(
     )
     kept: list[Any] = []
     penalty = np.float32(1.0 if config.length_penalty is None else config.length_penalty)
-    with _judging(stops, prompts) as judge:
+    with _judging(stops, prompts) as judge, host.causes():
         while np.asarray(beams.going).any() and not stops.overdue():
             slots = beams.ids.shape[-1]
             longest = int(np.asarray(beams.length)[np.asarray(beams.going)].max())
@@ -289,10 +290,10 @@ def generate(
     )
 
 
-def _started(voice: Voice, prompts: Sequence[Prompt], count: int, platform: str) -> Beams:
+def _started(voice: Voice, prompts: Sequence[Prompt], count: int, platform: str, past: Cache | None) -> Beams:
     """Beams of which the first goes on and the others are not there yet."""
     slots = slots_for(max(len(p.ids) + min(p.most, _SEGMENT) for p in prompts))
-    rows = begun(voice, prompts, len(prompts), slots, platform)
+    rows = begun(voice, prompts, len(prompts), slots, platform, past)
     wide = np.repeat(np.asarray(rows.ids)[:, None], count, axis=1)
     scores = np.zeros((len(prompts), count), np.float32)
     scores[:, 1:] = _NEVER
@@ -370,9 +371,9 @@ _judges: dict[int, _Judge] = {}
 _numbers = itertools.count()
 
 
-def _judged(number: Any, ids: Any, length: Any) -> np.ndarray:
+def _judged(number: np.ndarray, ids: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Which candidates [B, K] of a call end; called from within the program."""
-    return _judges[int(number)](np.asarray(ids), np.asarray(length))
+    return _judges[int(number)](ids, length)
 
 
 @contextlib.contextmanager

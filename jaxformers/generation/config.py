@@ -86,6 +86,16 @@ def _real(value: Any) -> float:
     return value
 
 
+def _seconds(value: Any) -> float:
+    try:
+        value = _real(value)
+    except _Wrong:
+        value = 0.0
+    if value <= 0:
+        raise _Wrong("seconds, more than 0")
+    return value
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise _Wrong("text")
@@ -200,7 +210,7 @@ class GenerationConfig:
     min_length: int = _setting(0, _whole(0))
     min_new_tokens: int | None = _setting(None, _whole(0))
     early_stopping: bool | str = _setting(False, _early)
-    max_time: float | None = _setting(None, _real)
+    max_time: float | None = _setting(None, _seconds)
     stop_strings: str | tuple[str, ...] | None = _setting(None, _either(_text, _many(_text, "a list of texts")))
 
     # In which way.
@@ -340,6 +350,11 @@ class GenerationConfig:
         """The ids that end a row; negative ones, an older way to say none, are left out."""
         ids = self.eos_token_id if isinstance(self.eos_token_id, tuple) else (self.eos_token_id,)
         return tuple(i for i in ids if i is not None and i >= 0)
+
+    @property
+    def guided(self) -> bool:
+        """Whether the model is also asked without the prompt."""
+        return self.guidance_scale not in (None, 1)
 
     @property
     def changed(self) -> dict[str, Any]:

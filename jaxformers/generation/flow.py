@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ..layers.cache import Cache
+from . import host
 from .processors import Program, Values
 from .rows import (
     Ends,
@@ -46,12 +48,30 @@ class Task(NamedTuple):
     logits: bool = False
 
 
+@dataclasses.dataclass
+class Memory:
+    """What remains of rows that keep their places: of each segment what it kept [N, R, V], and the last of the rows."""
+
+    segments: list[Kept] = dataclasses.field(default_factory=list)
+    rows: Rows | None = None
+
+    def add(self, rows: Rows, kept: Kept, steps: int) -> None:
+        """Rows after a segment of so many steps."""
+        self.rows = rows
+        self.segments.append(Kept(*(None if x is None else np.asarray(x)[:steps] for x in kept)))
+
+    def steps(self, name: str) -> np.ndarray | None:
+        """The scores or logits of all steps [N, R, V]; None where they were not kept."""
+        parts = [getattr(segment, name) for segment in self.segments]
+        return np.concatenate(parts) if parts and parts[0] is not None else None
+
+
 class Watch(NamedTuple):
-    """Who looks on. stops: what ends rows. streamer: told each new token of a single row. kept: told what is kept."""
+    """Who looks on. stops: what ends rows. on_token: told each new token of a single row. memory: what remains."""
 
     stops: Stops = Stops()
     on_token: Callable[[int], None] | None = None
-    on_kept: Callable[[Kept, int], None] | None = None
+    memory: Memory | None = None
 
 
 def flow(
@@ -62,23 +82,24 @@ def flow(
     width: int,
     platform: str,
     watch: Watch = Watch(),
+    past: Cache | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Write on all prompts, at most `width` at a time: their numbers and new tokens, in the order in which they end.
 
-    Prompts of about the same length should stand beside each other: rows have room for the longest.
+    Prompts of about the same length should stand beside each other: rows have room for the longest. past: of the first
+    tokens of all prompts, as `begun` takes it, where none has to wait.
     """
     waiting = deque(range(len(prompts)))
     seats: list[int | None] = [waiting.popleft() for _ in range(min(width, len(waiting)))]
     first = [prompts[i] for i in seats if i is not None]
     seats += [None] * (rows_for(len(seats)) - len(seats))
-    rows = begun(voice, first, len(seats), _room(first), platform)
+    rows = begun(voice, first, len(seats), _room(first), platform, past)
     looked = np.asarray(rows.prompt)
     while any(seat is not None for seat in seats):
-        if watch.stops.overdue():
-            waiting.clear()
         longest = _longest(rows, seats, prompts)
-        rows = _segment(voice, task, _grown(rows, longest), longest, bool(waiting), watch)
-        ids, length, done = (np.asarray(x) for x in (rows.ids, rows.length, rows.done))
+        with host.causes():
+            rows = _segment(voice, task, _grown(rows, longest), longest, bool(waiting), watch)
+            ids, length, done = (np.asarray(x) for x in (rows.ids, rows.length, rows.done))
         length, done = _stopped(seats, prompts, ids, length, done, looked, watch)
         if watch.on_token is not None:
             for token in ids[0, looked[0] : length[0]]:
@@ -90,7 +111,7 @@ def flow(
                 seats[row] = None
         rows = dataclasses.replace(rows, length=length, done=done)
         rows, looked = _refilled(voice, rows, seats, waiting, prompts, looked, platform)
-        rows, looked = _narrowed(rows, seats, looked, keep=watch.on_kept is not None)
+        rows, looked = _narrowed(rows, seats, looked, keep=watch.memory is not None)
 
 
 def _room(prompts: Sequence[Prompt]) -> int:
@@ -119,8 +140,8 @@ def _segment(voice: Voice, task: Task, rows: Rows, longest: int, busy: bool, wat
     rows, kept, done = jaxformers_write(
         voice.cls, style, voice.params, voice.config, rows, task.values, task.ends, task.key, np.int32(steps)
     )
-    if watch.on_kept is not None:
-        watch.on_kept(kept, int(done))
+    if watch.memory is not None:
+        watch.memory.add(rows, kept, int(done))
     return rows
 
 

@@ -11,13 +11,14 @@ import jax
 import numpy as np
 
 from .. import runtime
+from ..layers.cache import Cache
 from . import beams as beam_search
 from . import processors
 from .assisted import assisted
 from .config import GenerationConfig
-from .flow import Task, Watch, flow
+from .flow import Memory, Task, Watch, flow
 from .results import GenerateDecoderOnlyOutput, traced
-from .rows import Ends, Kept, Prompt, Voice, rows_for
+from .rows import Ends, Kept, Prompt, Voice, jaxformers_seat, rows_for
 from .stopping import Rule, Stops
 from .streamers import BaseStreamer
 
@@ -44,6 +45,7 @@ def generate(
     assistant: Voice | None = None,
     negative_prompt_ids: np.ndarray | None = None,
     negative_prompt_attention_mask: np.ndarray | None = None,
+    past: Cache | None = None,
     trace: Callable[..., Any] | None = None,
     typed_length: bool = False,
 ) -> Any:
@@ -66,6 +68,7 @@ def generate(
         assistant: a faster model that proposes tokens.
         negative_prompt_ids: [B, N] what guidance compares with; None: each prompt's last token.
         negative_prompt_attention_mask: [B, N].
+        past: of the first tokens of each prompt.
         trace: (ids, mask, want) → hidden states and attentions of whole rows, for those outputs.
         typed_length: whether the call itself says max_length, which is then no default even where it equals that.
 
@@ -77,21 +80,22 @@ def generate(
     """
     config, ids, mask = _with_start(config, ids, mask)
     width = ids.shape[1]
-    _check_ways(config, assistant)
+    check_ways(config, assistant=assistant is not None, streamer=streamer is not None)
     most, default = most_new(config, width, typed_length)
     rows = [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
     most = _checked(rows, most, positions, vocab, default)
-    eos = config.eos
-    pad = pad_of(config, eos)
-    if streamer is not None and (len(rows) > 1 or config.num_beams > 1 or config.num_return_sequences > 1):
-        raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out, and pass one prompt")
+    _warn_of_ends(config, width, most)
+    pad = pad_of(config, config.eos)
+    if streamer is not None and len(rows) > 1:
+        raise ValueError(f"a streamer shows one row, and there are {len(rows)} prompts: pass one")
     stops = stops_of(config, tokenizer, stopping_criteria)
-    asked = config.return_dict_in_generate
     task = task_of(config, vocab=vocab, pad=pad, key=key, custom=logits_processor, prefix=prefix_allowed_tokens_fn)
     without = _without(config, rows, negative_prompt_ids, negative_prompt_attention_mask)
     if without is not None:
         _checked(without, most, positions, vocab, default, "negative_prompt_ids")
     copies = 1 if config.num_beams > 1 else config.num_return_sequences
+    if past is not None:
+        past = _first_tokens(past, rows, copies)
     prompts = [
         Prompt(
             ids=row,
@@ -111,36 +115,28 @@ def generate(
         on_token = lambda token: streamer.put(np.array([token]))  # noqa: E731
     if config.num_beams > 1:
         return beam_search.generate(
-            voice, task, config, prompts, ids=_left(ids, mask), platform=platform, stops=stops, trace=trace
+            voice, task, config, prompts, ids=_left(ids, mask), platform=platform, stops=stops, trace=trace, past=past
         )
+    memory = Memory() if config.return_dict_in_generate else None
     if assistant is not None or config.prompt_lookup_num_tokens is not None:
-        new = [assisted(voice, task, config, prompts, assistant, platform, stops, on_token)]
-        kept: list[Kept] = []
+        new = [assisted(voice, task, config, prompts, assistant, platform, stops, on_token, past)]
     else:
-        kept = []
-
-        def keep(part: Kept, count: int) -> None:
-            kept.append(Kept(*(None if x is None else np.asarray(x)[:count, : len(prompts)] for x in part)))
-
-        watch = Watch(stops, on_token, keep if task.scores or task.logits else None)
+        watch = Watch(stops, on_token, memory)
         new = [np.zeros(0, np.int32)] * len(prompts)
-        for number, tokens in flow(voice, task, prompts, width=len(prompts), platform=platform, watch=watch):
+        writing = flow(voice, task, prompts, width=len(prompts), platform=platform, watch=watch, past=past)
+        for number, tokens in writing:
             new[number] = tokens
     if streamer is not None:
         streamer.end()
     runtime.report()
     sequences = _joined(np.repeat(_left(ids, mask), copies, axis=0), new, pad)
-    if not asked:
+    if memory is None:
         return jax.numpy.asarray(sequences)
-    length = max(map(len, new))
-    scores, logits = (
-        tuple(jax.numpy.asarray(step) for step in np.concatenate([part[i] for part in kept])[:length])
-        if kept and kept[0][i] is not None
-        else None
-        for i in (0, 1)
+    return GenerateDecoderOnlyOutput(
+        sequences=jax.numpy.asarray(sequences),
+        **_remembered(memory, prompts, new),
+        **traced(config, trace, sequences, np.repeat(_left(mask, mask), copies, axis=0), width),
     )
-    traces = traced(config, trace, sequences, np.repeat(_left(mask, mask), copies, axis=0), width)
-    return GenerateDecoderOnlyOutput(sequences=jax.numpy.asarray(sequences), scores=scores, logits=logits, **traces)
 
 
 def task_of(
@@ -218,13 +214,55 @@ def _with_start(
     return config, ids, mask
 
 
-def _check_ways(config: GenerationConfig, assistant: Voice | None) -> None:
-    """Refuse ways of writing that do not go together."""
+def check_ways(config: GenerationConfig, *, assistant: bool, streamer: bool) -> None:
+    """Refuse ways of writing that do not go together.
+
+    Raises:
+        ValueError: it says what to leave out.
+    """
     looking = config.prompt_lookup_num_tokens is not None
-    if assistant is not None and looking:
+    several = config.num_beams > 1 or config.num_return_sequences > 1
+    if assistant and looking:
         raise ValueError("assistant_model and prompt_lookup_num_tokens both propose tokens: leave one out")
-    if (assistant is not None or looking) and (config.num_beams > 1 or config.num_return_sequences > 1):
+    if (assistant or looking) and several:
         raise ValueError("an assistant helps with one row: leave num_beams and num_return_sequences out")
+    if streamer and several:
+        raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out")
+    if config.guided and config.num_beams > 1:
+        raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
+
+
+def _warn_of_ends(config: GenerationConfig, width: int, most: int) -> None:
+    """Say where rows are to be longer than they may be."""
+    if config.min_length > width + most:
+        logger.warning("min_length=%d is more than the %d tokens that rows may have", config.min_length, width + most)
+    if (config.min_new_tokens or 0) > most:
+        logger.warning("min_new_tokens=%d is more than the %d that rows may get", config.min_new_tokens, most)
+
+
+def _first_tokens(past: Cache, rows: Sequence[np.ndarray], copies: int) -> Cache:
+    """What is known of the prompts' first tokens, with as many rows as are written."""
+    for row, (ids, known) in enumerate(zip(rows, np.asarray(past.length).tolist(), strict=True)):
+        if known >= len(ids):
+            raise ValueError(
+                f"past_key_values hold {known} tokens of row {row}, whose prompt has {len(ids)}: pass the whole "
+                "prompt, at least one token more than they hold"
+            )
+    return past if copies == 1 else jaxformers_seat(past, np.repeat(np.arange(len(rows)), copies), past.slots)
+
+
+def _remembered(memory: Memory, prompts: Sequence[Prompt], new: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Scores, logits and the cache of an output, as far as there are any."""
+    found: dict[str, Any] = {}
+    for name in Kept._fields:
+        if (steps := memory.steps(name)) is not None:
+            found[name] = tuple(jax.numpy.asarray(step[: len(prompts)]) for step in steps[: max(map(len, new))])
+    if memory.rows is not None:
+        cache = memory.rows.cache
+        length = jax.numpy.array([len(p.ids) + len(tokens) - 1 for p, tokens in zip(prompts, new, strict=True)])
+        cache = jaxformers_seat(cache, np.arange(len(prompts)), cache.slots)
+        found["past_key_values"] = Cache(cache.cells, length, length)
+    return found
 
 
 def key_of(key: Any) -> jax.Array | None:
@@ -299,12 +337,10 @@ def _without(
     config: GenerationConfig, rows: Sequence[np.ndarray], ids: np.ndarray | None, mask: np.ndarray | None
 ) -> list[np.ndarray] | None:
     """What stands in place of the prompts where guidance asks the model without them."""
-    if config.guidance_scale in (None, 1):
+    if not config.guided:
         if ids is not None:
             raise ValueError("negative_prompt_ids without guidance_scale has no effect: pass both, or neither")
         return None
-    if config.num_beams > 1:
-        raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
     if ids is None:
         return [row[-1:] for row in rows]
     mask = np.ones_like(ids) if mask is None else mask

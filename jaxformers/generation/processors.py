@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from . import filters
+from . import filters, host
 from .config import GenerationConfig
 from .filters import noise
 from .sight import Sight
@@ -92,7 +92,7 @@ def chosen(
         steps.append((name, *fixed))
         values[name] = given
 
-    if config.guidance_scale not in (None, 1):
+    if config.guided:
         add("guidance", scale=np.float32(config.guidance_scale))
     if config.sequence_bias is not None:
         add("sequence_bias", **c.table("sequence_bias", config.sequence_bias))
@@ -383,8 +383,7 @@ def prefix_allowed(
     """
     rows, vocab = scores.shape
 
-    def ask(*columns: Any) -> np.ndarray:
-        ids, length, padding, pad, number = map(np.asarray, columns)
+    def ask(ids: np.ndarray, length: np.ndarray, padding: np.ndarray, pad: np.ndarray, number: np.ndarray) -> Any:
         allowed = np.repeat(number[:, None] < 0, vocab, axis=1)
         for row in np.flatnonzero(number >= 0):
             whole = np.concatenate([np.full(padding[row], pad[row], ids.dtype), ids[row, : length[row]]])
@@ -395,7 +394,7 @@ def prefix_allowed(
         return allowed
 
     kind = jax.ShapeDtypeStruct((rows, vocab), bool)
-    allowed = jax.pure_callback(ask, kind, sight.ids, sight.length, sight.padding, sight.pad, sight.number)
+    allowed = host.asked(ask, kind, sight.ids, sight.length, sight.padding, sight.pad, sight.number)
     return jnp.where(allowed, scores, -jnp.inf)
 
 

@@ -57,7 +57,7 @@ def written(
     for name in host:
         if getattr(config, name) is not None:
             raise ValueError(f"{name} needs the host between tokens: use model.generate")
-    if config.num_beams > 1 or config.guidance_scale not in (None, 1) or config.num_return_sequences > 1:
+    if config.num_beams > 1 or config.guided or config.num_return_sequences > 1:
         raise ValueError("one pure function does greedy search and sampling of a row each: use model.generate")
     ids, real = jnp.asarray(ids, jnp.int32), jnp.asarray(mask) != 0
     count, width = ids.shape

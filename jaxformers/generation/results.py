@@ -20,7 +20,7 @@ class GenerateDecoderOnlyOutput(Output):
 
     sequences: [rows, seq] prompts and new tokens. scores: of each step [rows, vocab], after all processors. logits: of
     each step [rows, vocab], before them. attentions, hidden_states: of each step a tuple over layers; the first step
-    has the prompt's.
+    has the prompt's. past_key_values: the `Cache` of all tokens but each row's last; not with an assistant.
     """
 
     sequences: Any = None
@@ -28,14 +28,16 @@ class GenerateDecoderOnlyOutput(Output):
     logits: tuple[Any, ...] | None = None
     attentions: tuple[Any, ...] | None = None
     hidden_states: tuple[Any, ...] | None = None
+    past_key_values: Any = None
 
 
 @output
 class GenerateBeamDecoderOnlyOutput(Output):
-    """As `GenerateDecoderOnlyOutput`, for beams.
+    """As `GenerateDecoderOnlyOutput`, for beams; there is no cache, for the beams that end last had other tokens.
 
     sequences_scores: [rows] the sum of each row's log-probabilities over its length to the power of length_penalty.
-    beam_indices: [rows, new tokens] which beam each token came from, −1 behind the end.
+    beam_indices: [rows, new tokens] which beam each token came from, −1 behind the end. scores, logits: of each step
+    [beams, vocab]. attentions, hidden_states: of the rows that are returned.
     """
 
     sequences: Any = None

@@ -118,6 +118,10 @@ class Rows:
         return jnp.take_along_axis(self.ids, self.length[:, None] - 1, axis=1)
 
 
+_COLUMNS = tuple(field.name for field in dataclasses.fields(Rows) if field.name not in ("cache", "without"))
+"""What rows have one of each."""
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Without:
@@ -219,7 +223,7 @@ def jaxformers_replace(rows: Rows, places: jax.Array, new: Rows) -> Rows:
     """The rows with new ones in some places [K]; a place past the end takes none."""
     note_shapes((rows, new))
     put = lambda array, other: array.at[places].set(other, mode="drop")  # noqa: E731
-    plain = {f.name: put(getattr(rows, f.name), getattr(new, f.name)) for f in dataclasses.fields(rows)[:-2]}
+    plain = {name: put(getattr(rows, name), getattr(new, name)) for name in _COLUMNS}
     without = None
     if rows.without is not None and new.without is not None:
         last = put(rows.without.last, new.without.last)
@@ -231,11 +235,18 @@ def jaxformers_replace(rows: Rows, places: jax.Array, new: Rows) -> Rows:
 def jaxformers_take(rows: Rows, places: jax.Array) -> Rows:
     """Some of the rows [K]."""
     note_shapes(rows)
-    plain = {f.name: getattr(rows, f.name)[places] for f in dataclasses.fields(rows)[:-2]}
+    plain = {name: getattr(rows, name)[places] for name in _COLUMNS}
     without = rows.without
     if without is not None:
         without = Without(without.last[places], caches.rows_of(without.cache, places))
     return Rows(**plain, cache=caches.rows_of(rows.cache, places), without=without)
+
+
+@partial(jax.jit, static_argnums=2)
+def jaxformers_seat(cache: Cache, rows: jax.Array, slots: int) -> Cache:
+    """Some rows [K] of a cache, with room for `slots` tokens, for which it may have room already."""
+    note_shapes((cache, rows))
+    return caches.grown(caches.rows_of(cache, rows), slots)
 
 
 def _speak(cls: Any, params: Any, config: Any, rows: Rows) -> tuple[jax.Array, Rows]:
@@ -290,8 +301,19 @@ def rows_for(count: int) -> int:
     return power * 3 // 4 if power > 2 and power * 3 // 4 >= count else power
 
 
-def begun(voice: Voice, prompts: Sequence[Prompt], count: int, slots: int, platform: str) -> Rows:
-    """`count` rows with room for `slots` tokens, of which the first are the prompts, read but for their last tokens."""
+def begun(
+    voice: Voice, prompts: Sequence[Prompt], count: int, slots: int, platform: str, past: Cache | None = None
+) -> Rows:
+    """`count` rows with room for `slots` tokens or more, of which the first are the prompts, read but for their last
+    tokens.
+
+    past: of the prompts' first tokens, one row each, fewer than the prompts have.
+    """
+    if past is None:
+        cache = voice.cls.nothing(voice.params, voice.config, count, slots)
+    else:
+        slots = slots_for(max(slots, past.slots))
+        cache = jaxformers_seat(past, np.minimum(np.arange(count), len(prompts) - 1), slots)
     field = lambda name: _column([getattr(p, name) for p in prompts], count)  # noqa: E731
     length = _column([len(p.ids) for p in prompts], count, 1)
     ids = np.zeros((count, slots), np.int32)
@@ -305,7 +327,8 @@ def begun(voice: Voice, prompts: Sequence[Prompt], count: int, slots: int, platf
             row[: len(tokens)] = tokens
         lengths = _column([len(tokens) for tokens in negative], count, 1)
         last = np.take_along_axis(others, lengths[:, None] - 1, axis=1)
-        without = Without(last, _read(voice, others, lengths, platform))
+        nothing = voice.cls.nothing(voice.params, voice.config, count, slots)
+        without = Without(last, _read(voice, others, lengths, nothing, platform))
     return Rows(
         ids=ids,
         length=length,
@@ -316,21 +339,21 @@ def begun(voice: Voice, prompts: Sequence[Prompt], count: int, slots: int, platf
         stream=field("stream"),
         number=field("number"),
         done=np.arange(count) >= len(prompts),
-        cache=_read(voice, ids, length, platform),
+        cache=_read(voice, ids, length, cache, platform),
         without=without,
     )
 
 
-def _read(voice: Voice, ids: np.ndarray, length: np.ndarray, platform: str) -> Cache:
-    """The cache of all tokens of rows ids [R, S] but the last of each."""
-    count, slots = ids.shape
-    cache = voice.cls.nothing(voice.params, voice.config, count, slots)
-    cache = dataclasses.replace(cache, reach=length.copy())
-    size = chunk_of(slots, platform)
-    for start in range(0, int(length.max()) - 1, size):
-        part = np.zeros((count, size), np.int32)
-        part[:, : min(size, slots - start)] = ids[:, start : start + size]
-        real = np.arange(start, start + size) < length[:, None] - 1
+def _read(voice: Voice, ids: np.ndarray, length: np.ndarray, cache: Cache, platform: str) -> Cache:
+    """The cache with all tokens of rows ids [R, S] but the last of each."""
+    first = np.asarray(cache.length)[:, None]
+    missing = int((length - 1 - first[:, 0]).max())
+    cache = dataclasses.replace(cache, reach=jnp.asarray(length))
+    size = chunk_of(ids.shape[1], platform)
+    for start in range(0, missing, size):
+        places = first + np.arange(start, start + size)
+        part = np.take_along_axis(ids, np.minimum(places, ids.shape[1] - 1), axis=1)
+        real = places < length[:, None] - 1
         cache = jaxformers_read(voice.cls, voice.params, voice.config, part, real, cache)
     return cache
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from ..generation import GenerationConfig, TokenTrie, Voice, beams
 from ..generation.assisted import assisted
-from ..generation.flow import Task, Watch, flow
-from ..generation.generate import stops_of, task_of
+from ..generation.flow import Memory, Task, Watch, flow
+from ..generation.generate import check_ways, stops_of, task_of
 from ..generation.rows import Kept, Prompt
 
 _NOTHING = -1  # stands behind the end of rows: no token
@@ -64,15 +64,9 @@ class Way:
         Raises:
             ValueError: it says what to leave out.
         """
-        c = self.config
-        if self.streamer is not None and (c.num_beams > 1 or c.num_return_sequences > 1):
-            raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out")
-        if self.drafts and (c.num_beams > 1 or c.num_return_sequences > 1):
-            raise ValueError("an assistant helps with one row: leave num_beams and num_return_sequences out")
-        if self.guided and c.num_beams > 1:
-            raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
+        check_ways(self.config, assistant=self.assistant is not None, streamer=self.streamer is not None)
         for name in ("output_attentions", "output_hidden_states"):
-            if getattr(c, name):
+            if getattr(self.config, name):
                 raise ValueError(f"{name}: answers of pipelines have no place for it; call model.generate")
 
     @property
@@ -83,7 +77,7 @@ class Way:
     @property
     def guided(self) -> bool:
         """Whether the model is also asked without the prompt."""
-        return self.config.guidance_scale not in (None, 1)
+        return self.config.guided
 
     @property
     def alone(self) -> bool:
@@ -151,39 +145,32 @@ def _flowing(
     prompts = [prompt for _, prompt in rows]
     copies = len(rows) // len(jobs) if jobs else 0
     found: list[list[np.ndarray | None]] = [[None] * copies for _ in jobs]
-    kept: list[Kept] = []
+    memory = Memory() if task.scores or task.logits else None
     stops = stops_of(way.config, way.tokenizer, way.rules)
     on_token = None
     if way.streamer is not None:
         way.streamer.put(prompts[0].ids)
         on_token = lambda token: way.streamer.put(np.array([token]))  # noqa: E731
 
-    def keep(part: Kept, count: int) -> None:
-        kept.append(Kept(*(None if x is None else np.asarray(x)[:count, : len(prompts)] for x in part)))
-
     if way.drafts:
         ended = iter([(0, assisted(voice, task, way.config, prompts, way.assistant, platform, stops, on_token))])
     else:
-        watch = Watch(stops, on_token, keep if task.scores or task.logits else None)
+        watch = Watch(stops, on_token, memory)
         ended = flow(voice, task, prompts, width=width, platform=platform, watch=watch)
     for row, tokens in ended:
         number, copy = row // copies, row % copies
         found[number][copy] = tokens
         whole = [own for own in found[number] if own is not None]
         if len(whole) == copies:
-            yield number, [Written(own, _beside(kept, place, len(own))) for place, own in enumerate(whole)]
+            yield number, [Written(own, _beside(memory, place, len(own))) for place, own in enumerate(whole)]
     if way.streamer is not None:
         way.streamer.end()
 
 
-def _beside(kept: Sequence[Kept], row: int, length: int) -> dict[str, Any]:
+def _beside(memory: Memory | None, row: int, length: int) -> dict[str, Any]:
     """Scores of each step [steps, V] of one row, by the names that they have in an output."""
-    found = {}
-    for name in Kept._fields:
-        parts = [getattr(part, name) for part in kept]
-        if parts and parts[0] is not None:
-            found[name] = np.concatenate(parts)[:length, row]
-    return found
+    steps = {} if memory is None else {name: memory.steps(name) for name in Kept._fields}
+    return {name: kept[:length, row] for name, kept in steps.items() if kept is not None}
 
 
 def _searched(voice: Voice, task: Task, way: Way, jobs: Sequence[Job], platform: str) -> list[list[Written]]:

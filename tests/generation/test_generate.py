@@ -182,7 +182,7 @@ def test_user_rules_and_the_clock_end_rows(model: Any):
     longer = lambda ids, scores: ids.shape[1] >= 7  # noqa: E731
     assert len(model.generate([prompt], max_new_tokens=20, stopping_criteria=[longer])[0]) == 7
     start = time.monotonic()
-    out = model.generate([prompt], max_new_tokens=500, max_time=0.0)
+    out = model.generate([prompt], max_new_tokens=500, max_time=1e-6)
     assert time.monotonic() - start < 20
     assert 5 <= len(out[0]) <= 4 + 8
 
@@ -387,3 +387,70 @@ def test_a_text_that_ends_in_a_character_of_several_tokens_is_found():
     for text in ("é", "A😀", "😀 b", "end."):
         whole = f"say {text} and on".encode()
         assert Stops((text,), decode).end_of(list(whole), 2) == len(f"say {text}".encode()), text
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_what_was_read_is_not_read_again(model: Any, side: str):
+    prompts = toys.prompts(9, 4)
+    ids, mask = toys.padded(prompts)
+    first = model.generate(ids, attention_mask=mask, max_new_tokens=6, return_dict_in_generate=True)
+    cache = first.past_key_values
+    assert np.asarray(cache.length).tolist() == [14, 9]  # all but each row's last token
+    texts = [[*prompt, *new, 7, 8] for prompt, new in zip(prompts, new_of(first.sequences, 9), strict=True)]
+    ids, mask = toys.padded(texts, side)
+    options = {"attention_mask": mask, "max_new_tokens": 70}
+    whole = model.generate(ids, **options)
+    for _ in range(2):  # a cache may be gone on with more than once
+        np.testing.assert_array_equal(model.generate(ids, past_key_values=cache, **options), whole)
+    drawn = {**options, "max_new_tokens": 5, "do_sample": True, "num_return_sequences": 2, "temperature": 1.5}
+    np.testing.assert_array_equal(model.generate(ids, past_key_values=cache, **drawn), model.generate(ids, **drawn))
+    beams = {**options, "max_new_tokens": 5, "num_beams": 2}
+    np.testing.assert_array_equal(model.generate(ids, past_key_values=cache, **beams), model.generate(ids, **beams))
+
+
+def test_what_was_read_is_believed(model: Any):
+    (prompt,) = toys.prompts(8)
+    (other,) = toys.prompts(8, seed=5)
+    cache = model.generate([other], max_new_tokens=1, return_dict_in_generate=True).past_key_values
+    found = model.generate([[*prompt, 9]], past_key_values=cache, max_new_tokens=6)
+    assert new_of(found, 9) == [toys.greedy(model, [*other, 9], 6)] != [toys.greedy(model, [*prompt, 9], 6)]
+
+
+def test_a_cache_that_does_not_fit_is_refused(model: Any):
+    (prompt,) = toys.prompts(5)
+    cache = model.generate([prompt], max_new_tokens=3, return_dict_in_generate=True).past_key_values
+    with pytest.raises(ValueError, match="at least one token more"):
+        model.generate([prompt], past_key_values=cache)
+    with pytest.raises(ValueError, match="1 rows, there are 2"):
+        model.generate([prompt, prompt], past_key_values=cache)
+    with pytest.raises(ValueError, match="another model"):
+        toys.model(num_hidden_layers=1).generate([[*prompt, *prompt]], past_key_values=cache)
+    with pytest.raises(ValueError, match="found tuple"):
+        model.generate([prompt], past_key_values=((1, 2),))
+
+
+def test_what_a_function_of_the_host_raises_is_raised(model: Any):
+    def none(row: int, ids: np.ndarray) -> list[int]:
+        return []
+
+    def broken(row: int, ids: np.ndarray) -> list[int]:
+        raise LookupError(f"no words for row {row}")
+
+    (prompt,) = toys.prompts(5)
+    for beams in (1, 2):
+        with pytest.raises(ValueError, match="allows no token for row 0"):
+            model.generate([prompt], prefix_allowed_tokens_fn=none, num_beams=beams)
+        with pytest.raises(LookupError, match="no words for row 0"):
+            model.generate([prompt], prefix_allowed_tokens_fn=broken, num_beams=beams)
+    with pytest.raises(LookupError, match="no words for row 0"):
+        model.generate([prompt], prefix_allowed_tokens_fn=broken, prompt_lookup_num_tokens=2)
+
+
+def test_lengths_out_of_reach_are_said(model: Any, caplog: pytest.LogCaptureFixture):
+    (prompt,) = toys.prompts(5)
+    model.generate([prompt], max_new_tokens=2, min_length=9, min_new_tokens=3, eos_token_id=52)
+    assert "min_length=9" in caplog.text
+    assert "min_new_tokens=3" in caplog.text
+    for seconds in (0, -1.5, float("inf")):
+        with pytest.raises(ValueError, match="max_time"):
+            model.generate([prompt], max_time=seconds)
