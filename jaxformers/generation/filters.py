@@ -157,8 +157,9 @@ def _candidates(shape: Shape, settings: Settings, scores: jax.Array) -> _Few:
     useful = jnp.where(open_end, sums, own["top_k"] < width) | whole
 
     def look() -> _Few:
-        # The barrier keeps XLA from taking other slices of the sorted row, for which it would sort the vocabulary.
-        values, ids = lax.optimization_barrier(lax.top_k(scores, width))
+        # Barriers keep XLA from taking other slices of the sorted row, for which it would sort the vocabulary. There is
+        # one for each, since XLA takes one for both to be around its own pair, and on a mesh dies of that.
+        values, ids = map(lax.optimization_barrier, lax.top_k(scores, width))
         best = values[:, :1]
         values = values / own["temperature"][:, None]
         mass = slope = jnp.zeros((rows,), jnp.float32)

@@ -387,7 +387,7 @@ def test_long_pairs_are_cut_to_what_the_model_takes(tmp_path: Path) -> None:
 def test_predictions_share_the_prepared_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ranker = pipeline("text-ranking", model=write_classifier(tmp_path, 5, num_labels=1))
     ranker.rank("q", DOCUMENTS)
-    monkeypatch.setattr(object_, "jaxformers_prepare", None)
+    monkeypatch.setattr(object_, "fastest", None)
     assert ranker.predict([("q", text) for text in DOCUMENTS]).shape == (4,)
 
 
