@@ -130,7 +130,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             return self(ids, mask, **{f"output_{name}": asked for name, asked in want.items()})
 
         return generation.generate(
-            self.voice(),
+            self.voice,
             config,
             ids,
             mask,
@@ -143,7 +143,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
             tokenizer=tokenizer,
             streamer=streamer,
-            assistant=None if assistant_model is None else assistant_model.voice(),
+            assistant=None if assistant_model is None else assistant_model.voice,
             negative_prompt_ids=negative[0],
             negative_prompt_attention_mask=negative[1],
             past=past_key_values,
@@ -153,7 +153,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
 
     def voice(self) -> generation.Voice:
         """The model as the loops of `generation` take it."""
-        return generation.Voice(type(self), self.params, self.config.bare())
+        return generation.Voice(type(self), self.prepared, self.config.bare())
 
     def compute_transition_scores(
         self, sequences: Any, scores: Sequence[Any], beam_indices: Any = None, normalize_logits: bool = False

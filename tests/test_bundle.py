@@ -468,6 +468,16 @@ def test_dropout_is_on_with_a_key_and_drawn_by_it(toy_model, expected):
     np.testing.assert_allclose(without, expected, atol=1e-5)
 
 
+def test_what_is_prepared_shares_what_it_leaves_alone(make, toy_config):
+    model = make(BertModel, toy_config)
+    assert model.prepared is model.prepared
+    (first, *_), (own, *_) = model.prepared["layers"], model.params["layers"]
+    assert "qkv" in first
+    assert "query" not in first
+    assert first["up"]["weight"] is own["up"]["weight"]
+    assert model.prepared["word"]["table"] is model.params["word"]["table"]
+
+
 def test_stacked_and_prepared_layers_compute_the_same(make, toy_config):
     listed = make(BertForSequenceClassification, toy_config)
     stacked = BertForSequenceClassification(

@@ -28,7 +28,7 @@ Array = jax.Array
 
 
 def generate(
-    voice: Voice,
+    speaker: Callable[[], Voice],
     config: GenerationConfig,
     ids: np.ndarray,
     mask: np.ndarray,
@@ -42,7 +42,7 @@ def generate(
     prefix_allowed_tokens_fn: Any = None,
     tokenizer: Any = None,
     streamer: BaseStreamer | None = None,
-    assistant: Voice | None = None,
+    assistant: Callable[[], Voice] | None = None,
     negative_prompt_ids: np.ndarray | None = None,
     negative_prompt_attention_mask: np.ndarray | None = None,
     past: Cache | None = None,
@@ -52,7 +52,7 @@ def generate(
     """Write on a batch of prompts.
 
     Args:
-        voice: the model.
+        speaker: gives the model, made ready; not asked before all else is checked.
         config: the settings, merged and checked.
         ids: [B, T] prompts, padded on either side.
         mask: [B, T] zero at padding.
@@ -65,7 +65,7 @@ def generate(
         prefix_allowed_tokens_fn: (row, ids) → allowed ids, or a `TokenTrie`.
         tokenizer: for stop_strings.
         streamer: told each token of a single row.
-        assistant: a faster model that proposes tokens.
+        assistant: gives a faster model that proposes tokens.
         negative_prompt_ids: [B, N] what guidance compares with; None: each prompt's last token.
         negative_prompt_attention_mask: [B, N].
         past: of the first tokens of each prompt.
@@ -109,6 +109,7 @@ def generate(
         for number, row in enumerate(rows)
         for copy in range(copies)
     ]
+    voice = speaker()
     on_token = None
     if streamer is not None:
         streamer.put(ids[0])
@@ -119,7 +120,8 @@ def generate(
         )
     memory = Memory() if config.return_dict_in_generate else None
     if assistant is not None or config.prompt_lookup_num_tokens is not None:
-        new = [assisted(voice, task, config, prompts, assistant, platform, stops, on_token, past)]
+        helper = None if assistant is None else assistant()
+        new = [assisted(voice, task, config, prompts, helper, platform, stops, on_token, past)]
     else:
         watch = Watch(stops, on_token, memory)
         new = [np.zeros(0, np.int32)] * len(prompts)

@@ -68,7 +68,7 @@ def params(model: Model, tokenizer: Tokenizer) -> Any:
     """The model's tree with a head that knows two words, "no" and "yes", in float32: of all others no score is used."""
     head, spoken = model.params["head"], jnp.array(words(tokenizer))
     two = {"decoder": {"table": embed(head.get("decoder", model.params["word"]), spoken).astype("float32")}}
-    return model.params | {"head": two | ({"bias": head["bias"][spoken]} if "bias" in head else {})}
+    return model.prepared | {"head": two | ({"bias": head["bias"][spoken]} if "bias" in head else {})}
 
 
 def compute(forward: Forward, inputs: Inputs, extra: Extra) -> jax.Array:

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 
 from ..bundle import Model
-from ..layers.attention import prepare
 from ..tokenizers import Tokenizer
 from . import inputs as reading
 from . import task as tasks
@@ -101,7 +100,7 @@ class Pipeline:
 
     @cached_property
     def _engine(self) -> Engine:
-        params = fastest(self._task.params(self.model, self.tokenizer))
+        params = self._task.params(self.model, self.tokenizer)
         return Engine(self._task, self.model, params, self.tokenizer, self.device.platform)
 
 
@@ -109,22 +108,6 @@ def _checked(batch_size: int | None) -> int | None:
     if batch_size is None or (isinstance(batch_size, int) and batch_size >= 1):
         return batch_size
     raise ValueError(f"batch_size={batch_size!r}: how many rows, 1 or more")
-
-
-def fastest(params: Any) -> Any:
-    """The tree that computes fastest where it lies: on one CPU with fewer, larger products.
-
-    Elsewhere it stays as it is: what is fused is a copy of more than half of a model, which accelerators have no memory
-    for, and would have to be parted again where heads are sharded.
-    """
-    devices = {device for leaf in jax.tree.leaves(params) for device in leaf.devices()}
-    return jaxformers_prepare(params) if [device.platform for device in devices] == ["cpu"] else params
-
-
-@jax.jit
-def jaxformers_prepare(params: Any) -> Any:
-    """`attention.prepare` as a program, made once per pipeline."""
-    return prepare(params)
 
 
 def device_named(asked: str | int | jax.Device) -> jax.Device:

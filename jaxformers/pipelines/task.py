@@ -90,7 +90,7 @@ class Task:
         bind: (task, source of the checkpoint or None, the class that it was saved from or None) → the task as the
             checkpoint settles it.
         shorter: (options, tokens that the model takes) → what a caller can do about a row that is longer.
-        params: (model, tokenizer) → the tree that `compute` runs on, where it is not the model's own.
+        params: (model, tokenizer) → the tree that `compute` runs on, where it is not the model's own, prepared.
         settle: (options as a pipeline is made with, model, tokenizer) → the options as its calls start from.
         words: names of options, where they are not the fields of `options`.
         change: (options, those that a user typed) → the options with these.
@@ -113,7 +113,7 @@ class Task:
     read: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]] = one_or_several
     bind: Callable[[Task, Source | None, type[Model] | None], Task] = lambda task, source, trained: task
     shorter: Callable[[Any, int], str] = lambda options, longest: "shorten the text"
-    params: Callable[[Any, Tokenizer], Any] = lambda model, tokenizer: model.params
+    params: Callable[[Any, Tokenizer], Any] = lambda model, tokenizer: model.prepared
     settle: Callable[[Any, Any, Tokenizer], Any] = lambda options, model, tokenizer: options
     words: Sequence[str] = ()
     change: Callable[[Any, Mapping[str, Any]], Any] = lambda options, given: dataclasses.replace(options, **given)

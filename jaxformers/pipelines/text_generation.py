@@ -20,7 +20,7 @@ from ..tasks import CausalLM
 from ..tokenizers import Tokenizer
 from . import text
 from .engine import Engine
-from .object import Pipeline, fastest
+from .object import Pipeline
 from .task import Row, Task, one_or_several
 from .writing import Job, Way, Written, written
 
@@ -279,7 +279,7 @@ def _assistant(given: Any, model: Any) -> Voice:
             f"assistant_model has {given.config.vocab_size} words, the model {model.config.vocab_size}: an assistant "
             "has the same tokenizer"
         )
-    return Voice(type(given), fastest(given.params), given.config.bare())
+    return given.voice()
 
 
 # -- prompts ----------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ check(explicit, ways[1:2])
 check(mesh, ways[1:2], stacked=True)
 check(mesh, ways[1:2], dtype="int8")
 many = AutoModelForCausalLM.from_pretrained(folder, mesh=mesh)
+assert many.prepared is many.params  # no copies on a mesh
 one = AutoModelForCausalLM.from_pretrained(folder)
 first, again = (m.generate(ids, max_new_tokens=3, do_sample=False, return_dict_in_generate=True) for m in (one, many))
 longer = np.concatenate([first.sequences, [[3], [4]]], axis=1)

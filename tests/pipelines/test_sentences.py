@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertModel, hub, pipeline
-from jaxformers.pipelines import object as object_
+from jaxformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertModel, bundle, hub, pipeline
 from jaxformers.pipelines import sentence_modules, shapes
 from jaxformers.pipelines.text_embedding import Embedder, Sparse, quantized
 
@@ -387,7 +386,7 @@ def test_long_pairs_are_cut_to_what_the_model_takes(tmp_path: Path) -> None:
 def test_predictions_share_the_prepared_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ranker = pipeline("text-ranking", model=write_classifier(tmp_path, 5, num_labels=1))
     ranker.rank("q", DOCUMENTS)
-    monkeypatch.setattr(object_, "fastest", None)
+    monkeypatch.setattr(bundle, "prepare", None)
     assert ranker.predict([("q", text) for text in DOCUMENTS]).shape == (4,)
 
 
