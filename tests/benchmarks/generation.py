@@ -2,10 +2,10 @@
 
     python tests/benchmarks/generation.py FILE.gguf --oracle PYTHON_WITH_THE_OTHERS [--chats TEXTS 40]
 
-FILE is a decoder with its tokenizer; the others but llama.cpp get it in the Hub's layout, as we save it. Four tables:
+FILE is a decoder with its tokenizer; the others but llama.cpp get it in the Hub's layout, as we save it. Five tables:
 tokens per second on prompts of random ids, all of the asked length, since no end counts before; what sampling costs
-beside greedy search; seconds to the first token of a new process and of a warm one, with how fast weights are read; and
-chats that end by themselves, through the pipelines.
+beside greedy search; seconds to the first token of a new process and of a warm one, with how fast weights are read;
+seconds to load FILE itself; and chats that end by themselves, through the pipelines.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from peers import HERE, Peer, machine, mixed_texts
 SIDES = {
     "torch float32": ("torch", "float32"),
     "torch bfloat16": ("torch", "bfloat16"),
+    "compiled float32": ("compiled", "float32"),
+    "compiled bfloat16": ("compiled", "bfloat16"),
     "CTranslate2 float32": ("ctranslate2", "float32"),
     "CTranslate2 int8": ("ctranslate2", "int8"),
     "llama.cpp": ("llama", "-"),
 }
+TABLES = ("speed", "sampling", "first", "load")
 SAMPLING = {"greedy": {}, "top_k 50": {"top_k": 50}, "top_p 0.9": {"top_p": 0.9, "top_k": 0}}
 
 
@@ -48,7 +51,7 @@ def main() -> None:
     parser.add_argument("--prompt", nargs="+", type=int, default=[32])
     parser.add_argument("--new", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--tables", nargs="+", default=["speed", "sampling", "first"], help="speed, sampling, first")
+    parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=TABLES, help=str(TABLES))
     parser.add_argument("--chats", nargs=2, metavar=("TEXTS", "COUNT"), help="vaderSentiment's texts; how many chats")
     options = parser.parse_args()
     print(f"{machine()}, {options.rounds} rounds, medians\n")
@@ -61,6 +64,8 @@ def main() -> None:
             sampling(options, home, vocab)
         if "first" in options.tables:
             first(options, home, vocab)
+        if "load" in options.tables:
+            load(options)
         if options.chats:
             chats(options, home)
 
@@ -180,6 +185,36 @@ def first(options: Any, home: str, vocab: int) -> None:
         again = f"{starts[1]:>8.2f}" if ours else f"{'-':>8}"
         print(f"{name:<22}{starts[0]:>8.2f}{again}{warm:>8.3f}{rate:>8.1f}", flush=True)
         side.close()
+
+
+LOADS = {
+    "ours": """
+import sys, time
+from jaxformers import AutoModelForCausalLM
+start = time.perf_counter()
+AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype="float32")
+print(time.perf_counter() - start)
+""",
+    "torch": """
+import os, sys, time, torch
+from transformers import AutoModelForCausalLM
+start = time.perf_counter()
+folder, name = os.path.split(sys.argv[1])
+AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+print(time.perf_counter() - start)
+""",
+}
+
+
+def load(options: Any) -> None:
+    """Seconds to make a float32 model of FILE, imports not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in LOADS}
+    for _ in range(options.rounds):
+        for name, python in (("ours", sys.executable), ("torch", options.oracle)):
+            done = subprocess.run([python, "-c", LOADS[name], options.file], check=True, capture_output=True, text=True)
+            seconds[name].append(float(done.stdout.split()[-1]))
+    ours, theirs = (statistics.median(seconds[name]) for name in ("ours", "torch"))
+    print(f"\nload: ours {ours:.2f} s, torch float32 {theirs:.2f} s, ratio {theirs / ours:.1f}", flush=True)
 
 
 def bandwidth() -> float:

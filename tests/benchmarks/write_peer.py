@@ -1,6 +1,6 @@
 """A side of the benchmark of generation, in a process of its own: JSON commands in, answers out, one a line.
 
-write_peer.py ours|torch FOLDER DTYPE
+write_peer.py ours|torch|compiled FOLDER DTYPE
 write_peer.py ctranslate2 FOLDER COMPUTE_TYPE
 write_peer.py llama FILE.gguf -
 """
@@ -43,8 +43,17 @@ def ours(folder: str, dtype: str) -> Side:
     return write, chat, sum(leaf.nbytes for leaf in jax.tree.leaves(pipe.model.params))
 
 
-def torch(folder: str, dtype: str) -> Side:
-    """Torch Transformers with its dynamic cache."""
+def compiled(folder: str, dtype: str) -> Side:
+    """Torch Transformers with its static cache and torch.compile, which it leaves out on CPUs unless it is told so."""
+    from transformers import CompileConfig
+
+    everywhere = CompileConfig()
+    everywhere._compile_all_devices = True
+    return torch(folder, dtype, cache_implementation="static", compile_config=everywhere)
+
+
+def torch(folder: str, dtype: str, **always: Any) -> Side:
+    """Torch Transformers with its dynamic cache, or as it is told."""
     import torch
     from transformers import pipeline
 
@@ -60,7 +69,7 @@ def torch(folder: str, dtype: str) -> Side:
                 attention_mask=torch.ones_like(given),
                 max_new_tokens=count,
                 min_new_tokens=count,
-                **{"do_sample": False, **options},
+                **{"do_sample": False, **always, **options},
             )
         return out.tolist()
 
@@ -113,7 +122,7 @@ def llama(file: str, _: str) -> Side:
 def main() -> None:
     """Answer commands until the input ends."""
     side, *rest = sys.argv[1:]
-    write, chat, size = {"ours": ours, "torch": torch, "ctranslate2": ctranslate2, "llama": llama}[side](*rest)
+    write, chat, size = {side.__name__: side for side in (ours, torch, compiled, ctranslate2, llama)}[side](*rest)
     print(json.dumps({"bytes": size}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
