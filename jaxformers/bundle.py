@@ -227,7 +227,10 @@ class Model:
         """A model with another config, other params or another way of generating."""
         _, kept, generation = self._structure
         params = self.params if params is None else params
-        return self._made(kept if config is None else config, params, generation_config or generation)
+        model = self._made(kept if config is None else config, params, generation_config or generation)
+        if params is self.params and "prepared" in self.__dict__:
+            model.__dict__["prepared"] = self.prepared
+        return model
 
     def resize_token_embeddings(
         self,

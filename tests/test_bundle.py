@@ -470,7 +470,7 @@ def test_dropout_is_on_with_a_key_and_drawn_by_it(toy_model, expected):
 
 def test_what_is_prepared_shares_what_it_leaves_alone(make, toy_config):
     model = make(BertModel, toy_config)
-    assert model.prepared is model.prepared
+    assert model.prepared is model.prepared is model.replace(config=model.config).prepared
     (first, *_), (own, *_) = model.prepared["layers"], model.params["layers"]
     assert "qkv" in first
     assert "query" not in first

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import itertools
 import secrets
 import signal
 import sys
@@ -70,13 +72,18 @@ def run(options: argparse.Namespace) -> None:
 
 
 class Chat:
-    """A conversation: what has been said, and how many answers there have been."""
+    """A conversation: what has been said, how many answers there have been, and what the model has read: the tokens
+    and its cache of them, so that each message is read once.
+    """
 
     def __init__(self, pipe: Any, system: str | None, most: int, seed: int) -> None:
-        self.pipe, self.most, self.seed = pipe, most, seed
+        self.model = pipe.model.replace(generation_config=pipe.generation_config)
+        self.tokenizer, self.most, self.seed = pipe.tokenizer, most, seed
         self.start = [] if system is None else [{"role": "system", "content": system}]
         self.said = list(self.start)
         self.answers = 0
+        self.read: list[int] = []
+        self.cache: Any = None
 
     def hold(self) -> None:
         """Read messages and answer them."""
@@ -88,7 +95,7 @@ class Chat:
             if word in _LEAVE:
                 return
             if word == "/reset":
-                self.said = list(self.start)
+                self.said, self.cache = list(self.start), None
             elif word == "/help":
                 print(_HELP, file=sys.stderr)
             elif word.startswith("/") and word[1:].isalpha():
@@ -121,30 +128,43 @@ class Chat:
         from ..generation import TextStreamer
 
         self.said.append({"role": "user", "content": message})
+        quiet = {"verbose": False}
+        ids = self.tokenizer.apply_chat_template(self.said, add_generation_prompt=True, tokenizer_kwargs=quiet)
+        most = self.room(len(ids))
         clock = _Clock()
-        streamer = TextStreamer(self.pipe.tokenizer, skip_prompt=True, **_SHOWN)
+        streamer = TextStreamer(self.tokenizer, skip_prompt=True, **_SHOWN)
         with _interruptible() as interrupts:
-            (found,) = self.pipe(
-                self.said,
+            out = self.model.generate(
+                [ids],
                 key=jax.random.fold_in(jax.random.key(self.seed), self.answers),
-                max_new_tokens=self.room(),
+                max_new_tokens=most,
                 streamer=_Heard(streamer, clock),
                 stopping_criteria=[lambda ids, scores: bool(interrupts)],
+                past_key_values=self.known(ids),
+                return_dict_in_generate=True,
             )
         self.answers += 1
-        self.said.append({"role": "assistant", "content": found["generated_text"]})
+        self.read, self.cache = out.sequences[0].tolist(), out.past_key_values
+        self.said.append({"role": "assistant", "content": self.tokenizer.decode(self.read[len(ids) :], **_SHOWN)})
         print(clock.report(), file=sys.stderr)
 
-    def room(self) -> int:
+    def known(self, ids: list[int]) -> Any:
+        """The cache of those first tokens that have been read, of which there are less than all; None: of none."""
+        import jax
+
+        if self.cache is None:
+            return None
+        pairs = itertools.zip_longest(ids[:-1], self.read[: int(self.cache.length[0])])
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        return dataclasses.replace(self.cache, length=jax.numpy.array([same], "int32"))
+
+    def room(self, taken: int) -> int:
         """How many tokens an answer may have: as many as were asked for, but no more than the model has room for.
 
         Raises:
             ValueError: there is none.
         """
-        longest = self.pipe.model.config.longest_row
-        quiet = {"verbose": False}
-        ids = self.pipe.tokenizer.apply_chat_template(self.said, add_generation_prompt=True, tokenizer_kwargs=quiet)
-        taken = len(ids)
+        longest = self.model.config.longest_row
         if longest is None or taken + self.most <= longest:
             return self.most
         if taken >= longest:

@@ -16,6 +16,7 @@ import toy_writer
 
 from jaxformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
 from jaxformers.cli import main
+from jaxformers.generation import rows
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,21 @@ def test_messages_are_answered_with_all_that_was_said(
     assert out == f"{first}\n{second}\n{first}\n"
     assert err.count("[6 tokens: the first after ") == 3
     assert err.count(" a second]") == 3
+
+
+def test_what_was_read_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    plain = rows.jaxformers_read
+
+    def counting(cls: Any, params: Any, config: Any, ids: Any, real: Any, cache: Any) -> Any:
+        read.append(int(real.sum()))
+        return plain(cls, params, config, ids, real, cache)
+
+    monkeypatch.setattr(rows, "jaxformers_read", counting)
+    told(monkeypatch, "Hi", "And", "/reset", "Hi")
+    assert main(["chat", str(folder), "--greedy", "--max-new-tokens", "6"]) == 0
+    first = len("<user>Hi|<assistant>") - 1  # the last is read with the first step
+    assert sum(read) == first + len("|<user>And|<assistant>") + first
 
 
 def test_draws_go_by_the_seed(
