@@ -331,7 +331,10 @@ class Model:
 
         Raises:
             TypeError: the model reads in both directions, so that later tokens change what earlier ones give.
+            ValueError: a size below 1.
         """
+        if min(batch_size, max_length) < 1:
+            raise ValueError(f"init_cache({batch_size}, {max_length}): expected rows and tokens, 1 or more of each")
         if not hasattr(self, "cells"):
             raise TypeError(f"{type(self).__name__} reads in both directions: it has no cache")
         return self.nothing(self.params, self.config, batch_size, max_length)

@@ -84,7 +84,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             key: what draws go by, or a seed; `jax.random.key(0)` unless given. A row's draws depend on it and on the
                 row's place alone, whatever the padding and the other rows.
             logits_processor: functions of a `generation.Sight` and scores [rows, vocab], run after all others.
-            stopping_criteria: functions of ids [rows, seq] and None, each a bool or one a row.
+            stopping_criteria: functions of ids [1, seq] and None that say whether to stop, asked for each row by itself
+                (of beams: for the candidates of a row [candidates, seq], a bool for each).
             prefix_allowed_tokens_fn: (row, ids) → ids that may come next, or a `generation.TokenTrie`.
             tokenizer: for stop_strings.
             streamer: told each token as it comes, of one row (`TextStreamer`, `TextIteratorStreamer`).
@@ -115,11 +116,6 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             batches.check_past(type(self).__name__, past_key_values, len(ids), nothing)
         if assistant_model is not None and not isinstance(assistant_model, CausalLM):
             raise ValueError(f"assistant_model={assistant_model!r:.60}: expected a model for causal language modelling")
-        for name, listed in (("logits_processor", logits_processor), ("stopping_criteria", stopping_criteria)):
-            if callable(listed):
-                raise ValueError(
-                    f"{name} must be a list of functions: pass [{getattr(listed, '__name__', 'function')}]"
-                )
         if assistant_model is not None and assistant_model.config.vocab_size != self.config.vocab_size:
             raise ValueError(
                 f"assistant_model has {assistant_model.config.vocab_size} words, the model {self.config.vocab_size}: "
@@ -138,8 +134,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             positions=self.config.longest_row,
             vocab=self.config.vocab_size,
             key=generation.key_of(key),
-            logits_processor=tuple(logits_processor or ()),
-            stopping_criteria=tuple(stopping_criteria or ()),
+            logits_processor=logits_processor,
+            stopping_criteria=stopping_criteria,
             prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
             tokenizer=tokenizer,
             streamer=streamer,

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..layers.cache import Cache
 from ..runtime import note_shapes
-from . import host, processors
+from . import processors
 from .config import GenerationConfig
 from .flow import Task
 from .processors import Program, Values
@@ -100,7 +100,6 @@ def jaxformers_judge(
     return dataclasses.replace(rows, ids=ids, length=after[None].astype(jnp.int32), done=done[None], cache=cache)
 
 
-@host.causes()
 def assisted(
     voice: Voice,
     task: Task,
@@ -127,12 +126,13 @@ def assisted(
     whole = len(prompt.ids) + prompt.most
     if assistant is not None and (places := assistant.config.longest_row) is not None and whole > places:
         raise ValueError(f"the assistant has {places} positions, too few for a row of {whole} tokens: leave it out")
-    size = config.num_assistant_tokens if assistant is not None else config.prompt_lookup_num_tokens or 10
+    size = config.num_assistant_tokens if assistant is not None else config.prompt_lookup_num_tokens
+    assert size is not None
     rows = begun(voice, prompts, 1, slots_for(len(prompt.ids) + min(prompt.most, 64) + size + 1), platform, past)
     propose = _looking_back(config, size) if assistant is None else _drafting(assistant, task, config, prompt, platform)
     looked = int(rows.length[0])
     start = looked
-    while not bool(np.asarray(rows.done)[0]) and not stops.overdue():
+    while not bool(np.asarray(rows.done)[0]):
         if int(rows.length[0]) + size + 1 >= rows.ids.shape[1]:
             rows = jaxformers_grow(rows, 2 * rows.ids.shape[1])
         room = int(rows.limit[0]) - int(rows.length[0]) - 1  # one token is the model's own
@@ -153,6 +153,7 @@ def assisted(
             task.key,
         )
         ids, length = np.asarray(rows.ids)[0], int(rows.length[0])
+        task.check()
         end = stops.end_of(ids[:length].tolist(), looked)
         if stops.rules:
             for at in range(looked + 1, (end or length) + 1):
@@ -166,6 +167,8 @@ def assisted(
             for token in ids[looked:length]:
                 on_token(int(token))
         looked = length
+        if stops.overdue():
+            break
     return np.asarray(rows.ids)[0, start:looked].copy()
 
 

@@ -6,10 +6,8 @@ and when a row is given up are those of torch Transformers 4.57.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -96,7 +94,7 @@ def jaxformers_beams(
     steps: Any,
     judge: Any,
 ) -> tuple[Beams, Any, jax.Array]:
-    """Search up to `steps` tokens further; judge: the number of the call, by which the host finds what ends rows."""
+    """Search up to `steps` tokens further; judge: the number of what the host says of ends."""
     note_shapes(beams)
     rows, count, _ = beams.ids.shape
     vocab = jax.eval_shape(lambda: _speak(cls, params, config, beams)[0]).shape[-1]
@@ -157,7 +155,7 @@ def _searched(
     length = beams.length + 1
     hits = (token[..., None] == ends.ids).any(-1) | (length >= beams.limit)[:, None]
     if rules.judged:
-        hits |= host.asked(_judged, jax.ShapeDtypeStruct(hits.shape, bool), judge, ids, length)
+        hits |= host.ask(judge, hits.shape, ids, length)
 
     # What goes on: the best that have not ended.
     on, order = jax.lax.top_k(jnp.where(hits, best + _NEVER, best), count)
@@ -247,28 +245,33 @@ def generate(
     )
     kept: list[Any] = []
     penalty = np.float32(1.0 if config.length_penalty is None else config.length_penalty)
-    with _judging(stops, prompts) as judge, host.causes():
-        while np.asarray(beams.going).any() and not stops.overdue():
-            slots = beams.ids.shape[-1]
-            longest = int(np.asarray(beams.length)[np.asarray(beams.going)].max())
-            if longest >= slots:
-                beams = _grown(beams, 2 * slots)
-                slots *= 2
-            steps = np.int32(min(slots - longest, stops.steps or _SEGMENT, _SEGMENT))
-            beams, part, done = jaxformers_beams(
-                voice.cls,
-                rules,
-                voice.params,
-                voice.config,
-                beams,
-                task.values,
-                task.ends,
-                penalty,
-                task.key,
-                steps,
-                judge,
-            )
-            kept.append(tuple(None if x is None else np.asarray(x)[: int(done)] for x in part))
+    judge = _judging(stops, prompts)
+    while np.asarray(beams.going).any():
+        slots = beams.ids.shape[-1]
+        longest = int(np.asarray(beams.length)[np.asarray(beams.going)].max())
+        if longest >= slots:
+            beams = _grown(beams, 2 * slots)
+            slots *= 2
+        steps = np.int32(min(slots - longest, stops.steps or _SEGMENT, _SEGMENT))
+        beams, part, done = jaxformers_beams(
+            voice.cls,
+            rules,
+            voice.params,
+            voice.config,
+            beams,
+            task.values,
+            task.ends,
+            penalty,
+            task.key,
+            steps,
+            judge.number,
+        )
+        written = int(done)
+        kept.append(tuple(None if x is None else np.asarray(x)[:written] for x in part))
+        judge.check()
+        task.check()
+        if stops.overdue():
+            break
     report()
     beams = _with_running(beams, float(penalty))
     new, parents = _rows(beams, prompts, returned, int(task.ends.fill))
@@ -279,7 +282,7 @@ def generate(
         tuple(jnp.asarray(step) for part in kept for step in part[i]) if kept and kept[0][i] is not None else None
         for i in (0, 1)
     )
-    mask = np.concatenate([np.arange(ids.shape[1])[None] >= np.array([[p.padding] for p in prompts])]).astype(np.int32)
+    mask = (np.arange(ids.shape[1]) >= np.array([[p.padding] for p in prompts])).astype(np.int32)
     return GenerateBeamDecoderOnlyOutput(
         sequences=jnp.asarray(sequences),
         sequences_scores=jnp.asarray(np.asarray(beams.ended_scores)[:, :returned].reshape(-1)),
@@ -365,30 +368,8 @@ def _rows(beams: Beams, prompts: Sequence[Prompt], returned: int, pad: int) -> t
     return new, came
 
 
-_Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
-_judges: dict[int, _Judge] = {}
-"""What ends the rows of each call that goes on: programs know its number alone, so they are the same for all calls."""
-_numbers = itertools.count()
-
-
-def _judged(number: np.ndarray, ids: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Which candidates [B, K] of a call end; called from within the program."""
-    return _judges[int(number)](ids, length)
-
-
-@contextlib.contextmanager
-def _judging(stops: Stops, prompts: Sequence[Prompt]) -> Iterator[np.int32]:
-    """The number of a call, by which programs find its judge."""
-    number = next(_numbers)
-    _judges[number] = _judge(stops, prompts)
-    try:
-        yield np.int32(number)
-    finally:
-        del _judges[number]
-
-
-def _judge(stops: Stops, prompts: Sequence[Prompt]) -> _Judge:
-    """Which candidates [B, K] end, by texts and the user's rules."""
+def _judging(stops: Stops, prompts: Sequence[Prompt]) -> host.Asked:
+    """Says of candidates ids [B, K, S] which end [B, K], by texts and the user's rules."""
 
     def judge(ids: np.ndarray, length: np.ndarray) -> np.ndarray:
         hits = np.zeros(ids.shape[:2], bool)
@@ -402,4 +383,4 @@ def _judge(stops: Stops, prompts: Sequence[Prompt]) -> _Judge:
                 hits[row] |= stops.ruled(np.concatenate([padding, ids[row, :, :end]], axis=1))
         return hits
 
-    return judge
+    return host.Asked(judge)

@@ -504,6 +504,8 @@ class GenerationConfig:
                 built.
         """
         keywords = keywords or {}
+        if given is not None and not isinstance(given, GenerationConfig):
+            raise ValueError(f"generation_config={given!r:.60}: expected a GenerationConfig")
         changed = given.changed if given is not None else {}
         rest = {**self.rest, **(given.rest if given is not None else {})}
         unknown = [name for name in keywords if name not in SETTINGS and name not in rest]

@@ -38,7 +38,10 @@ _BUSY = 16  # where prompts wait for rows
 
 
 class Task(NamedTuple):
-    """What is done with rows: which scores are kept and what is made of them, what ends rows, and what they draw by."""
+    """What is done with rows: which scores are kept and what is made of them, what ends rows, and what they draw by.
+
+    asked: the function of the host that the program asks, held here while it does.
+    """
 
     program: Program
     values: Values
@@ -46,6 +49,12 @@ class Task(NamedTuple):
     key: jax.Array
     scores: bool = False
     logits: bool = False
+    asked: host.Asked | None = None
+
+    def check(self) -> None:
+        """Raise what a function of the host that a program asked has raised."""
+        if self.asked is not None:
+            self.asked.check()
 
 
 @dataclasses.dataclass
@@ -97,9 +106,9 @@ def flow(
     looked = np.asarray(rows.prompt)
     while any(seat is not None for seat in seats):
         longest = _longest(rows, seats, prompts)
-        with host.causes():
-            rows = _segment(voice, task, _grown(rows, longest), longest, bool(waiting), watch)
-            ids, length, done = (np.asarray(x) for x in (rows.ids, rows.length, rows.done))
+        rows = _segment(voice, task, _grown(rows, longest), longest, bool(waiting), watch)
+        ids, length, done = (np.asarray(x) for x in (rows.ids, rows.length, rows.done))
+        task.check()
         length, done = _stopped(seats, prompts, ids, length, done, looked, watch)
         if watch.on_token is not None:
             for token in ids[0, looked[0] : length[0]]:

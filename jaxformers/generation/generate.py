@@ -13,14 +13,14 @@ import numpy as np
 from .. import runtime
 from ..layers.cache import Cache
 from . import beams as beam_search
-from . import processors
+from . import host, processors
 from .assisted import assisted
 from .config import GenerationConfig
 from .flow import Memory, Task, Watch, flow
 from .results import GenerateDecoderOnlyOutput, traced
 from .rows import Ends, Kept, Prompt, Voice, jaxformers_seat, rows_for
 from .stopping import Rule, Stops
-from .streamers import BaseStreamer
+from .streamers import BaseStreamer, ending
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ def generate(
     positions: int | None = None,
     vocab: int,
     key: jax.Array | None = None,
-    logits_processor: Sequence[Callable[..., Array]] = (),
-    stopping_criteria: Sequence[Rule] = (),
+    logits_processor: Sequence[Callable[..., Array]] | None = None,
+    stopping_criteria: Sequence[Rule] | None = None,
     prefix_allowed_tokens_fn: Any = None,
     tokenizer: Any = None,
     streamer: BaseStreamer | None = None,
@@ -61,7 +61,7 @@ def generate(
         vocab: V.
         key: what draws go by; row i's draws depend on it and i alone.
         logits_processor: functions of a `Sight` and scores [R, V].
-        stopping_criteria: functions of ids [R, T] and None.
+        stopping_criteria: see `Rule`.
         prefix_allowed_tokens_fn: (row, ids) → allowed ids, or a `TokenTrie`.
         tokenizer: for stop_strings.
         streamer: told each token of a single row.
@@ -78,9 +78,10 @@ def generate(
     Raises:
         ValueError: settings that do not go together, a prompt that leaves no room, no prompt and no bos_token_id.
     """
-    config, ids, mask = _with_start(config, ids, mask)
+    ids, mask = _with_start(config, ids, mask)
     width = ids.shape[1]
     check_ways(config, assistant=assistant is not None, streamer=streamer is not None)
+    check_functions(logits_processor, stopping_criteria, streamer)
     most, default = most_new(config, width, typed_length)
     rows = [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
     most = _checked(rows, most, positions, vocab, default)
@@ -88,8 +89,9 @@ def generate(
     pad = pad_of(config, config.eos)
     if streamer is not None and len(rows) > 1:
         raise ValueError(f"a streamer shows one row, and there are {len(rows)} prompts: pass one")
-    stops = stops_of(config, tokenizer, stopping_criteria)
-    task = task_of(config, vocab=vocab, pad=pad, key=key, custom=logits_processor, prefix=prefix_allowed_tokens_fn)
+    stops = stops_of(config, tokenizer, stopping_criteria or ())
+    custom, prefix = logits_processor or (), prefix_allowed_tokens_fn
+    task = task_of(config, vocab=vocab, pad=pad, key=key, custom=custom, prefix=prefix)
     without = _without(config, rows, negative_prompt_ids, negative_prompt_attention_mask)
     if without is not None:
         _checked(without, most, positions, vocab, default, "negative_prompt_ids")
@@ -119,17 +121,16 @@ def generate(
             voice, task, config, prompts, ids=_left(ids, mask), platform=platform, stops=stops, trace=trace, past=past
         )
     memory = Memory() if config.return_dict_in_generate else None
-    if assistant is not None or config.prompt_lookup_num_tokens is not None:
-        helper = None if assistant is None else assistant()
-        new = [assisted(voice, task, config, prompts, helper, platform, stops, on_token, past)]
-    else:
-        watch = Watch(stops, on_token, memory)
-        new = [np.zeros(0, np.int32)] * len(prompts)
-        writing = flow(voice, task, prompts, width=len(prompts), platform=platform, watch=watch, past=past)
-        for number, tokens in writing:
-            new[number] = tokens
-    if streamer is not None:
-        streamer.end()
+    with ending(streamer):
+        if assistant is not None or config.prompt_lookup_num_tokens is not None:
+            helper = None if assistant is None else assistant()
+            new = [assisted(voice, task, config, prompts, helper, platform, stops, on_token, past)]
+        else:
+            watch = Watch(stops, on_token, memory)
+            new = [np.zeros(0, np.int32)] * len(prompts)
+            writing = flow(voice, task, prompts, width=len(prompts), platform=platform, watch=watch, past=past)
+            for number, tokens in writing:
+                new[number] = tokens
     runtime.report()
     sequences = _joined(np.repeat(_left(ids, mask), copies, axis=0), new, pad)
     if memory is None:
@@ -163,6 +164,8 @@ def task_of(
     Raises:
         ValueError: ids that are no words of the model, or settings that processors refuse.
     """
+    if prefix is not None and not isinstance(prefix, processors.TokenTrie):
+        prefix = processors.allowing(prefix, vocab)
     program, values = processors.chosen(
         config,
         vocab=vocab,
@@ -177,7 +180,7 @@ def task_of(
     scores, logits = (
         bool(config.return_dict_in_generate and asked) for asked in (config.output_scores, config.output_logits)
     )
-    return Task(program, values, ends, key, scores, logits)
+    return Task(program, values, ends, key, scores, logits, prefix if isinstance(prefix, host.Asked) else None)
 
 
 def stops_of(config: GenerationConfig, tokenizer: Any, rules: Sequence[Rule] = ()) -> Stops:
@@ -200,12 +203,10 @@ def stops_of(config: GenerationConfig, tokenizer: Any, rules: Sequence[Rule] = (
 # -- reading what was asked for ---------------------------------------------------------------------------------------
 
 
-def _with_start(
-    config: GenerationConfig, ids: np.ndarray, mask: np.ndarray
-) -> tuple[GenerationConfig, np.ndarray, np.ndarray]:
+def _with_start(config: GenerationConfig, ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Prompts without any token begin with bos."""
     if ids.shape[1] and (mask != 0).any(1).all():
-        return config, ids, mask
+        return ids, mask
     if config.bos_token_id is None:
         raise ValueError("a prompt has no tokens, and there is no bos_token_id to begin with: pass one")
     if not ids.shape[1]:
@@ -213,7 +214,7 @@ def _with_start(
     ids, mask = ids.copy(), mask.copy()
     for row in np.flatnonzero(~(mask != 0).any(1)):
         ids[row, -1], mask[row, -1] = config.bos_token_id, 1
-    return config, ids, mask
+    return ids, mask
 
 
 def check_ways(config: GenerationConfig, *, assistant: bool, streamer: bool) -> None:
@@ -232,6 +233,21 @@ def check_ways(config: GenerationConfig, *, assistant: bool, streamer: bool) -> 
         raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out")
     if config.guided and config.num_beams > 1:
         raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
+
+
+def check_functions(logits_processor: Any, stopping_criteria: Any, streamer: Any) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        ValueError: it says which argument, and what is expected.
+    """
+    for name, listed in (("logits_processor", logits_processor), ("stopping_criteria", stopping_criteria)):
+        if callable(listed):
+            raise ValueError(f"{name} must be a list of functions: pass [{getattr(listed, '__name__', 'function')}]")
+        if listed is not None and not (isinstance(listed, list | tuple) and all(map(callable, listed))):
+            raise ValueError(f"{name}={listed!r:.60}: expected a list of functions")
+    if streamer is not None and not (hasattr(streamer, "put") and hasattr(streamer, "end")):
+        raise ValueError(f"streamer={streamer!r:.60}: expected an object with put(ids) and end(), such as TextStreamer")
 
 
 def _warn_of_ends(config: GenerationConfig, width: int, most: int) -> None:
@@ -273,10 +289,12 @@ def key_of(key: Any) -> jax.Array | None:
     Raises:
         ValueError: it is neither.
     """
-    if key is None or isinstance(key, jax.Array):
+    if key is None:
+        return None
+    if isinstance(key, jax.Array) and (jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == "uint32"):
         return key
-    if isinstance(key, int) and not isinstance(key, bool):
-        return jax.random.key(key)
+    if isinstance(key, int | np.integer) and not isinstance(key, bool) and -(2**63) <= key < 2**63:
+        return jax.random.key(int(key))
     raise ValueError(f"key={key!r:.60}: expected jax.random.key(...) or a whole number")
 
 
@@ -354,9 +372,10 @@ def _without(
 
 
 def _left(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Rows with their padding on the left."""
-    order = np.argsort(mask != 0, axis=1, kind="stable")
-    return np.take_along_axis(values, order, axis=1)
+    """Rows with the padding that is behind them in front."""
+    width = mask.shape[1]
+    behind = np.argmax(mask[:, ::-1] != 0, axis=1)
+    return np.take_along_axis(values, (np.arange(width) - behind[:, None]) % width, axis=1)
 
 
 def _joined(prompts: np.ndarray, new: Sequence[np.ndarray], pad: int) -> np.ndarray:

@@ -1,54 +1,51 @@
-"""Functions of the host within compiled loops: what they raise reaches the caller as it was raised.
+"""Functions of the host that compiled loops ask.
 
-A program that fails in such a function ends with an error of jax's own, whose text is all that is left of the cause. So
-the cause is laid aside under a number, the number is part of that text, and whoever waits for the program looks it up.
+A program knows the number of such a function alone, which is data: another function compiles nothing, and none is kept
+alive by a program. What a function raises is kept until the loop's host side looks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import re
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-_MOST = 64  # causes that nobody waits for any more
-_causes: OrderedDict[int, Exception] = OrderedDict()
 _numbers = itertools.count()
+_asked: weakref.WeakValueDictionary[int, Asked] = weakref.WeakValueDictionary()
+"""Those that a call holds: how a program's callback finds the function that a number stands for."""
 
 
-class _Failed(Exception):
-    """What the program gets to see."""
+class Asked:
+    """A function of arrays that gives an array of bools, for as long as somebody holds this object."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.error: Exception | None = None
+        self.number = np.int32(next(_numbers) % 2**31)
+        _asked[int(self.number)] = self
+
+    def check(self) -> None:
+        """Raise what the function raised."""
+        if self.error is not None:
+            raise self.error
 
 
-def asked(function: Callable[..., np.ndarray], kind: jax.ShapeDtypeStruct, *arrays: Any) -> jax.Array:
-    """What the host's `function` gives for arrays while a program runs, of the shape and type of `kind`."""
+def ask(number: Any, shape: tuple[int, ...], *arrays: jax.Array) -> jax.Array:
+    """What the function of a number gives for arrays while a program runs: bools of a shape. After an error, and where
+    nobody holds the function any more, all are true.
+    """
 
-    def ask(*given: Any) -> np.ndarray:
-        try:
-            return function(*map(np.asarray, given))
-        except Exception as error:
-            number = next(_numbers)
-            _causes[number] = error
-            while len(_causes) > _MOST:
-                _causes.popitem(last=False)
-            raise _Failed(f"cause {number} of the host") from error
+    def answer(number: Any, *given: Any) -> np.ndarray:
+        asked = _asked.get(int(number))
+        if asked is not None and asked.error is None:
+            try:
+                return np.asarray(asked.function(*map(np.asarray, given)))
+            except Exception as error:
+                asked.error = error
+        return np.ones(shape, bool)
 
-    return jax.pure_callback(ask, kind, *arrays)
-
-
-@contextlib.contextmanager
-def causes() -> Iterator[None]:
-    """Within it a program that fails because a function of the host does raises what that function raised."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        named = re.search(r"cause (\d+) of the host", str(error))
-        cause = None if named is None else _causes.pop(int(named[1]), None)
-        if cause is None:
-            raise
-        raise cause from None
+    return jax.pure_callback(answer, jax.ShapeDtypeStruct(shape, bool), number, *arrays)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import logging
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ def chosen(
     sampling: bool = False,
     beams: int = 1,
     custom: Sequence[Callable[[Sight, jax.Array], jax.Array]] = (),
-    prefix: Callable[[int, np.ndarray], Sequence[int]] | TokenTrie | None = None,
+    prefix: host.Asked | TokenTrie | None = None,
 ) -> tuple[Program, Values]:
     """The processors that a config asks for.
 
@@ -71,9 +72,8 @@ def chosen(
         custom: the user's functions of a `Sight` and scores [R, V], run after all processors but the filters. A
             function that is a pytree, such as `jax.tree_util.Partial(f, array)`, brings its arrays as data; others
             are part of the program, so that a new function object compiles anew.
-        prefix: what may come next: a host function of the row's number (counted without beams) and its ids, padding
-            included, that returns the allowed ids; or a `TokenTrie`, which needs no host. A new function object
-            compiles anew.
+        prefix: what may come next: a host function as `allowing` makes it, to be held while the program runs; or a
+            `TokenTrie`, which needs no host.
 
     Returns:
         The program and its values: numpy arrays, float32 or int32 of shape [] where a setting may differ by row
@@ -111,9 +111,13 @@ def chosen(
         add("min_new_tokens", length=np.int32(config.min_new_tokens), eos=ends)
     if isinstance(prefix, TokenTrie):
         c.known("TokenTrie", (int(prefix.most),))
-        add("token_trie", trie=prefix)
+        if strange := prefix.ends - set(eos):
+            raise ValueError(
+                f"TokenTrie: its sequences end with {sorted(strange)[:8]}, rows with {list(eos)}: set eos_token_id"
+            )
+        add("token_trie", beams == 1, trie=prefix, eos=ends)
     elif prefix is not None:
-        add("prefix_allowed", prefix)
+        add("prefix_allowed", asked=prefix.number)
     if config.forced_bos_token_id is not None:
         add("forced_bos", ids=c.mask(c.known("forced_bos_token_id", _ids(config.forced_bos_token_id))))
     if config.forced_eos_token_id is not None:
@@ -175,7 +179,7 @@ def process(
     }
     for name, *fixed in program.steps:
         if name == "custom":
-            scores = values[f"custom {fixed[0]}"](sight, scores)
+            scores = _customised(values[f"custom {fixed[0]}"], sight, scores)
         else:
             scores = _STEPS[name](*fixed, {**values[name], **beside.get(name, {})}, sight, scores)
     return scores
@@ -197,6 +201,23 @@ def apply(
     return finished(
         program, values, process(program, values, sight, scores, unconditional=unconditional, source=source)
     )
+
+
+def _customised(function: Callable[..., Any], sight: Sight, scores: jax.Array) -> jax.Array:
+    """What a function of the caller makes of scores.
+
+    Raises:
+        ValueError: that is not of their shape.
+    """
+    found = function(sight, scores)
+    shape, kind = getattr(found, "shape", None), getattr(found, "dtype", None)
+    if shape != scores.shape or kind is None or not jnp.issubdtype(kind, jnp.floating):
+        what = type(found).__name__ if shape is None else f"{kind} {tuple(shape)}"
+        raise ValueError(
+            f"a logits processor gave {what}: expected a function of a Sight and scores, floats {tuple(scores.shape)}, "
+            "that gives scores like them"
+        )
+    return found.astype(scores.dtype)
 
 
 def finished(program: Program, values: Values, scores: jax.Array) -> jax.Array:
@@ -373,34 +394,51 @@ def min_new_tokens(values: Values, sight: Sight, scores: jax.Array) -> jax.Array
     return _banned(scores, values["eos"], sight.new < values["length"])
 
 
-def prefix_allowed(
-    function: Callable[[int, np.ndarray], Sequence[int]], values: Values, sight: Sight, scores: jax.Array
-) -> jax.Array:
+def prefix_allowed(values: Values, sight: Sight, scores: jax.Array) -> jax.Array:
     """Only what a host function allows after a row's ids, padding included; rows that have ended are not asked about.
 
-    Raises (on the host, while the program runs):
-        ValueError: it allows nothing.
+    values: asked [] the number of an `allowing`.
     """
-    rows, vocab = scores.shape
+    columns = (sight.ids, sight.length, sight.padding, sight.pad, sight.number)
+    return jnp.where(host.ask(values["asked"], scores.shape, *columns), scores, -jnp.inf)
+
+
+def allowing(function: Callable[[int, np.ndarray], Sequence[int]], vocab: int) -> host.Asked:
+    """The user's prefix_allowed_tokens_fn as programs ask it.
+
+    Raises:
+        ValueError: it is no function; and, when it is asked, that it allows nothing, or what is no id.
+    """
+    if not callable(function):
+        raise ValueError(f"prefix_allowed_tokens_fn={function!r:.60}: expected a function of a row's number and ids")
 
     def ask(ids: np.ndarray, length: np.ndarray, padding: np.ndarray, pad: np.ndarray, number: np.ndarray) -> Any:
         allowed = np.repeat(number[:, None] < 0, vocab, axis=1)
         for row in np.flatnonzero(number >= 0):
             whole = np.concatenate([np.full(padding[row], pad[row], ids.dtype), ids[row, : length[row]]])
-            found = np.asarray(function(int(number[row]), whole), np.int64).reshape(-1)
+            found = np.asarray(function(int(number[row]), whole)).reshape(-1)
+            if found.size and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= vocab):
+                raise ValueError(
+                    f"prefix_allowed_tokens_fn gave {found[:8].tolist()} for row {number[row]}: expected ids from 0 to "
+                    f"{vocab - 1}"
+                )
             if not found.size:
                 raise ValueError(f"prefix_allowed_tokens_fn allows no token for row {number[row]}")
             allowed[row, found] = True
         return allowed
 
-    kind = jax.ShapeDtypeStruct((rows, vocab), bool)
-    allowed = host.asked(ask, kind, sight.ids, sight.length, sight.padding, sight.pad, sight.number)
-    return jnp.where(allowed, scores, -jnp.inf)
+    return host.Asked(ask)
 
 
-def token_trie(values: Values, sight: Sight, scores: jax.Array) -> jax.Array:
-    """Only what goes on in one of a trie's sequences after the row's new tokens; values: trie."""
-    return values["trie"](sight, scores)
+def token_trie(ending: bool, values: Values, sight: Sight, scores: jax.Array) -> jax.Array:
+    """Only what goes on in one of a trie's sequences after the row's new tokens. Where other processors have forbidden
+    all of that, the row ends, if `ending`; a beam is no more.
+
+    values: trie, eos [V] bool.
+    """
+    scores = values["trie"](sight, scores)
+    stuck = jnp.isneginf(scores).all(-1, keepdims=True)
+    return jnp.where(stuck & values["eos"], 0.0, scores) if ending else scores
 
 
 def forced_bos(values: Values, sight: Sight, scores: jax.Array) -> jax.Array:
@@ -517,10 +555,13 @@ class TokenTrie:
             eos: the ids that may stand after a whole sequence.
 
         Raises:
-            ValueError: no sequence, no end, or an id below 0.
+            ValueError: no sequence, no end, or what is no id.
         """
-        ends = _ids(eos)
-        whole = sorted({(*sequence, end) for sequence in sequences for end in ends})
+        try:
+            ends = tuple(map(operator.index, (eos,) if isinstance(eos, int) else eos))
+            whole = sorted({(*map(operator.index, sequence), end) for sequence in sequences for end in ends})
+        except TypeError:
+            raise ValueError("TokenTrie: expected lists of ids, and an end or several; ids are whole numbers") from None
         if not whole:
             raise ValueError("TokenTrie: at least one sequence and one end are needed")
         if any(i < 0 for sequence in whole for i in sequence):
@@ -553,8 +594,16 @@ class TokenTrie:
             fan=fan,
         )
 
+    @property
+    def ends(self) -> set[int]:
+        """The tokens that sequences end with."""
+        first, tokens = np.asarray(self.first), np.asarray(self.tokens)
+        edges = int((tokens >= 0).sum())
+        leaves = np.flatnonzero(first[1 : edges + 1] == np.append(first, first[-1])[2 : edges + 2])
+        return set(tokens[leaves].tolist())
+
     def __call__(self, sight: Sight, scores: jax.Array) -> jax.Array:
-        """−∞ for [R, V] scores of what no sequence goes on with; rows that have ended are left alone."""
+        """−∞ for [R, V] scores of what no sequence goes on with."""
         first, tokens = jnp.asarray(self.first), jnp.asarray(self.tokens)
         vocab = scores.shape[1]
         branches = jnp.arange(self.fan)
@@ -574,8 +623,7 @@ class TokenTrie:
 
             _, node = lax.while_loop(lambda s: (s[0] < stop) & (s[1] >= 0), walk, (start, jnp.int32(0)))
             found, _ = children(jnp.maximum(node, 0))
-            allowed = jnp.zeros(vocab, bool).at[found].set(True, mode="drop")
-            open_ = (node >= 0) & (found < vocab).any()
-            return jnp.where(allowed | ~open_, scores, -jnp.inf)
+            allowed = jnp.zeros(vocab, bool).at[found].set(node >= 0, mode="drop")
+            return jnp.where(allowed, scores, -jnp.inf)
 
         return jax.vmap(row)(sight.ids, sight.prompt, sight.length, scores)

@@ -84,7 +84,14 @@ def transition_scores(
         scores: of the output, a tuple of [rows, V].
         beam_indices: [rows, new tokens] of the output of beams.
         normalize_logits: whether to make scores log-probabilities first.
+
+    Raises:
+        ValueError: there are no scores, or they are of other rows.
     """
+    if scores is None or not len(scores):
+        raise ValueError("no scores: call generate with return_dict_in_generate=True and output_scores=True")
+    if np.ndim(sequences) != 2 or np.shape(sequences)[1] < len(scores):
+        raise ValueError(f"sequences {np.shape(sequences)} are shorter than {len(scores)} steps: pass the output's")
     steps = np.stack([np.asarray(step) for step in scores], axis=1)  # [rows or beams, new, V]
     if normalize_logits:
         steps = np.asarray(jax.nn.log_softmax(steps, axis=-1))

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 Rule = Callable[[np.ndarray, Any], Any]
-"""(ids [R, T] so far, scores or None) → whether to stop, one bool or [R]."""
+"""(ids [1, T] of a row so far, None) → whether to stop. Rows are asked about one by one, for they end and are replaced
+one by one; of beams it is the candidates of a row [K, T], and one bool for all or [K].
+"""
 
 _CONTEXT = 12  # tokens before a stop text's own characters that decoding may depend on
 
@@ -57,8 +59,18 @@ class Stops:
         return None
 
     def ruled(self, ids: np.ndarray) -> np.ndarray:
-        """Which of the rows ids [R, T] the user's rules end: [R]."""
+        """Which of the rows ids [R, T] the user's rules end: [R].
+
+        Raises:
+            ValueError: a rule gives something else.
+        """
         ended = np.zeros(len(ids), bool)
         for rule in self.rules:
-            ended |= np.broadcast_to(np.asarray(rule(ids, None), bool), ended.shape)
+            found = np.asarray(rule(ids, None))
+            if found.shape not in ((), ended.shape) or found.dtype.kind not in "biu":
+                raise ValueError(
+                    f"a stopping criterion gave {found.dtype} {found.shape} for ids {ids.shape}: expected a bool, or "
+                    "one for each row that it is asked about"
+                )
+            ended |= found.astype(bool)
         return ended

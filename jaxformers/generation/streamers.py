@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Protocol
@@ -20,6 +21,16 @@ class BaseStreamer(Protocol):
     def end(self) -> None:
         """There are no more."""
         ...
+
+
+@contextlib.contextmanager
+def ending(streamer: BaseStreamer | None) -> Iterator[None]:
+    """Behind it there are no more tokens, also after an error: else who waits for text would wait for ever."""
+    try:
+        yield
+    finally:
+        if streamer is not None:
+            streamer.end()
 
 
 class TextStreamer:

@@ -439,19 +439,19 @@ def drive(engine: Engine, rows: Sequence[Row], numbers: Sequence[int], options: 
         config=options.config,
         tokenizer=engine.tokenizer if options.tokenizer is None else options.tokenizer,
         key=options.key,
-        processors=tuple(options.logits_processor or ()),
-        rules=tuple(options.stopping_criteria or ()),
+        processors=options.logits_processor or (),
+        rules=options.stopping_criteria or (),
         prefix=options.prefix_allowed_tokens_fn,
         streamer=options.streamer,
         assistant=None if options.assistant_model is None else _assistant(options.assistant_model, model),
-        negative=_negative(options),
+        negative=_negative(options, model.config.vocab_size),
     )
     voice = Voice(type(model), engine.params, model.config.bare())
     for place, found in written(voice, way, jobs, platform=engine.platform, most_rows=engine.most_rows):
         yield place, _records(rows[place], found, engine.tokenizer, options)
 
 
-def _negative(options: Options) -> np.ndarray | None:
+def _negative(options: Options, vocab: int) -> np.ndarray | None:
     """The ids that guidance leads away from, without padding."""
     if options.negative_prompt_ids is None:
         return None
@@ -460,6 +460,8 @@ def _negative(options: Options) -> np.ndarray | None:
     mask = np.ones_like(ids) if mask is None else np.asarray(mask)
     if ids.ndim != 2 or len(ids) != 1 or mask.shape != ids.shape or not mask.any():
         raise ValueError("negative_prompt_ids: expected one row [1, n], the same for all prompts, and a mask like it")
+    if strange := [i for i in ids[0].tolist() if not 0 <= i < vocab]:
+        raise ValueError(f"negative_prompt_ids has {strange[0]}, allowed are 0 to {vocab - 1}")
     return ids[mask != 0]
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from ..generation import GenerationConfig, TokenTrie, Voice, beams
 from ..generation.assisted import assisted
 from ..generation.flow import Memory, Task, Watch, flow
-from ..generation.generate import check_ways, stops_of, task_of
+from ..generation.generate import check_functions, check_ways, stops_of, task_of
 from ..generation.rows import Kept, Prompt
+from ..generation.streamers import ending
 
 _NOTHING = -1  # stands behind the end of rows: no token
 _CPU_ROWS, _ACCELERATOR_ROWS = 32, 64
@@ -65,6 +66,9 @@ class Way:
             ValueError: it says what to leave out.
         """
         check_ways(self.config, assistant=self.assistant is not None, streamer=self.streamer is not None)
+        check_functions(self.processors, self.rules, self.streamer)
+        if self.negative is not None and not self.guided:
+            raise ValueError("negative_prompt_ids without guidance_scale has no effect: pass both, or neither")
         for name in ("output_attentions", "output_hidden_states"):
             if getattr(self.config, name):
                 raise ValueError(f"{name}: answers of pipelines have no place for it; call model.generate")
@@ -157,14 +161,13 @@ def _flowing(
     else:
         watch = Watch(stops, on_token, memory)
         ended = flow(voice, task, prompts, width=width, platform=platform, watch=watch)
-    for row, tokens in ended:
-        number, copy = row // copies, row % copies
-        found[number][copy] = tokens
-        whole = [own for own in found[number] if own is not None]
-        if len(whole) == copies:
-            yield number, [Written(own, _beside(memory, place, len(own))) for place, own in enumerate(whole)]
-    if way.streamer is not None:
-        way.streamer.end()
+    with ending(way.streamer):
+        for row, tokens in ended:
+            number, copy = row // copies, row % copies
+            found[number][copy] = tokens
+            whole = [own for own in found[number] if own is not None]
+            if len(whole) == copies:
+                yield number, [Written(own, _beside(memory, place, len(own))) for place, own in enumerate(whole)]
 
 
 def _beside(memory: Memory | None, row: int, length: int) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from typing import Any
 
 import jax
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxformers
-from jaxformers.generation import TextIteratorStreamer, rows
+from jaxformers.generation import TextIteratorStreamer, TokenTrie, rows
 
 from . import toys
 
@@ -429,21 +431,105 @@ def test_a_cache_that_does_not_fit_is_refused(model: Any):
         model.generate([prompt], past_key_values=((1, 2),))
 
 
-def test_what_a_function_of_the_host_raises_is_raised(model: Any):
-    def none(row: int, ids: np.ndarray) -> list[int]:
-        return []
-
+def test_what_a_function_of_the_host_raises_is_raised(model: Any, caplog: pytest.LogCaptureFixture):
     def broken(row: int, ids: np.ndarray) -> list[int]:
         raise LookupError(f"no words for row {row}")
 
     (prompt,) = toys.prompts(5)
-    for beams in (1, 2):
-        with pytest.raises(ValueError, match="allows no token for row 0"):
-            model.generate([prompt], prefix_allowed_tokens_fn=none, num_beams=beams)
+    for options in ({}, {"num_beams": 2}, {"prompt_lookup_num_tokens": 2}):
         with pytest.raises(LookupError, match="no words for row 0"):
-            model.generate([prompt], prefix_allowed_tokens_fn=broken, num_beams=beams)
-    with pytest.raises(LookupError, match="no words for row 0"):
-        model.generate([prompt], prefix_allowed_tokens_fn=broken, prompt_lookup_num_tokens=2)
+            model.generate([prompt], prefix_allowed_tokens_fn=broken, **options)
+    for allowed, said in (([], "allows no token for row 0"), ([700], "700"), ([0.5], "0.5"), (None, "None")):
+        with pytest.raises(ValueError, match=said):
+            model.generate([prompt], prefix_allowed_tokens_fn=lambda row, ids: allowed)  # noqa: B023
+    assert not caplog.text
+
+
+def test_functions_of_the_host_share_a_program_and_are_forgotten(model: Any):
+    (prompt,) = toys.prompts(5)
+
+    class Words(list[int]):
+        """A list that can be referred to weakly."""
+
+    def written(words: Words) -> list[int]:
+        return new_of(model.generate([prompt], prefix_allowed_tokens_fn=lambda row, ids: words, max_new_tokens=3), 5)[0]
+
+    assert written(Words([7])) == [7, 7, 7]
+    other = Words([9])
+    seen = weakref.ref(other)
+    with jaxformers.forbid():
+        assert written(other) == [9, 9, 9]
+    del other
+    gc.collect()
+    assert seen() is None
+
+
+def test_functions_that_give_something_else_are_refused(model: Any):
+    ids, mask = toys.padded(toys.prompts(5, 3))
+    for give, said in (
+        (lambda sight, scores: scores[:1], r"float32 \(1, 53\)"),
+        (lambda sight, scores: scores > 0, "bool"),
+        (lambda sight, scores: None, "NoneType"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            model.generate(ids, attention_mask=mask, logits_processor=[give])
+    with pytest.raises(ValueError, match="stopping criterion"):
+        model.generate(ids, attention_mask=mask, stopping_criteria=[lambda ids, scores: np.array([False, True])])
+    for options in (
+        {"logits_processor": 5},
+        {"logits_processor": [5]},
+        {"stopping_criteria": [5]},
+        {"streamer": 5},
+        {"prefix_allowed_tokens_fn": 5},
+        {"generation_config": 5},
+        {"key": 2**70},
+    ):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            model.generate(ids, attention_mask=mask, **options)
+    with pytest.raises(ValueError, match="output_scores"):
+        model.compute_transition_scores(ids, None)
+
+
+def test_a_streamer_ends_with_an_error(model: Any):
+    class Told:
+        ended = False
+
+        def put(self, value: np.ndarray) -> None:
+            if len(value) == 1:
+                raise LookupError("no more")
+
+        def end(self) -> None:
+            self.ended = True
+
+    told = Told()
+    with pytest.raises(LookupError, match="no more"):
+        model.generate([toys.prompts(5)[0]], streamer=told)
+    assert told.ended
+
+
+def test_time_ends_beams_and_helped_rows_after_some_tokens(model: Any):
+    (prompt,) = toys.prompts(5)
+    for options in ({"num_beams": 2}, {"prompt_lookup_num_tokens": 2}):
+        assert 5 < len(model.generate([prompt], max_time=1e-6, max_new_tokens=200, **options)[0]) < 100
+
+
+def test_holes_in_a_mask_stay_where_they_are(model: Any):
+    out = model.generate([[5, 6, 7, 8], [9, 10, 0, 0]], attention_mask=[[1, 0, 1, 1], [1, 1, 0, 0]], max_new_tokens=1)
+    assert np.asarray(out)[:, :4].tolist() == [[5, 6, 7, 8], [0, 0, 9, 10]]
+
+
+def test_rows_of_a_trie_end_where_they_cannot_go_on(model: Any):
+    (prompt,) = toys.prompts(5)
+    trie = TokenTrie.of([[5, 6], [7]], eos=[50])
+    found = new_of(model.generate([prompt], prefix_allowed_tokens_fn=trie, eos_token_id=50, max_new_tokens=9), 5)[0]
+    assert found in ([5, 6, 50], [7, 50])
+    stuck = {"prefix_allowed_tokens_fn": trie, "eos_token_id": 50, "max_new_tokens": 9}
+    assert new_of(model.generate([prompt], bad_words_ids=[[5], [7]], **stuck), 5) == [[50]]
+    with pytest.raises(ValueError, match="set eos_token_id"):
+        model.generate([prompt], prefix_allowed_tokens_fn=trie, eos_token_id=49)
+    for sequences, ends in (([[5.5]], 2), (None, 2), ([5], 2), (["ab"], 2), ([[5]], None), ([], 2), ([[-1]], 2)):
+        with pytest.raises(ValueError, match="TokenTrie"):
+            TokenTrie.of(sequences, ends)  # type: ignore[arg-type]
 
 
 def test_lengths_out_of_reach_are_said(model: Any, caplog: pytest.LogCaptureFixture):
