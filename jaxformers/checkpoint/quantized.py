@@ -20,6 +20,7 @@ from .safetensors import Index, Tensor, settled
 from .weights import Weights
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_EIGHTS = (np.dtype(ml_dtypes.float8_e4m3fn), np.dtype(ml_dtypes.float8_e5m2))
 _SCALE = "_scale_inv"
 _ACTIVATIONS = (".activation_scale", ".input_scale")  # of products that are not computed in 8 bits here
 _FOURS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
@@ -34,7 +35,7 @@ def plain(weights: Weights, said: Mapping[str, Any]) -> Weights:
         said: `quantization_config` of config.json, whose method the config has let through.
 
     Raises:
-        ValueError: blocks that do not fit a tensor, naming it.
+        ValueError: scales that a tensor lacks, or blocks that do not fit it; the message names the tensor.
     """
     tensors = _READERS[said["quant_method"]](weights, said)
     return Weights(weights.format, weights.files, tensors, _BFLOAT16)
@@ -48,7 +49,8 @@ class Scaled:
     """A matrix of numbers of 8 bits whose blocks have a scale each.
 
     Attributes:
-        stored: [M, N]. scales: [M / m, N / n], rounded up, or one for all. block: (m, n).
+        stored: [M, N]. block: (m, n).
+        scales: [M / m, N / n], rounded up, or where the config says no block, one for all.
     """
 
     stored: Tensor
@@ -68,7 +70,7 @@ class Scaled:
         stored = self.stored.read(index)
         values = np.arange(256, dtype=np.uint8).view(stored.dtype).astype(np.float32)[stored.view(np.uint8)]
         scales = self.scales.read().astype(np.float32)
-        if scales.size == 1:
+        if scales.size == 1:  # of all, or of the only block
             return values * scales.reshape(())
         parts = (*(index or ()), slice(None), slice(None))[:2]
         rows, columns = (
@@ -88,18 +90,32 @@ def _fp8(weights: Weights, said: Mapping[str, Any]) -> dict[str, Tensor]:
         )
     found: dict[str, Tensor] = {}
     for name, tensor in weights.items():
+        if name.endswith((_SCALE, *_ACTIVATIONS)):
+            continue
         scales = weights.get(f"{name}{_SCALE}")
-        if scales is not None:
-            blocks = tuple(math.ceil(size / of) for size, of in zip(tensor.shape, block or (), strict=False))
-            if math.prod(scales.shape) != 1 and (len(tensor.shape) != 2 or scales.shape != blocks):
-                raise ValueError(
-                    f"{weights.files[0]}: {name} {tensor.shape} has scales {scales.shape}, which are not its blocks of "
-                    f"{block} (weight_block_size of quantization_config)"
-                )
+        if scales is not None or tensor.dtype in _EIGHTS:
+            what = f"{weights.files[0]}: {name} {tensor.shape}"
+            if scales is None:
+                raise ValueError(f"{what} is stored as {tensor.dtype}, and its scales, {name}{_SCALE}, are absent")
+            if tensor.dtype not in _EIGHTS:
+                raise ValueError(f"{what} has scales, which numbers of 8 bits have, and is stored as {tensor.dtype}")
+            _check_scales(what, tensor.shape, scales.shape, block)
             tensor = Scaled(tensor, scales, tuple(block or (1, 1)))
-        if not name.endswith((_SCALE, *_ACTIVATIONS)):
-            found[name] = tensor
+        found[name] = tensor
     return found
+
+
+def _check_scales(what: str, shape: tuple[int, ...], scales: tuple[int, ...], block: list[int] | None) -> None:
+    if block is None:
+        if math.prod(scales) != 1:
+            raise ValueError(
+                f"{what} has scales {scales}, where one is expected: quantization_config has no weight_block_size"
+            )
+        return
+    expected = tuple(math.ceil(size / of) for size, of in zip(shape, block, strict=False))
+    if len(shape) != 2 or scales != expected:
+        wanted = f"expected are {expected}" if len(shape) == 2 else "and only matrices have blocks"
+        raise ValueError(f"{what} has scales {scales}, {wanted} (weight_block_size {block} of quantization_config)")
 
 
 # -- numbers of 4 bits ------------------------------------------------------------------------------------------------

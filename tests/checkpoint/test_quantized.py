@@ -58,8 +58,10 @@ def test_one_scale_for_a_whole_matrix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "scales", "words"),
     [
-        (EIGHT, (2, 3), r"a.weight \(10, 7\) has scales \(2, 3\), which are not its blocks of \[4, 3\]"),
-        (EIGHT | {"weight_block_size": None}, (3, 3), "which are not its blocks of None"),
+        (EIGHT, (2, 3), r"a.weight \(10, 7\) has scales \(2, 3\), expected are \(3, 3\) \(weight_block_size \[4, 3\]"),
+        (EIGHT, (1, 1), r"has scales \(1, 1\), expected are \(3, 3\)"),
+        (EIGHT, (), r"has scales \(\), expected are \(3, 3\)"),
+        (EIGHT | {"weight_block_size": None}, (3, 3), r"has scales \(3, 3\), where one is expected"),
         (EIGHT | {"weight_block_size": [4, 0]}, (3, 3), r"two positive whole numbers, found \[4, 0\]"),
         (EIGHT | {"weight_block_size": 4}, (3, 3), "two positive whole numbers, found 4"),
     ],
@@ -68,6 +70,26 @@ def test_blocks_that_do_not_fit(said: Any, scales: tuple[int, ...], words: str, 
     small = np.zeros((10, 7), ml_dtypes.float8_e4m3fn)
     with pytest.raises(ValueError, match=words):
         opened(tmp_path, said, a__weight=small, a__weight_scale_inv=np.ones(scales, np.float32))
+
+
+@pytest.mark.parametrize("block", [[4, 3], None])
+def test_numbers_of_8_bits_mean_nothing_without_scales(block: Any, tmp_path: Path) -> None:
+    small, scales = np.zeros((10, 7), ml_dtypes.float8_e4m3fn), np.ones((3, 3) if block else (1,), np.float32)
+    with pytest.raises(
+        ValueError, match=r"b.weight \(10, 7\) is .* float8_e4m3fn, and .* b.weight_scale_inv, are absent"
+    ):
+        opened(
+            tmp_path, EIGHT | {"weight_block_size": block}, a__weight=small, a__weight_scale_inv=scales, b__weight=small
+        )
+    wide = small.astype(ml_dtypes.bfloat16)
+    with pytest.raises(ValueError, match=r"a.weight \(10, 7\) has scales, .* stored as bfloat16"):
+        opened(tmp_path, EIGHT | {"weight_block_size": block}, a__weight=wide, a__weight_scale_inv=scales)
+
+
+def test_a_matrix_of_one_block_has_one_scale(tmp_path: Path) -> None:
+    small = np.arange(6, dtype=np.float32).reshape(2, 3).astype(ml_dtypes.float8_e4m3fn)
+    files = opened(tmp_path, EIGHT, a__weight=small, a__weight_scale_inv=np.full((1, 1), 0.5, np.float32))
+    np.testing.assert_array_equal(files["a.weight"].read(), small.astype(np.float32) / 2)
 
 
 def test_numbers_of_4_bits_times_their_power_of_two(tmp_path: Path) -> None:
