@@ -165,8 +165,8 @@ def check_past(owner: str, cache: Any, rows: int, nothing: Callable[[int], Cache
     if cache.length.shape != (rows,):
         raise ValueError(f"{owner}: past_key_values hold {cache.length.shape[0]} rows, there are {rows} prompts")
     own = jax.eval_shape(lambda: nothing(cache.slots))
-    kinds = [jax.tree.map(lambda x: (x.shape, x.dtype), tree.cells) for tree in (cache, own)]
-    if kinds[0] != kinds[1]:
+    shapes = [jax.tree.map(lambda x: x.shape, tree.cells) for tree in (cache, own)]
+    if shapes[0] != shapes[1]:
         raise ValueError(f"{owner}: past_key_values come from another model: pass those of an earlier call of this one")
 
 

@@ -29,7 +29,7 @@ from .checkpoint.quantized import plain
 from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
-from .layers import cache, int8, quantized, run, vocabulary, weight_only
+from .layers import cache, half, int8, quantized, run, vocabulary, weight_only
 from .layers.attention import prepare
 from .layers.cache import Cache
 from .layers.dropout import Drop, Dropout, no_drop
@@ -41,6 +41,7 @@ from .parallel import shardings
 
 logger = logging.getLogger(__name__)
 
+_WORDS = ("word.table", "head.decoder.table")
 _MANY_PROGRAMS = 8  # direct calls compile once per shape; so many deserve a word
 
 # What torch users reach for, and what does the same here.
@@ -192,7 +193,8 @@ class Model:
 
     @cached_property
     def prepared(self) -> Any:
-        """Params as they compute fastest where they lie: on one CPU with fewer, larger products, elsewhere as they are.
+        """Params as they compute fastest where they lie: on one CPU with fewer, larger products, and in models that
+        generate with half types in products alone (`layers.half`); elsewhere as they are.
 
         What pipelines and `generate` use. The larger ones are copies of more than half of each layer, made when first
         asked for and kept with the model; all else is shared. Accelerators have no memory for them, and heads that are
@@ -201,7 +203,10 @@ class Model:
         arrays = [leaf for leaf in jax.tree.leaves(self.params) if isinstance(leaf, jax.Array)]
         devices = {device for array in arrays for device in array.devices()}
         alone = [device.platform for device in devices] == ["cpu"]
-        return prepare(self.params) if alone else self.params
+        if not alone:
+            return self.params
+        params = prepare(self.params)
+        return half.halved(params, lambda path: quantized.rounds(path) or path in _WORDS) if self.writes() else params
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use model.replace({name}=...)")
@@ -318,7 +323,7 @@ class Model:
     @classmethod
     def _rounds(cls, path: str, config: Config) -> bool:
         """Whether the array at a path is kept in fewer bits: of writers the words too, which each token multiplies."""
-        words = "word.table" if config.tie_word_embeddings else "head.decoder.table"
+        words = _WORDS[0] if config.tie_word_embeddings else _WORDS[1]
         return quantized.rounds(path) or (cls.writes() and path == words)
 
     @classmethod

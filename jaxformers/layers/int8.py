@@ -12,14 +12,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .quantized import Quantized
+from .quantized import Scaled
 
 _MOST = 127.0  # -128 is left out: what is symmetric needs no offsets
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Int8(Quantized):
+class Int8(Scaled):
     """A weight [..., out, in] as values [..., out, in] int8 times scale [..., out] float32."""
 
     def alike(self, x: jax.Array) -> Int8:

@@ -13,27 +13,18 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Quantized(abc.ABC):
-    """A weight [..., out, in] as whole numbers and scales, both with the axes [..., out] in front.
-
-    values: [..., out, in] whole numbers. scale: [..., out, ...] in the type that the weight is widened to.
-    """
+    """A weight [..., out, in] as arrays with the axes [..., out] in front. values: [..., out, in]."""
 
     values: jax.Array
-    scale: jax.Array
 
     @property
+    @abc.abstractmethod
     def dtype(self) -> Any:
         """The type that the weight is widened to unless another is asked for."""
-        return self.scale.dtype
 
+    @abc.abstractmethod
     def widened(self, dtype: Any = None) -> jax.Array:
         """The weight [..., out, in] as an array."""
-        dtype = self.dtype if dtype is None else dtype
-        return self.values.astype(dtype) * self.steps().astype(dtype)
-
-    def steps(self) -> jax.Array:
-        """What each of the values counts, in a shape that broadcasts to theirs."""
-        return self.scale[..., None]
 
     def multiplied(self, dtype: Any) -> Any:
         """The type of the numbers that `product` multiplies, for x of a type."""
@@ -51,7 +42,7 @@ class Quantized(abc.ABC):
         """An array [..., out, in], kept as this weight is."""
 
     def rows(self, ids: jax.Array) -> Self:
-        """Outputs [out] of a weight [out, in] at ids [...], those out of range with a scale of NaN."""
+        """Outputs [out] of a weight [out, in] at ids [...], those out of range NaN."""
 
         def taken(array: jax.Array) -> jax.Array:
             outside = jnp.nan if jnp.issubdtype(array.dtype, jnp.floating) else 0
@@ -63,6 +54,27 @@ class Quantized(abc.ABC):
         """A weight [count, out, in] of one [count, out, in] or [count * out, in]."""
         front = self.values.ndim - 1
         return jax.tree.map(lambda array: array.reshape(count, -1, *array.shape[front:]), self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaled(Quantized):
+    """A weight as whole numbers and scales. scale: [..., out, ...] in the type that the weight is widened to."""
+
+    scale: jax.Array
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the scales."""
+        return self.scale.dtype
+
+    def widened(self, dtype: Any = None) -> jax.Array:
+        """The weight [..., out, in] as an array."""
+        dtype = self.dtype if dtype is None else dtype
+        return self.values.astype(dtype) * self.steps().astype(dtype)
+
+    def steps(self) -> jax.Array:
+        """What each of the values counts, in a shape that broadcasts to theirs."""
+        return self.scale[..., None]
 
 
 def rounds(path: str) -> bool:

@@ -14,14 +14,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .quantized import Quantized
+from .quantized import Scaled
 
 GROUP = 32  # inputs that share a scale in int4; where they do not divide, the last group is smaller
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class WeightOnly(Quantized):
+class WeightOnly(Scaled):
     """A weight [..., out, in] as values [..., out, in] int8 or int4 times scale [..., out, groups], in int4 plus middle
     [..., out, groups].
 
