@@ -196,6 +196,8 @@ def generate(
     *,
     key: jax.Array | None = None,
     generation_config: GenerationConfig | None = None,
+    logits_processor: Sequence[Any] | None = None,
+    prefix_allowed_tokens_fn: generation.TokenTrie | None = None,
     **options: Any,
 ) -> jax.Array:
     """`model.generate` as a pure function of params and prompts, for `jit`, `vmap`, `shard_map` and the like.
@@ -206,9 +208,12 @@ def generate(
         params: a tree of the model's structure.
         model: says what is computed; its own params are not read.
         input_ids: [batch, seq] prompts, padded on either side; may be traced.
-        attention_mask: [batch, seq], zero at padding; None: there is none.
+        attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding, unless that ends
+            rows too.
         key: what draws go by.
         generation_config: settings; without it the model's own.
+        logits_processor: functions of a `generation.Sight` and scores [rows, vocab], run after all others.
+        prefix_allowed_tokens_fn: a `generation.TokenTrie`; functions need the host.
         **options: settings in place of the config's.
 
     Returns:
@@ -217,17 +222,26 @@ def generate(
     Raises:
         ValueError: an unknown option, or one that needs the host between tokens (stop_strings, beams, an assistant).
     """
+    trie = prefix_allowed_tokens_fn
+    if trie is not None and not isinstance(trie, generation.TokenTrie):
+        raise ValueError(
+            "prefix_allowed_tokens_fn: a function needs the host between tokens: use model.generate, or a TokenTrie"
+        )
     config = model.generation_config.merged(generation_config, options)
     voice = generation.Voice(type(model), params, model.config.bare())
-    mask = jnp.ones(jnp.shape(input_ids), jnp.int32) if attention_mask is None else attention_mask
+    ids, mask, pad = jnp.asarray(input_ids), attention_mask, config.pad_token_id
+    if mask is None:
+        mask = jnp.ones(ids.shape, bool) if pad is None or pad in config.eos else ids != pad
     return generation.written(
         voice,
         config,
-        input_ids,
+        ids,
         mask,
         vocab=model.config.vocab_size,
         positions=model.config.longest_row,
         key=generation.key_of(key),
+        logits_processor=logits_processor,
+        trie=trie,
         typed_length=options.get("max_length") is not None,
     )
 

@@ -175,7 +175,7 @@ def task_of(
         custom=custom,
         prefix=prefix,
     )
-    ends = Ends(_ends(config.eos), np.int32(pad))
+    ends = Ends(ends_of(config.eos), np.int32(pad))
     key = jax.random.key(0) if key is None else key
     scores, logits = (
         bool(config.return_dict_in_generate and asked) for asked in (config.output_scores, config.output_logits)
@@ -348,7 +348,7 @@ def pad_of(config: GenerationConfig, eos: Sequence[int]) -> int:
     return 0
 
 
-def _ends(eos: Sequence[int]) -> np.ndarray:
+def ends_of(eos: Sequence[int]) -> np.ndarray:
     """The end tokens [E], E one of few sizes."""
     return np.array([*eos, *[-1] * (rows_for(max(1, len(eos))) - len(eos))], np.int32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +12,8 @@ import numpy as np
 
 from . import processors
 from .config import GenerationConfig
-from .generate import most_new, pad_of
+from .generate import check_functions, ends_of, most_new, pad_of
+from .processors import TokenTrie
 from .rows import Ends, Rows, Style, Voice, write
 
 
@@ -24,6 +26,8 @@ def written(
     vocab: int,
     positions: int | None = None,
     key: jax.Array | None = None,
+    logits_processor: Sequence[Callable[..., jax.Array]] | None = None,
+    trie: TokenTrie | None = None,
     typed_length: bool = False,
 ) -> jax.Array:
     """Rows with `max_new_tokens` places behind their prompts: [B, T + new], int32.
@@ -39,6 +43,8 @@ def written(
         vocab: V.
         positions: the most tokens of a row; None: any number.
         key: what draws go by.
+        logits_processor: functions of a `Sight` and scores [B, V].
+        trie: what rows may write.
         typed_length: whether the call itself says max_length.
 
     Raises:
@@ -67,7 +73,10 @@ def written(
             raise ValueError(f"{width} tokens and {most} new ones are more than the model's {positions} positions")
         most = positions - width
     eos = config.eos
-    program, values = processors.chosen(config, vocab=vocab, eos=eos, sampling=bool(config.do_sample))
+    check_functions(logits_processor, None, None)
+    program, values = processors.chosen(
+        config, vocab=vocab, eos=eos, sampling=bool(config.do_sample), custom=logits_processor or (), prefix=trie
+    )
     fill = pad_of(config, eos)
 
     front = jnp.argsort(~real, axis=1, stable=True)
@@ -91,7 +100,7 @@ def written(
         done=jnp.zeros(count, bool),
         cache=cache,
     )
-    ends = Ends(np.array(eos or (-1,), np.int32), np.int32(fill))
+    ends = Ends(ends_of(eos), np.int32(fill))
     key = jax.random.key(0) if key is None else key
     rows, _, _ = write(
         voice.cls, Style(program, 0), voice.params, voice.config, rows, values, ends, key, np.int32(most)

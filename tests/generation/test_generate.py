@@ -298,6 +298,18 @@ def test_one_pure_function_gives_the_same(model: Any):
     np.testing.assert_array_equal(pure[:, : host.shape[1]], host)
     with pytest.raises(ValueError, match=r"model\.generate"):
         jaxformers.generate(model.params, model, ids, mask, stop_strings="x")
+    with pytest.raises(ValueError, match=r"model\.generate"):
+        jaxformers.generate(model.params, model, ids, mask, prefix_allowed_tokens_fn=lambda row, ids: [5])
+
+
+def test_the_pure_function_takes_what_needs_no_host(model: Any):
+    ids, _ = toys.padded(toys.prompts(6, 3))
+    even = lambda sight, scores: scores.at[:, 1::2].set(-np.inf)  # noqa: E731
+    trie = TokenTrie.of([[5, 6, 7], [9]], eos=52)
+    for given in ({"logits_processor": [even]}, {"prefix_allowed_tokens_fn": trie, "eos_token_id": 52}, {}):
+        host = np.asarray(model.generate(ids, max_new_tokens=4, **given))  # without a mask, zeros are padding
+        pure = np.asarray(jaxformers.generate(model.params, model, ids, max_new_tokens=4, **given))
+        np.testing.assert_array_equal(pure[:, : host.shape[1]], host)
 
 
 def test_each_row_is_allowed_its_own_tokens_whatever_ends_beside_it(model: Any):
