@@ -221,7 +221,7 @@ class Model:
 
     def __repr__(self) -> str:
         leaves = [leaf for leaf in jax.tree.leaves(self.params) if hasattr(leaf, "dtype")]
-        count = sum(math.prod(leaf.shape) for leaf in leaves)
+        count = sum(math.prod(array.shape) for array in quantized.weights(self.params) if hasattr(array, "dtype"))
         total = sum(math.prod(leaf.shape) * _bits(leaf.dtype) / 8 for leaf in leaves)
         types = ", ".join(sorted({str(leaf.dtype) for leaf in leaves}))
         return f"{type(self).__name__}({count:,} parameters, {total / 1e6:,.1f} MB, {types})"

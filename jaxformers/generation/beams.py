@@ -98,7 +98,9 @@ def jaxformers_beams(
     note_shapes(beams)
     rows, count, _ = beams.ids.shape
     vocab = jax.eval_shape(lambda: _speak(cls, params, config, beams)[0]).shape[-1]
-    kept = tuple(jnp.zeros((rules.steps, rows * count, vocab)) if asked else None for asked in rules[4:6])
+    kept = tuple(
+        jnp.zeros((rules.steps, rows * count, vocab)) if asked else None for asked in (rules.scores, rules.logits)
+    )
 
     def going(state: tuple[Any, ...]) -> jax.Array:
         step, beams, _ = state

@@ -583,7 +583,12 @@ class GenerationConfig:
             ValueError: the file is no JSON object, or has an impossible value.
         """
         source, overrides = hub.split_options(name_or_path, options)
-        return cls.from_dict(model_config.read(source, config_file_name or FILE), **overrides)
+        fields = model_config.read(source, config_file_name or FILE)
+        try:
+            config = cls.from_dict(fields)
+        except ValueError as error:
+            raise ValueError(f"{config_file_name or FILE} of {name_or_path}: {error}") from None
+        return config.replace(**overrides) if overrides else config
 
     @classmethod
     def from_model_config(cls, config: model_config.Config | Mapping[str, Any]) -> Self:

@@ -85,7 +85,7 @@ def generate(
     most, default = most_new(config, width, typed_length)
     rows = [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
     most = _checked(rows, most, positions, vocab, default)
-    _warn_of_ends(config, width, most)
+    _warn(config, width, most, vocab, drafts=assistant is not None or config.prompt_lookup_num_tokens is not None)
     pad = pad_of(config, config.eos)
     if streamer is not None and len(rows) > 1:
         raise ValueError(f"a streamer shows one row, and there are {len(rows)} prompts: pass one")
@@ -250,8 +250,17 @@ def check_functions(logits_processor: Any, stopping_criteria: Any, streamer: Any
         raise ValueError(f"streamer={streamer!r:.60}: expected an object with put(ids) and end(), such as TextStreamer")
 
 
-def _warn_of_ends(config: GenerationConfig, width: int, most: int) -> None:
-    """Say where rows are to be longer than they may be."""
+_OF_DRAFTS = ("num_assistant_tokens", "assistant_confidence_threshold", "max_matching_ngram_size")
+
+
+def _warn(config: GenerationConfig, width: int, most: int, vocab: int, drafts: bool) -> None:
+    """Say which settings can have no effect here, or not the one that they are for."""
+    if idle := [name for name in _OF_DRAFTS if name in config.changed and not drafts]:
+        logger.warning("no effect: %s: nothing proposes tokens", ", ".join(idle))
+    for name in ("eos_token_id", "pad_token_id"):
+        value = getattr(config, name)
+        if max(value if isinstance(value, tuple) else (value or 0,), default=0) >= vocab:
+            logger.warning("%s=%s is no word of the model, which has 0 to %d", name, value, vocab - 1)
     if config.min_length > width + most:
         logger.warning("min_length=%d is more than the %d tokens that rows may have", config.min_length, width + most)
     if (config.min_new_tokens or 0) > most:

@@ -164,7 +164,7 @@ def write(
     note_shapes(rows)
     count = rows.ids.shape[0]
     vocab = jax.eval_shape(lambda: cls.speak(params, config, rows.last, rows.cache)[0]).shape[-1]
-    kept = Kept(*(jnp.zeros((style.steps, count, vocab)) if asked else None for asked in style[2:]))
+    kept = Kept(*(jnp.zeros((style.steps, count, vocab)) if asked else None for asked in (style.scores, style.logits)))
 
     def going(state: tuple[Any, ...]) -> jax.Array:
         step, rows, _ = state

@@ -102,5 +102,11 @@ def restored(params: Any) -> Any:
     return jax.tree.map(plain, params, is_leaf=_is_quantized)
 
 
+def weights(params: Any) -> list[Any]:
+    """The arrays of a tree, of those that are `Quantized` the values alone."""
+    leaves = jax.tree.leaves(params, is_leaf=_is_quantized)
+    return [leaf.values if _is_quantized(leaf) else leaf for leaf in leaves]
+
+
 def _is_quantized(leaf: Any) -> bool:
     return isinstance(leaf, Quantized)

@@ -26,6 +26,12 @@ def test_names_and_defaults_are_torchs():
             assert ours.get(name) == value, name
 
 
+def test_what_a_file_has_wrong_is_said_with_its_name(tmp_path: Path):
+    (tmp_path / "generation_config.json").write_text('{"temperature": "hot"}')
+    with pytest.raises(ValueError, match=r"generation_config\.json of .*: temperature='hot'"):
+        GenerationConfig.from_pretrained(tmp_path)
+
+
 def test_files_go_both_ways_and_keep_what_is_not_known(tmp_path: Path):
     fields = {"do_sample": True, "temperature": 0.6, "eos_token_id": [1, 2], "transformers_version": "4.57.6", "own": 3}
     (tmp_path / "generation_config.json").write_text(json.dumps(fields))

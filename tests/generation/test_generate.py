@@ -552,3 +552,13 @@ def test_lengths_out_of_reach_are_said(model: Any, caplog: pytest.LogCaptureFixt
     for seconds in (0, -1.5, float("inf")):
         with pytest.raises(ValueError, match="max_time"):
             model.generate([prompt], max_time=seconds)
+
+
+def test_what_can_have_no_effect_is_said(model: Any, caplog: pytest.LogCaptureFixture):
+    (prompt,) = toys.prompts(5)
+    model.generate([prompt], max_new_tokens=2, num_assistant_tokens=5, max_matching_ngram_size=3, eos_token_id=100)
+    assert "num_assistant_tokens, max_matching_ngram_size: nothing proposes tokens" in caplog.text
+    assert "eos_token_id=100 is no word" in caplog.text
+    caplog.clear()
+    model.generate([prompt], max_new_tokens=2, prompt_lookup_num_tokens=2, max_matching_ngram_size=3, eos_token_id=52)
+    assert not caplog.text
