@@ -12,6 +12,7 @@ import importlib
 import io
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -60,7 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog=f"jaxformers {chosen.command}", description=command.__doc__, allow_abbrev=False)
     _debug(parser)
     command.arguments(parser)
-    options = parser.parse_intermixed_args(words[place + 1 :])
+    options, unknown = parser.parse_known_intermixed_args(words[place + 1 :])
+    if unknown:
+        advice = _as_option(unknown[0], words) if "option" in options else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
     debug = "debug" in chosen or "debug" in options
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a label in letters that the terminal lacks is no reason to fail
@@ -118,6 +122,15 @@ def _top() -> Parser:
     _debug(parser)
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of the commands below")
     return parser
+
+
+def _as_option(unknown: str, words: Sequence[str]) -> str:
+    """How a parameter of a task is given, which someone has written as an option of the command."""
+    name, equals, value = unknown.lstrip("-").partition("=")
+    if not equals:
+        value = "".join(words[words.index(unknown) + 1 :][:1]) or "VALUE"
+    given = shlex.quote(f"{name.replace('-', '_')}={value}")
+    return f"; a parameter of the task is given as --option {given}"
 
 
 def _debug(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,20 @@ def line(answer: Any) -> str:
             shown = " ".join(f"{number:.4f}" for number in numbers.ravel()[:4])
             return f"{list(numbers.shape)} {shown}{' …' if numbers.size > 4 else ''}"
     return f"{answer:.4f}" if isinstance(answer, float) else " ".join(str(answer).split())
+
+
+def written(answer: Sequence[Mapping[str, Any]]) -> str:
+    """What was written on one prompt, as it is: of chats the last message; an empty line between several."""
+    return "\n\n".join(_text(value) for entry in answer for value in entry.values())
+
+
+def _text(value: Any) -> str:
+    """A text; the last message of a chat; or ids."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value[0], Mapping):
+        return str(value[-1]["content"])
+    return " ".join(map(str, value))
 
 
 def as_json(answer: Any) -> str:

@@ -11,13 +11,14 @@ import contextlib
 import dataclasses
 import itertools
 import secrets
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from .run import lines
+from .run import DTYPES, lines
 
 _HELP = """\
 /reset        forget the chat, but for the system message
@@ -45,11 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--greedy", action="store_true", help="always the likeliest token, no chance")
     parser.add_argument("--seed", metavar="N", type=int, help="the same answers to the same messages")
-    parser.add_argument(
-        "--dtype",
-        metavar="T",
-        help="float32, bfloat16, float16, int8, int8_weight_only, int4_weight_only, or auto: as stored",
-    )
+    parser.add_argument("--dtype", metavar="T", help=DTYPES)
     parser.add_argument("--device", metavar="D", help="where it runs, as pipeline(device=...) takes it: cpu, gpu, tpu")
 
 
@@ -60,13 +57,19 @@ def run(options: argparse.Namespace) -> None:
     if options.greedy and (options.temperature, options.top_k, options.top_p) != (None, None, None):
         raise ValueError("--greedy leaves nothing to chance: leave --temperature, --top-k and --top-p out")
 
-    from .. import pipelines
+    from .. import auto, pipelines
 
+    tokenizer = auto.AutoTokenizer.from_pretrained(options.model)
+    if tokenizer.chat_template is None:  # said before the wait for weights
+        raise ValueError(
+            f"{options.model} has no chat template, it was not trained to chat: "
+            f"`jaxformers run text-generation --model {shlex.quote(options.model)} TEXT` goes on with a text"
+        )
+    tokenizer.get_chat_template()  # says so if there are several to choose from
     chosen = {name: getattr(options, name) for name in ("dtype", "device", "temperature", "top_k", "top_p")}
     given = {name: value for name, value in chosen.items() if value is not None}
     given |= {"do_sample": not options.greedy, "return_full_text": False, **_SHOWN}
-    pipe = pipelines.pipeline("text-generation", model=options.model, **given)
-    pipe.tokenizer.get_chat_template()  # says so if there is none
+    pipe = pipelines.pipeline("text-generation", model=options.model, tokenizer=tokenizer, **given)
     seed = secrets.randbits(31) if options.seed is None else options.seed
     Chat(pipe, options.system, options.max_new_tokens, seed).hold()
 

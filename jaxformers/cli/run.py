@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+DTYPES = "float32, bfloat16, float16, int8, int8_weight_only, int4_weight_only, or auto: as stored"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -21,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="M", help="a folder, a name on the Hub, a .gguf file, or jaxformers/tiny-sentiment"
     )
     parser.add_argument("--revision", metavar="R", help="branch, tag or commit on the Hub")
-    parser.add_argument("--dtype", metavar="T", help="float32, bfloat16, float16, or auto: as stored")
+    parser.add_argument("--dtype", metavar="T", help=DTYPES)
     parser.add_argument("--device", metavar="D", help="where it runs, as pipeline(device=...) takes it: cpu, gpu, tpu")
     parser.add_argument(
         "--option",
@@ -35,17 +37,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print one line per text, in the order in which they come."""
+    """Print one line per text, in the order in which they come; or what was written, as it is."""
     texts = [_checked(text, i) for i, text in enumerate(options.texts, 1)]  # before the wait for weights
 
     from .. import pipelines
-    from .answers import as_json, line
+    from .answers import as_json, line, written
 
     given = {name: getattr(options, name) for name in ("model", "revision", "dtype", "device")}
     given = {name: value for name, value in given.items() if value is not None}
     pipe = pipelines.pipeline(options.task, **given, **dict(options.option))
-    for text, answer in _answers(pipe, texts):
-        print(as_json(answer) if options.json else f"{line(answer)}\t{text}", flush=True)
+    for i, (text, answer) in enumerate(_answers(pipe, texts)):
+        if options.json:
+            shown = as_json(answer)
+        elif pipe.task == "text-generation":  # an empty line between texts, which may have many lines
+            shown = f"{chr(10) if i else ''}{written(answer)}"
+        else:
+            shown = f"{line(answer)}\t{text}"
+        print(shown, flush=True)
 
 
 def parameter(word: str) -> tuple[str, Any]:

@@ -195,6 +195,19 @@ def test_answers_read_as_one_line(answer: Any, expected: str) -> None:
     assert answers.line(answer) == expected
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ([{"generated_text": "two\nlines, \tand  more "}], "two\nlines, \tand  more "),
+        ([{"generated_text": "a\n"}, {"generated_text": "b"}], "a\n\n\nb"),
+        ([{"generated_text": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "x\ny"}]}], "x\ny"),
+        ([{"generated_token_ids": [5, 70, 6, 1, 2]}], "5 70 6 1 2"),
+    ],
+)
+def test_written_texts_are_shown_as_they_are(answer: Any, expected: str) -> None:
+    assert answers.written(answer) == expected
+
+
 # -- the process ----------------------------------------------------------------------------------------------------
 
 

@@ -124,8 +124,13 @@ def test_bad_options_are_one_line(
 
 
 def test_a_model_that_cannot_chat_says_so_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["chat", str(toy_writer.write(tmp_path, chats=False))]) == 2
-    assert "no chat template" in capsys.readouterr().err
+    folder = toy_writer.write(tmp_path, chats=False)
+    (folder / "model.safetensors").write_bytes(b"not read")
+    assert main(["chat", str(folder)]) == 2
+    err = capsys.readouterr().err
+    assert "no chat template" in err
+    assert f"`jaxformers run text-generation --model {folder} TEXT`" in err
+    assert "chat_template=" not in err
     assert main(["chat", "./no/such/file.gguf"]) == 2
 
 
@@ -186,3 +191,21 @@ def test_texts_and_chats_are_gone_on_with_by_run(folder: Path, capsys: pytest.Ca
     one, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert one == [{"generated_text": expected(folder, "one", 6)}]
     assert other == [{"generated_text": expected(folder, "<user>Hi|<assistant>", 6)}]
+
+
+def test_what_is_written_is_shown_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "text-generation", "--model", str(folder)]
+    words += ["--option", "max_new_tokens=6", "--option", "do_sample=false"]
+    messages = [{"role": "user", "content": "Hi"}]
+    assert main([*words, "one  two", json.dumps(messages)]) == 0
+    first, chat = expected(folder, "one  two", 6), expected(folder, "<user>Hi|<assistant>", 6)
+    assert capsys.readouterr().out == f"one  two{first}\n\n{chat}\n"
+
+
+@pytest.mark.parametrize("words", [["--max-new-tokens", "4"], ["--max-new-tokens=4"]])
+def test_parameters_of_a_task_are_no_options_of_the_command(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "text-generation", *words, "one"])
+    assert "given as --option max_new_tokens=4; see" in capsys.readouterr().err
