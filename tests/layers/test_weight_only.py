@@ -217,6 +217,7 @@ def test_what_a_model_takes_is_said(make: Callable[..., Any], tmp_path: Path) ->
     words, head, norms = 96 * 64, 96 * 64, 5 * 64
     model = cls.from_pretrained(tmp_path, dtype="int4_weight_only")
     small = weights + head  # half a byte each, and 4 bytes for each 32
+    assert f"{weights + words + head + norms:,} parameters" in repr(model)
     assert f"{(small * (1 / 2 + 4 / 32) + 4 * (words + norms)) / 1e6:,.1f} MB" in repr(model)
 
 
