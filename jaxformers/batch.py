@@ -112,8 +112,8 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     reads_last = cls.task == "SequenceClassification" and "past_key_values" in cls.accepts
     if reads_last and shape[0] > 1 and batch.mask is None and c.pad_token_id is None:
         raise ValueError(
-            f"{owner}: {shape[0]} rows without attention_mask, and the config has no pad_token_id: which token of a row "
-            "is the last, from which labels are scored, cannot be told; pass attention_mask, or set pad_token_id"
+            f"{owner}: {shape[0]} rows without attention_mask, and the config has no pad_token_id: which token of a "
+            "row is the last, by which labels are scored, cannot be told; pass attention_mask, or set pad_token_id"
         )
     if batch.globals is not None and batch.globals.shape != shape:
         raise ValueError(

@@ -62,3 +62,15 @@ def test_tokens_are_torchs(name: str, how: str, tmp_path: Path):
         new = new[: new.index(end) + 1] if end in new else new
         assert mine[start : start + len(new)] == new
         assert set(mine[start + len(new) :]) <= {recorded.options["pad_token_id"]}
+
+
+def test_which_token_of_a_row_is_last_must_be_told():
+    sizes = {"vocab_size": 11, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 8}
+    ids = [[1, 2, 3], [4, 5, 0]]
+    model = jaxformers.GPT2ForSequenceClassification(jaxformers.GPT2Config(**sizes, pad_token_id=None))
+    with pytest.raises(ValueError, match=r"2 rows without attention_mask.* pass attention_mask, or set pad_token_id"):
+        model(ids)
+    short = model([[4, 5]]).logits[0]
+    np.testing.assert_allclose(model(ids, [[1, 1, 1], [1, 1, 0]]).logits[1], short, rtol=1e-5)
+    padded = jaxformers.GPT2ForSequenceClassification(jaxformers.GPT2Config(**sizes, pad_token_id=0))
+    np.testing.assert_allclose(padded.replace(params=model.params)(ids).logits[1], short, rtol=1e-5)
