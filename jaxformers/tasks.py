@@ -112,7 +112,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
                 "negative_prompt_ids", negative_prompt_ids, negative_prompt_attention_mask, config.pad_token_id, ()
             )
         if past_key_values is not None:
-            nothing = functools.partial(self.nothing, self.prepared, self.config, len(ids))
+            nothing = functools.partial(self.nothing, self.params, self.config, len(ids))
             batches.check_past(type(self).__name__, past_key_values, len(ids), nothing)
         if assistant_model is not None and not isinstance(assistant_model, CausalLM):
             raise ValueError(f"assistant_model={assistant_model!r:.60}: expected a model for causal language modelling")

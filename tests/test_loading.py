@@ -30,6 +30,7 @@ from jaxformers.checkpoint import safetensors
 
 sys.path.append(str(Path(__file__).parent / "checkpoint"))
 import torch_files
+from devices import on_devices
 
 IDS = [[5, 6, 7, 8, 9], [1, 2, 3, 4, 0]]
 NOTHING = {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": []}
@@ -448,14 +449,7 @@ print("equal")
 
 
 def test_eight_devices_read_their_parts_and_compute_and_save_the_same(toy_folder):
-    done = subprocess.run(
-        [sys.executable, "-c", SHARDED, str(toy_folder)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8", "PATH": "", "PYTHONPATH": ":".join(sys.path)},
-    )
-    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+    assert on_devices(SHARDED, toy_folder) == "equal"
 
 
 # -- what it costs ----------------------------------------------------------------------------------------------------

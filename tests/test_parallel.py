@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
+from devices import on_devices
 
 PROGRAM = """
 import jax, numpy as np, tempfile
@@ -43,11 +41,4 @@ print("equal")
 
 
 def test_a_model_on_a_mesh_computes_the_same():
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8", "PATH": "", "PYTHONPATH": ":".join(sys.path)},
-    )
-    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+    assert on_devices(PROGRAM) == "equal"

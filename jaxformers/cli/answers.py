@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+_WRITTEN = ("generated_text", "generated_token_ids")
+
 
 def line(answer: Any) -> str:
     """One answer of any task as one line: what it says without names and quotes, numbers with four digits.
@@ -28,8 +30,10 @@ def line(answer: Any) -> str:
 
 
 def written(answer: Sequence[Mapping[str, Any]]) -> str:
-    """What was written on one prompt, as it is: of chats the last message; an empty line between several."""
-    return "\n\n".join(_text(value) for entry in answer for value in entry.values())
+    """What was written on one prompt, as it is: of chats the last message; an empty line between several. Scores beside
+    it are for JSON.
+    """
+    return "\n\n".join(_text(entry[name]) for entry in answer for name in _WRITTEN if name in entry)
 
 
 def _text(value: Any) -> str:

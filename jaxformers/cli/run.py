@@ -48,12 +48,13 @@ def run(options: argparse.Namespace) -> None:
     pipe = pipelines.pipeline(options.task, **given, **dict(options.option))
     for i, (text, answer) in enumerate(_answers(pipe, texts)):
         if options.json:
-            shown = as_json(answer)
-        elif pipe.task == "text-generation":  # an empty line between texts, which may have many lines
-            shown = f"{chr(10) if i else ''}{written(answer)}"
+            print(as_json(answer), flush=True)
+        elif pipe.task == "text-generation":
+            if i:
+                print()  # between texts, which may have many lines
+            print(written(answer), flush=True)
         else:
-            shown = f"{line(answer)}\t{text}"
-        print(shown, flush=True)
+            print(f"{line(answer)}\t{text}", flush=True)
 
 
 def parameter(word: str) -> tuple[str, Any]:

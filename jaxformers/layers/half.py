@@ -1,7 +1,7 @@
 """Weights of a half type in a model that computes in float32.
 
-On CPU a product of half types takes half of float32's time, while all that stands between products is slower in them,
-and less exact. So what weights multiply is rounded as it comes, and nothing else is.
+On CPU products of half types are faster than float32's, while all that stands between products is slower in them, and
+less exact. So what weights multiply is rounded as it comes, and nothing else is.
 """
 
 from __future__ import annotations

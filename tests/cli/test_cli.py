@@ -202,6 +202,7 @@ def test_answers_read_as_one_line(answer: Any, expected: str) -> None:
         ([{"generated_text": "a\n"}, {"generated_text": "b"}], "a\n\n\nb"),
         ([{"generated_text": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "x\ny"}]}], "x\ny"),
         ([{"generated_token_ids": [5, 70, 6, 1, 2]}], "5 70 6 1 2"),
+        ([{"generated_text": "a", "sequences_scores": -0.5, "scores": [[0.1, 0.9]]}], "a"),
     ],
 )
 def test_written_texts_are_shown_as_they_are(answer: Any, expected: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from devices import on_devices
 
 PROGRAM = """
 import sys
@@ -63,11 +63,4 @@ print("equal")
 
 
 def test_a_model_on_a_mesh_writes_the_same(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "4", "PATH": "", "PYTHONPATH": ":".join(sys.path)},
-    )
-    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+    assert on_devices(PROGRAM, tmp_path, count=4, timeout=600) == "equal"

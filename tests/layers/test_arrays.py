@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from devices import on_devices
 
 from jaxformers.layers.activation import ACTIVATIONS
 from jaxformers.layers.embedding import embed, embed_tokens, unembed
@@ -55,14 +54,7 @@ print("settled")
 
 
 def test_on_an_explicit_mesh_a_sharded_contraction_returns_to_the_residuals_layout():
-    done = subprocess.run(
-        [sys.executable, "-c", EXPLICIT],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8", "PATH": "", "PYTHONPATH": ":".join(sys.path)},
-    )
-    assert done.stdout.strip() == "settled", done.stderr[-2000:]
+    assert on_devices(EXPLICIT) == "settled"
 
 
 def test_layer_norm_is_numpys():
