@@ -290,7 +290,8 @@ def slots_for(tokens: int) -> int:
 
 def chunk_of(slots: int, platform: str) -> int:
     """How many tokens of prompts are read at once into caches of a size, so that each size has one such program."""
-    return min(max(slots // 4, 16), 256 if platform == "cpu" else 2048)
+    share = slots // 3 if slots % 3 == 0 else slots // 4
+    return min(max(share, 16), 256 if platform == "cpu" else 2048)
 
 
 def rows_for(count: int) -> int:

@@ -84,6 +84,7 @@ def weighed(
     cap: float | None = None,
     rate: float = 0.0,
     drop: Drop = no_drop,
+    used: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Scaled dot-product attention (Vaswani et al. 2017), softmax in float32.
 
@@ -91,26 +92,29 @@ def weighed(
     the queries' (Ainslie et al. 2023, arXiv 2305.13245). seen broadcastable to [B, H, T, S] or None for all, and so is
     the bias that is added to the scores. sinks [H]: a score for each head that takes its share of attention and gives
     nothing (GPT-OSS). scale: on the scores, None: 1 / sqrt(d). cap: scores are bent to stay within -cap and cap (Gemma
-    2). Returns the context [B, H, T, e] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
+    2). used: how many keys from the first one on may be seen at all. Returns the context [B, H, T, e] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
     all gets the mean of all values, as in the reference, so that nothing becomes NaN.
 
-    Where the scores are larger than a CPU's caches, they are computed there head by head: up to three times faster.
+    Where the scores are larger than a CPU's caches, they are computed there for some rows after the others, and
+    in large rows for each head of keys: up to three times faster.
     """
     sinks = None if sinks is None else sinks[None, :, None, None]
     at_once = functools.partial(_weighed, scale=scale, cap=cap, rate=rate, drop=drop)
     sizes = (*q.shape[:3], k.shape[3])
     known = all(isinstance(size, int) for size in sizes)  # an exported program's may be symbols
     if known and math.prod(sizes) > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
-        rows = max(1, _CACHED // (q.shape[2] * k.shape[3]))
-        wide = [jnp.repeat(x, q.shape[1] // k.shape[1], axis=1) if k.shape[1] < q.shape[1] else x for x in (k, v)]
-        context, odds = jax.lax.platform_dependent(
-            q, *wide, seen, bias, sinks, cpu=_in_parts(_in_parts(at_once, 0, rows), 1, 1), default=at_once
-        )
+        rows, keys = k.shape[:2]
+        apart = 1 if math.prod(sizes[1:]) <= _CACHED else keys  # rows that fit whole stay so
+        some = max(1, _CACHED * rows * apart // math.prod(sizes))
+        together = max(size for size in range(1, min(some, rows) + 1) if rows % size == 0)
+        near = at_once if used is None else _up_to(used, k.shape[3], at_once)
+        in_parts = _in_parts(_in_parts(near, 1, apart), 0, rows // together)
+        context, odds = jax.lax.platform_dependent(q, k, v, seen, bias, sinks, cpu=in_parts, default=at_once)
         return context, odds
     return at_once(q, k, v, seen, bias, sinks)
 
 
-_CACHED = 2**20  # scores that stay in the caches of one core, measured on x86: 1/4 to 2 times as many are about equal
+_CACHED = 3 * 2**18  # scores that stay in the caches of one core, measured on x86
 
 
 def _weighed(
@@ -133,8 +137,8 @@ def _weighed(
     """
     shared = lambda x: x.reshape(x.shape[0], k.shape[1], -1, x.shape[-1])  # noqa: E731
     wide = jnp.promote_types(q.dtype, jnp.float32)
-    q = q * (q.shape[-1] ** -0.5 if scale is None else scale)
-    scores = _product(shared(q), k, wide).reshape(*q.shape[:3], k.shape[-1])
+    asked = q * (q.shape[-1] ** -0.5 if scale is None else scale)
+    scores = _product(shared(asked.astype(k.dtype)), k, wide).reshape(*q.shape[:3], k.shape[-1])
     if cap is not None:
         scores = cap * jnp.tanh(scores / cap)
     if bias is not None:
@@ -149,7 +153,7 @@ def _weighed(
         total = total + jnp.exp(sinks.astype(wide) - most)
     dropped = drop("attention_weights", odds, rate).astype(v.dtype)
     context = _product(shared(dropped), v, wide).reshape(*q.shape[:3], v.shape[-1]) / total
-    return context.astype(v.dtype), (odds / total).astype(v.dtype)
+    return context.astype(q.dtype), (odds / total).astype(q.dtype)
 
 
 def _product(a: jax.Array, b: jax.Array, wide: Any) -> jax.Array:
@@ -159,27 +163,38 @@ def _product(a: jax.Array, b: jax.Array, wide: Any) -> jax.Array:
     return jnp.matmul(a, b, preferred_element_type=wide)
 
 
-def _in_parts(function: Callable[..., Any], axis: int, most: int) -> Callable[..., Any]:
-    """The function, computed for at most so many entries of an axis at a time; arrays with one entry go to all."""
+def _in_parts(function: Callable[..., Any], axis: int, count: int) -> Callable[..., Any]:
+    """The function, computed for one of `count` equal parts of an axis after the other; arrays with one entry there go
+    to all.
+    """
 
     def parted(*arrays: jax.Array | None) -> Any:
-        whole = arrays[0].shape[axis]  # type: ignore[union-attr]
-        size = max(size for size in range(1, min(most, whole) + 1) if whole % size == 0)
-        split = [x is not None and x.shape[axis] == whole for x in arrays]
+        split = [x is not None and x.shape[axis] > 1 for x in arrays]
 
         def part(given: list[jax.Array]) -> Any:
             rest = iter(given)
             return function(*(next(rest) if own else x for x, own in zip(arrays, split, strict=True)))
 
-        parts = [
-            jnp.moveaxis(x.reshape(*x.shape[:axis], whole // size, size, *x.shape[axis + 1 :]), axis, 0)
-            for x, own in zip(arrays, split, strict=True)
-            if own and x is not None
-        ]
-        join = lambda x: jnp.moveaxis(x, 0, axis).reshape(*x.shape[1 : axis + 1], whole, *x.shape[axis + 2 :])  # noqa: E731
+        apart = lambda x: x.reshape(*x.shape[:axis], count, -1, *x.shape[axis + 1 :])  # noqa: E731
+        parts = [jnp.moveaxis(apart(x), axis, 0) for x, own in zip(arrays, split, strict=True) if own and x is not None]
+        join = lambda x: jnp.moveaxis(x, 0, axis).reshape(*x.shape[1 : axis + 1], -1, *x.shape[axis + 2 :])  # noqa: E731
         return jax.tree.map(join, jax.lax.map(jax.checkpoint(part), parts))  # a gradient keeps no scores either
 
-    return parted
+    return function if count == 1 else parted
+
+
+def _up_to(used: jax.Array, slots: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of the keys up to the last that is used, in quarters."""
+    widths = [slots * quarter // 4 for quarter in (1, 2, 3, 4)]
+
+    def near(width: int, q: jax.Array, k: jax.Array, v: jax.Array, *rest: jax.Array | None) -> Any:
+        *masks, sinks = (x if x is None or x.shape[-1] == 1 else x[..., :width] for x in rest)
+        context, odds = function(q, k[..., :width], v[..., :width, :], *masks, sinks)
+        return context, jnp.pad(odds, [(0, 0)] * 3 + [(0, slots - width)])
+
+    branches = [functools.partial(near, width) for width in widths]
+    quarter = (used[None] > jnp.asarray(widths[:-1])).sum()
+    return lambda *arrays: jax.lax.switch(quarter, branches, *arrays)
 
 
 def prepare(params: Any) -> Any:

@@ -89,13 +89,16 @@ class Causal:
         `attention.weighed`. Returns the context [B, T, H * e], the probabilities [B, H, T, S], and the cell with the
         new tokens in it.
         """
+        used = None
         if self.slots is None or cell is None:
             keys, values = k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)
         else:
             cell = caches.write(cell, k, v, self.slots)
             keys, values = caches.read(cell)
+            used = jnp.where(self.slots < self.keys.shape[1], self.slots, 0).max() + 1
         options: dict[str, Any] = {"bias": bias, "sinks": sinks, "scale": scale, "cap": cap, "rate": rate, "drop": drop}
-        context, odds = weighed(jnp.swapaxes(q, 1, 2), keys, values, self.seen(window, ahead), **options)
+        seen = self.seen(window, ahead)
+        context, odds = weighed(jnp.swapaxes(q, 1, 2), keys, values, seen, used=used, **options)
         rows, length = q.shape[:2]
         return jnp.swapaxes(context, 1, 2).reshape(rows, length, -1), odds, cell
 

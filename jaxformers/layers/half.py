@@ -12,7 +12,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from .product import product
 from .quantized import Quantized
 
 
@@ -34,17 +36,16 @@ class Half(Quantized):
         """An array [..., out, in], kept as this weight is."""
         return Half(x.astype(self.values.dtype))
 
-    def multiplied(self, dtype: Any) -> Any:
-        """The half type, of whatever type x is."""
-        return self.values.dtype
+    def rows(self, ids: jax.Array) -> Half:
+        """Outputs [out] of a weight [out, in] at ids [...], those out of range NaN."""
+        bits = jax.lax.bitcast_convert_type(self.values, jnp.uint16)  # XLA's CPU widens a half type to look things up
+        nan = int(np.asarray(np.nan, self.values.dtype).view(np.uint16))
+        found = bits.at[ids].get(mode="fill", fill_value=nan, wrap_negative_indices=False)
+        return Half(jax.lax.bitcast_convert_type(found, self.values.dtype))
 
     def product(self, x: jax.Array, out_sharding: Any = None) -> jax.Array:
         """X [..., in] by a weight [out, in]: [..., out] float32."""
-        contract = (((x.ndim - 1,), (1,)), ((), ()))
-        given = x.astype(self.values.dtype)
-        return jax.lax.dot_general(
-            given, self.values, contract, preferred_element_type=jnp.float32, out_sharding=out_sharding
-        )
+        return product(x.astype(self.values.dtype), self.values, jnp.float32, out_sharding)
 
 
 def halved(params: Any, chosen: Callable[[str], bool]) -> Any:

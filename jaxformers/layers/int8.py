@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .product import product
 from .quantized import Scaled
 
 _MOST = 127.0  # -128 is left out: what is symmetric needs no offsets
@@ -26,17 +27,10 @@ class Int8(Scaled):
         """An array [..., out, in], kept as this weight is."""
         return rounded(x)
 
-    def multiplied(self, dtype: Any) -> Any:
-        """Whole numbers, of whatever type x is."""
-        return self.values.dtype
-
     def product(self, x: jax.Array, out_sharding: Any = None) -> jax.Array:
         """X [..., in] by a weight [out, in]: [..., out] float32."""
         given = rounded(x)
-        contract = (((x.ndim - 1,), (1,)), ((), ()))
-        sums = jax.lax.dot_general(
-            given.values, self.values, contract, preferred_element_type=jnp.int32, out_sharding=out_sharding
-        )
+        sums = product(given.values, self.values, jnp.int32, out_sharding)
         return sums.astype(jnp.float32) * given.scale[..., None] * self.scale
 
 

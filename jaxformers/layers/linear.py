@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType
 
 from . import lora
+from .product import explicit_sharding, product
 from .quantized import Quantized
 
 
@@ -25,25 +24,11 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
     if "lora" in p:
         plain = linear({name: array for name, array in p.items() if name != "lora"}, x, like)
         return plain + lora.product(p["lora"], x).astype(plain.dtype)
-    weight = p["weight"]
-    small = isinstance(weight, Quantized)
-    narrow = x.dtype if small else jnp.result_type(x, weight)
-    multiplied = weight.multiplied(narrow) if small else narrow
-    if math.prod(x.shape[:-1]) == 1 and multiplied.itemsize < 4:
-        twice = jnp.broadcast_to(x.reshape(1, -1), (2, x.shape[-1]))  # XLA's CPU is ten times slower with one row
-        return linear(p, twice)[:1].reshape(*x.shape[:-1], -1)
-    if small:
-        y = weight.product(x, _explicit_sharding(like))
+    weight, sharding = p["weight"], explicit_sharding(like)
+    if isinstance(weight, Quantized):
+        narrow, y = x.dtype, weight.product(x, sharding)
     else:
-        contract = (((x.ndim - 1,), (1,)), ((), ()))
-        wide = jnp.promote_types(narrow, jnp.float32)
-        y = jax.lax.dot_general(x, weight, contract, preferred_element_type=wide, out_sharding=_explicit_sharding(like))
+        narrow = jnp.result_type(x, weight)
+        y = product(x.astype(narrow), weight.astype(narrow), jnp.promote_types(narrow, jnp.float32), sharding)
     return (y + p["bias"] if "bias" in p else y).astype(narrow)
 
-
-def _explicit_sharding(like: jax.Array | None) -> jax.sharding.NamedSharding | None:
-    sharding = None if like is None else jax.typeof(like).sharding
-    mesh = getattr(sharding, "mesh", None)
-    if mesh is None or mesh.empty or AxisType.Explicit not in mesh.axis_types:
-        return None
-    return sharding

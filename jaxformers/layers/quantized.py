@@ -10,6 +10,8 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
+from .product import product
+
 
 @dataclasses.dataclass(frozen=True)
 class Quantized(abc.ABC):
@@ -26,16 +28,9 @@ class Quantized(abc.ABC):
     def widened(self, dtype: Any = None) -> jax.Array:
         """The weight [..., out, in] as an array."""
 
-    def multiplied(self, dtype: Any) -> Any:
-        """The type of the numbers that `product` multiplies, for x of a type."""
-        return jnp.dtype(dtype)
-
     def product(self, x: jax.Array, out_sharding: Any = None) -> jax.Array:
         """X [..., in] by a weight [out, in]: [..., out] in float32 or wider."""
-        contract = (((x.ndim - 1,), (1,)), ((), ()))
-        wide = jnp.promote_types(x.dtype, jnp.float32)
-        weight = self.widened(x.dtype)
-        return jax.lax.dot_general(x, weight, contract, preferred_element_type=wide, out_sharding=out_sharding)
+        return product(x, self.widened(x.dtype), jnp.promote_types(x.dtype, jnp.float32), out_sharding)
 
     @abc.abstractmethod
     def alike(self, x: jax.Array) -> Self:
