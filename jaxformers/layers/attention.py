@@ -92,11 +92,12 @@ def weighed(
     the queries' (Ainslie et al. 2023, arXiv 2305.13245). seen broadcastable to [B, H, T, S] or None for all, and so is
     the bias that is added to the scores. sinks [H]: a score for each head that takes its share of attention and gives
     nothing (GPT-OSS). scale: on the scores, None: 1 / sqrt(d). cap: scores are bent to stay within -cap and cap (Gemma
-    2). used: how many keys from the first one on may be seen at all. Returns the context [B, H, T, e] and the probabilities [B, H, T, S], before dropout. A query that sees no key at
-    all gets the mean of all values, as in the reference, so that nothing becomes NaN.
+    2). used: how many keys, from the first on, may be seen at all; the others cost little. Returns the context
+    [B, H, T, e] and the probabilities [B, H, T, S], before dropout. A query that sees no key at all gets the mean of
+    all values, as in the reference, so that nothing becomes NaN.
 
-    Where the scores are larger than a CPU's caches, they are computed there for some rows after the others, and
-    in large rows for each head of keys: up to three times faster.
+    Where the scores are larger than a CPU's caches, they are computed there for some rows after the others, and in
+    large rows for each head of keys, or each that shares the only one: up to three times faster.
     """
     sinks = None if sinks is None else sinks[None, :, None, None]
     at_once = functools.partial(_weighed, scale=scale, cap=cap, rate=rate, drop=drop)
@@ -104,7 +105,7 @@ def weighed(
     known = all(isinstance(size, int) for size in sizes)  # an exported program's may be symbols
     if known and math.prod(sizes) > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
         rows, keys = k.shape[:2]
-        apart = 1 if math.prod(sizes[1:]) <= _CACHED else keys  # rows that fit whole stay so
+        apart = 1 if math.prod(sizes[1:]) <= _CACHED else keys if keys > 1 else q.shape[1]  # rows that fit stay whole
         some = max(1, _CACHED * rows * apart // math.prod(sizes))
         together = max(size for size in range(1, min(some, rows) + 1) if rows % size == 0)
         near = at_once if used is None else _up_to(used, k.shape[3], at_once)

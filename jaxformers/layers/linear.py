@@ -31,4 +31,3 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
         narrow = jnp.result_type(x, weight)
         y = product(x.astype(narrow), weight.astype(narrow), jnp.promote_types(narrow, jnp.float32), sharding)
     return (y + p["bias"] if "bias" in p else y).astype(narrow)
-

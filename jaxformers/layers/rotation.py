@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -53,7 +54,16 @@ class Rotation:
             bases = base * grown[:, None, None] ** (dim / (dim - 2))
             steps = bases ** (-jnp.arange(0, dim, 2, dtype=jnp.float32) / dim)
         angles = positions[..., None].astype(jnp.float32) * steps
-        return jnp.cos(angles)[:, :, None] * self.gain, jnp.sin(angles)[:, :, None] * self.gain
+        return jax.lax.platform_dependent(angles, cpu=partial(_alone, self.gain), default=partial(_turns, self.gain))
+
+
+def _turns(gain: float, angles: jax.Array) -> Turns:
+    return jnp.cos(angles)[:, :, None] * gain, jnp.sin(angles)[:, :, None] * gain
+
+
+def _alone(gain: float, angles: jax.Array) -> Turns:
+    """`_turns` in a conditional, as nothing else keeps XLA's CPU from working them out in each layer, for each head."""
+    return jax.lax.cond(jnp.isfinite(angles).all(), lambda: _turns(gain, angles), lambda: (angles[:, :, None],) * 2)
 
 
 def rotation(c: Any, dim: int, *, base: float | None = None, told: Mapping[str, Any] | None = None) -> Rotation:
