@@ -34,7 +34,7 @@ def product(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None
         )
     else:
         y = _tokens_first(x, weight, sums)
-    return y.reshape(*front, -1)
+    return y.reshape(*front, y.shape[-1])
 
 
 def _tokens_first(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None) -> jax.Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxformers.layers.attention import attend, merge, prepare, project, visible
+from jaxformers.layers.attention import attend, merge, prepare, project, visible, weighed
 from jaxformers.layers.dropout import Dropout
 
 attended = jax.jit(lambda q, k, v, mask: attend(q, k, v, visible(mask)))  # one program, not one an operation
@@ -179,3 +179,34 @@ def test_large_scores_are_computed_in_parts_and_are_the_same(bias_shape):
     ours, theirs = (jax.jit(jax.grad(loss(function), wanted))(q, k, v, bias) for function in (parted, textbook))
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "heads", "keys", "new", "slots"),
+    [(3, 4, 4, 400, 400), (3, 4, 2, 600, 600), (2, 4, 1, 600, 700), (1, 12, 3, 500, 600)],
+    ids=["whole rows", "heads of keys", "one head of keys", "one row"],
+)
+@pytest.mark.parametrize("used", [1, 150, 151, 390, None])
+def test_large_scores_of_shared_heads_are_computed_in_parts_and_only_as_far_as_keys_are_used(
+    rows: int, heads: int, keys: int, new: int, slots: int, used: int | None
+):
+    q, k, v = drawn(rows, heads, new, 8), drawn(rows, keys, 8, slots), drawn(rows, keys, slots, 8) + 0.2
+    last = np.arange(new) % (used or slots)
+    seen = jnp.asarray(np.arange(slots) <= last[:, None])[None, None]
+    sinks = jnp.asarray(drawn(heads))
+    told = None if used is None else jnp.int32(used)
+    parted = jax.jit(lambda q, k, v, told: weighed(q, k, v, seen, sinks=sinks, used=told))
+    assert "while" in parted.lower(q, k, v, told).as_text()
+    found = parted(q, k, v, told)
+    for row in range(rows):
+        for head in range(0, heads, 2):  # few enough scores to be computed at once
+            one = slice(row, row + 1), slice(head, head + 1)
+            part = weighed(
+                q[one],
+                k[row : row + 1, [head * keys // heads]],
+                v[row : row + 1, [head * keys // heads]],
+                seen,
+                sinks=sinks[one[1]],
+            )
+            for mine, other in zip(found, part, strict=True):
+                np.testing.assert_allclose(mine[one], other, rtol=1e-4, atol=1e-5)
