@@ -9,7 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
 
-_FEW = 16  # tokens up to which a CPU waits for the weights, measured on x86
+
+def _few(size: int) -> int:
+    """Up to how many tokens a CPU waits for a weight with so many inputs, measured on x86."""
+    return 16 if size < 1024 else 32
 
 
 def product(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None) -> jax.Array:
@@ -25,7 +28,7 @@ def product(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None
     if 1 in front:  # in a loop XLA's CPU transposes weights first where x has more axes than two
         x = x.reshape(*(count for count in front if count != 1), size)
     count = math.prod(front)
-    if 1 < count <= _FEW or (count == 1 and x.dtype.itemsize < 4):
+    if 1 < count <= _few(size) or (count == 1 and x.dtype.itemsize < 4):
         y = jax.lax.platform_dependent(
             x.reshape(count, size),
             weight,

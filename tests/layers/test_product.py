@@ -22,9 +22,10 @@ def draw(shape: tuple[int, ...], dtype: str) -> jax.Array:
 
 
 @pytest.mark.parametrize("front", [(), (1,), (3,), (1, 1), (4, 1), (1, 5), (2, 3), (17,), (5, 7), (0,), (2, 0)])
+@pytest.mark.parametrize("size", [24, 1030])
 @pytest.mark.parametrize("dtype", TYPES)
-def test_products_are_those_of_numpy(dtype: str, front: tuple[int, ...]) -> None:
-    x, weight = draw((*front, 24), dtype), draw((16, 24), dtype)
+def test_products_are_those_of_numpy(dtype: str, size: int, front: tuple[int, ...]) -> None:
+    x, weight = draw((*front, size), dtype), draw((16, size), dtype)
     found = jax.jit(product, static_argnums=2)(x, weight, TYPES[dtype])
     assert found.dtype == TYPES[dtype]
     np.testing.assert_array_equal(found, np.asarray(x, np.float64) @ np.asarray(weight, np.float64).T)
