@@ -290,8 +290,10 @@ def slots_for(tokens: int) -> int:
 
 def chunk_of(slots: int, platform: str) -> int:
     """How many tokens of prompts are read at once into caches of a size, so that each size has one such program."""
-    share = slots // 3 if slots % 3 == 0 else slots // 4
-    return min(max(share, 16), 256 if platform == "cpu" else 2048)
+    if platform == "cpu":
+        parts = 3 if slots % 3 == 0 else 4  # so 768 slots take 512 tokens in two chunks
+        return min(max(slots // parts, 16), 256)
+    return min(max(slots // 4, 16), 2048)
 
 
 def rows_for(count: int) -> int:

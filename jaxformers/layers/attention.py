@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from .. import declare
 from .dropout import Drop, NoDrop, no_drop
 from .linear import linear
+from .product import explicit_sharding
 
 QKV = ("query", "key", "value")
 
@@ -92,30 +93,41 @@ def weighed(
     the queries' (Ainslie et al. 2023, arXiv 2305.13245). seen broadcastable to [B, H, T, S] or None for all, and so is
     the bias that is added to the scores. sinks [H]: a score for each head that takes its share of attention and gives
     nothing (GPT-OSS). scale: on the scores, None: 1 / sqrt(d). cap: scores are bent to stay within -cap and cap (Gemma
-    2). used: how many keys, from the first on, may be seen at all; the others cost little. Returns the context
-    [B, H, T, e] and the probabilities [B, H, T, S], before dropout. A query that sees no key at all gets the mean of
-    all values, as in the reference, so that nothing becomes NaN.
+    2). used: how many keys, from the first on, any query may see; None: all. Returns the context [B, H, T, e] and the
+    probabilities [B, H, T, S], before dropout. A query that sees no key gets the mean of all values, as in the
+    reference, so that nothing becomes NaN; with `used`, the mean of some.
 
-    Where the scores are larger than a CPU's caches, they are computed there for some rows after the others, and in
-    large rows for each head of keys, or each that shares the only one: up to three times faster.
+    Where the scores are larger than a CPU's caches, they are computed there in parts, of rows or of heads, and as far
+    as keys are used: up to three times faster.
     """
     sinks = None if sinks is None else sinks[None, :, None, None]
     at_once = functools.partial(_weighed, scale=scale, cap=cap, rate=rate, drop=drop)
     sizes = (*q.shape[:3], k.shape[3])
     known = all(isinstance(size, int) for size in sizes)  # an exported program's may be symbols
-    if known and math.prod(sizes) > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
-        rows, keys = k.shape[:2]
-        apart = 1 if math.prod(sizes[1:]) <= _CACHED else keys if keys > 1 else q.shape[1]  # rows that fit stay whole
-        some = max(1, _CACHED * rows * apart // math.prod(sizes))
-        together = max(size for size in range(1, min(some, rows) + 1) if rows % size == 0)
-        near = at_once if used is None else _up_to(used, k.shape[3], at_once)
-        in_parts = _in_parts(_in_parts(near, 1, apart), 0, rows // together)
+    plain = known and explicit_sharding(q) is None
+    if plain and math.prod(sizes) > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
+        reaching = at_once if used is None else _up_to(used, k.shape[3], at_once)
+        in_parts = _in_cached_parts(reaching, q, k)
         context, odds = jax.lax.platform_dependent(q, k, v, seen, bias, sinks, cpu=in_parts, default=at_once)
         return context, odds
     return at_once(q, k, v, seen, bias, sinks)
 
 
-_CACHED = 3 * 2**18  # scores that stay in the caches of one core, measured on x86
+_CACHED = 3 * 2**18  # scores that stay in the caches of one core, measured on x86: 2/3 to 4/3 are about equal
+
+
+def _in_cached_parts(function: Callable[..., Any], q: jax.Array, k: jax.Array) -> Callable[..., Any]:
+    """The function in parts of about `_CACHED` scores: of whole rows where they fit, else of the heads that share one
+    head of keys, else, where these would take much memory, of single heads.
+    """
+    (rows, heads, new, _), (_, keys, _, slots) = q.shape, k.shape
+    row, group = heads * new * slots, heads // keys * new * slots
+    if row > _CACHED:
+        function = _in_parts(function, 1, heads // keys) if group > 4 * _CACHED else function
+        function = _in_parts(function, 1, keys)
+    most = max(1, _CACHED // (row if row <= _CACHED else group))
+    together = max(size for size in range(1, min(most, rows) + 1) if rows % size == 0)
+    return _in_parts(function, 0, rows // together)
 
 
 def _weighed(
@@ -138,8 +150,8 @@ def _weighed(
     """
     shared = lambda x: x.reshape(x.shape[0], k.shape[1], -1, x.shape[-1])  # noqa: E731
     wide = jnp.promote_types(q.dtype, jnp.float32)
-    asked = q * (q.shape[-1] ** -0.5 if scale is None else scale)
-    scores = _product(shared(asked.astype(k.dtype)), k, wide).reshape(*q.shape[:3], k.shape[-1])
+    q = q * (q.shape[-1] ** -0.5 if scale is None else scale)
+    scores = _product(shared(q), k, wide).reshape(*q.shape[:3], k.shape[-1])
     if cap is not None:
         scores = cap * jnp.tanh(scores / cap)
     if bias is not None:
@@ -165,8 +177,8 @@ def _product(a: jax.Array, b: jax.Array, wide: Any) -> jax.Array:
 
 
 def _in_parts(function: Callable[..., Any], axis: int, count: int) -> Callable[..., Any]:
-    """The function, computed for one of `count` equal parts of an axis after the other; arrays with one entry there go
-    to all.
+    """The function, computed for `count` equal parts of an axis one after the other; arrays with one entry there go to
+    all.
     """
 
     def parted(*arrays: jax.Array | None) -> Any:
@@ -176,25 +188,33 @@ def _in_parts(function: Callable[..., Any], axis: int, count: int) -> Callable[.
             rest = iter(given)
             return function(*(next(rest) if own else x for x, own in zip(arrays, split, strict=True)))
 
-        apart = lambda x: x.reshape(*x.shape[:axis], count, -1, *x.shape[axis + 1 :])  # noqa: E731
-        parts = [jnp.moveaxis(apart(x), axis, 0) for x, own in zip(arrays, split, strict=True) if own and x is not None]
-        join = lambda x: jnp.moveaxis(x, 0, axis).reshape(*x.shape[1 : axis + 1], -1, *x.shape[axis + 2 :])  # noqa: E731
+        def cut(x: jax.Array) -> jax.Array:
+            return jnp.moveaxis(x.reshape(*x.shape[:axis], count, -1, *x.shape[axis + 1 :]), axis, 0)
+
+        def join(x: jax.Array) -> jax.Array:
+            return jnp.moveaxis(x, 0, axis).reshape(*x.shape[1 : axis + 1], -1, *x.shape[axis + 2 :])
+
+        parts = [cut(x) for x, own in zip(arrays, split, strict=True) if own and x is not None]
         return jax.tree.map(join, jax.lax.map(jax.checkpoint(part), parts))  # a gradient keeps no scores either
 
     return function if count == 1 else parted
 
 
 def _up_to(used: jax.Array, slots: int, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of the keys up to the last that is used, in quarters."""
+    """The function of the first one, two, three or four quarters of the keys, as many as hold all that are used.
+
+    Under `vmap` all four are computed.
+    """
     widths = [slots * quarter // 4 for quarter in (1, 2, 3, 4)]
 
-    def near(width: int, q: jax.Array, k: jax.Array, v: jax.Array, *rest: jax.Array | None) -> Any:
-        *masks, sinks = (x if x is None or x.shape[-1] == 1 else x[..., :width] for x in rest)
-        context, odds = function(q, k[..., :width], v[..., :width, :], *masks, sinks)
+    def first(width: int, q: jax.Array, k: jax.Array, v: jax.Array, *rest: jax.Array | None) -> Any:
+        seen, bias, sinks = rest
+        seen, bias = (x if x is None or x.shape[-1] == 1 else x[..., :width] for x in (seen, bias))
+        context, odds = function(q, k[..., :width], v[..., :width, :], seen, bias, sinks)
         return context, jnp.pad(odds, [(0, 0)] * 3 + [(0, slots - width)])
 
-    branches = [functools.partial(near, width) for width in widths]
-    quarter = (used[None] > jnp.asarray(widths[:-1])).sum()
+    branches = [functools.partial(first, width) for width in widths]
+    quarter = (used > jnp.asarray(widths[:-1])).sum()
     return lambda *arrays: jax.lax.switch(quarter, branches, *arrays)
 
 

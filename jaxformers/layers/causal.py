@@ -66,6 +66,12 @@ class Causal:
         seen = ((distance >= -ahead) & (distance < window))[:, None]
         return seen if self.mask is None else seen & self.mask
 
+    @property
+    def used(self) -> jax.Array:
+        """How many of the cache's slots hold a token that one of these may see; past the end lies padding."""
+        assert self.slots is not None
+        return jnp.where(self.slots < self.keys.shape[1], self.slots, 0).max(initial=0) + 1
+
     def attend(
         self,
         q: jax.Array,
@@ -95,7 +101,7 @@ class Causal:
         else:
             cell = caches.write(cell, k, v, self.slots)
             keys, values = caches.read(cell)
-            used = jnp.where(self.slots < self.keys.shape[1], self.slots, 0).max() + 1
+            used = self.used
         options: dict[str, Any] = {"bias": bias, "sinks": sinks, "scale": scale, "cap": cap, "rate": rate, "drop": drop}
         seen = self.seen(window, ahead)
         context, odds = weighed(jnp.swapaxes(q, 1, 2), keys, values, seen, used=used, **options)

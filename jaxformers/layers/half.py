@@ -37,8 +37,11 @@ class Half(Quantized):
         return Half(x.astype(self.values.dtype))
 
     def rows(self, ids: jax.Array) -> Half:
-        """Outputs [out] of a weight [out, in] at ids [...], those out of range NaN."""
-        bits = jax.lax.bitcast_convert_type(self.values, jnp.uint16)  # XLA's CPU widens a half type to look things up
+        """Outputs [out] of a weight [out, in] at ids [...], those out of range NaN. No gradient comes back.
+
+        Bits are looked up, since XLA's CPU widens a whole table of a half type to take rows of it.
+        """
+        bits = jax.lax.bitcast_convert_type(self.values, jnp.uint16)
         nan = int(np.asarray(np.nan, self.values.dtype).view(np.uint16))
         found = bits.at[ids].get(mode="fill", fill_value=nan, wrap_negative_indices=False)
         return Half(jax.lax.bitcast_convert_type(found, self.values.dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,31 +11,23 @@ import jax.numpy as jnp
 from jax.sharding import AxisType
 
 
-def _few(size: int) -> int:
-    """Up to how many tokens a CPU waits for a weight with so many inputs, measured on x86."""
-    return 16 if size < 1024 else 32
-
-
 def product(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None) -> jax.Array:
     """X [..., in] by weight [out, in], both of one type: [..., out] in the type of the sums.
 
-    XLA's CPU lays its second factor out anew at each product. So of few tokens and a weight, the weight is its first
-    there: up to twice as fast. Of one token it is ten times slower in half types and whole numbers than of two.
+    XLA's CPU lays the second factor of a product anew each time. So where tokens are few, a weight is the first one
+    there: up to twice as fast. Half types and whole numbers are multiplied with two tokens where there is one: ten
+    times as fast. A vector [in] goes in as it is, so that XLA reads a weight that is a part of another in place.
     """
     front, size = x.shape[:-1], x.shape[-1]
     known = all(isinstance(size, int) for size in x.shape)  # an exported program's may be symbols
-    if out_sharding is not None or explicit_sharding(x) is not None or not known:
+    if not front or not known or out_sharding is not None or explicit_sharding(x) is not None:
         return _tokens_first(x, weight, sums, out_sharding)
-    if 1 in front:  # in a loop XLA's CPU transposes weights first where x has more axes than two
-        x = x.reshape(*(count for count in front if count != 1), size)
+    x = x.reshape(*(count for count in front if count != 1), size)  # see `_on_cpu`; all that shards its rows stays
     count = math.prod(front)
-    if 1 < count <= _few(size) or (count == 1 and x.dtype.itemsize < 4):
-        y = jax.lax.platform_dependent(
-            x.reshape(count, size),
-            weight,
-            cpu=lambda x, weight: _weight_first(x, weight, sums),
-            default=lambda x, weight: _tokens_first(x, weight, sums),
-        )
+    narrow = x.dtype.itemsize < 4
+    if 1 < count <= _few(size) or (narrow and (count == 1 or x.ndim > 2)):
+        on_cpu, elsewhere = partial(_on_cpu, sums), partial(_tokens_first, sums=sums)
+        y = jax.lax.platform_dependent(x, weight, cpu=on_cpu, default=elsewhere)
     else:
         y = _tokens_first(x, weight, sums)
     return y.reshape(*front, y.shape[-1])
@@ -45,11 +38,22 @@ def _tokens_first(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any 
     return jax.lax.dot_general(x, weight, contract, preferred_element_type=sums, out_sharding=out_sharding)
 
 
-def _weight_first(x: jax.Array, weight: jax.Array, sums: Any) -> jax.Array:
-    if x.shape[0] == 1:
-        return _weight_first(jnp.repeat(x, 2, axis=0), weight, sums)[:1]
-    y = jax.lax.dot_general(weight, x, (((1,), (1,)), ((), ())), preferred_element_type=sums)
-    return jax.lax.optimization_barrier(y).T  # without the barrier XLA would turn the two around again
+def _on_cpu(sums: Any, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """The product of x with two axes: with more, XLA's CPU transposes the weights of a loop before it."""
+    flat = x.reshape(-1, x.shape[-1])
+    count = flat.shape[0]
+    if count > _few(x.shape[-1]):
+        y = _tokens_first(flat, weight, sums)
+    else:
+        two = jnp.repeat(flat, 2, axis=0) if count == 1 else flat
+        y = jax.lax.dot_general(weight, two, (((1,), (1,)), ((), ())), preferred_element_type=sums)
+        y = jax.lax.optimization_barrier(y).T[:count]  # without the barrier XLA would turn the two around again
+    return y.reshape(*x.shape[:-1], y.shape[-1])
+
+
+def _few(size: int) -> int:
+    """Up to how many tokens a weight with so many inputs comes first, measured on x86 with AMX."""
+    return 16 if size < 1024 else 32
 
 
 def explicit_sharding(x: jax.Array | None) -> jax.sharding.NamedSharding | None:

@@ -62,8 +62,12 @@ def _turns(gain: float, angles: jax.Array) -> Turns:
 
 
 def _alone(gain: float, angles: jax.Array) -> Turns:
-    """`_turns` in a conditional, as nothing else keeps XLA's CPU from working them out in each layer, for each head."""
-    return jax.lax.cond(jnp.isfinite(angles).all(), lambda: _turns(gain, angles), lambda: (angles[:, :, None],) * 2)
+    """`_turns` in a conditional, as nothing else keeps XLA's CPU from working them out in each layer, for each head.
+
+    What it asks is true unless a config overflows, and then all is NaN.
+    """
+    wrong = jnp.full_like(angles, jnp.nan)[:, :, None]
+    return jax.lax.cond(jnp.isfinite(angles).all(), lambda: _turns(gain, angles), lambda: (wrong, wrong))
 
 
 def rotation(c: Any, dim: int, *, base: float | None = None, told: Mapping[str, Any] | None = None) -> Rotation:

@@ -183,30 +183,39 @@ def test_large_scores_are_computed_in_parts_and_are_the_same(bias_shape):
 
 @pytest.mark.parametrize(
     ("rows", "heads", "keys", "new", "slots"),
-    [(3, 4, 4, 400, 400), (3, 4, 2, 600, 600), (2, 4, 1, 600, 700), (1, 12, 3, 500, 600)],
-    ids=["whole rows", "heads of keys", "one head of keys", "one row"],
+    [(3, 4, 4, 400, 402), (3, 4, 2, 600, 600), (2, 4, 1, 600, 703), (1, 12, 3, 500, 600), (1, 4, 2, 1300, 1300)],
+    ids=["whole rows", "heads of keys", "one head of keys", "one row", "single heads"],
 )
 @pytest.mark.parametrize("used", [1, 150, 151, 390, None])
-def test_large_scores_of_shared_heads_are_computed_in_parts_and_only_as_far_as_keys_are_used(
+def test_large_scores_of_shared_heads_are_computed_in_parts_and_as_far_as_keys_are_used(
     rows: int, heads: int, keys: int, new: int, slots: int, used: int | None
 ):
     q, k, v = drawn(rows, heads, new, 8), drawn(rows, keys, 8, slots), drawn(rows, keys, slots, 8) + 0.2
     last = np.arange(new) % (used or slots)
-    seen = jnp.asarray(np.arange(slots) <= last[:, None])[None, None]
-    sinks = jnp.asarray(drawn(heads))
+    seen = jnp.asarray(np.arange(slots) <= last[:, None])[None, None] & jnp.ones((rows, 1, 1, 1), bool)
+    sinks, bias = jnp.asarray(drawn(heads)), jnp.asarray(drawn(1, heads, 1, slots))
     told = None if used is None else jnp.int32(used)
-    parted = jax.jit(lambda q, k, v, told: weighed(q, k, v, seen, sinks=sinks, used=told))
+    parted = jax.jit(lambda q, k, v, told: weighed(q, k, v, seen, sinks=sinks, bias=bias, used=told))
     assert "while" in parted.lower(q, k, v, told).as_text()
-    found = parted(q, k, v, told)
+    beyond = slots if used is None else next(slots * n // 4 for n in (1, 2, 3, 4) if used <= slots * n // 4)
+    hole = np.where(np.arange(slots) < beyond, 0, np.nan).astype(np.float32)  # nobody may look there
+    found = parted(q, k + hole, v + hole[:, None], told)
     for row in range(rows):
-        for head in range(0, heads, 2):  # few enough scores to be computed at once
-            one = slice(row, row + 1), slice(head, head + 1)
-            part = weighed(
-                q[one],
-                k[row : row + 1, [head * keys // heads]],
-                v[row : row + 1, [head * keys // heads]],
-                seen,
-                sinks=sinks[one[1]],
-            )
+        for head in range(0, heads, 3):  # few enough scores to be computed at once
+            at, key = (slice(row, row + 1), slice(head, head + 1)), (slice(row, row + 1), [head * keys // heads])
+            one = {"sinks": sinks[at[1]], "bias": bias[:, at[1]]}
+            part = weighed(q[at], k[key], v[key], seen[at[:1]], **one)
             for mine, other in zip(found, part, strict=True):
-                np.testing.assert_allclose(mine[one], other, rtol=1e-4, atol=1e-5)
+                np.testing.assert_allclose(mine[at], other, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_large_scores_end_where_keys_are_no_longer_used():
+    q, k, v = drawn(2, 4, 600, 8), drawn(2, 2, 8, 600), drawn(2, 2, 600, 8)
+    seen = jnp.asarray(np.arange(600) <= np.arange(600)[:, None] % 140)[None, None]
+
+    def loss(used: int | None):
+        told = None if used is None else jnp.int32(used)
+        return jax.jit(jax.grad(lambda *arrays: jnp.square(weighed(*arrays, seen, used=told)[0]).sum(), (0, 1, 2)))
+
+    for mine, other in zip(loss(140)(q, k, v), loss(None)(q, k, v), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4)

@@ -38,8 +38,9 @@ def test_what_is_multiplied_is_rounded_and_sums_are_not(dtype: str, rows: int):
     np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-5)
 
 
-def test_rows_are_widened_and_what_is_out_of_range_is_nan():
-    table = Half(jnp.arange(8, dtype=jnp.bfloat16).reshape(4, 2))
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_rows_are_widened_and_what_is_out_of_range_is_nan(dtype: str):
+    table = Half(jnp.arange(8, dtype=dtype).reshape(4, 2))
     found = np.asarray(embed({"table": table}, jnp.array([3, 4, -1])))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, [[6, 7], [np.nan] * 2, [np.nan] * 2])
