@@ -292,8 +292,8 @@ def chunk_of(slots: int, platform: str) -> int:
     """How many tokens of prompts are read at once into caches of a size, so that each size has one such program."""
     if platform == "cpu":
         parts = 3 if slots % 3 == 0 else 4  # so 768 slots take 512 tokens in two chunks
-        return min(max(slots // parts, 16), 256)
-    return min(max(slots // 4, 16), 2048)
+        return min(max(slots // parts, 32), 256)
+    return min(max(slots // 4, 32), 2048)
 
 
 def rows_for(count: int) -> int:

@@ -275,7 +275,10 @@ def test_few_programs_for_prompts_of_all_lengths():
 
 def test_sizes_are_few():
     assert sorted({rows.rows_for(n) for n in range(1, 33)}) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
-    assert sorted({rows.slots_for(n) for n in range(1, 1025)}) == [64, 128, 256, 512, 768, 1024]
+    sizes = [64, 128, 256, 512, 768, 1024]
+    assert sorted({rows.slots_for(n) for n in range(1, 1025)}) == sizes
+    assert [rows.chunk_of(slots, "cpu") for slots in sizes] == [32, 32, 64, 128, 256, 256]
+    assert [rows.chunk_of(slots, "gpu") for slots in (*sizes, 16_384)] == [32, 32, 64, 128, 192, 256, 2048]
 
 
 def test_one_pure_function_gives_the_same(model: Any):
