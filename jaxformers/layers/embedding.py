@@ -1,4 +1,4 @@
-"""Look-ups in tables, and the way back from vectors to scores over a vocabulary."""
+"""Look-ups in tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from . import linear
 from .inputs import Inputs
 from .quantized import Quantized
 
@@ -26,8 +25,3 @@ def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:
         return inputs.embeds.astype(p["table"].dtype)
     assert inputs.ids is not None
     return embed(p, inputs.ids)
-
-
-def unembed(p: Any, x: jax.Array) -> jax.Array:
-    """Scores [..., V] of vectors x [..., D] against the table [V, D]."""
-    return linear.linear({"weight": p["table"]}, x)

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from .. import declare
 from .activation import ACTIVATIONS
 from .dropout import Drop
-from .embedding import unembed
-from .linear import linear
+from .linear import linear, unembed
 from .norm import layer_norm
 from .run import Encoded
 

@@ -1,4 +1,4 @@
-"""Dense layers."""
+"""Dense layers, and tables taken as such: the way back from vectors to scores over a vocabulary."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
         narrow = jnp.result_type(x, weight)
         y = product(x.astype(narrow), weight.astype(narrow), jnp.promote_types(narrow, jnp.float32), sharding)
     return (y + p["bias"] if "bias" in p else y).astype(narrow)
+
+
+def unembed(p: Any, x: jax.Array) -> jax.Array:
+    """Scores [..., V] of vectors x [..., D] against the table [V, D]."""
+    return linear({"weight": p["table"]}, x)

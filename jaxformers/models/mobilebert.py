@@ -17,9 +17,9 @@ from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, visible
 from ..layers.dropout import Drop, no_drop
-from ..layers.embedding import embed, embed_tokens, unembed
+from ..layers.embedding import embed, embed_tokens
 from ..layers.inputs import Inputs, Want
-from ..layers.linear import linear
+from ..layers.linear import linear, unembed
 from ..layers.norm import layer_norm
 from ..layers.run import Block, Encoded, run
 

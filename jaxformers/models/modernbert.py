@@ -17,10 +17,10 @@ from ..layers import rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
 from ..layers.dropout import Drop, no_drop
-from ..layers.embedding import embed_tokens, unembed
+from ..layers.embedding import embed_tokens
 from ..layers.heads import Head
 from ..layers.inputs import Inputs, Want
-from ..layers.linear import linear
+from ..layers.linear import linear, unembed
 from ..layers.norm import layer_norm
 from ..layers.post_norm import check_heads
 from ..layers.run import Block, Encoded, either, run

@@ -11,9 +11,9 @@ import pytest
 from devices import on_devices
 
 from jaxformers.layers.activation import ACTIVATIONS
-from jaxformers.layers.embedding import embed, embed_tokens, unembed
+from jaxformers.layers.embedding import embed, embed_tokens
 from jaxformers.layers.inputs import Inputs
-from jaxformers.layers.linear import linear
+from jaxformers.layers.linear import linear, unembed
 from jaxformers.layers.norm import layer_norm
 
 W = np.array([[1, 2], [3, 4], [5, 6]], np.float32)  # out 3, in 2: the Hub's layout
@@ -35,7 +35,7 @@ def test_like_changes_nothing_without_a_mesh():
 EXPLICIT = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from jaxformers.layers.linear import linear
+from jaxformers.layers.linear import linear, unembed
 mesh = jax.make_mesh((2, 4), ("dp", "tp"), axis_types=(AxisType.Explicit,) * 2)
 put = lambda x, *spec: jax.device_put(x, NamedSharding(mesh, P(*spec)))
 w = np.arange(32.0, dtype=np.float32).reshape(4, 8)

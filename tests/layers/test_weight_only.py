@@ -15,9 +15,9 @@ import pytest
 import jaxformers
 from jaxformers.layers import experts, run, weight_only
 from jaxformers.layers.attention import prepare
-from jaxformers.layers.embedding import embed, unembed
+from jaxformers.layers.embedding import embed
 from jaxformers.layers.grouped import grouped
-from jaxformers.layers.linear import linear
+from jaxformers.layers.linear import linear, unembed
 from jaxformers.layers.quantized import Quantized
 
 KINDS = [jnp.int8, jnp.int4]
