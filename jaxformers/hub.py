@@ -31,7 +31,7 @@ _HUB_NAME = re.compile(r"(?!.*(?:--|\.\.))(?!.*\.git$)(?:\b[\w\-.]{1,96}\b/)?\b[
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PROBE = "config.json"  # the file that every model repository has
 _PATIENCE = 5.0  # seconds for the first answer of the Hub, unless HF_HUB_ETAG_TIMEOUT says otherwise
-_ADVICE = 'pass a local folder instead, or "jaxformers/tiny-sentiment", which ships with the package'
+_ADVICE = "pass a local folder instead"
 
 # Models published before the Hub had namespaces answer to both names, but each name has a cache of its own.
 _NAMESPACES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -46,6 +46,10 @@ _NAMESPACES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("transfo-xl", ("transfo-xl-",)),
     ("Salesforce", ("ctrl",)),
 )
+
+
+class Unreachable(OSError):
+    """A file is not in the cache and cannot be fetched now; nothing is said about whether it exists."""
 
 
 def source_of(
@@ -263,7 +267,7 @@ class _Repository(Source):
         """The file from the cache; None if other files of the same revision are cached, and an error if none is."""
         if self._snapshot is None or self.force_download:
             cached = "force_download=True asks for more than the cache" if self._snapshot else "nothing of it is cached"
-            raise OSError(f"cannot fetch {inside} of {self.name}: {self._answer.why}, and {cached}; {_ADVICE}")
+            raise Unreachable(f"cannot fetch {inside} of {self.name}: {self._answer.why}, and {cached}; {_ADVICE}")
         path = self._snapshot / inside
         return path if path.exists() else None
 

@@ -28,6 +28,11 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 _HIT = "/jax/compilation_cache/cache_hits"
 
 
+def home() -> Path:
+    """The folder of what the library keeps between processes."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jaxformers"
+
+
 def cache_folder() -> Path | None:
     """Where compiled programs are kept, None where JAXFORMERS_COMPILATION_CACHE turns the cache off."""
     asked = os.environ.get(_VARIABLE, "")
@@ -35,8 +40,7 @@ def cache_folder() -> Path | None:
         return None
     if asked and asked.lower() not in ("1", "on", "true", "yes"):
         return Path(asked).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "jaxformers" / "programs"
+    return home() / "programs"
 
 
 def enable_cache() -> None:

@@ -342,7 +342,7 @@ def test_without_a_network_the_cached_copy_is_used(online, monkeypatch, way):
     assert source.find("vocab.txt") is None  # as far as is known
     line = error_of(source.file, "model.safetensors")
     assert "owner/name: a file named model.safetensors is not in the cache, and " in line
-    assert 'pass a local folder instead, or "jaxformers/tiny-sentiment", which ships with the package' in line
+    assert line.endswith("; pass a local folder instead")
     assert "nothing of it is cached" in error_of(hub.source_of("owner/name", revision="v1", **options).find, "x")
     assert time.perf_counter() - start < 3
     if way in ("offline", "local_files_only"):

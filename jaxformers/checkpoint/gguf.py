@@ -178,12 +178,8 @@ def _unpack(kind: Kind, header: gguf.Header) -> Unpack:
     """
     if kind.name in _FLOATS:
         return lambda blocks: blocks.view(_FLOATS[kind.name])
-    try:
-        from gguf import GGMLQuantizationType, dequantize
-    except ImportError:
-        raise ImportError(
-            f'{header.files[0]} is quantised ({kind.name}): pip install "jaxformers[gguf]" to read it'
-        ) from None
+    from gguf import GGMLQuantizationType, dequantize
+
     number: Any = getattr(GGMLQuantizationType, kind.name, None)
 
     def unpack(blocks: np.ndarray) -> np.ndarray:

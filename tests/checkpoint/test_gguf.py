@@ -147,14 +147,6 @@ def test_plain_types_need_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
         np.testing.assert_array_equal(tensor.read(), content.astype(tensor.dtype))
 
 
-def test_without_the_package_quantised_files_are_refused_with_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(ImportError, match=r'pip install "jaxformers\[gguf\]"'):
-        opened(tmp_path / "a.gguf", a_llama(ffn_up="Q4_0"))
-
-
 @pytest.mark.parametrize("kind", ["Q8_1", "Q8_K", "I32"])
 def test_types_that_are_no_weights_are_refused_by_name(kind: str, tmp_path: Path) -> None:
     shape = (64, 256)
