@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_info(self, repo: str, revision: str) -> None:
         repository = self.hub.repositories[repo]
         commit = repository.revisions.get(revision, revision)
-        siblings = [{"rfilename": file} for file in repository.commits[commit]]
+        siblings = [{"rfilename": file, "size": len(body)} for file, body in repository.commits[commit].items()]
         self._reply(200, {}, json.dumps({"id": repo, "sha": commit, "siblings": siblings}).encode())
 
     def _describe(self, commit: str, content: bytes) -> dict[str, str]:

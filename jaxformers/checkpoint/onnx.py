@@ -55,7 +55,7 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
 
 def _products(graph: Message, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
     """Name and weight, [out, in], of every product whose weight is kept in 4 bits."""
-    for node in map(_message, graph[_NODES]):
+    for node in map(_message, graph.get(_NODES, ())):
         if _text(*node.get(_OPERATION, ())) != "MatMulNBits":
             continue
         attributes = map(_message, node[_ATTRIBUTES])

