@@ -123,10 +123,6 @@ def test_with_the_hub_every_step_is_walked_and_can_be_pasted(online: FakeHub, tm
     online.requests.clear()
     pasted(lines, environment)
     assert online.asked("GET") == []
-    offline, err = walked(environment, "--offline")
-    assert [line for line in offline if " = '" in line] == [line for line in lines if " = '" in line]
-    assert "fetching" not in err
-    assert {method for method, *_ in online.requests} == {"HEAD"}, "of the lines that were pasted"
 
 
 def test_a_classifier_of_ones_own(online: FakeHub, toy_folder: Path) -> None:

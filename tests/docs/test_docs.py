@@ -78,7 +78,7 @@ def test_lines_for_the_shell_run(environment: dict[str, str], work: Path, tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "POSITIVE" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith(("HF_", "JAX_", "XLA_", "compile cache")), "of the last command"
+    assert "compile cache" in done.stdout  # of the last command
 
 
 def test_every_block_of_the_tour_is_run() -> None:

@@ -114,6 +114,31 @@ def test_a_folder_tells_its_task(folder: Path, classify: Pipeline) -> None:
     assert pipeline(model=classify.model, tokenizer=classify.tokenizer).task == "text-classification"
 
 
+@pytest.mark.parametrize(
+    "task",
+    ["text2text-generation", "summarization", "translation", "translation_en_to_de", "image-classification", "vqa"],
+)
+def test_tasks_that_are_not_here_yet_are_no_misspellings(task: str) -> None:
+    with pytest.raises(KeyError) as error:
+        pipeline(task)
+    assert f"The task '{task}' is not here yet, available tasks are [" in str(error.value)
+    assert "did you mean" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "named"),
+    [("sentiment-analysis", True), ("text-classification", True), ("ner", False), ("fill-mask", False)],
+)
+def test_without_the_hub_what_ships_is_named_where_it_fits(
+    task: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(OSError, match="pass a local folder instead") as error:
+        pipeline(task)
+    assert ("'jaxformers/tiny-sentiment', which ships with the package" in str(error.value)) == named
+
+
 def test_construction_refuses_what_cannot_work(folder: Path, classify: Pipeline, tmp_path: Path) -> None:
     with pytest.raises(KeyError, match=r"did you mean 'sentiment-analysis'.*feature-extraction"):
         pipeline("sentiment")
