@@ -18,17 +18,17 @@ from typing import Any, TextIO
 
 from .weights import MINILM, RAMPART, SMOLLM2, Hub, HubModel, Named, Package, Place, by_hand, megabytes, settle
 
-# By the variable that holds them in the steps: the model on the Hub, and what stands in for it where that is out of
-# reach. Tasks have their defaults, but for those whose default is an architecture that is not here, or cannot chat.
+# By the variable that holds them in the steps: the task whose default model on the Hub they are, or its name where that
+# is an architecture that is not here, or cannot chat; and what stands in for it where the Hub is out of reach.
 NEEDS: Mapping[str, tuple[str, Place | None]] = {
-    "name": ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", Named("jaxformers/tiny-sentiment")),
-    "embedder": ("sentence-transformers/all-MiniLM-L6-v2", MINILM),
-    "ranker": ("cross-encoder/ms-marco-MiniLM-L6-v2", None),
-    "tagger": ("dbmdz/bert-large-cased-finetuned-conll03-english", RAMPART),
-    "reader": ("distilbert/distilbert-base-cased-distilled-squad", None),
-    "filler": ("distilbert/distilroberta-base", None),
+    "name": ("text-classification", Named("jaxformers/tiny-sentiment")),
+    "embedder": ("text-embedding", MINILM),
+    "ranker": ("text-ranking", None),
+    "tagger": ("token-classification", RAMPART),
+    "reader": ("question-answering", None),
+    "filler": ("fill-mask", None),
     "judge": ("typeform/distilbert-base-uncased-mnli", None),
-    "writer": ("openai-community/gpt2", SMOLLM2),
+    "writer": ("text-generation", SMOLLM2),
     "talker": ("HuggingFaceTB/SmolLM2-135M-Instruct", SMOLLM2),
 }
 
@@ -243,10 +243,15 @@ def run(options: argparse.Namespace) -> None:
     print(f"\n# all in {time.perf_counter() - begun:.1f} s")
 
 
-def places_of(model: str | None) -> Mapping[str, Sequence[Place]]:
+def places_of(model: str | None) -> dict[str, Sequence[Place]]:
     """Where the weights for each need may come from, the best place first; `model` is what a user named."""
+    from ..pipelines.task import DEFAULTS
+
     hub = Hub()
-    places = {need: [HubModel(name, hub), *([other] if other else [])] for need, (name, other) in NEEDS.items()}
+    places: dict[str, Sequence[Place]] = {}
+    for need, (wanted, other) in NEEDS.items():
+        default = HubModel(DEFAULTS[wanted][0] if wanted in DEFAULTS else wanted, hub)
+        places[need] = [default] if other is None else [default, other]
     return places | ({"name": [Named(model)]} if model else {})
 
 

@@ -124,7 +124,7 @@ def test_features_are_told_by_their_shape(capsys: pytest.CaptureFixture[str]) ->
         (["run", "sentiment-analysis", "--model", MODEL, "--option", "top_k=0", "x"], "top_k"),
         (["run", "sentiment-analysis", "--model", MODEL, "word " * 1000], "truncation"),
         (["run", "sentiment-analysis", "--model", MODEL, "\udcff"], "UTF-8"),
-        (["quicktour", "--model", "./no/such/folder"], "no such folder"),
+        (["quicktour", "--offline", "--model", "./no/such/folder"], "no such folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

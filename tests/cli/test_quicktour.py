@@ -20,6 +20,7 @@ from jaxformers import AutoTokenizer, BertConfig
 from jaxformers.cli import main, quicktour
 from jaxformers.cli.weights import Hub, HubModel, Named, Place
 
+NAMES = {need: str(places[0]).removesuffix(" on the Hub") for need, places in quicktour.places_of(None).items()}
 PAIR = "# [{'label': 'POSITIVE', 'score': 0."
 MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -92,7 +93,7 @@ def online(tmp_path_factory: pytest.TempPathFactory, make: Callable[..., Any]) -
         "filler": "ForMaskedLM",
     }
     with FakeHub() as hub:
-        for need, (name, _) in quicktour.NEEDS.items():
+        for need, name in NAMES.items():
             place = folder / need
             if need in ("writer", "talker"):
                 toy_writer.write(place, chats=need == "talker")
@@ -116,7 +117,7 @@ def test_with_the_hub_every_step_is_walked_and_can_be_pasted(online: FakeHub, tm
     environment = online.environment(tmp_path / "hub") | cache
     lines, err = walked(environment, "--yes")
     assert not [line for line in lines if "skipped" in line]
-    for need, (name, _) in quicktour.NEEDS.items():
+    for need, name in NAMES.items():
         assert f"{need} = {name!r}" in lines
         assert f"fetching {name} on the Hub (" in err
     assert not list((tmp_path / "cache" / "jaxformers").glob("weights/*"))  # no package was fetched
