@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from .. import __version__
 
 COMMANDS = {
-    "quicktour": "the library in a dozen short steps, on real weights",
+    "quicktour": "the library in short steps, on real weights",
     "run": "a pipeline over texts from the command line or standard input",
     "chat": "talk with a model in the terminal",
     "env": "versions, devices and settings, for bug reports",

@@ -247,10 +247,10 @@ def places_of(model: str | None) -> dict[str, Sequence[Place]]:
     """Where the weights for each need may come from, the best place first; `model` is what a user named."""
     from ..pipelines.task import DEFAULTS
 
-    hub = Hub()
+    client = Hub()
     places: dict[str, Sequence[Place]] = {}
     for need, (wanted, other) in NEEDS.items():
-        default = HubModel(DEFAULTS[wanted][0] if wanted in DEFAULTS else wanted, hub)
+        default = HubModel(DEFAULTS[wanted][0] if wanted in DEFAULTS else wanted, client)
         places[need] = [default] if other is None else [default, other]
     return places | ({"name": [Named(model)]} if model else {})
 

@@ -30,12 +30,14 @@ _PATIENCE = 5.0  # seconds for the Hub's first answer
 _PARTIAL = ".partial-"
 _MODEL = "model.safetensors"
 
-# What a checkpoint consists of: one of each. The files of the second line are fetched, weights aside.
+# Of each of these a checkpoint has at least one file.
 _PARTS = (
     ("config.json",),
     ("tokenizer.json", "vocab.json", "vocab.txt"),
     (_MODEL, f"{_MODEL}.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
+
+# What is fetched of a repository: small files, a sentence encoder's folders among them, and one kind of weights.
 _SMALL = re.compile(r"(\d+_\w+/)?[^/]+\.(json|txt|model)")
 _LARGE = (re.compile(r"model(-\d+-of-\d+)?\.safetensors"), re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin"))
 
@@ -153,7 +155,7 @@ class HubModel(Place):
     """A model on the Hub, kept in the Hub's own cache."""
 
     name: str
-    hub: Hub = field(compare=False, repr=False)
+    client: Hub = field(compare=False, repr=False)
 
     def at_hand(self) -> str | None:
         cached = hub.source_of(self.name, local_files_only=True)
@@ -164,13 +166,14 @@ class HubModel(Place):
         return self.name if complete else None
 
     def cost(self) -> int | None:
-        files = self.hub.files(self.name)
+        files = self.client.files(self.name)
         return None if files is None else sum(files.values())
 
     def fetch(self) -> None:
         from huggingface_hub import hf_hub_download
 
-        for file in self.hub.files(self.name) or ():
+        files = self.client.files(self.name) or {}
+        for file in sorted(files, key=files.__getitem__):  # weights last: where they are, all is there
             try:
                 hf_hub_download(self.name, file)
             except Exception as error:  # the client raises its network library's own
@@ -267,7 +270,7 @@ class Package(Place):
         command += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--dest", str(work), "-r", str(wanted)]
         command += [] if sys.stderr.isatty() else ["--quiet"]  # where nobody sees it, no progress
         if code := subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.__stderr__).returncode:
-            raise OSError(f"pip download ended with code {code}, and says why above")
+            raise OSError(f"pip download ended with code {code} and what it says above")
         (wheel,) = work.glob("*.whl")
         return wheel
 

@@ -288,6 +288,7 @@ def test_the_hub_comes_first_and_only_what_a_checkpoint_needs_is_fetched(online:
     assert there.cost() == 1007
     assert settled(there, package) == ("owner/name", ["fetching owner/name on the Hub (0.0 MB)"])
     assert set(online.asked("GET")) == WANTED
+    assert online.asked("GET")[-1] == "model.safetensors"  # so that an interrupted fetch is not taken for a whole one
     online.requests.clear()
     online.stop()
     assert settled(HubModel("owner/name", Hub()), package)[0] == "owner/name"  # from the cache
