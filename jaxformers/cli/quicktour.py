@@ -255,6 +255,9 @@ def places_of(model: str | None) -> dict[str, Sequence[Place]]:
     return places | ({"name": [Named(model)]} if model else {})
 
 
+_UNASKED = 1e9  # bytes of weights that are fetched where there is no terminal to ask in
+
+
 def consent(yes: bool) -> Callable[[Mapping[Place, int]], bool]:
     """A function that says whether something may be fetched: asked once, in a terminal, unless the answer is `yes`."""
     answers = [True] if yes else []
@@ -270,8 +273,12 @@ def consent(yes: bool) -> Callable[[Mapping[Place, int]], bool]:
 def _asked(missing: Mapping[Place, int]) -> bool:
     for place, cost in missing.items():
         _tell(f"{megabytes(cost):>9}  {place}")
-    total = f"{megabytes(sum(missing.values()))} of weights"
+    size = sum(missing.values())
+    total = f"{megabytes(size)} of weights"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if size < _UNASKED:
+            _tell(f"fetching {total} (--offline fetches nothing)")
+            return True
         _tell(f"{total} are not fetched, since there is no terminal to ask in: --yes fetches them")
         return False
     print(f"Fetch these {total}? [Y/n] ", end="", file=sys.stderr, flush=True)

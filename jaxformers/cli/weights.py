@@ -101,7 +101,7 @@ def _missing(places: Sequence[Place], failed: set[Place]) -> Iterator[tuple[Plac
                 return
 
 
-def megabytes(count: int) -> str:
+def megabytes(count: float) -> str:
     """A number of bytes as people read it."""
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 

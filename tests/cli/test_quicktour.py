@@ -164,7 +164,7 @@ def test_a_terminal_is_asked_once_with_the_sizes(typed: str, answer: bool, monke
 
 
 @pytest.mark.parametrize("terminals", [(True, False), (False, True), (False, False)])
-def test_without_a_terminal_nothing_is_fetched_and_the_way_is_said(
+def test_without_a_terminal_little_is_fetched_and_the_way_is_said(
     terminals: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = Terminal(terminal=terminals[1])
@@ -172,6 +172,9 @@ def test_without_a_terminal_nothing_is_fetched_and_the_way_is_said(
     monkeypatch.setattr(sys, "stderr", asked)
     assert not quicktour.consent(yes=False)(MISSING)
     assert asked.getvalue().endswith("not fetched, since there is no terminal to ask in: --yes fetches them\n")
+    few = {place: cost for place, cost in MISSING.items() if cost < 1e9}
+    assert quicktour.consent(yes=False)(few)
+    assert asked.getvalue().endswith("fetching 2.5 MB of weights (--offline fetches nothing)\n")
 
 
 def test_yes_asks_nobody(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
