@@ -79,6 +79,16 @@ def read(
     return batch, labels, want, flags["return_dict"] is not False
 
 
+def bounds(c: Any) -> dict[str, int | None]:
+    """What each number that a token has is below, by the Hub's keyword; None: any will do."""
+    return {
+        "input_ids": c.vocab_size,
+        "token_type_ids": getattr(c, "type_vocab_size", None) or None,
+        "task_type_ids": getattr(c, "task_type_vocab_size", None),
+        "position_ids": getattr(c, "max_position_embeddings", None),
+    }
+
+
 def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     """Refuse what would compute nonsense silently; values are looked at on the host only."""
     owner = cls.__name__
@@ -119,13 +129,8 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         raise ValueError(
             f"{owner}: global_attention_mask has shape {tuple(batch.globals.shape)}, input_ids {tuple(shape)}"
         )
-    for name, array, bound in (
-        ("input_ids", batch.ids, c.vocab_size),
-        ("token_type_ids", batch.types, getattr(c, "type_vocab_size", None) or None),
-        ("task_type_ids", batch.task_types, getattr(c, "task_type_vocab_size", None)),
-        ("position_ids", batch.positions, getattr(c, "max_position_embeddings", None)),
-    ):
-        if array is not None:
+    for name, bound in bounds(c).items():
+        if (array := getattr(batch, FIELDS[name])) is not None:
             _check_ids(owner, name, array, (shape,), bound)
     if batch.languages is not None and "langs" in cls.accepts:
         _check_ids(owner, "langs", batch.languages, (shape,), c.n_langs)

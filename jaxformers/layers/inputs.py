@@ -98,7 +98,7 @@ class Inputs:
         if self.texts is not None and self.starts is not None:
             owner = (self.texts + jnp.arange(rows)[:, None] * (length + 1)).reshape(-1)
             return self.starts + jnp.bincount(owner, length=rows * (length + 1))[owner[self.starts]] - 1
-        real = self.owners != 0 if self.ids is None or pad is None else self.ids != pad
+        real = self.owners != 0 if self.ids is None or pad is None or pad < 0 else self.ids != pad
         return jnp.arange(rows) * length + jnp.where(real, jnp.arange(length), 0).max(1)
 
     @property

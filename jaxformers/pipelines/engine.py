@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..batch import FIELDS
+from ..batch import FIELDS, bounds
 from ..bundle import Model
 from ..config import Config
 from ..layers.inputs import Inputs
@@ -133,18 +133,19 @@ class Engine:
         return owned
 
     def _fault(self, own: Sequence[Row], options: Any) -> ValueError | None:
-        """What is wrong with the rows of one input."""
+        """What is wrong with the rows of one input: what a call of the model would refuse."""
         for row in own:
             if len(row) > self.longest:
                 advice = self.task.shorter(options, self.longest)
                 return ValueError(f"{len(row)} tokens, the model takes {self.longest}: {advice}")
             if len(row) == 0:
                 return ValueError("no tokens: the text is empty, and the tokenizer adds no special tokens")
-            if max(row.fields["input_ids"]) >= self.model.config.vocab_size:
-                return ValueError(
-                    f"token {max(row.fields['input_ids'])} is none of the model's {self.model.config.vocab_size}: the "
-                    "tokenizer belongs to another model"
-                )
+            for name, bound in bounds(self.model.config).items():
+                numbers = row.fields.get(name) if name in self.model.accepts else None
+                if numbers and bound is not None and not 0 <= min(numbers) <= max(numbers) < bound:
+                    return _outside(name, numbers, bound)
+            if row.asked and max(row.asked) >= self.model.config.vocab_size:
+                return _outside("input_ids", row.asked, self.model.config.vocab_size)
         return None
 
     def _rows_or_errors(self, items: Sequence[Any], options: Any) -> list[list[Row] | Exception]:
@@ -199,12 +200,25 @@ class Engine:
         return shapes.plan([len(row) for row in rows], self.steps, budget, self.most_rows, pack=pack, exact=exact)
 
     def _launch(self, rows: Sequence[Row], options: Any, batch: Batch) -> Any:
-        inputs = laid_out(rows, batch, self.tokenizer.pad_token_id or 0, self.model.accepts)
+        pad = max(self.model.config.pad_token_id or 0, 0)  # a tokenizer's own may be none of the model's words
+        inputs = laid_out(rows, batch, pad, self.model.accepts)
         extra: dict[str, Any] = {**beside(rows, batch), **self.task.arrays}
         static = self.task.static(options, [rows[place] for places in batch.places for place in places])
         config = self.model.config.bare()
         assert self.task.compute is not None
         return jaxformers_task(self.task.compute, static, type(self.model), self.params, config, inputs, extra)
+
+
+def _outside(name: str, numbers: Sequence[int], bound: int) -> ValueError:
+    """The error for numbers of a row that are not 0 to bound - 1."""
+    place, number = next((i, number) for i, number in enumerate(numbers) if not 0 <= number < bound)
+    if name == "input_ids":
+        return ValueError(
+            f"token {number} is none of the model's {bound}: the tokenizer belongs to another model, or has got words "
+            "for which model.resize_token_embeddings(len(tokenizer)) makes rows"
+        )
+    more = ": the model was not made for pairs of texts" if name == "token_type_ids" else ""
+    return ValueError(f"{name}[{place}] is {number}, allowed are 0 to {bound - 1}{more}")
 
 
 def _placed(error: Exception, place: int) -> Exception:

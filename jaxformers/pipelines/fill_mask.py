@@ -89,7 +89,7 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: 
         if not any(masked):
             raise PipelineException(f"No mask_token ({tokenizer.mask_token}) found on the input")
         about = About([i for i, mask in enumerate(masked) if mask], targets, tokenizer)
-        out.append([Row(row.fields, {"masked": masked}, about)])
+        out.append([Row(row.fields, {"masked": masked}, about, asked=targets)])
     return out
 
 

@@ -171,7 +171,6 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: 
         truncation="only_second" if second else "only_first",
         max_length=size,
         stride=stride,
-        return_token_type_ids=True,
         return_overflowing_tokens=True,
         verbose=False,
     )

@@ -61,12 +61,14 @@ class Row:
     """One row for the model.
 
     fields: the tokenizer's by name, each a list of one number a token. extra: what else `Task.compute` reads, by name,
-    one number a token or one a row. about: what else `Task.answer` reads.
+    one number a token or one a row. asked: tokens whose scores `Task.answer` reads, beside the row's own. about: what
+    else it reads.
     """
 
     fields: Mapping[str, Sequence[int]]
     extra: Mapping[str, Sequence[int] | int] = dataclasses.field(default_factory=dict)
     about: Any = None
+    asked: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.fields["input_ids"])

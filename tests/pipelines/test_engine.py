@@ -17,11 +17,27 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import toy_writer
 from jax.sharding import AxisType
 
-from jaxformers import Pipeline, compilations, forbid, pipeline, runtime
+from jaxformers import (
+    AutoTokenizer,
+    BertForMaskedLM,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    Model,
+    Pipeline,
+    compilations,
+    forbid,
+    pipeline,
+    runtime,
+)
 from jaxformers.pipelines import KeyDataset, KeyPairDataset, PipelineException, engine, shapes
 
+from . import calls
 from .conftest import write_classifier
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": ":".join(sys.path)}
@@ -270,6 +286,93 @@ def test_a_tokenizer_of_another_model_is_refused(classify: Pipeline) -> None:
     pipe = pipeline("text-classification", model=small, tokenizer=classify.tokenizer)
     with pytest.raises(ValueError, match="none of the model's 20: the tokenizer belongs to another model"):
         pipe("z")
+
+
+PAIRS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "text-classification": ({"text": "a", "text_pair": "b"}, {}),
+    "zero-shot-classification": ("a", {"candidate_labels": ["b"]}),
+    "text-ranking": ({"query": "a", "documents": ["b"]}, {}),
+    "question-answering": ({"question": "a", "context": "b"}, {}),
+    "feature-extraction": ({"text": "a", "text_pair": "b"}, {}),
+}
+"""By task an input that is fed as a pair of texts, and options."""
+
+
+@pytest.mark.parametrize("task", PAIRS)
+def test_types_that_the_model_lacks_are_refused_as_by_a_call(task: str, tmp_path: Path) -> None:
+    cls = BertForQuestionAnswering if task == "question-answering" else BertForSequenceClassification
+    write_classifier(tmp_path, cls=cls, type_vocab_size=1, num_labels=1 if task == "text-ranking" else 2)
+    pipe = pipeline(task, model=tmp_path, allow_new_head=True)
+    pair, options = PAIRS[task]
+    pipe.model.prepared  # noqa: B018  (compiles)
+    before = compilations()
+    words = r"token_type_ids\[3\] is 1, allowed are 0 to 0: the model was not made for pairs of texts"
+    with pytest.raises(ValueError, match=f"^{words}"):
+        pipe(pair, **options)
+    answers = pipe(iter([pair, pair]), **options)
+    for place in range(2):
+        with pytest.raises(ValueError, match=f"^input {place}: {words}"):
+            next(answers)
+    with pytest.raises(ValueError, match=r"token_type_ids\[0, 1\] is 1, allowed are 0 to 0"):
+        pipe.model(input_ids=[[1, 2]], token_type_ids=[[0, 1]])
+    assert compilations() == before
+
+
+def test_types_that_the_tokenizer_does_not_name_are_not_fed(tmp_path: Path) -> None:
+    write_classifier(tmp_path, cls=BertForQuestionAnswering, type_vocab_size=1)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path, model_input_names=["input_ids", "attention_mask"])
+    pipe = pipeline("question-answering", model=tmp_path, tokenizer=tokenizer)
+    assert 0 < pipe(question="a", context="b c d")["score"] < 1
+
+
+BEYOND: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "text-classification": ("a NEW", "a", {}),
+    "token-classification": ("a NEW", "a", {}),
+    "zero-shot-classification": ("a NEW", "a", {"candidate_labels": ["b"]}),
+    "text-ranking": ({"query": "a", "documents": ["b", "NEW"]}, {"query": "a", "documents": ["b"]}, {}),
+    "question-answering": (calls.EXAMPLE | {"question": "NEW"}, calls.EXAMPLE, {}),
+    "feature-extraction": ("a NEW", "a", {}),
+    "text-embedding": ("a NEW", "a", {}),
+    "fill-mask": ("a NEW [MASK]", "a [MASK]", {}),
+}
+"""By task an input with a word that has been added to the tokenizer alone, one without, and options."""
+
+
+@pytest.mark.parametrize("task", BEYOND)
+def test_words_that_the_model_lacks_are_refused_in_their_place(task: str, tmp_path: Path) -> None:
+    heads: dict[str, type[Model]] = {
+        "question-answering": BertForQuestionAnswering,
+        "token-classification": BertForTokenClassification,
+        "fill-mask": BertForMaskedLM,
+    }
+    labels = 1 if task == "text-ranking" else 2
+    write_classifier(tmp_path, cls=heads.get(task, BertForSequenceClassification), num_labels=labels, vocab_size=57)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    tokenizer.add_tokens(["NEW"])
+    tokenizer.add_special_tokens({"pad_token": "[NEW PAD]"})
+    assert (len(tokenizer), tokenizer.pad_token_id) == (59, 58)
+    pipe = pipeline(task, model=tmp_path, tokenizer=tokenizer, allow_new_head=True)
+    bad, good, options = BEYOND[task]
+    with pytest.raises(ValueError, match=r"^token 57 is none of the model's 57: .*resize_token_embeddings"):
+        pipe(bad, **options)
+    answers = pipe(iter([good, bad, good]), **options)
+    first = next(answers)
+    assert "nan" not in str(first)  # padded with no word of the tokenizer's
+    with pytest.raises(ValueError, match="^input 1: token 57 is none of the model's 57"):
+        next(answers)
+    assert str(next(answers)) == str(first)
+
+
+@pytest.mark.parametrize("pad", [None, -1, 0, 7])
+def test_a_classifier_that_reads_in_one_direction_reads_no_padding(pad: int | None, tmp_path: Path) -> None:
+    """Whatever its config says of padding, which is not what the tokenizer says: -1 is an old way to say none."""
+    tokenizer = AutoTokenizer.from_pretrained(toy_writer.write(tmp_path))
+    tokenizer.add_special_tokens({"pad_token": "9"})
+    config = LlamaConfig.from_pretrained(tmp_path, pad_token_id=pad)
+    pipe = pipeline("text-classification", model=LlamaForSequenceClassification(config), tokenizer=tokenizer)
+    text = "abcab"
+    logits = pipe.model([tokenizer(text)["input_ids"]]).logits[0]
+    assert pipe(text, function_to_apply="none")[0]["score"] == pytest.approx(float(logits.max()), abs=1e-5)
 
 
 def test_a_batch_size_may_be_given_with_the_model(classify: Pipeline, short: list[str]) -> None:

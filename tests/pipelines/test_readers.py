@@ -135,6 +135,15 @@ def test_more_words_than_there_are_are_all(pipes: dict[str, Pipeline]) -> None:
     assert len(pipes["fill-mask"]("a [MASK]", top_k=1000)) == 60
 
 
+def test_targets_that_the_model_lacks_are_refused(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(calls.masks(tmp_path))
+    tokenizer.add_tokens([f"NEW{i}" for i in range(4)])
+    fill = pipeline("fill-mask", model=tmp_path, tokenizer=tokenizer)
+    with pytest.raises(ValueError, match="token 60 is none of the model's 60"):
+        fill("a [MASK]", targets=["a", "NEW3"])
+    assert fill("a [MASK]", targets=["a", "NEW2"])[1]["token"] in (5, 59)
+
+
 def test_places_that_the_caller_gives(pipes: dict[str, Pipeline]) -> None:
     places = [(0, 0), (10, 11), (12, 13), (0, 0)]
     (one, two) = pipes["token-classification"]("a b", offset_mapping=places, ignore_labels=[])

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import toy_writer
 
-from jaxformers import GenerationConfig, Pipeline, forbid, pipeline
+from jaxformers import AutoTokenizer, GenerationConfig, Pipeline, forbid, pipeline
 from jaxformers.generation import TextIteratorStreamer, TextStreamer, TokenTrie
 from jaxformers.pipelines import KeyDataset
 from jaxformers.pipelines import task as tasks
@@ -418,6 +418,15 @@ def test_what_is_wrong_with_an_input_is_said_in_its_place(pipe: Pipeline) -> Non
     with pytest.raises(ValueError, match=r"input 1: text-generation takes a text, or a chat.*found int"):
         next(answers)
     assert next(answers)[0]["generated_text"] == "b" + greedy(pipe, "b")
+
+
+def test_words_that_the_model_lacks_are_refused_in_their_place(pipe: Pipeline, folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["NEW"])
+    grown = pipeline("text-generation", model=pipe.model, tokenizer=tokenizer)
+    with pytest.raises(ValueError, match="^input 1: token .* is none of the model's .*resize_token_embeddings"):
+        grown(["a", "b NEW"], **GREEDY)
+    assert grown("a", **GREEDY) == pipe("a", **GREEDY)
 
 
 def test_the_task_is_known_by_name_by_default_and_by_head(folder: Path) -> None:
