@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +16,6 @@ from ..tokenizers import Tokenizer
 from . import text
 from .task import Extra, Forward, Row, Task
 
-logger = logging.getLogger(__name__)
-
 _STRATEGIES = ("none", "simple", "first", "average", "max")
 _BY_WORD = ("first", "average", "max")
 
@@ -29,8 +26,8 @@ class Options:
 
     aggregation_strategy: "none": an answer for each token; "simple": neighbours with the same tag are one entity;
         "first", "average", "max": the tokens of a word first agree on its first token's label, on that of their mean
-        scores, or on the surest one's.
-    ignore_labels: labels that are left out; None: "O" alone.
+        scores, or on the surest one's. Words are the tokenizer's, or where it marks none, stand between white space.
+    ignore_labels: labels that are left out, and of entities their kinds, as "LOC" for "B-LOC"; None: "O" alone.
     stride: read long texts in windows that share so many tokens; None: cut them.
     is_split_into_words, delimiter: texts are lists of words; places are given in the words joined by the delimiter.
     grouped_entities, ignore_subwords: the older spelling of "simple" and, both together, "first".
@@ -79,13 +76,22 @@ class Measured(dict[str, Any]):
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """Of a row: the text, each token's string and place in it, which tokens are special, and the tokenizer."""
+    """Of a row: the text, each token's string and place in it, the word that the tokenizer counts it to, which tokens
+    are special, and the tokenizer. counted: whether these are the words that labels are for.
+    """
 
     text: str
     tokens: Sequence[str]
     places: Sequence[tuple[int, int]]
+    words: Sequence[int | None]
     special: Sequence[int]
     tokenizer: Tokenizer
+    counted: bool
+
+    def is_blank(self, token: str, piece: str) -> bool:
+        """Whether a token, or the piece of text that it stands for, is white space and nothing else."""
+        shown = self.tokenizer.convert_tokens_to_string([token])
+        return piece.isspace() or not shown.replace("\u2581", " ").strip()
 
 
 def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -149,21 +155,23 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: 
     )
     whose = encoded.get("overflow_to_sample_mapping", range(len(given)))
     delimiter = " " if options.delimiter is None else options.delimiter
+    counted = split or bool(getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None))
     out: list[list[Row]] = [[] for _ in items]
     for i, (owner, fields) in enumerate(zip(whose, text.fields(encoded), strict=True)):
-        source, places = given[owner], encoded["offset_mapping"][i]
+        source, places, words = given[owner], encoded["offset_mapping"][i], encoded.word_ids(i)
         if split:
             starts = np.cumsum([0, *(len(word) + len(delimiter) for word in source)])
             places = [
                 (start, end) if word is None else (int(starts[word]) + start, int(starts[word]) + end)
-                for (start, end), word in zip(places, encoded.word_ids(i), strict=True)
+                for (start, end), word in zip(places, words, strict=True)
             ]
             source = delimiter.join(source)
         if isinstance(items[owner], Measured):
             places = items[owner]["places"]
             if len(places) != len(encoded["input_ids"][i]):
                 raise ValueError(f"offset_mapping has {len(places)} places, the text {len(encoded['input_ids'][i])}")
-        about = About(source, encoded.tokens(i), places, encoded["special_tokens_mask"][i], tokenizer)
+        special = encoded["special_tokens_mask"][i]
+        about = About(source, encoded.tokens(i), places, words, special, tokenizer, counted)
         out[owner].append(Row(fields, about=about))
     return out
 
@@ -177,35 +185,28 @@ def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Option
     """A list of tokens or entities, in the order of the text."""
     found: list[dict[str, Any]] = []
     for row, scores in results:
-        tokens = _tokens(row, scores, options.strategy)
-        labelled = (
-            _words(tokens, options.strategy, row.about.tokenizer) if options.strategy in _BY_WORD else map(_own, tokens)
-        )
+        tokens = _tokens(row, scores)
+        labelled = _words(tokens, options.strategy, row.about) if options.strategy in _BY_WORD else map(_own, tokens)
         named = [{"entity": config.id2label[token.pop("label")], **token} for token in labelled]
-        if options.strategy != "none":
-            named = _groups(named, row.about.tokenizer)
-        found += [one for one in named if one.get("entity", one.get("entity_group")) not in options.ignored]
+        if options.strategy == "none":
+            found += [one for one in named if one["entity"] not in options.ignored]
+            continue
+        groups = [(group[0]["entity"], _entity(group, row.about.tokenizer)) for group in _groups(named)]
+        found += [one for label, one in groups if not _is_ignored(label, one["entity_group"], options, config)]
     return _without_overlaps(found) if len(results) > 1 else found
 
 
-def _tokens(row: Row, scores: np.ndarray, strategy: str) -> list[dict[str, Any]]:
-    """The row's own tokens, each with its scores, and whether it goes on with the word before it."""
+def _tokens(row: Row, scores: np.ndarray) -> list[dict[str, Any]]:
+    """The row's own tokens, each with its scores; of an unknown one the word is what stands in the text."""
     about: About = row.about
-    model = about.tokenizer.backend_tokenizer.model
-    by_pieces = bool(getattr(model, "continuing_subword_prefix", None))
-    if not by_pieces and strategy in _BY_WORD:
-        logger.warning("the tokenizer does not say where words begin: they are told by the spaces between them")
+    unknown = about.tokenizer.unk_token_id
     tokens = []
     for i in range(len(row)):
         if about.special[i]:
             continue
         start, end = about.places[i]
-        word, source = about.tokens[i], about.text[start:end]
-        spaced = start == 0 or " " in about.text[start - 1 : start + 1]
-        inner = len(word) != len(source) if by_pieces else not spaced
-        if row.fields["input_ids"][i] == about.tokenizer.unk_token_id:
-            word, inner = source, False
-        tokens.append({"scores": scores[i], "index": i, "word": word, "start": start, "end": end, "inner": inner})
+        word = about.text[start:end] if row.fields["input_ids"][i] == unknown else about.tokens[i]
+        tokens.append({"scores": scores[i], "index": i, "word": word, "start": start, "end": end})
     return tokens
 
 
@@ -217,16 +218,34 @@ def _own(token: dict[str, Any]) -> dict[str, Any]:
     return {"label": label, "score": float(scores[label]), **rest}
 
 
-def _words(tokens: Sequence[dict[str, Any]], strategy: str, tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """The words that tokens make, each under one label."""
+def _by_word(tokens: Sequence[dict[str, Any]], about: About) -> list[list[dict[str, Any]]]:
+    """The tokens of each word.
+
+    Words are those that the tokenizer counts, or where it marks none, what stands between white space. Tokens that are
+    white space alone are no words: where the tokenizer begins a word with them they belong to it, else to none.
+    """
     groups: list[list[dict[str, Any]]] = []
+    blank: list[dict[str, Any]] = []  # those since the last token that is not
+    last, reached = None, 0  # the number of that one's word, and where it ends
     for token in tokens:
-        if groups and token["inner"]:
-            groups[-1].append(token)
+        word, piece = about.words[token["index"]], about.text[token["start"] : token["end"]]
+        if about.is_blank(token["word"], piece):
+            blank.append(token)
+            continue
+        begins = token["start"] + len(piece) - len(piece.lstrip())
+        apart = any(map(str.isspace, about.text[reached:begins]))
+        if not groups or (word != last if about.counted else apart):
+            groups.append([one for one in blank if about.words[one["index"]] == word != last] + [token])
         else:
-            groups.append([token])
+            groups[-1] += [*blank, token]
+        blank, last, reached = [], word, token["start"] + len(piece.rstrip())
+    return groups
+
+
+def _words(tokens: Sequence[dict[str, Any]], strategy: str, about: About) -> list[dict[str, Any]]:
+    """The words that tokens make, each under one label."""
     words = []
-    for group in groups:
+    for group in _by_word(tokens, about):
         if strategy == "first":
             scores = group[0]["scores"]
         elif strategy == "max":
@@ -234,32 +253,42 @@ def _words(tokens: Sequence[dict[str, Any]], strategy: str, tokenizer: Tokenizer
         else:
             scores = np.nanmean([token["scores"] for token in group], axis=0)
         label = int(scores.argmax())
-        word = tokenizer.convert_tokens_to_string([token["word"] for token in group])
+        word = about.tokenizer.convert_tokens_to_string([token["word"] for token in group])
         place = {"start": group[0]["start"], "end": group[-1]["end"]}
         words.append({"label": label, "score": float(scores[label]), "word": word, **place})
     return words
 
 
-def _groups(named: Sequence[dict[str, Any]], tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Neighbours with the same tag as one entity; "B-" begins a new one."""
-    groups: list[tuple[str, list[dict[str, Any]]]] = []
+def _groups(named: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Neighbours with the same tag, which are one entity; "B-" begins a new one, and "O" is another tag than "I-O"."""
+    groups: list[list[dict[str, Any]]] = []
+    before = None
     for one in named:
-        begins = one["entity"].startswith("B-")
-        tag = one["entity"][2:] if one["entity"].startswith(("B-", "I-")) else one["entity"]
-        if groups and groups[-1][0] == tag and not begins:
-            groups[-1][1].append(one)
+        label = one["entity"]
+        marked = label.startswith(("B-", "I-"))
+        tag = (marked, label[2:] if marked else label)
+        if tag == before and not label.startswith("B-"):
+            groups[-1].append(one)
         else:
-            groups.append((tag, [one]))
-    return [
-        {
-            "entity_group": group[0]["entity"].split("-", 1)[-1],
-            "score": float(np.nanmean([one["score"] for one in group])),
-            "word": tokenizer.convert_tokens_to_string([one["word"] for one in group]),
-            "start": group[0]["start"],
-            "end": group[-1]["end"],
-        }
-        for _, group in groups
-    ]
+            groups.append([one])
+        before = tag
+    return groups
+
+
+def _entity(group: Sequence[dict[str, Any]], tokenizer: Tokenizer) -> dict[str, Any]:
+    """What users see of tokens or words that are one entity."""
+    return {
+        "entity_group": group[0]["entity"].split("-", 1)[-1],
+        "score": float(np.nanmean([one["score"] for one in group])),
+        "word": tokenizer.convert_tokens_to_string([one["word"] for one in group]),
+        "start": group[0]["start"],
+        "end": group[-1]["end"],
+    }
+
+
+def _is_ignored(label: str, kind: str, options: Options, config: Config) -> bool:
+    """Whether entities of a kind are left out. A whole label of the model means no other: "O" is not the kind of "B-O"."""
+    return kind in options.ignored and (kind == label or kind not in config.label2id)
 
 
 def _without_overlaps(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

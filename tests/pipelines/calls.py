@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxformers import BertForMaskedLM, BertForQuestionAnswering, BertForTokenClassification
 
+from . import toy_tokenizers
 from .conftest import write_classifier
 
 Call = tuple[Sequence[Any], Mapping[str, Any]]
@@ -43,6 +44,25 @@ WORDS = "abc de fghi. jk, lmn A\u00e9 \u4f60 (xy) zzz abcabc"
 def tags(folder: Path) -> Path:
     """A toy that names tokens."""
     return write_classifier(folder, 2, BertForTokenClassification, id2label=TAGS)
+
+
+BYTES = "abc de, fghi. jk-lmn A\u00e9 (xy) zzz don't abcabc"
+PIECES = "abc de, fghi. jk-lmn (xy) zzz don't abcabc"
+
+
+def tags_of_bytes(folder: Path) -> Path:
+    """The same for bytes of text, which a byte-level tokenizer has joined here and there."""
+    return toy_tokenizers.put(toy_tokenizers.byte_level(), write_tags(folder))
+
+
+def tags_of_pieces(folder: Path) -> Path:
+    """The same for pieces of a Unigram vocabulary."""
+    return toy_tokenizers.put(toy_tokenizers.unigram(), write_tags(folder))
+
+
+def write_tags(folder: Path) -> Path:
+    """The model for these two."""
+    return write_classifier(folder, 2, BertForTokenClassification, id2label=TAGS, vocab_size=350)
 
 
 def masks(folder: Path) -> Path:
@@ -93,6 +113,24 @@ CASES: Mapping[str, tuple[str, Callable[[Path], Path], Sequence[Call]]] = {
             ([f"{WORDS} {WORDS} {WORDS}"], {"aggregation_strategy": "simple"}),
         ],
     ),
+    **{
+        name: (
+            "token-classification",
+            write,
+            [
+                ([text], {"ignore_labels": []}),
+                *(
+                    ([text], {"aggregation_strategy": strategy, "ignore_labels": []})
+                    for strategy in ("simple", "first", "average", "max")
+                ),
+                ([f"{text} {text}"], {"aggregation_strategy": "first", "stride": 4}),
+            ],
+        )
+        for name, write, text in (
+            ("token_classification_bytes", tags_of_bytes, BYTES),
+            ("token_classification_pieces", tags_of_pieces, PIECES),
+        )
+    },
     "fill_mask": (
         "fill-mask",
         masks,
