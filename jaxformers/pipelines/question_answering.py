@@ -166,14 +166,17 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: 
     questions = [_cut(question, tokenizer, options.max_question_len) for question, _ in pairs]
     contexts = [context for _, context in pairs]
     second = tokenizer.padding_side == "right"  # the context comes last where padding does
-    encoded = tokenizer(
-        *((questions, contexts) if second else (contexts, questions)),
-        truncation="only_second" if second else "only_first",
-        max_length=size,
-        stride=stride,
-        return_overflowing_tokens=True,
-        verbose=False,
-    )
+    try:
+        encoded = tokenizer(
+            *((questions, contexts) if second else (contexts, questions)),
+            truncation="only_second" if second else "only_first",
+            max_length=size,
+            stride=stride,
+            return_overflowing_tokens=True,
+            verbose=False,
+        )
+    except ValueError as error:
+        raise _too_long(questions, tokenizer, options, size, stride, longest) or error from None
     whose = encoded["overflow_to_sample_mapping"]
     out: list[list[Row]] = [[] for _ in items]
     for owner, fields, encoding in zip(whose, text.fields(encoded), encoded.encodings or (), strict=True):
@@ -184,6 +187,22 @@ def rows(items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: 
         extra: dict[str, Any] = {"allowed": allowed, "most": options.max_answer_len}
         out[owner].append(Row(fields, extra, Window(encoding, int(second))))
     return out
+
+
+def _too_long(
+    questions: Sequence[str], tokenizer: Tokenizer, options: Options, size: int, stride: int, longest: int
+) -> ValueError | None:
+    """The error for a question that leaves no room for its context, where one is so long."""
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    taken = max(len(ids) for ids in tokenizer(list(questions), add_special_tokens=False, verbose=False)["input_ids"])
+    room = size - special - taken
+    if room > stride:
+        return None
+    return ValueError(
+        f"the question's {taken} tokens and {special} special ones leave {max(room, 0)} of max_seq_len={size} for the "
+        f"context, of which neighbouring windows share doc_stride={stride}: raise max_seq_len (the model takes "
+        f"{longest}), or lower max_question_len={options.max_question_len} or doc_stride"
+    )
 
 
 def _cut(question: str, tokenizer: Tokenizer, most: int) -> str:

@@ -52,6 +52,22 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], type[Exception], str]] =
     ),
     ("question-answering", ({"question": ["a", "b"], "context": ["c"]},), {}, ValueError, "2 questions and 1 contexts"),
     ("question-answering", (), calls.EXAMPLE | {"max_seq_len": 65}, ValueError, "takes 64: lower max_seq_len to 64"),
+    (
+        "question-answering",
+        ([calls.EXAMPLE, calls.EXAMPLE | {"question": "a " * 80}],),
+        {},
+        ValueError,
+        "^input 1: the question's 64 tokens and 3 special ones leave 0 of max_seq_len=64 for the context, of which "
+        "neighbouring windows share doc_stride=32: raise max_seq_len (the model takes 64), or lower max_question_len=64 "
+        "or doc_stride",
+    ),
+    (
+        "question-answering",
+        (),
+        calls.EXAMPLE | {"max_seq_len": 20, "doc_stride": 11},
+        ValueError,
+        "^the question's 9 tokens and 3 special ones leave 8 of max_seq_len=20 for the context",
+    ),
     ("question-answering", (), {"question": "a", "context": ""}, ValueError, "not empty"),
     ("question-answering", (), {"question": None, "context": "a"}, ValueError, "question= must be a text or"),
     ("question-answering", (), {"question": "a", "context": 5}, ValueError, "context= must be a text or"),
