@@ -447,8 +447,8 @@ class Model:
         source, overrides = hub.split_options(name_or_path, options)
         config = cls._config(source, config, overrides)
         files = weights.open_weights(source, variant=variant, use_safetensors=use_safetensors)
-        if (said := getattr(config, "quantization_config", None)) is not None:
-            files, config = plain(files, said), config.without("quantization_config")
+        said = getattr(config, "quantization_config", None)
+        files, config = plain(files, said), config if said is None else config.without("quantization_config")
         tree = cls.declaration(config)
         plan = load.plan(
             files,

@@ -203,7 +203,8 @@ class Config:
             if value is not _ABSENT and not any(value == option for option in options):
                 known = ", ".join(repr(option) for option in options)
                 raise ValueError(f"{owner}: {name}={_shown(value)} is not supported; supported: {known}")
-        _check_quantised(owner, given.get("quantization_config"))
+        for field in ("quantization_config", "quantization"):
+            _check_quantised(owner, field, given.get(field))
         pad, rows = values["pad_token_id"], values.get("vocab_size")
         if pad is not None and rows is not None and pad >= rows:
             raise ValueError(f"{owner}: pad_token_id={pad} is not in the vocabulary (vocab_size={rows})")
@@ -469,14 +470,16 @@ def _canonical(rest: Mapping[str, Any], owner: str) -> str:
         raise ValueError(f"{owner}: a field's name cannot be written as JSON") from None
 
 
-def _check_quantised(owner: str, said: Any) -> None:
-    """Refuse weights that are quantised in a way that is not read here, by its name."""
+def _check_quantised(owner: str, field: str, said: Any) -> None:
+    """Refuse weights that are quantised in a way that is not read here, by its name; MLX says none."""
     if said is None:
         return
     method = said.get("quant_method") if isinstance(said, Mapping) else said
+    if isinstance(said, Mapping) and method is None and {"bits", "group_size"} <= said.keys():
+        method = "MLX"
     if not isinstance(said, Mapping) or method not in _QUANTISED:
         raise ValueError(
-            f"{owner}: quantization_config: weights quantised by {_shown(method)} are not read here; read are "
+            f"{owner}: {field}: weights quantised by {_shown(method)} are not read here; read are "
             f"{' and '.join(_QUANTISED)}. Load the checkpoint that this one was made from; dtype='int8' makes "
             "it small as it is loaded"
         )

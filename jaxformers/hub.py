@@ -7,8 +7,10 @@ gives every file of that same commit, from the cache wherever it is there. Witho
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import functools
+import json
 import logging
 import os
 import re
@@ -29,6 +31,9 @@ OPTIONS = ("revision", "subfolder", "token", "cache_dir", "local_files_only", "f
 
 _HUB_NAME = re.compile(r"(?!.*(?:--|\.\.))(?!.*\.git$)(?:\b[\w\-.]{1,96}\b/)?\b[\w\-.]{1,96}\b", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_ADAPTER_CONFIG = "adapter_config.json"
+_ADAPTER = re.compile(rf"{re.escape(_ADAPTER_CONFIG)}|adapter_model\.(safetensors|bin)")
+_LARGEST_ADAPTER_CONFIG = 1 << 20  # bytes
 _PROBE = "config.json"  # the file that every model repository has
 _PATIENCE = 5.0  # seconds for the first answer of the Hub, unless HF_HUB_ETAG_TIMEOUT says otherwise
 _ADVICE = "pass a local folder instead"
@@ -184,7 +189,18 @@ class Source(abc.ABC):
         names = sorted(self.names())
         gguf = next((name for name in names if name.endswith(".gguf")), None)
         hint = f"; to read a GGUF file pass gguf_file={gguf!r}" if gguf else ""
+        if adapter := next((name for name in names if _ADAPTER.fullmatch(name)), None):
+            hint += f"; {adapter} is of an adapter (LoRA), which is not read here: load the base model{self._adapted()}"
         return OSError(f"{self} does not appear to have {what}; it has: {', '.join(names[:20]) or 'nothing'}{hint}")
+
+    def _adapted(self) -> str:
+        """The name of the model that an adapter was made for, in a sentence; nothing where it does not say."""
+        with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
+            path = self.find(_ADAPTER_CONFIG)
+            if path is not None and path.stat().st_size < _LARGEST_ADAPTER_CONFIG:
+                base = json.loads(path.read_bytes()).get("base_model_name_or_path")
+                return f", {base!r:.200}, and merge the adapter into it with PEFT" if isinstance(base, str) else ""
+        return ""
 
     def __str__(self) -> str:
         return f"{self.name}/{self.subfolder}" if self.subfolder else self.name

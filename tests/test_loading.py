@@ -11,20 +11,24 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from jaxformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
     DistilBertConfig,
     DistilBertForSequenceClassification,
+    pipeline,
 )
 from jaxformers.checkpoint import safetensors
 
@@ -47,6 +51,11 @@ def arrays(toy_folder):
 def write(folder, arrays):
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / "model.safetensors")
     return folder
+
+
+def write_all(folder, arrays):
+    """The same for types that numpy does not know."""
+    safetensors.write_file(folder / "model.safetensors", arrays, {"format": "pt"})
 
 
 def edit_config(folder, **fields):
@@ -339,6 +348,82 @@ def test_fields_of_the_config_as_keywords(toy_folder):
         TypeError, match="BertConfig has no field 'hidden_dropout_probs'; did you mean 'hidden_dropout_prob'"
     ):
         AutoModelForSequenceClassification.from_pretrained(toy_folder, hidden_dropout_probs=0.0)
+
+
+LAYER = "bert.encoder.layer.1.attention.self.query"
+PACKED = np.zeros((32, 4), np.uint32)
+ONES = np.ones((32, 1), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("instead", "said"),
+    [
+        ({"weight": np.ones((32, 32), ml_dtypes.float8_e4m3fn)}, r"query\.weight is stored as float8_e4m3fn"),
+        ({"weight": np.ones((32, 32), ml_dtypes.float8_e5m2)}, r"query\.weight is stored as float8_e5m2"),
+        ({"weight": np.ones((32, 32), np.int8)}, r"query\.weight is stored as int8"),
+        ({"weight": np.ones((512, 1), np.uint8)}, r"query\.weight is stored as uint8"),
+        ({"weight_blocks": PACKED.astype(np.uint8), "weight_scales": PACKED.astype(np.uint8)}, "quantised by mxfp4"),
+        ({"weight": np.ones((32, 32), ml_dtypes.float8_e4m3fn), "weight_scale_inv": ONES}, "quantised by fp8"),
+        ({"weight": np.ones((32, 32), ml_dtypes.float8_e4m3fn), "weight_scale": ONES}, "scales for each matrix"),
+        ({"weight": PACKED, "scales": ONES, "biases": ONES}, "quantised by MLX"),
+        ({"qweight": PACKED, "qzeros": PACKED, "scales": ONES, "g_idx": PACKED[0]}, "quantised by GPTQ"),
+        ({"qweight": PACKED, "qzeros": PACKED, "scales": ONES}, "quantised by AWQ or GPTQ"),
+        ({"weight": PACKED.astype(np.uint8), "weight.absmax": ONES, "weight.quant_map": ONES}, "bitsandbytes"),
+        ({"weight": PACKED.astype(np.int8), "SCB": ONES}, "quantised by bitsandbytes"),
+        ({"weight_packed": PACKED, "weight_scale": ONES, "weight_shape": PACKED[0, :2]}, "by compressed-tensors"),
+        ({"weight": PACKED.astype(np.uint8), "weight_scale": ONES, "weight_scale_2": ONES}, "quantised by NVFP4"),
+        ({"weight_packed": PACKED, "weight_scale": ONES, "weight_global_scale": ONES}, "quantised by NVFP4"),
+        ({"W_q": PACKED, "scale": ONES}, "quantised by HQQ"),
+    ],
+)
+def test_quantised_weights_without_a_word_in_the_config_are_refused_by_name(arrays, toy_folder, instead, said):
+    kept = {name: array for name, array in arrays.items() if name != f"{LAYER}.weight"}
+    write_all(toy_folder, kept | {f"{LAYER}.{name}": array for name, array in instead.items()})
+    for cls in (AutoModel, AutoModelForSequenceClassification):
+        with pytest.raises(ValueError, match=said) as raised:
+            cls.from_pretrained(toy_folder)
+        line = str(raised.value)
+        assert LAYER in line
+        assert "load the checkpoint that this one was made from" in line
+        assert "config.json" in line
+
+
+def test_what_is_no_weight_may_be_of_any_type(toy_model, arrays, toy_folder):
+    masks = {"bert.embeddings.position_ids": np.arange(8), "bert.encoder.mask": np.ones((4, 4), np.uint8)}
+    write(toy_folder, arrays | masks)
+    same(AutoModelForSequenceClassification.from_pretrained(toy_folder), toy_model)
+
+
+@pytest.mark.parametrize("fields", [["quantization"], ["quantization", "quantization_config"]])
+def test_mlx_is_named(toy_folder, fields):
+    edit_config(toy_folder, **{field: {"group_size": 64, "bits": 4} for field in fields})
+    for load in (AutoConfig.from_pretrained, AutoModelForSequenceClassification.from_pretrained):
+        with pytest.raises(ValueError, match="quantization.*: weights quantised by 'MLX' are not read here"):
+            load(toy_folder)
+
+
+def test_an_adapter_names_its_base_model(tmp_path):
+    save_file({"base_model.model.lora_A.weight": np.ones((2, 2), np.float32)}, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": "owner/base-model", "peft_type": "LORA", "r": 8})
+    )
+    said = r"adapter_config\.json is of an adapter .*load the base model, 'owner/base-model', and merge"
+    for load in (
+        AutoConfig.from_pretrained,
+        AutoTokenizer.from_pretrained,
+        AutoModel.from_pretrained,
+        BertModel.from_pretrained,
+        lambda folder: pipeline(model=folder),
+        lambda folder: pipeline("text-generation", model=folder),
+        lambda folder: BertModel.from_pretrained(folder, config=BertConfig()),
+    ):
+        with pytest.raises(OSError, match=said) as raised:
+            load(tmp_path)
+        assert str(raised.value).count("adapter (LoRA)") == 1
+    for broken in ("", "[]", "{}", '{"base_model_name_or_path": 5}', "[" * 100_000):
+        (tmp_path / "adapter_config.json").write_text(broken)
+        with pytest.raises(OSError, match="load the base model$"):
+            AutoModel.from_pretrained(tmp_path)
 
 
 def test_torchs_options_are_taken_with_a_word_or_refused(toy_model, toy_folder, caplog):

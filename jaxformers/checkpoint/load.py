@@ -78,7 +78,8 @@ def plan(
         ignore_mismatched_sizes: report arrays of another size as mismatched instead of raising.
 
     Raises:
-        ValueError: sizes differ, or none of the layers' arrays is in the files (another architecture's weights).
+        ValueError: sizes differ, a tensor holds no plain floats, or none of the layers' arrays is in the files (another
+            architecture's weights).
     """
     found: dict[str, Tensor] = {}
     used: set[str] = set()
@@ -92,6 +93,7 @@ def plan(
             used.update(there)
             continue
         parts = [weights[part] for part in layout.names(param, present[0])]
+        _check_plain(weights, present[0], parts)
         tensor = layout.ours(param, parts)
         if any(part.shape != parts[0].shape for part in parts) or tensor.shape != param.shape:
             mismatched.append((param.name, tensor.shape, param.shape))
@@ -185,6 +187,17 @@ def warn(report: Report, owner: str, name: str, *, expected_all: bool) -> None:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+def _check_plain(weights: Weights, name: str, parts: Sequence[Tensor]) -> None:
+    """Refuse numbers that mean something with their scales alone."""
+    for part in parts:
+        if part.dtype.itemsize < 2 or not jnp.issubdtype(part.dtype, jnp.floating):
+            raise ValueError(
+                f"{weights.files[0]}: {name} is stored as {part.dtype}, as quantised weights are, and no "
+                "quantization_config in config.json says what the numbers mean: add it, or load the checkpoint that this "
+                "one was made from"
+            )
 
 
 def _has_body(found: Iterable[str], declaration: declare.Tree) -> bool:

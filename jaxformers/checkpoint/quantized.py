@@ -27,18 +27,60 @@ _FOURS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 _GROUP = 32  # numbers of 4 bits that share a power of two
 
 
-def plain(weights: Weights, said: Mapping[str, Any]) -> Weights:
+def plain(weights: Weights, said: Mapping[str, Any] | None) -> Weights:
     """The files with plain tensors in place of quantised ones; as stored is then bfloat16.
 
     Args:
         weights: the open files.
-        said: `quantization_config` of config.json, whose method the config has let through.
+        said: `quantization_config` of config.json, whose method the config has let through; None: there is none.
 
     Raises:
-        ValueError: scales that a tensor lacks, or blocks that do not fit it; the message names the tensor.
+        ValueError: scales that a tensor lacks, blocks that do not fit it, or tensors quantised in a way that the config
+            does not say; the message names the tensor.
     """
+    if said is None:
+        _check_unsaid(weights)
+        return weights
     tensors = _READERS[said["quant_method"]](weights, said)
     return Weights(weights.format, weights.files, tensors, _BFLOAT16)
+
+
+# -- what config.json does not speak of -------------------------------------------------------------------------------
+
+# How names end that only tensors beside quantised weights have, by who makes them, the surest first.
+_ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "GPTQ": (".g_idx",),
+    "AWQ or GPTQ": (".qweight", ".qzeros"),
+    "bitsandbytes": (".absmax", ".quant_map", ".SCB", ".bitsandbytes__nf4", ".bitsandbytes__fp4"),
+    "NVFP4": (".weight_scale_2", ".weight_global_scale"),
+    "compressed-tensors": (".weight_packed", ".weight_zero_point"),
+    "mxfp4": ("_blocks",),
+    "fp8": (_SCALE,),
+    "HQQ": (".W_q",),
+    "AQLM": (".codebooks",),
+    "VPTQ": (".centroids.weight",),
+    "quanto": (".weight._data",),
+    "scales for each matrix": (".weight_scale", ".weight_scales"),
+}
+
+
+def _check_unsaid(weights: Weights) -> None:
+    """Refuse tensors whose names say that weights are quantised: nothing would say how, and some would seem absent."""
+    mlx = next((name for name in weights if name.endswith(".biases") and _is_packed(name, weights)), None)
+    found = [(how, next((name for name in weights if name.endswith(ends)), None)) for how, ends in _ENDINGS.items()]
+    for how, name in [("MLX", mlx), *found]:
+        if name is not None:
+            advice = "add the quantization_config that its config.json had" if how in _READERS else "they are not read"
+            raise ValueError(
+                f"{weights.files[0]}: {name} belongs to weights quantised by {how}, and config.json does not say so: "
+                f"{advice}, or load the checkpoint that this one was made from"
+            )
+
+
+def _is_packed(name: str, weights: Weights) -> bool:
+    """Whether the weight beside MLX's biases is of its packed numbers."""
+    weight = weights.get(f"{name.removesuffix('.biases')}.weight")
+    return weight is not None and weight.dtype == np.uint32
 
 
 # -- numbers of 8 bits ------------------------------------------------------------------------------------------------

@@ -91,7 +91,6 @@ _INSTEAD = (
         r"tf_model\.h5|.*\.ckpt(\..*)?",
         "a TensorFlow checkpoint: convert it first, with torch Transformers' from_tf=True",
     ),
-    (r"adapter_(config\.json|model\.(safetensors|bin))", "an adapter: load the base model that it names instead"),
     (r"(model|pytorch_model)\.[\w-]+\.(safetensors|bin)", "a variant: pass variant= with the word in its name"),
     (r".*\.(safetensors|bin|pt|pth|msgpack)", "a file with another name: is it a checkpoint of another library?"),
 )
