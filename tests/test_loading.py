@@ -116,6 +116,7 @@ FILES = {
         folder, arrays, lambda path, part: save_file(part, path), "model-0000{}-of-00002.safetensors"
     ),
     "pickle": lambda folder, arrays: torch_files.write_state_dict(folder / "pytorch_model.bin", arrays),
+    "old pickle": lambda folder, arrays: (folder / "pytorch_model.bin").write_bytes(torch_files.old_state_dict(arrays)),
     "pickles in shards": lambda folder, arrays: sharded(
         folder, arrays, torch_files.write_state_dict, "pytorch_model-0000{}-of-00002.bin"
     ),

@@ -1,13 +1,15 @@
 """Reading torch's own files (pytorch_model.bin) without torch and without running what is in them.
 
 A file of torch ≥ 1.6 is a zip archive, stored without compression: `data.pkl` describes the tensors, `data/<key>` holds
-the bytes of one storage. A pickle is a program; here a small interpreter runs the few instructions that a dictionary
+the bytes of one storage. Before, a file was a row of pickles, of which one describes the tensors, with the bytes of all
+storages behind them. A pickle is a program; here a small interpreter runs the few instructions that a dictionary
 of tensors needs, on the few functions named in `_SYMBOLS`, all of them our own. Nothing is ever imported or called by
 name, and Python's pickle module never sees the file. Bytes are read from a memory map when a tensor is asked for.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import pickletools
@@ -15,6 +17,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from .safetensors import Index, Tensor, View, map_file, settled
 
 _LARGEST_PICKLE = 1 << 24  # bytes; a description of 30,000 tensors takes about 6 MB
 _MOST_STEPS = 2_000_000
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # with which files of before torch 1.6 begin
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")  # what training scripts put weights under
 _RESAVE = "re-save the model as safetensors with the library that wrote it"
 
@@ -61,15 +65,20 @@ def open_file(path: Path) -> dict[str, Tensor]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is damaged, compressed, big-endian or older than torch 1.6, or asks for anything else than
+        ValueError: it is damaged, compressed, big-endian or of torch's first releases, or asks for anything else than
             tensors: then nothing of it has been run.
     """
-    archive = _Archive.open(path)
-    description = archive.bytes_of("data.pkl")
-    if description.size > _LARGEST_PICKLE:
-        raise ValueError(f"{path}: its description has {description.size} bytes, more than is sensible; {_RESAVE}")
+    buffer = map_file(path)
+    if buffer[:4].tobytes() == b"PK\x03\x04":
+        describe = _Archive.open(path, buffer).content
+    elif buffer[:1].tobytes() == b"\x80":
+        describe = partial(_row_of_pickles, buffer)
+    else:
+        tar = buffer[257:262].tobytes() == b"ustar"
+        found = "a tar archive, as only torch's first releases wrote" if tar else "no file of torch"
+        raise ValueError(f"{path}: {found}; {_RESAVE}")
     try:
-        return _flatten(_run(description.tobytes(), archive.storage))
+        return _flatten(describe())
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError, struct.error) as error:
         raise ValueError(f"{path}: refused: {error}; {_RESAVE}") from None
 
@@ -90,10 +99,7 @@ class _Archive:
     members: dict[str, slice]
 
     @classmethod
-    def open(cls, path: Path) -> _Archive:
-        buffer = map_file(path)
-        if buffer[:4].tobytes() != b"PK\x03\x04":
-            raise ValueError(f"{path}: no file of torch ≥ 1.6 (those are zip archives); {_RESAVE}")
+    def open(cls, path: Path, buffer: np.ndarray) -> _Archive:
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()
@@ -115,19 +121,23 @@ class _Archive:
         """The bytes of a member, as a view of the file."""
         return self.buffer[self.members[name]]
 
+    def content(self) -> Any:
+        """What the description describes."""
+        description = self.bytes_of("data.pkl")
+        if description.size > _LARGEST_PICKLE:
+            raise ValueError(f"its description has {description.size} bytes, more than is sensible")
+        return _run(io.BytesIO(description.tobytes()), self.storage)
+
     def storage(self, reference: Any) -> _Storage:
         """The storage that a persistent id names: ("storage", type, key, device, number of items)."""
         match reference:
             case ("storage", _Type() as kind, str(key), _, int(count)):
-                dtype = kind.dtype or np.dtype(np.uint8)
+                pass
             case _:
                 raise ValueError("a persistent id that names no storage")
         if f"data/{key}" not in self.members:
             raise ValueError(f"storage {key[:40]!r} is not in the file")
-        place = self.members[f"data/{key}"]
-        if not 0 <= count * dtype.itemsize <= place.stop - place.start:
-            raise ValueError(f"storage {key[:40]!r} claims more bytes than it has")
-        return _Storage(self.buffer[: place.start + count * dtype.itemsize], place.start, kind.dtype)
+        return _stored(self.buffer, self.members[f"data/{key}"], kind, key, 0, count)
 
 
 def _place(entry: zipfile.ZipInfo, buffer: np.ndarray) -> slice:
@@ -152,6 +162,81 @@ def _below_root(members: dict[str, slice]) -> dict[str, slice]:
     return {name.removeprefix(roots[0]): place for name, place in members.items() if name.startswith(roots[0])}
 
 
+# -- what was before the archive ----------------------------------------------------------------------------------------
+
+
+def _row_of_pickles(buffer: np.ndarray) -> Any:
+    """What a file of before torch 1.6 describes.
+
+    Five pickles: a number that all such files begin with, the format's version, the machine that wrote it, the
+    description, the keys of the storages. Then each storage: the number of its items in 8 bytes, and these. How large
+    an item is only the description says, so it is read once for that, and again when it is known where storages are.
+    """
+    file = io.BytesIO(buffer[:_LARGEST_PICKLE].tobytes())
+    if _run(file, _nowhere) != _MAGIC:
+        raise ValueError("it is a pickle, and none of torch's")
+    if (version := _run(file, _nowhere)) != _VERSION:
+        raise ValueError(f"its format is of version {version!r:.40}, not {_VERSION}")
+    if _expect(_run(file, _nowhere), dict).get("little_endian") is not True:
+        raise ValueError("its numbers are big-endian")
+    described = file.tell()
+    sizes: dict[str, tuple[int, int]] = {}
+    _run(file, partial(_counted, sizes, buffer.size))
+    keys = _expect(_run(file, _nowhere), list)
+    if not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(sizes):
+        raise ValueError("the storages that it lists are not those of its tensors")
+    places = _places(buffer, file.tell(), {key: sizes[key] for key in keys})
+    file.seek(described)
+    return _run(file, partial(_placed, buffer, places))
+
+
+def _nowhere(reference: Any) -> _Storage:
+    raise ValueError("a storage outside of the description")
+
+
+def _reference(reference: Any) -> tuple[_Type, str, int, int, int]:
+    """Of a persistent id the type and key of a storage, the number of its items, and the first and the number of those
+    that are meant: ("storage", type, key, device, number of items, None or (key of a part, first, number)).
+    """
+    match reference:
+        case ("storage", _Type() as kind, str(key), _, int(count), None):
+            return kind, key, count, 0, count
+        case ("storage", _Type() as kind, str(key), _, int(count), (str(), int(first), int(part))):
+            if not 0 <= first <= first + part <= count:
+                raise ValueError(f"a part of storage {key[:40]!r} that goes past its end")
+            return kind, key, count, first, part
+    raise ValueError("a persistent id that names no storage")
+
+
+def _counted(sizes: dict[str, tuple[int, int]], limit: int, reference: Any) -> _Storage:
+    """Note the items of a storage and the bytes of each; the result has its size, and nothing in it."""
+    kind, key, count, _, part = _reference(reference)
+    if not 0 <= count * kind.size <= limit:
+        raise ValueError(f"storage {key[:40]!r} claims more bytes than it has")
+    if sizes.setdefault(key, (count, kind.size)) != (count, kind.size):
+        raise ValueError(f"storage {key[:40]!r} is of two sizes")
+    return _Storage(np.broadcast_to(np.uint8(0), part * kind.size), 0, kind.dtype)
+
+
+def _places(buffer: np.ndarray, start: int, sizes: dict[str, tuple[int, int]]) -> dict[str, slice]:
+    """Where the bytes of each storage are, one behind the other from `start`."""
+    places = {}
+    for key, (count, size) in sizes.items():
+        said = int.from_bytes(buffer[start : start + 8].tobytes(), "little", signed=True)
+        if said != count:
+            raise ValueError(f"storage {key[:40]!r} holds {said} items, its tensors say {count}")
+        places[key] = slice(start + 8, start + 8 + count * size)
+        start = places[key].stop
+    if start > buffer.size:
+        raise ValueError("its storages go past the end of the file")
+    return places
+
+
+def _placed(buffer: np.ndarray, places: dict[str, slice], reference: Any) -> _Storage:
+    kind, key, _, first, part = _reference(reference)
+    return _stored(buffer, places[key], kind, key, first, part)
+
+
 # -- what a pickle may name -------------------------------------------------------------------------------------
 
 
@@ -160,6 +245,11 @@ class _Type:
     """A torch dtype, or the class of a storage of that type; None for one of plain bytes."""
 
     dtype: np.dtype[Any] | None
+
+    @property
+    def size(self) -> int:
+        """The bytes of an item."""
+        return 1 if self.dtype is None else self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -171,6 +261,14 @@ class _Storage:
     dtype: np.dtype[Any] | None
 
 
+def _stored(buffer: np.ndarray, place: slice, kind: _Type, key: str, first: int, count: int) -> _Storage:
+    """The storage at a place of a file, or `count` of its items from `first` on."""
+    start = place.start + first * kind.size
+    if not 0 <= count * kind.size <= place.stop - start:
+        raise ValueError(f"storage {key[:40]!r} claims more bytes than it has")
+    return _Storage(buffer[: start + count * kind.size], start, kind.dtype)
+
+
 @dataclass(frozen=True)
 class _Function:
     """A function that a pickle may apply: never a Python function of that name, but ours in its place."""
@@ -178,8 +276,10 @@ class _Function:
     apply: Callable[..., Any]
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any, _hooks: Any, flags: Any = None) -> Tensor:
-    """Torch's _rebuild_tensor_v2: a view of a storage. Offset and strides count items."""
+def _tensor(
+    storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any = None, _hooks: Any = None, flags: Any = None
+) -> Tensor:
+    """Torch's _rebuild_tensor_v2, and the shorter one before it: a view of a storage. Offset and strides count items."""
     if not isinstance(storage, _Storage) or storage.dtype is None:
         raise ValueError("a tensor without a typed storage")
     return _view(storage, storage.dtype, offset, shape, strides, flags)
@@ -240,10 +340,11 @@ def _subclass(function: Any, kind: Any, arguments: Any, _state: Any) -> Tensor:
     return _parameter(function.apply(*arguments))
 
 
-def _dictionary(*arguments: Any) -> dict[Any, Any]:
-    if arguments:
+def _dictionary(pairs: Any = ()) -> dict[Any, Any]:
+    """An OrderedDict: empty, or as Python 2 writes it, of pairs."""
+    if not isinstance(pairs, list | tuple) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise ValueError("a dictionary made from something else")
-    return {}
+    return {_expect(key, str, int): value for key, value in pairs}
 
 
 def _size(values: Any) -> tuple[int, ...]:
@@ -280,6 +381,7 @@ _TYPES: dict[str, tuple[str, Any]] = {  # torch's dtype → (prefix of its stora
 _SYMBOLS: dict[str, Any] = {
     "collections OrderedDict": _Function(_dictionary),
     "torch Size": _Function(_size),
+    "torch._utils _rebuild_tensor": _Function(_tensor),
     "torch._utils _rebuild_tensor_v2": _Function(_tensor),
     "torch._utils _rebuild_tensor_v3": _Function(_tensor_of),
     "torch._utils _rebuild_parameter": _Function(_parameter),
@@ -298,11 +400,11 @@ _SYMBOLS: dict[str, Any] = {
 _MARK = object()
 
 
-def _run(program: bytes, storage: Callable[[Any], _Storage]) -> Any:
+def _run(program: io.BytesIO, storage: Callable[[Any], _Storage]) -> Any:
     """What a pickle describes.
 
     Args:
-        program: the pickle.
+        program: the pickle, and perhaps more behind it; it is read up to its end.
         storage: from a persistent id to the storage it names.
 
     Raises:
@@ -337,6 +439,8 @@ def _run(program: bytes, storage: Callable[[Any], _Storage]) -> Any:
                 stack.append(instruction.name == "NEWTRUE")
             case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE" | "SHORT_BINUNICODE":
                 stack.append(argument)
+            case "BINSTRING" | "SHORT_BINSTRING":  # a name, where Python 2 wrote it
+                stack.append(argument.encode("latin-1").decode())
             case "MARK":
                 stack.append(_MARK)
             case "EMPTY_TUPLE":

@@ -1,4 +1,4 @@
-"""Record tests/checkpoint/golden/pytorch_model.bin and what torch says is in it: run by hand with the `parity` extra.
+"""Record tests/checkpoint/golden/*.bin and what torch says is in them: run by hand with the `parity` extra.
 
 python tests/checkpoint/record_torch.py
 """
@@ -44,6 +44,7 @@ def main() -> None:
     state = tensors()
     torch.save(state, GOLDEN / "pytorch_model.bin")
     torch.save({"state_dict": dict(state), "epoch": 3, "lr": 0.5, "note": "a run"}, GOLDEN / "wrapped.bin")
+    torch.save(state, GOLDEN / "row_of_pickles.bin", _use_new_zipfile_serialization=False)
     answers = {
         name: {
             "dtype": str(tensor.dtype).removeprefix("torch."),

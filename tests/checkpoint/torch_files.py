@@ -113,14 +113,45 @@ def archive(
     return buffer.getvalue()
 
 
+def row_of_pickles(
+    pickle: bytes,
+    storages: Mapping[str, tuple[int, bytes]],
+    *,
+    begins: bytes = number(0x1950A86A20F9469CFC6C),
+    version: bytes = number(1001),
+    machine: bytes = dict_of({"protocol_version": number(1001), "little_endian": TRUE, "type_sizes": EMPTY_DICT}),
+    keys: bytes | None = None,
+) -> bytes:
+    """The file that torch.save wrote before 1.6 around a pickle: references to storages had one entry more then.
+
+    storages: by key, the number of items that is written before the bytes, and these.
+    """
+    if keys is None:
+        keys = EMPTY_LIST + MARK + b"".join(map(text, storages)) + b"e"
+    pickles = [*map(program, (begins, version, machine)), pickle.replace(TUPLE + PERSID, NONE + TUPLE + PERSID)]
+    data = [struct.pack("<q", count) + content for count, content in storages.values()]
+    return b"".join([*pickles, program(keys), *data])
+
+
 def state_dict(arrays: Mapping[str, np.ndarray], alignment: int = 1) -> bytes:
     """What torch.save writes for a dictionary of contiguous tensors."""
+    data = {str(i): np.ascontiguousarray(array).tobytes() for i, array in enumerate(arrays.values())}
+    return archive(_described(arrays), data, alignment=alignment)
+
+
+def _described(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The pickle of a dictionary of contiguous tensors, each with a storage of its own."""
     tensors = {
         key: tensor(storage(str(i), STORAGES[array.dtype.name], array.size), array.shape)
         for i, (key, array) in enumerate(arrays.items())
     }
-    data = {str(i): np.ascontiguousarray(array).tobytes() for i, array in enumerate(arrays.values())}
-    return archive(program(dict_of(tensors)), data, alignment=alignment)
+    return program(dict_of(tensors))
+
+
+def old_state_dict(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """What torch.save wrote for it before 1.6."""
+    data = {str(i): (array.size, np.ascontiguousarray(array).tobytes()) for i, array in enumerate(arrays.values())}
+    return row_of_pickles(_described(arrays), data)
 
 
 def write_state_dict(path: Path, arrays: Mapping[str, np.ndarray], alignment: int = 1) -> Path:
