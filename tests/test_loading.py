@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -320,6 +321,42 @@ def test_another_architectures_checkpoint_is_an_error_and_never_random_weights(t
         AutoModelForSequenceClassification.from_pretrained(toy_folder)
 
 
+@pytest.mark.parametrize(
+    ("rename", "said"),
+    [
+        (lambda name: f"module.{name}", "module."),
+        (lambda name: f"_orig_mod.{name}", "_orig_mod."),
+        (lambda name: f"module._orig_mod.{name}", "module._orig_mod."),
+        (lambda name: f"model.{name}", "model."),
+        (lambda name: f"base_model.model.{name}", "base_model.model."),
+        (lambda name: f"0.auto_model.{name.removeprefix('bert.')}", "0.auto_model."),
+        (lambda name: name.replace("bert.", "bert._orig_mod."), "bert._orig_mod."),
+        (
+            lambda name: name.replace("layer.1.", "layer.1._orig_mod.").replace("layer.0.", "layer.0._orig_mod."),
+            "_orig_mod.",
+        ),
+        (
+            lambda name: name.replace("attention.", "_checkpoint_wrapped_module.attention."),
+            "_checkpoint_wrapped_module.",
+        ),
+        (lambda name: name.replace("pooler.", "_fsdp_wrapped_module.pooler."), "_fsdp_wrapped_module."),
+        (lambda name: name.replace("bert.", "roberta."), "roberta."),
+    ],
+)
+def test_what_stands_before_all_names_is_said(arrays, toy_folder, rename, said):
+    write(toy_folder, {rename(name): array for name, array in arrays.items()})
+    for cls in (AutoModel, AutoModelForSequenceClassification):
+        with pytest.raises(ValueError, match=f"names are the model's but for '{re.escape(said)}'. Save the state_dict"):
+            cls.from_pretrained(toy_folder)
+
+
+def test_words_of_wrappers_elsewhere_are_no_fault(arrays, toy_folder):
+    kept = {name: array for name, array in arrays.items() if "pooler" not in name}
+    write(toy_folder, kept | {"module.other.weight": np.ones(2, np.float32)})
+    _, report = AutoModelForSequenceClassification.from_pretrained(toy_folder, output_loading_info=True)
+    assert report["missing_keys"] == ["bert.pooler.dense.bias", "bert.pooler.dense.weight"]
+
+
 # -- options ----------------------------------------------------------------------------------------------------------
 
 
@@ -399,7 +436,7 @@ def test_what_is_no_weight_may_be_of_any_type(toy_model, arrays, toy_folder):
 def test_mlx_is_named(toy_folder, fields):
     edit_config(toy_folder, **{field: {"group_size": 64, "bits": 4} for field in fields})
     for load in (AutoConfig.from_pretrained, AutoModelForSequenceClassification.from_pretrained):
-        with pytest.raises(ValueError, match="quantization.*: weights quantised by 'MLX' are not read here"):
+        with pytest.raises(ValueError, match=r"quantization.*: weights quantised by 'MLX' are not read here"):
             load(toy_folder)
 
 
@@ -423,7 +460,7 @@ def test_an_adapter_names_its_base_model(tmp_path):
         assert str(raised.value).count("adapter (LoRA)") == 1
     for broken in ("", "[]", "{}", '{"base_model_name_or_path": 5}', "[" * 100_000):
         (tmp_path / "adapter_config.json").write_text(broken)
-        with pytest.raises(OSError, match="load the base model$"):
+        with pytest.raises(OSError, match=r"load the base model$"):
             AutoModel.from_pretrained(tmp_path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "masked_bias", "causal_mask")
 _CAUSAL_MASKS = ("attn.bias", "attention.bias")
 _AHEAD = ("mtp.", "model.mtp.")  # layers that guess further tokens
+_WRAPPERS = ("module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _ALIGNMENT = 64  # bytes; at other addresses jax copies a host array once more
 _SHOWN = 40  # names in a warning; of a checkpoint that fits badly there may be thousands
 
@@ -78,11 +79,12 @@ def plan(
         ignore_mismatched_sizes: report arrays of another size as mismatched instead of raising.
 
     Raises:
-        ValueError: sizes differ, a tensor holds no plain floats, or none of the layers' arrays is in the files (another
-            architecture's weights).
+        ValueError: sizes differ, a tensor holds no plain floats, none of the layers' arrays is in the files (another
+            architecture's weights), or their names have more in them than the model's.
     """
     found: dict[str, Tensor] = {}
     used: set[str] = set()
+    absent: list[Param] = []
     missing, mismatched = [], []
     for path, param in declare.walk(declaration):
         present = [name for name in _spellings(param, prefixes) if not layout.missing(param, name, weights)]
@@ -90,6 +92,7 @@ def plan(
         if not present:
             lacking, there = layout.absent(param, _spellings(param, prefixes), weights)
             missing.extend(lacking)
+            absent.append(param)
             used.update(there)
             continue
         parts = [weights[part] for part in layout.names(param, present[0])]
@@ -110,10 +113,14 @@ def plan(
         )
     if not mismatched and not _has_body(found, declaration):
         theirs = ", ".join(list(weights)[:3])
+        before = _before(weights, _known([param for _, param in _body(declaration)], prefixes))
         raise ValueError(
             f"{weights.files[0]}: none of the model's layers is there (it holds {theirs or 'nothing'}, …): "
-            "these are the weights of another architecture"
+            + (f"{_too_much(before)}; else " if before else "")
+            + "these are the weights of another architecture"
         )
+    if absent and (between := _between(weights, _known(absent, prefixes))):
+        raise ValueError(f"{weights.files[0]}: {_too_much(between)}")
     quiet = {spelling for name in silent for spelling in _spelt(name, prefixes)}
     begins = (*_AHEAD, *(spelling for start in unread for spelling in _spelt(start, prefixes)))
     unexpected = [
@@ -195,18 +202,55 @@ def _check_plain(weights: Weights, name: str, parts: Sequence[Tensor]) -> None:
         if part.dtype.itemsize < 2 or not jnp.issubdtype(part.dtype, jnp.floating):
             raise ValueError(
                 f"{weights.files[0]}: {name} is stored as {part.dtype}, as quantised weights are, and no "
-                "quantization_config in config.json says what the numbers mean: add it, or load the checkpoint that this "
-                "one was made from"
+                "quantization_config in config.json says what the numbers mean: add it, or load the checkpoint that "
+                "this one was made from"
             )
 
 
 def _has_body(found: Iterable[str], declaration: declare.Tree) -> bool:
-    """Whether anything of the layers was found, or of the rest of the body where there are no layers.
+    """Whether anything of the body was found."""
+    return not set(found).isdisjoint(path for path, _ in _body(declaration))
+
+
+def _body(declaration: declare.Tree) -> list[tuple[str, Param]]:
+    """The arrays of the layers, or of the rest of the body where there are no layers.
 
     Files of other architectures may well share the names of the embeddings.
     """
-    body = [path for path, _ in declare.walk(declaration) if not path.startswith("head.")]
-    return not set(found).isdisjoint([path for path in body if path.startswith("layers.")] or body)
+    body = [(path, param) for path, param in declare.walk(declaration) if not path.startswith("head.")]
+    return [(path, param) for path, param in body if path.startswith("layers.")] or body
+
+
+def _known(params: Iterable[Param], prefixes: Sequence[str]) -> set[str]:
+    """All names under which files may hold some arrays."""
+    return {part for param in params for name in _spellings(param, prefixes) for part in layout.names(param, name)}
+
+
+def _before(weights: Weights, known: Collection[str]) -> str | None:
+    """What stands before names in a file that are known without it, or what torch's wrappers have put into them."""
+    for name in weights:
+        words = name.split(".")
+        for count in range(1, len(words)):
+            if ".".join(words[count:]) in known:
+                return ".".join((*words[:count], ""))
+    return _between(weights, known)
+
+
+def _between(weights: Weights, known: Collection[str]) -> str | None:
+    """What torch's wrappers have put into a name that is known without it."""
+    for name in weights:
+        words = name.split(".")
+        wrapper = next((word for word in words if word in _WRAPPERS), None)
+        if wrapper and ".".join(word for word in words if word not in _WRAPPERS) in known:
+            return f"{wrapper}."
+    return None
+
+
+def _too_much(found: str) -> str:
+    return (
+        f"names are the model's but for {found!r}. Save the state_dict of the model that is wrapped (model.module, "
+        "model._orig_mod), or rename the tensors"
+    )
 
 
 def _spellings(param: Param, prefixes: Sequence[str]) -> Iterable[str]:

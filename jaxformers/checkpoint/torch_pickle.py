@@ -162,7 +162,7 @@ def _below_root(members: dict[str, slice]) -> dict[str, slice]:
     return {name.removeprefix(roots[0]): place for name, place in members.items() if name.startswith(roots[0])}
 
 
-# -- what was before the archive ----------------------------------------------------------------------------------------
+# -- what was before the archive --------------------------------------------------------------------------------
 
 
 def _row_of_pickles(buffer: np.ndarray) -> Any:
@@ -279,7 +279,7 @@ class _Function:
 def _tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any = None, _hooks: Any = None, flags: Any = None
 ) -> Tensor:
-    """Torch's _rebuild_tensor_v2, and the shorter one before it: a view of a storage. Offset and strides count items."""
+    """Torch's _rebuild_tensor_v2, and the one before it: a view of a storage. Offset and strides count items."""
     if not isinstance(storage, _Storage) or storage.dtype is None:
         raise ValueError("a tensor without a typed storage")
     return _view(storage, storage.dtype, offset, shape, strides, flags)

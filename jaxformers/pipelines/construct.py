@@ -110,7 +110,7 @@ def pipeline(
         trained = next(iter(_classes_of(settings)), None)
         kind = kind or _task_of(settings, str(model))
     kind = kind.bind(kind, source, trained)
-    if trained is not None:
+    if trained is not None and (isinstance(model, Model) or trained.task):  # a base model's files may hold a head
         _check_head(kind, trained, allow_new_head)
     chosen = tasks.changed(kind.options(), kind, options)
     if not isinstance(tokenizer, Tokenizer):
@@ -159,7 +159,7 @@ def _check_head(kind: Task, cls: type[Model], allow_new_head: bool) -> None:
     advice = f"it fits {' and '.join(map(repr, fits))}" if fits else "no pipeline here has a use for its head"
     raise ValueError(
         f"{cls.__name__} has no head for {kind.name!r}, {advice}; "
-        "pass allow_new_head=True to start a new, untrained head"
+        "pass allow_new_head=True to start a new, untrained head where the weights hold none"
     )
 
 

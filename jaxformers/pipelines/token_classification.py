@@ -287,7 +287,7 @@ def _entity(group: Sequence[dict[str, Any]], tokenizer: Tokenizer) -> dict[str, 
 
 
 def _is_ignored(label: str, kind: str, options: Options, config: Config) -> bool:
-    """Whether entities of a kind are left out. A whole label of the model means no other: "O" is not the kind of "B-O"."""
+    """Whether entities of a kind are left out. What is a label of the model means this one: "O" is no kind of "B-O"."""
     return kind in options.ignored and (kind == label or kind not in config.label2id)
 
 

@@ -62,7 +62,9 @@ def refused(path: Path, content: bytes) -> str:
 
 @pytest.mark.parametrize("file", ["pytorch_model.bin", "wrapped.bin", "row_of_pickles.bin"])
 def test_a_file_of_torch_gives_torch_s_names_types_shapes_and_values(file):
-    """`wrapped.bin` is {"state_dict": …, "epoch": 3, …}, the last is as before torch 1.6; the tensors have every type, views, shares and a Parameter."""
+    """`wrapped.bin` is {"state_dict": …, "epoch": 3, …}, the last is as before torch 1.6; the tensors have every type,
+    views, shares and a Parameter.
+    """
     tensors = torch_pickle.open_file(GOLDEN / file)
     assert list(tensors) == list(ANSWERS)
     for name, answer in ANSWERS.items():
@@ -519,7 +521,14 @@ OLD = tf.old_state_dict({"a": WEIGHT, "b": WEIGHT[0]})
 def part_of(kind: str, key: str, count: int, first: int, size: int) -> bytes:
     """A reference to a part of a storage, as torch wrote it before 0.4."""
     entries = tf.text("storage") + tf.name("torch", kind) + tf.text(key) + tf.text("cpu") + tf.number(count)
-    return tf.MARK + entries + tf.tuple_of(tf.text("1"), tf.number(first), tf.number(size)) + tf.TUPLE + b"q\x07" + tf.PERSID
+    return (
+        tf.MARK
+        + entries
+        + tf.tuple_of(tf.text("1"), tf.number(first), tf.number(size))
+        + tf.TUPLE
+        + b"q\x07"
+        + tf.PERSID
+    )
 
 
 def old(description: bytes, *storages: tuple[int, bytes], **others: bytes) -> bytes:
@@ -599,7 +608,8 @@ ROWS = {
     "a part without a key": old(of_part(12, 4, 8).replace(tf.text("1"), tf.NONE), ALL),
     "a reference without an end": old(ONE, ALL).replace(tf.NONE + tf.TUPLE + tf.PERSID, tf.TUPLE + tf.PERSID),
     "a module with its source": old(
-        tf.dict_of({"a": SOUND, "b": tf.tuple_of(*map(tf.text, ("module", "os", "os.py", "import os"))) + tf.PERSID}), ALL
+        tf.dict_of({"a": SOUND, "b": tf.tuple_of(*map(tf.text, ("module", "os", "os.py", "import os"))) + tf.PERSID}),
+        ALL,
     ),
     "a beginning that runs": old(ONE, ALL, begins=SYSTEM),
     "another beginning": old(ONE, ALL, begins=tf.number(5)),

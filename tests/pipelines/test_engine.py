@@ -358,7 +358,7 @@ def test_words_that_the_model_lacks_are_refused_in_their_place(task: str, tmp_pa
     answers = pipe(iter([good, bad, good]), **options)
     first = next(answers)
     assert "nan" not in str(first)  # padded with no word of the tokenizer's
-    with pytest.raises(ValueError, match="^input 1: token 57 is none of the model's 57"):
+    with pytest.raises(ValueError, match=r"^input 1: token 57 is none of the model's 57"):
         next(answers)
     assert str(next(answers)) == str(first)
 

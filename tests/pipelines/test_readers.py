@@ -58,8 +58,8 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], type[Exception], str]] =
         {},
         ValueError,
         "^input 1: the question's 64 tokens and 3 special ones leave 0 of max_seq_len=64 for the context, of which "
-        "neighbouring windows share doc_stride=32: raise max_seq_len (the model takes 64), or lower max_question_len=64 "
-        "or doc_stride",
+        "neighbouring windows share doc_stride=32: raise max_seq_len (the model takes 64), or lower "
+        "max_question_len=64 or doc_stride",
     ),
     (
         "question-answering",

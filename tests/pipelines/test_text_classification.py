@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from jaxformers import AutoModelForSequenceClassification, AutoTokenizer, Pipeline, pipeline
+from jaxformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, Pipeline, pipeline
 from jaxformers.pipelines.text_classification import Options, function
 
 from .conftest import SIZES, write_classifier
@@ -157,8 +158,23 @@ def test_construction_refuses_what_cannot_work(folder: Path, classify: Pipeline,
         pipeline("sentiment-analysis", model=other)
     assert pipeline("sentiment-analysis", model=other, allow_new_head=True)("a")[0]["score"] > 0
     headless = write_other_head(tmp_path / "base", head="")
-    with pytest.raises(ValueError, match="BertModel has no head"):
+    with pytest.raises(
+        ValueError, match=r"no weights for the head of BertForSequenceClassification \(classifier.bias, "
+    ):
         pipeline("sentiment-analysis", model=headless)
+    with pytest.raises(ValueError, match="BertModel has no head"):
+        pipeline("sentiment-analysis", model=AutoModel.from_pretrained(headless), tokenizer=classify.tokenizer)
+
+
+@pytest.mark.parametrize("said", [["BertModel"], ["BertForSequenceClassification"], None])
+def test_a_head_is_trained_if_its_weights_are_there_whatever_the_config_says(
+    folder: Path, classify: Pipeline, tmp_path: Path, said: list[str] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    fields = json.loads((folder / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(fields | {"architectures": said}))
+    assert pipeline("text-classification", model=tmp_path)("a b") == classify("a b")
+    assert not caplog.records
 
 
 def write_other_head(folder: Path, head: str = "MaskedLM") -> Path:

@@ -424,7 +424,7 @@ def test_words_that_the_model_lacks_are_refused_in_their_place(pipe: Pipeline, f
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens(["NEW"])
     grown = pipeline("text-generation", model=pipe.model, tokenizer=tokenizer)
-    with pytest.raises(ValueError, match="^input 1: token .* is none of the model's .*resize_token_embeddings"):
+    with pytest.raises(ValueError, match=r"^input 1: token .* is none of the model's .*resize_token_embeddings"):
         grown(["a", "b NEW"], **GREEDY)
     assert grown("a", **GREEDY) == pipe("a", **GREEDY)
 
