@@ -402,7 +402,10 @@ ONES = np.ones((32, 1), np.float32)
         ({"weight": np.ones((512, 1), np.uint8)}, r"query\.weight is stored as uint8"),
         ({"weight_blocks": PACKED.astype(np.uint8), "weight_scales": PACKED.astype(np.uint8)}, "quantised by mxfp4"),
         ({"weight": np.ones((32, 32), ml_dtypes.float8_e4m3fn), "weight_scale_inv": ONES}, "quantised by fp8"),
-        ({"weight": np.ones((32, 32), ml_dtypes.float8_e4m3fn), "weight_scale": ONES}, "scales for each matrix"),
+        (
+            {"weight": np.ones((32, 32), ml_dtypes.float8_e4m3fn), "weight_scale": ONES},
+            "by compressed-tensors, modelopt or torchao",
+        ),
         ({"weight": PACKED, "scales": ONES, "biases": ONES}, "quantised by MLX"),
         ({"qweight": PACKED, "qzeros": PACKED, "scales": ONES, "g_idx": PACKED[0]}, "quantised by GPTQ"),
         ({"qweight": PACKED, "qzeros": PACKED, "scales": ONES}, "quantised by AWQ or GPTQ"),

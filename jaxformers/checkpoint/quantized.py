@@ -60,7 +60,7 @@ _ENDINGS: Mapping[str, tuple[str, ...]] = {
     "AQLM": (".codebooks",),
     "VPTQ": (".centroids.weight",),
     "quanto": (".weight._data",),
-    "scales for each matrix": (".weight_scale", ".weight_scales"),
+    "compressed-tensors, modelopt or torchao": (".weight_scale", ".weight_scales"),
 }
 
 

@@ -519,16 +519,10 @@ OLD = tf.old_state_dict({"a": WEIGHT, "b": WEIGHT[0]})
 
 
 def part_of(kind: str, key: str, count: int, first: int, size: int) -> bytes:
-    """A reference to a part of a storage, as torch wrote it before 0.4."""
+    """A reference to a part of a storage, as torch wrote it before 0.4; memoized, so that nothing is added to it."""
     entries = tf.text("storage") + tf.name("torch", kind) + tf.text(key) + tf.text("cpu") + tf.number(count)
-    return (
-        tf.MARK
-        + entries
-        + tf.tuple_of(tf.text("1"), tf.number(first), tf.number(size))
-        + tf.TUPLE
-        + b"q\x07"
-        + tf.PERSID
-    )
+    part = tf.tuple_of(tf.text("1"), tf.number(first), tf.number(size))
+    return tf.tuple_of(entries, part) + b"q\x07" + tf.PERSID
 
 
 def old(description: bytes, *storages: tuple[int, bytes], **others: bytes) -> bytes:
