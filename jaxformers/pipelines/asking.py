@@ -4,74 +4,55 @@ the score, as Qwen3-Reranker was trained (Zhang et al. 2025, arXiv 2506.05176).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from ..bundle import Model
 from ..layers.embedding import embed
-from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
-from .task import Extra, Forward
+from .templates import Chat
 
 INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
-
-_BEFORE = (
-    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
-    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+_SAID = '{{{{ messages | selectattr("role", "eq", "{}") | map(attribute="content") | first{} }}}}'
+QUESTION = Chat(
+    style="flat",
+    template="<|im_start|>system\n"
+    "Judge whether the Document meets the requirements based on the Query and the Instruct provided. "
+    'Note that the answer can only be "yes" or "no".<|im_end|>\n'
+    "<|im_start|>user\n"
+    f"<Instruct>: {_SAID.format('system', f' | default({INSTRUCTION!r})')}\n"
+    f"<Query>: {_SAID.format('query', '')}\n"
+    f"<Document>: {_SAID.format('document', '')}<|im_end|>\n"
+    "<|im_start|>assistant\n"
+    "<think>{{ '\\n\\n' }}</think>{{ '\\n\\n' }}",
 )
-_BEHIND = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+"""Qwen3-Reranker's question, for checkpoints that have no template of their own for a query and a document."""
+MARKS = ("<|im_start|>", "<|im_end|>")
+"""What the question is made of."""
 
 
-def prompts(pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer, instruction: str, size: int) -> list[list[int]]:
-    """The tokens of a question for each query and document, at most `size`: longer documents lose their end.
-
-    Raises:
-        ValueError: a document would lose all of its tokens.
-    """
-
-    def ids(texts: list[str]) -> list[list[int]]:
-        return tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-
-    before, behind = ids([_BEFORE, _BEHIND])
-    room = size - len(before) - len(behind)
-    asked = [f"<Instruct>: {instruction}\n<Query>: {query}\n<Document>:" for query, _ in pairs]
-    found = ids([f"{words} {document}" for words, (_, document) in zip(asked, pairs, strict=True)])
-    for words, row in zip(asked, found, strict=True):
-        if len(row) > room and (taken := len(ids([words])[0])) >= room:
-            raise ValueError(
-                f"the {len(before) + len(behind)} tokens of the question and {taken} of instruction and query leave "
-                f"nothing of the {size} tokens that a row may have here (max_length) for the document: raise "
-                "max_length or shorten them"
-            )
-    return [[*before, *row[:room], *behind] for row in found]
-
-
-def words(tokenizer: Tokenizer) -> list[int]:
-    """The tokens of "no" and "yes".
+def words(tokenizer: Tokenizer, marks: tuple[str, ...] = ()) -> tuple[int, int]:
+    """The tokens of "yes" and "no".
 
     Raises:
-        ValueError: the tokenizer lacks one of them, or a mark of the question.
+        ValueError: the tokenizer lacks one of them, or of the marks.
     """
-    marks = ["no", "yes", "<|im_start|>", "<|im_end|>"]
-    if missing := [mark for mark in marks if tokenizer.backend_tokenizer.token_to_id(mark) is None]:
+    wanted = ("yes", "no", *marks)
+    if missing := [word for word in wanted if tokenizer.backend_tokenizer.token_to_id(word) is None]:
         raise ValueError(
             "text-ranking asks a model that has no classifier as Qwen3-Reranker is asked, in one token for each of "
-            f"{marks}; the tokenizer has none for {missing}: name a checkpoint that was trained to rank"
+            f"{list(wanted)}; the tokenizer has none for {missing}: name a checkpoint that was trained to rank"
         )
-    return tokenizer.convert_tokens_to_ids(marks[:2])
+    yes, no = tokenizer.convert_tokens_to_ids(list(wanted[:2]))
+    return yes, no
 
 
-def params(model: Model, tokenizer: Tokenizer) -> Any:
-    """The model's tree with a head that knows two words, "no" and "yes", in float32: of all others no score is used."""
-    head, spoken = model.params["head"], jnp.array(words(tokenizer))
-    two = {"decoder": {"table": embed(head.get("decoder", model.params["word"]), spoken).astype("float32")}}
-    return model.prepared | {"head": two | ({"bias": head["bias"][spoken]} if "bias" in head else {})}
+def params(spoken: tuple[int, ...] | None, model: Model, tokenizer: Tokenizer) -> Any:
+    """The model's tree with a head that knows a few words, in float32: of all others no score is used.
 
-
-def compute(forward: Forward, inputs: Inputs, extra: Extra) -> jax.Array:
-    """How much more likely "yes" is than "no" behind each question, in logits [N, 1]."""
-    scores = forward(inputs)["logits"].astype("float32")
-    return (scores[..., 1] - scores[..., 0]).reshape(-1)[inputs.ends(None)][:, None]
+    spoken: their tokens; None: those of "yes" and "no".
+    """
+    head, ids = model.params["head"], jnp.array(spoken or words(tokenizer))
+    few = {"decoder": {"table": embed(head.get("decoder", model.params["word"]), ids).astype("float32")}}
+    return model.prepared | {"head": few | ({"bias": head["bias"][ids]} if "bias" in head else {})}

@@ -102,7 +102,8 @@ def pipeline(
             raise ValueError("pipeline(model=<object>) needs tokenizer= too: it cannot be told from the model")
     else:
         try:
-            settings = config if isinstance(config, Config) else _config(source if config is None else config, where)
+            files = source if kind is None else kind.inside(source)
+            settings = config if isinstance(config, Config) else _config(files if config is None else config, where)
         except hub.Unreachable as error:
             if kind is None or kind.name not in tasks.SHIPPED:
                 raise
@@ -115,13 +116,13 @@ def pipeline(
     chosen = tasks.changed(kind.options(), kind, options)
     if not isinstance(tokenizer, Tokenizer):
         tokenizer = auto.AutoTokenizer.from_pretrained(
-            source if tokenizer is None else hub.source_of(tokenizer, **where)
+            files if tokenizer is None else hub.source_of(tokenizer, **where)
         )
     if isinstance(model, Model):
         loaded = model
     else:
         dtype = dtype if dtype is not None else torch_dtype
-        loaded = _load(kind, source, settings, allow_new_head, {"dtype": dtype, **(model_kwargs or {})})
+        loaded = _load(kind, files, settings, allow_new_head, {"dtype": dtype, **(model_kwargs or {})})
     if device is not None:
         loaded = jax.device_put(loaded, device_named(device))
     return (pipeline_class or kind.pipeline_class or Pipeline)(kind, loaded, tokenizer, chosen, batch_size)

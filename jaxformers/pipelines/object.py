@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from .. import durable
 from ..bundle import Model
 from ..tokenizers import Tokenizer
 from . import inputs as reading
@@ -67,9 +68,20 @@ class Pipeline:
     transform = __call__
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
-        """Write the model and the tokenizer into a folder that `pipeline` and torch Transformers load."""
-        self.model.save_pretrained(folder, **options)
-        self.tokenizer.save_pretrained(folder)
+        """Write the model, the tokenizer and what else the task reads into a folder that `pipeline` and torch load.
+
+        All of it replaces what was there, or, where the save fails or is killed, none of it. Options that the pipeline
+        was made with are not written.
+        """
+        with durable.Replacement(folder) as files:
+            self.model.save_into(files, **options)
+            self.tokenizer.save_into(files)
+            tidy = self._write_beside(files)
+        tidy()
+
+    def _write_beside(self, files: durable.Replacement) -> Callable[[], None]:
+        """Add to a save what stands beside model and tokenizer; returns what to do when it is done."""
+        return _nothing
 
     def _answered(
         self,
@@ -102,6 +114,10 @@ class Pipeline:
     def _engine(self) -> Engine:
         params = self._task.params(self.model, self.tokenizer)
         return Engine(self._task, self.model, params, self.tokenizer, self.device.platform)
+
+
+def _nothing() -> None:
+    """Nothing is left to do."""
 
 
 def _checked(batch_size: int | None) -> int | None:

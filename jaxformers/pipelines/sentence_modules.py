@@ -1,241 +1,368 @@
-"""What a sentence encoder's folder says beside its weights: how token vectors become one, in the files of
-sentence-transformers (Reimers and Gurevych 2019, arXiv 1908.10084).
+"""The modules of a sentence encoder as values: how vectors of tokens become one, as sentence-transformers (Reimers and
+Gurevych 2019, arXiv 1908.10084) defines them.
+
+Modules run in their order. Each reads what those before it have given under a name, and gives something under a name:
+`TOKENS` [M, D] for all M tokens of a batch, `VECTOR` [N, D] for its N texts, `SCORES` [N, labels]. The classes are
+named as the reference's; what each is made of selects the program, and its arrays stand beside it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .. import gguf
-from ..checkpoint import weights
-from ..hub import Source
+from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
+from ..layers.norm import layer_norm
+from .task import Extra, Forward
+
+TOKENS, VECTOR, SCORES = "token_embeddings", "sentence_embedding", "scores"
+LOGITS, LAYERS = "causal_logits", "all_layer_embeddings"
+"""Scores of words behind each text [N, words], and vectors of tokens from every layer [layers + 1, M, D]."""
 
 MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 """Ways to pool, in the order in which several are put side by side."""
-_FIELDS = {mode: f"pooling_mode_{mode}" for mode in MODES} | {
-    "cls": "pooling_mode_cls_token",
-    "max": "pooling_mode_max_tokens",
-    "mean": "pooling_mode_mean_tokens",
-    "weightedmean": "pooling_mode_weightedmean_tokens",
-}
-_OF_GGUF = {1: "mean", 2: "cls", 3: "lasttoken"}
-"""llama.cpp's numbers of the ways to pool."""
+
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "Identity": lambda x: x,
     "Tanh": jnp.tanh,
     "ReLU": jax.nn.relu,
+    "LeakyReLU": jax.nn.leaky_relu,
+    "ELU": jax.nn.elu,
+    "SELU": jax.nn.selu,
     "GELU": lambda x: jax.nn.gelu(x, approximate=False),
+    "SiLU": jax.nn.silu,
+    "Mish": jax.nn.mish,
     "Sigmoid": jax.nn.sigmoid,
+    "Softplus": jax.nn.softplus,
 }
-"""By the last part of the name of torch's class."""
+"""By the name of torch's class."""
+
+Features = Mapping[str, jax.Array]
+Arrays = Mapping[str, jax.Array]
+"""A module's arrays by their names in its file."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Modules:
-    """The modules behind the transformer, as values that may select a program.
+class Texts:
+    """Which token of a batch belongs to which text.
 
-    pooling: the ways to pool. dense: the activation of each dense layer, in their order. normalize: whether vectors get
-    length 1. include_prompt: whether a prompt's tokens are pooled too. sparse: weights of words instead of a vector.
+    owner: [M] the number of each token's text; `count` or above: of none. place: [M] where in its text a token is.
+    count: N. prompt: [M] whether a token stands in front of the text itself; None: none does.
     """
 
-    pooling: tuple[str, ...] = ("mean",)
-    dense: tuple[str, ...] = ()
-    normalize: bool = False
+    owner: jax.Array
+    place: jax.Array
+    count: int
+    prompt: jax.Array | None = None
+
+    def sum(self, x: jax.Array) -> jax.Array:
+        """Of what each token has [M, …] the sum over each text [N, …]."""
+        return jax.ops.segment_sum(x, self.owner, self.count)
+
+    def max(self, x: jax.Array) -> jax.Array:
+        """The largest."""
+        return jax.ops.segment_max(x, self.owner, self.count)
+
+    def min(self, x: jax.Array) -> jax.Array:
+        """The smallest."""
+        return jax.ops.segment_min(x, self.owner, self.count)
+
+    def pick(self, x: jax.Array, place: jax.Array) -> jax.Array:
+        """Of what each token has [M, D] that of the token at a place [N] of each text [N, D]."""
+        chosen = self.place == place[jnp.minimum(self.owner, self.count - 1)]
+        return self.sum(jnp.where(chosen[:, None], x, 0.0))
+
+    def without_prompts(self) -> Texts:
+        """The same, where the tokens of prompts belong to none."""
+        if self.prompt is None:
+            return self
+        return dataclasses.replace(self, owner=jnp.where(self.prompt, self.count, self.owner))
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """A step behind the transformer.
+
+    needs: the names of its arrays. may_have: of those that it can do without.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    may_have: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def reads(self) -> str:
+        """The name of what it works on."""
+        raise AttributeError(f"{type(self).__name__} does not say what it reads")
+
+    @property
+    def gives(self) -> str:
+        """The name of what it makes."""
+        return self.reads
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        """What it makes of x, which stands in the features under the name that it reads.
+
+        Raises:
+            ValueError: the arrays are of other sizes.
+        """
+        raise TypeError(f"{type(self).__name__} is no step of its own")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooling(Module):
+    """A vector of each text, from those of its tokens. include_prompt: whether a prompt's tokens count."""
+
+    modes: tuple[str, ...] = ("mean",)
     include_prompt: bool = True
-    sparse: bool = False
+    reads = TOKENS
+    gives = VECTOR
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        if not self.include_prompt:
+            texts = texts.without_prompts()
+        count = jnp.maximum(texts.sum(jnp.ones(texts.owner.shape, jnp.float32)), 1e-9)[:, None]
+        parts = []
+        for mode in self.modes:
+            match mode:
+                case "cls":
+                    parts.append(texts.pick(x, texts.min(texts.place)))
+                case "max":
+                    parts.append(jnp.maximum(texts.max(x), jnp.finfo(jnp.float32).min))
+                case "mean":
+                    parts.append(texts.sum(x) / count)
+                case "mean_sqrt_len_tokens":
+                    parts.append(texts.sum(x) / jnp.sqrt(count))
+                case "weightedmean":
+                    weight = (texts.place + 1).astype(jnp.float32)
+                    parts.append(texts.sum(x * weight[:, None]) / jnp.maximum(texts.sum(weight), 1e-9)[:, None])
+                case "lasttoken":
+                    parts.append(texts.pick(x, texts.max(texts.place)))
+        return jnp.concatenate(parts, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What is read once with a checkpoint.
+class Dense(Module):
+    """A dense layer and an activation, on tokens or texts. residual: what went in is added, projected if need be."""
 
-    modules: see there. arrays: "dense.0.weight" and the like. prompts: by name; default_prompt: the name of that which
-    is used where none is asked for. longest: tokens of a text; None: what the tokenizer says; never more than the model
-    takes. similarity: how vectors are compared. lower: whether texts are lowered first. tasks: the words before the
-    texts of each of the model's tasks.
+    activation: str = "Tanh"
+    reads: str = VECTOR
+    gives: str = VECTOR
+    residual: bool = False
+    needs = ("linear.weight",)
+    may_have = ("linear.bias", "residual.weight")
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        weight = arrays["linear.weight"]
+        if weight.shape[1] != x.shape[-1]:
+            raise ValueError(f"linear.weight {list(weight.shape)} is none for {x.shape[-1]} numbers")
+        layer = {"weight": weight} | ({"bias": arrays["linear.bias"]} if "linear.bias" in arrays else {})
+        y = ACTIVATIONS[self.activation](linear(layer, x))
+        if not self.residual:
+            return y
+        return y + (linear({"weight": arrays["residual.weight"]}, x) if "residual.weight" in arrays else x)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerNorm(Module):
+    """Vectors of mean 0 and variance 1, scaled and shifted."""
+
+    reads = VECTOR
+    needs = ("norm.weight", "norm.bias")
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        weight, bias = arrays["norm.weight"], arrays["norm.bias"]
+        if weight.shape != x.shape[-1:]:
+            raise ValueError(f"norm.weight {list(weight.shape)} is none for {x.shape[-1]} numbers")
+        return layer_norm({"scale": weight, "bias": bias}, x, 1e-5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalize(Module):
+    """Vectors of length 1."""
+
+    reads: str = VECTOR
+    gives: str = VECTOR
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout(Module):
+    """Vectors as they are; in training with some numbers left out. rate: how many."""
+
+    rate: float = 0.2
+    reads = VECTOR
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class SpladePooling(Module):
+    """Weights of words, from their scores at each token (Formal et al. 2021, arXiv 2107.05720).
+
+    strategy: "max" or "sum" over the tokens. activation: "relu", or "log1p_relu" for a logarithm more.
     """
 
-    modules: Modules = Modules()
-    arrays: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
-    prompts: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    default_prompt: str | None = None
-    longest: int | None = None
-    similarity: str = "cosine"
-    lower: bool = False
-    tasks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    strategy: str = "max"
+    activation: str = "relu"
+    reads = TOKENS
+    gives = VECTOR
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        weight = jnp.log1p(jax.nn.relu(x))
+        if self.activation == "log1p_relu":
+            weight = jnp.log1p(weight)
+        return texts.sum(weight) if self.strategy == "sum" else jnp.maximum(texts.max(weight), 0.0)
 
 
-def read(source: Source) -> Settings:
-    """The settings of a checkpoint; without modules.json what its GGUF file says, or the mean of the token vectors.
+@dataclasses.dataclass(frozen=True)
+class WeightedLayerPooling(Module):
+    """Vectors of tokens as the weighted mean over the transformer's layers from `start` on, where it gives them all."""
+
+    start: int = 4
+    reads = TOKENS
+    needs = ("layer_weights",)
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        if LAYERS not in features:
+            return x
+        weight, layers = arrays["layer_weights"], features[LAYERS][self.start :]
+        if weight.shape != layers.shape[:1]:
+            raise ValueError(f"layer_weights {list(weight.shape)} are none for {len(layers)} layers from {self.start}")
+        return jnp.einsum("l,lmd->md", weight / weight.sum(), layers)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogitScore(Module):
+    """How much likelier one word is than another as the next, in logits; without `no` the logit of `yes`.
+
+    yes, no: tokens; without both those of "yes" and "no". Scores of others are never made: what it reads has a column
+    for each of these.
+    """
+
+    yes: int | None = None
+    no: int | None = None
+    reads = LOGITS
+    gives = SCORES
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """The tokens that are said, in the order of their columns."""
+        return tuple(word for word in (self.yes, self.no) if word is not None)
+
+    def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
+        return x[:, :1] - x[:, 1:].sum(1, keepdims=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """What a transformer is loaded for.
+
+    task: `Model.task` of its class; None: without a head. result: the name of what it returns. gives: the name that
+    modules read it by.
+    """
+
+    task: str | None
+    result: str
+    gives: str
+
+
+HEADS: Mapping[str, Head] = {
+    "feature-extraction": Head(None, "last_hidden_state", TOKENS),
+    "fill-mask": Head("MaskedLM", "logits", TOKENS),
+    "sequence-classification": Head("SequenceClassification", "logits", SCORES),
+    "text-generation": Head("CausalLM", "logits", LOGITS),
+}
+"""By the reference's name of the task."""
+
+
+def steps(modules: Sequence[Module], arrays: Sequence[Arrays], features: Features, texts: Texts) -> Iterator[Features]:
+    """What there is in front of the first module and behind each.
 
     Raises:
-        ValueError: a module that is none of these, or a file that does not say what it must.
+        ValueError: a module finds vectors of another size.
     """
-    listed = _json(source, "modules.json", list, [])
-    if not all(isinstance(one, dict) and "type" in one for one in listed):
-        raise ValueError(f"{source}: modules.json must be a list of modules, each with a type")
-    modules, arrays = Modules() if listed or source.gguf_file is None else _of_gguf(source), {}
-    for one in listed:
-        kind, path = str(one["type"]).rpartition(".")[2], str(one.get("path", ""))
-        where = f"{path}/config.json"
-        if kind == "Pooling":
-            modules = _pooling(modules, _json(source, where), f"{source}/{where}")
-        elif kind == "SpladePooling":
-            modules = dataclasses.replace(modules, sparse=True)
-        elif kind == "Dense":
-            dense = _json(source, where)
-            name = str(dense.get("activation_function", "Tanh")).rpartition(".")[2]
-            if name not in ACTIVATIONS:
-                raise ValueError(f"{source}/{where}: activation_function {name!r} is none of {list(ACTIVATIONS)}")
-            files = weights.open_weights(source.within(path))
-            number = len(modules.dense)
-            for part in ("weight", "bias"):
-                if f"linear.{part}" in files:
-                    array = jnp.asarray(np.array(files[f"linear.{part}"].read(), np.float32))
-                    arrays[f"dense.{number}.{part}"] = array
-            if f"dense.{number}.weight" not in arrays:
-                raise ValueError(f"{source}/{path}: no linear.weight in the weights of this dense layer")
-            modules = dataclasses.replace(modules, dense=(*modules.dense, name))
-        elif kind == "Normalize":
-            modules = dataclasses.replace(modules, normalize=True)
-        elif kind not in ("Transformer", "MLMTransformer", "Dropout"):
-            raise ValueError(f"{source}: modules.json has a {kind!r}, which is not known here")
-        elif path:
-            raise ValueError(f"{source}: the transformer is in {path!r}; pass subfolder={path!r}")
-    measure = "dot" if modules.sparse else "cosine"
-    return Settings(modules=modules, arrays=arrays, tasks=_tasks(source), **_said(source, measure))
+    yield features
+    for i, (module, own) in enumerate(zip(modules, arrays, strict=True), 1):
+        try:
+            features = {**features, module.gives: module(features[module.reads], features, own, texts)}
+        except ValueError as error:
+            raise ValueError(f"module {i}, {type(module).__name__}: {error}") from None
+        yield features
 
 
-def _of_gguf(source: Source) -> Modules:
-    """What llama.cpp does behind the transformer of a GGUF file: it pools as the header says, and gives length 1."""
-    header = gguf.read(source)
-    key = f"{header.text('general.architecture')}.pooling_type"
-    number = header.whole(key)
-    if not number:
-        return Modules()
-    if number not in _OF_GGUF:
-        known = ", ".join(f"{number} ({mode})" for number, mode in _OF_GGUF.items())
-        raise ValueError(f"{header.files[0]}: {key} is {number}, no way to pool that is known here: {known}")
-    return Modules(pooling=(_OF_GGUF[number],), normalize=True)
+def widths(modules: Sequence[Module], arrays: Sequence[Arrays], name: str, width: int) -> list[int]:
+    """How many numbers a vector has that goes into each module, where the transformer gives `width` under a name.
+
+    Nothing is computed.
+
+    Raises:
+        ValueError: as `steps`.
+    """
+    one = jnp.zeros(1, jnp.int32)
+
+    def read(x: jax.Array) -> list[jax.Array]:
+        found = list(steps(modules, arrays, {name: x}, Texts(one, one, 1)))
+        return [features[module.reads] for module, features in zip(modules, found, strict=False)]
+
+    return [x.shape[-1] for x in jax.eval_shape(read, jax.ShapeDtypeStruct((1, width), jnp.float32))]
 
 
-def _said(source: Source, measure: str) -> dict[str, Any]:
-    """Those of the settings that stand in two files of their own; `measure` is how vectors are compared by default."""
-    name = "config_sentence_transformers.json"
-    about = _json(source, name)
-    prompts = about.get("prompts") or {}
-    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
-        raise ValueError(f"{source}: prompts of {name} must be texts by name")
-    for field in ("default_prompt_name", "similarity_fn_name"):
-        if not isinstance(about.get(field), str | None):
-            raise ValueError(f"{source}: {field} of {name} must be a string or null, found {about[field]!r:.60}")
-    name = "sentence_bert_config.json"
-    transformer = _json(source, name)
-    longest, lower = transformer.get("max_seq_length"), transformer.get("do_lower_case", False)
-    if longest is not None and (type(longest) is not int or longest < 1):
-        raise ValueError(f"{source}: max_seq_length of {name} must be 1 or more tokens or null, found {longest!r:.60}")
-    if not isinstance(lower, bool):
-        raise ValueError(f"{source}: do_lower_case of {name} must be true or false, found {lower!r:.60}")
-    return {
-        "prompts": prompts,
-        "default_prompt": about.get("default_prompt_name"),
-        "similarity": about.get("similarity_fn_name") or measure,
-        "longest": longest,
-        "lower": lower,
-    }
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """From tokens to what leaves the device; equal modules share their programs.
+
+    head: what the transformer is loaded for. modules: behind it. gives: the name of the result. layers: whether modules
+    read the vectors of all layers.
+    """
+
+    head: Head
+    modules: tuple[Module, ...]
+    gives: str
+    layers: bool = False
+
+    def __call__(self, forward: Forward, inputs: Inputs, extra: Extra, tokens: int = 0) -> jax.Array:
+        """[N, D] of texts; with `tokens` those of all tokens [B, T, D].
+
+        extra: "modules", the arrays of each; "pooled" [B, T], 0 at the tokens of prompts; "adapter" [B].
+        """
+        if "adapter" in extra:
+            inputs = dataclasses.replace(inputs, adapters=extra["adapter"])
+        out = forward(inputs, want=Want(hidden_states=self.layers))
+        flat = lambda x: x.astype("float32").reshape(-1, x.shape[-1])  # noqa: E731
+        x = out[self.head.result]
+        match self.head.gives:
+            case "scores":
+                first = x.astype("float32")
+            case "causal_logits":
+                first = flat(x)[inputs.ends(None)]
+            case _:
+                first = flat(x)
+        features = {self.head.gives: first}
+        if self.layers:
+            features[LAYERS] = jnp.stack([flat(layer) for layer in out["hidden_states"]])
+        *_, made = steps(self.modules, extra["modules"], features, _texts(inputs, extra))
+        return made[TOKENS].reshape(*inputs.shape, -1) if tokens else made[self.gives]
 
 
-def _tasks(source: Source) -> dict[str, str]:
-    """The words before the texts of each task that the model's config.json names."""
-    config = _json(source, "config.json")
-    names, words = config.get("lora_adaptations") or [], config.get("task_instructions") or {}
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not isinstance(words, dict):
-        raise ValueError(
-            f"{source}: config.json must list its lora_adaptations, and name the texts of task_instructions"
-        )
-    return {name: str(words.get(name, "")) for name in names}
-
-
-def _pooling(modules: Modules, config: Mapping[str, Any], where: str) -> Modules:
-    named = config.get("pooling_mode")
-    if named is not None:
-        modes = tuple([named] if isinstance(named, str) else named)
+def _texts(inputs: Inputs, extra: Extra) -> Texts:
+    shape = inputs.shape
+    if inputs.texts is None:
+        assert inputs.mask is not None
+        real, count = inputs.mask != 0, shape[0]
+        owner = jnp.broadcast_to(jnp.arange(count)[:, None], shape)
     else:
-        modes = tuple(mode for mode in MODES if config.get(_FIELDS[mode]))
-    if not modes or not set(modes) <= set(MODES):
-        raise ValueError(f"{where} must choose some of {list(MODES)}; found {modes or config}")
-    return dataclasses.replace(modules, pooling=modes, include_prompt=bool(config.get("include_prompt", True)))
-
-
-def _json(source: Source, name: str, kind: type[Any] = dict, absent: Any = None) -> Any:
-    """What a file of a checkpoint holds, an object unless another kind is asked for; where it is absent, none."""
-    path = source.find(name)
-    if path is None:
-        return {} if absent is None else absent
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no valid JSON: {error}") from None
-    if not isinstance(found, kind):
-        what = "a list of modules" if kind is list else "an object"
-        raise ValueError(f"{path} must be {what}, found {type(found).__name__}")
-    return found
-
-
-def pooled(modules: Modules, state: jax.Array, owner: jax.Array, place: jax.Array, texts: int) -> jax.Array:
-    """Vectors [N, D or more] of texts from those of their tokens.
-
-    Args:
-        modules: how.
-        state: [M, D] of all tokens of a batch.
-        owner: [M] the number of each token's text; N or above: of none.
-        place: [M] where in its text a token is.
-        texts: N.
-    """
-    state = state.astype("float32")
-    sums = lambda x: jax.ops.segment_sum(x, owner, texts)  # noqa: E731
-    ones = jnp.ones(owner.shape, jnp.float32)
-    count = jnp.maximum(sums(ones), 1e-9)[:, None]
-
-    def pick(chosen: jax.Array) -> jax.Array:
-        return sums(jnp.where(chosen[:, None], state, 0.0))
-
-    parts = []
-    for mode in modules.pooling:
-        match mode:
-            case "cls":
-                parts.append(pick(place == 0))
-            case "max":
-                parts.append(jnp.maximum(jax.ops.segment_max(state, owner, texts), jnp.finfo(jnp.float32).min))
-            case "mean":
-                parts.append(sums(state) / count)
-            case "mean_sqrt_len_tokens":
-                parts.append(sums(state) / jnp.sqrt(count))
-            case "weightedmean":
-                weight = (place + 1).astype(jnp.float32)
-                parts.append(sums(state * weight[:, None]) / sums(weight)[:, None])
-            case "lasttoken":
-                last = jax.ops.segment_max(place, owner, texts)
-                parts.append(pick(place == last[jnp.minimum(owner, texts - 1)]))
-    return jnp.concatenate(parts, axis=-1)
-
-
-def finished(modules: Modules, x: jax.Array, arrays: Mapping[str, jax.Array]) -> jax.Array:
-    """What comes behind pooling: dense layers, and length 1."""
-    for i, activation in enumerate(modules.dense):
-        layer = {part: arrays[name] for part in ("weight", "bias") if (name := f"dense.{i}.{part}") in arrays}
-        x = ACTIVATIONS[activation](linear(layer, x))
-    return normalized(x) if modules.normalize else x
-
-
-def normalized(x: jax.Array) -> jax.Array:
-    """Vectors of length 1."""
-    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+        assert inputs.starts is not None
+        real, count = inputs.texts != 0, len(inputs.starts)
+        begins = (jnp.diff(inputs.texts, axis=1, prepend=0) != 0) & real
+        owner = jnp.cumsum(begins.ravel()).reshape(shape) - 1
+    place = jnp.broadcast_to(dataclasses.replace(inputs, positions=None).places, shape)
+    prompt = (extra["pooled"] == 0).ravel() if "pooled" in extra else None
+    return Texts(jnp.where(real, owner, count).ravel(), place.ravel(), count, prompt)

@@ -9,17 +9,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-
 from ..bundle import Model
 from ..config import Config
 from ..hub import Source
-from ..layers.inputs import Inputs
 from ..outputs import Output
 from ..tokenizers import Tokenizer
 
-Forward = Callable[[Inputs], Output]
-Extra = Mapping[str, jax.Array]
+Forward = Callable[..., Output]
+"""(inputs, want= what else is asked for) → the model's output."""
+Extra = Mapping[str, Any]
 
 ALIASES: Mapping[str, str] = {
     "ner": "token-classification",
@@ -88,6 +86,11 @@ def one_or_several(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any
     return (given[0] if len(given) == 1 else list(given)), options
 
 
+def outermost(source: Source) -> Source:
+    """The source itself."""
+    return source
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """A task.
@@ -105,6 +108,7 @@ class Task:
         single: (answer, input, options) → what the user sees for an input that came alone; the same unless given.
         static: (options, rows of a batch) → what selects a program, so few values; the last arguments of `compute`.
         read: (positional arguments, keywords) of a call → (inputs, the keywords that are options).
+        inside: source of a checkpoint → where in it the files of model and tokenizer are.
         bind: (task, source of the checkpoint or None, the class that it was saved from or None) → the task as the
             checkpoint settles it.
         shorter: (options, tokens that the model takes) → what a caller can do about a row that is longer.
@@ -115,7 +119,7 @@ class Task:
         drive: (engine, rows, numbers of their inputs, options) → the places of rows and their results as they are
             ready, of a task whose answers take many passes.
         window: how many inputs of a stream are read ahead at most, and sorted together.
-        arrays: what `compute` finds in `extra` besides. settings: what `pipeline_class` reads.
+        arrays: trees of arrays that `compute` finds in `extra` besides. settings: what `pipeline_class` reads.
         pipeline_class: a subclass of `Pipeline`; None: that itself.
         packs: whether `compute` may be given rows that hold several texts.
     """
@@ -129,6 +133,7 @@ class Task:
     single: Callable[[Any, Any, Any], Any] = lambda answer, item, options: answer
     static: Callable[[Any, Sequence[Row]], tuple[int, ...]] = lambda options, rows: ()
     read: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, dict[str, Any]]] = one_or_several
+    inside: Callable[[Source], Source] = outermost
     bind: Callable[[Task, Source | None, type[Model] | None], Task] = lambda task, source, trained: task
     shorter: Callable[[Any, int], str] = lambda options, longest: "shorten the text"
     params: Callable[[Any, Tokenizer], Any] = lambda model, tokenizer: model.prepared
@@ -137,7 +142,7 @@ class Task:
     change: Callable[[Any, Mapping[str, Any]], Any] = lambda options, given: dataclasses.replace(options, **given)
     drive: Callable[[Any, Sequence[Row], Sequence[int], Any], Iterator[tuple[int, Any]]] | None = None
     window: int = 1024
-    arrays: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
+    arrays: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     settings: Any = None
     pipeline_class: type[Any] | None = None
     packs: bool = False

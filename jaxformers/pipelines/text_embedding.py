@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,14 +14,15 @@ import numpy as np
 
 from ..bundle import Model
 from ..config import Config
+from ..durable import Replacement
 from ..hub import Source
-from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
 from . import inputs as reading
-from . import sentence_modules, text
+from . import sentence_files, text
 from .object import Pipeline, device_named
-from .sentence_modules import Modules, Settings
-from .task import Extra, Forward, Row, Task
+from .sentence_files import Settings, Transformer
+from .sentence_modules import VECTOR, Pooling
+from .task import Row, Task
 
 logger = logging.getLogger(__name__)
 
@@ -82,27 +83,37 @@ def rows(
         raise ValueError(f"task={options.task!r}: the checkpoint has {list(settings.tasks) or 'no tasks'}")
     prompt = prompt_of(settings, options)
     chosen = {} if options.task is None else {"adapter": list(settings.tasks).index(options.task)}
-    given = []
-    for item in items:
-        words = f"{prompt}{_text(item)}".strip()
-        given.append(words.lower() if settings.lower else words)
-    size = min(text.limit(tokenizer, longest, settings.longest), options.max_length or longest)
-    skipped = 0
-    if prompt and not settings.modules.include_prompt:
-        around = len(tokenizer("", verbose=False)["input_ids"])
-        taken = len(tokenizer(prompt.strip(), add_special_tokens=False, verbose=False)["input_ids"])
-        if taken + around >= size:
-            raise ValueError(
-                f"the prompt's {taken} tokens and {around} special ones leave nothing of the {size} tokens that a text "
-                "may have here (max_length, max_seq_length): use a shorter prompt"
-            )
-        skipped = taken + (around > 1)  # and the token before it
+    texts = [_text(item) for item in items]
+    size = min(text.limit(tokenizer, longest, settings.transformer.longest), options.max_length or longest)
+    if settings.transformer.chat is not None:
+        front = (("system", prompt),) if prompt else ()
+        chats = [(*front, ("user", words)) for words in texts]
+        return [[Row({"input_ids": ids}, chosen)] for ids in settings.transformer.chat.rows(chats, tokenizer, size)]
+    given = settings.transformer.as_read([prompt + words for words in texts], tokenizer)
+    skipped = _skipped(settings, prompt, tokenizer, size) if prompt else 0
     pooled = lambda row: {"pooled": [int(i >= skipped) for i in range(len(row))]} if skipped else {}  # noqa: E731
     cut = {"truncation": True, "max_length": size}
     return [
-        [Row(row.fields, {**pooled(row), **chosen}, settings.modules)]
-        for (row,) in text.rows(given, tokenizer, TASK.name, cut, longest)
+        [Row(row.fields, {**pooled(row), **chosen})] for (row,) in text.rows(given, tokenizer, TASK.name, cut, longest)
     ]
+
+
+def _skipped(settings: Settings, prompt: str, tokenizer: Tokenizer, size: int) -> int:
+    """How many tokens at the beginning of a row are not pooled: those of the prompt, and the special one before it.
+
+    Raises:
+        ValueError: no others have room.
+    """
+    if all(module.include_prompt for module in settings.modules if isinstance(module, Pooling)):
+        return 0
+    (ids,) = tokenizer(settings.transformer.as_read([prompt], tokenizer), verbose=False)["input_ids"]
+    behind = int(len(ids) > 0 and ids[-1] in tokenizer.all_special_ids)
+    if len(ids) >= size:
+        raise ValueError(
+            f"the prompt's {len(ids)} tokens, special ones among them, leave nothing of the {size} tokens that a text "
+            "may have here (max_length, max_seq_length): use a shorter prompt"
+        )
+    return len(ids) - behind
 
 
 def _text(item: Any) -> str:
@@ -111,7 +122,7 @@ def _text(item: Any) -> str:
     if not isinstance(words, str):
         names = f" with {sorted(map(str, words))}" if isinstance(words, Mapping) else ""
         raise ValueError(f"text-embedding takes texts; found {type(words).__name__}{names}")
-    return words
+    return str(words)
 
 
 def prompt_of(settings: Settings, options: Options) -> str:
@@ -120,87 +131,65 @@ def prompt_of(settings: Settings, options: Options) -> str:
     Raises:
         ValueError: a name that the checkpoint does not have.
     """
-    if options.prompt is not None:
-        return options.prompt
-    if options.task is not None and options.prompt_name is None:
+    if options.task is not None and options.prompt is None and options.prompt_name is None:
         return settings.tasks[options.task]
-    name = options.prompt_name or settings.default_prompt
-    if name is None:
-        return ""
-    if name not in settings.prompts:
-        raise ValueError(f"prompt_name={name!r}: the checkpoint has {sorted(settings.prompts) or 'no prompts'}")
-    return settings.prompts[name]
+    return settings.prompt(options.prompt, options.prompt_name)
 
 
-@dataclasses.dataclass(frozen=True)
-class Compute:
-    """From token vectors to what leaves the device; equal modules share their programs."""
-
-    modules: Modules
-
-    def __call__(self, forward: Forward, inputs: Inputs, extra: Extra, tokens: int) -> jax.Array:
-        """Vectors [N, D]; with `tokens` those of all tokens [B, T, D]; sparse [N, vocabulary]."""
-        if "adapter" in extra:
-            inputs = dataclasses.replace(inputs, adapters=extra["adapter"])
-        out = forward(inputs)
-        if self.modules.sparse:
-            assert inputs.mask is not None
-            weight = jnp.log1p(jax.nn.relu(out["logits"].astype("float32")))
-            return jnp.where(inputs.mask[:, :, None] != 0, weight, 0.0).max(axis=1)
-        state = out["last_hidden_state"]
-        if tokens:
-            return state.astype("float32")
-        shape = state.shape[:2]
-        if inputs.texts is None:
-            assert inputs.mask is not None
-            real, texts = inputs.mask != 0, shape[0]
-            owner = jnp.broadcast_to(jnp.arange(texts)[:, None], shape)
-        else:
-            assert inputs.starts is not None
-            real, texts = inputs.texts != 0, len(inputs.starts)
-            begins = (jnp.diff(inputs.texts, axis=1, prepend=0) != 0) & real
-            owner = jnp.cumsum(begins.ravel()).reshape(shape) - 1
-        if "pooled" in extra:
-            real &= extra["pooled"] == 1
-        places = jnp.broadcast_to(dataclasses.replace(inputs, positions=None).places, shape)
-        owner = jnp.where(real, owner, texts)
-        x = sentence_modules.pooled(
-            self.modules, state.reshape(-1, state.shape[-1]), owner.ravel(), places.ravel(), texts
-        )
-        return sentence_modules.finished(self.modules, x, extra)
-
-
-def static(options: Options, rows: Sequence[Row]) -> tuple[int]:
+def static(settings: Settings, options: Options, rows: Sequence[Row]) -> tuple[int]:
     """Whether token vectors are wanted."""
-    return (int(options.output_value == "token_embeddings"),)
+    return (int(options.output_value == "token_embeddings" and not settings.sparse),)
 
 
-def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Options, config: Config) -> Any:
+def answer(
+    settings: Settings, item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Options, config: Config
+) -> Any:
     """A vector [dim] float32, or [tokens, dim], or `Sparse`."""
     ((row, x),) = results
-    modules: Modules = row.about
-    if modules.sparse:
+    if settings.sparse:
         (indices,) = np.nonzero(x)
+        if settings.most_words is not None and len(indices) > settings.most_words:
+            indices = np.sort(indices[np.argsort(-np.abs(x[indices]), kind="stable")[: settings.most_words]])
         return Sparse(indices, x[indices], len(x))
     x = x[: len(row)] if options.output_value == "token_embeddings" else x
-    x = x if options.truncate_dim is None else x[..., : options.truncate_dim]
+    size = options.truncate_dim or settings.truncate_dim
+    x = x if size is None else x[..., :size]
     if options.normalize_embeddings:
         x = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
     return np.array(x)  # of its own: an entry of a batch would keep the whole batch
 
 
+_MEAN = Settings.of(Transformer(), Pooling())
+
+
 def bind(task: Task, source: Source | None, trained: type[Model] | None) -> Task:
-    """The task with the settings of a checkpoint."""
-    settings = Settings() if source is None else sentence_modules.read(source)
+    """The task with the settings of a checkpoint; without any the mean of the vectors of tokens."""
+    settings = _MEAN
+    if source is not None:
+        absent = _MEAN if source.gguf_file is None else sentence_files.of_gguf(source)
+        settings = sentence_files.read(source, absent, VECTOR)
     return dataclasses.replace(
         task,
-        head="MaskedLM" if settings.modules.sparse else task.head,
+        head=settings.transformer.head.task,
         rows=partial(rows, settings),
-        compute=Compute(settings.modules),
-        arrays=settings.arrays,
+        compute=settings.compute(VECTOR),
+        answer=partial(answer, settings),
+        static=partial(static, settings),
+        settle=partial(settle, settings),
+        arrays={"modules": settings.arrays},
         settings=settings,
-        packs=not settings.modules.sparse,
+        packs=not settings.sparse,
     )
+
+
+def settle(settings: Settings, options: Options, model: Model, tokenizer: Tokenizer) -> Options:
+    """The options, where the model fits the checkpoint's modules.
+
+    Raises:
+        ValueError: it does not.
+    """
+    sentence_files.check(settings, model)
+    return options
 
 
 class Embedder(Pipeline):
@@ -274,7 +263,7 @@ class Embedder(Pipeline):
         found = self._on(device)._answered(self._task, listed, options, batch_size, show_progress_bar)
         by_token = output_value == "token_embeddings"
         as_jax = convert_to_tensor or not convert_to_numpy
-        if self.settings.modules.sparse or by_token:
+        if self.settings.sparse or by_token:
             found = list(map(jnp.asarray, found)) if as_jax and by_token else found
             return found[0] if one else found
         vectors = quantized(np.stack(found), precision) if found else np.zeros((0,), np.float32)
@@ -284,6 +273,11 @@ class Embedder(Pipeline):
             return jnp.asarray(vectors)
         return vectors if convert_to_numpy else list(jnp.asarray(vectors))
 
+    def _write_beside(self, files: Replacement) -> Callable[[], None]:
+        width = sentence_files.width(self.model, self.settings.transformer.head)
+        kind = "SparseEncoder" if self.settings.sparse else "SentenceTransformer"
+        return sentence_files.write(files, self.settings, width, kind)
+
     def _on(self, device: str | int | jax.Device | None) -> Embedder:
         """This, or the same with its weights on another device."""
         if device is None or device_named(device) == self.device:
@@ -292,44 +286,54 @@ class Embedder(Pipeline):
         return type(self)(self._task, model, self.tokenizer, self._options, self._batch_size)
 
     def encode_query(self, sentences: Any, **options: Any) -> Any:
-        """As `encode`, with the prompt "query" or for the task "retrieval.query" where the checkpoint has one."""
+        """As `encode`, with the prompt "query" or for the task "retrieval.query" where the checkpoint has one.
+
+        Where it has none its default prompt is not used either.
+        """
         return self.encode(sentences, **self._prompted(("query",), "retrieval.query", options))
 
     def encode_document(self, sentences: Any, **options: Any) -> Any:
-        """As `encode`, with the prompt "document", "passage" or "corpus" where the checkpoint has one, or for the task
-        "retrieval.passage".
-        """
+        """As `encode_query`, with the prompt "document", "passage" or "corpus", or for the task "retrieval.passage"."""
         return self.encode(sentences, **self._prompted(_DOCUMENTS, "retrieval.passage", options))
 
     def _prompted(self, names: Sequence[str], task: str, options: dict[str, Any]) -> dict[str, Any]:
         if task in self.settings.tasks and options.get("task") is None:
             options = options | {"task": task}
-        name = next((name for name in names if name in self.prompts), None)
-        if name is None or options.get("prompt") is not None or options.get("prompt_name") is not None:
+        if options.get("prompt") is not None or options.get("prompt_name") is not None:
             return options
-        return options | {"prompt_name": name}
+        name = next((name for name in names if name in self.prompts), None)
+        if name is not None:
+            return options | {"prompt_name": name}
+        own = (self._options.prompt, self._options.prompt_name, options.get("task"))
+        return options | ({"prompt": ""} if own == (None, None, None) else {})
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> np.ndarray:
         """How near vectors [n, dim] and [m, dim] are, [n, m], as the checkpoint's `similarity_fn_name` measures it.
 
         Raises:
-            ValueError: the vectors are of two sizes, or the checkpoint names an unknown measure.
+            ValueError: the vectors are of two sizes.
         """
         a, b = (_dense(x) for x in (embeddings1, embeddings2))
         if a.shape[-1] != b.shape[-1]:
             raise ValueError(f"embeddings of {a.shape[-1]} and of {b.shape[-1]} numbers: they must be of one size")
-        match self.settings.similarity:
+        match self.settings.similarity or ("dot" if self.settings.sparse else "cosine"):
             case "cosine":
                 norm = lambda x: x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)  # noqa: E731
                 return norm(a) @ norm(b).T
-            case "dot" | "dot_product":
+            case "dot":
                 return a @ b.T
             case "euclidean":
-                square = (a**2).sum(-1)[:, None] + (b**2).sum(-1) - 2 * a @ b.T
-                return -np.sqrt(np.maximum(square, 0))
-            case "manhattan":
-                return np.stack([-np.abs(one - b).sum(-1) for one in a])
-        raise ValueError(f"similarity_fn_name {self.settings.similarity!r}: cosine, dot, euclidean or manhattan")
+                return _distances(a, b, 2)
+            case _:
+                return _distances(a, b, 1)
+
+
+def _distances(a: np.ndarray, b: np.ndarray, order: int) -> np.ndarray:
+    """Minus how far vectors [n, dim] and [m, dim] are apart, [n, m]: from differences, which near vectors keep."""
+    far = np.empty((len(a), len(b)), np.float32)
+    for i, one in enumerate(a):
+        far[i] = -np.linalg.norm(one - b, ord=order, axis=-1)
+    return far
 
 
 def _dense(x: Any) -> np.ndarray:
@@ -357,10 +361,11 @@ TASK = Task(
     "text-embedding",
     None,
     Options,
-    partial(rows, Settings()),
-    Compute(Modules()),
-    answer,
-    static=static,
+    partial(rows, _MEAN),
+    _MEAN.compute(VECTOR),
+    partial(answer, _MEAN),
+    static=partial(static, _MEAN),
+    inside=sentence_files.inside,
     bind=bind,
     pipeline_class=Embedder,
 )

@@ -12,13 +12,15 @@ import numpy as np
 
 from ..bundle import Model
 from ..config import Config
+from ..durable import Replacement
 from ..hub import Source
 from ..tokenizers import Tokenizer
-from . import asking, text
+from . import asking, sentence_files, templates, text
 from . import inputs as reading
 from .object import Pipeline
+from .sentence_files import Settings, Transformer
+from .sentence_modules import SCORES, Dense, LogitScore
 from .task import MissingKey, Row, Task
-from .text_classification import compute
 
 _ACTIVATIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "Identity": lambda x: x,
@@ -35,19 +37,26 @@ class Options:
     top_k: how many documents, best first; None: all. return_documents: their texts too.
     max_length: tokens of a pair, at most what the model takes; longer ones are cut, the longer text first.
     activation_fn: from logits [n, labels] to scores: a function, or one of "Identity", "Sigmoid", "Tanh"; None: by the
-        config.
+        checkpoint.
+    prompt: words before each query; what the system says where a chat template is used. prompt_name: one of the
+        checkpoint's prompts instead.
     """
 
     top_k: int | None = None
     return_documents: bool = False
     max_length: int | None = None
     activation_fn: str | Callable[[Any], Any] | None = None
+    prompt: str | None = None
+    prompt_name: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("top_k", "max_length"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name}={value!r}: expected a whole number, 1 or more")
+        for name in ("prompt", "prompt_name"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ValueError(f"{name}={getattr(self, name)!r:.60}: expected a string")
         if self.activation_fn is not None and not callable(self.activation_fn):
             _named(self.activation_fn, "activation_fn=")
 
@@ -56,19 +65,15 @@ class Options:
 class Asked(Options):
     """What users may say where a decoder is asked; of rows that are too long the document's end is cut.
 
-    instruction: what documents are wanted for.
+    instruction: what documents are wanted for; the same as `prompt`.
     """
 
-    instruction: str = asking.INSTRUCTION
+    instruction: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.instruction, str):
+        if not isinstance(self.instruction, str | None):
             raise ValueError(f"instruction={self.instruction!r:.60}: expected a text")
-
-
-Encode = Callable[[Sequence[tuple[str, str]], Tokenizer, Any, int], list[Row]]
-"""(pairs, tokenizer, options, tokens that the model takes) → a row for each pair."""
 
 
 def _parts(item: Any) -> tuple[str, list[str]]:
@@ -90,46 +95,89 @@ def _parts(item: Any) -> tuple[str, list[str]]:
     return query, list(documents)
 
 
-def together(pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer, options: Options, longest: int) -> list[Row]:
+def together(
+    settings: Settings, pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer, options: Options, longest: int
+) -> list[Row]:
     """Both texts of each pair, as the tokenizer joins them."""
-    size = text.limit(tokenizer, longest, options.max_length)
-    firsts, seconds = [first for first, _ in pairs], [second for _, second in pairs]
+    reader, prompt = settings.transformer, settings.prompt(options.prompt, options.prompt_name)
+    firsts = reader.as_read([prompt + first for first, _ in pairs], tokenizer)
+    seconds = reader.as_read([second for _, second in pairs], tokenizer)
+    size = _size(settings, tokenizer, options, longest)
     encoded = tokenizer(firsts, seconds, truncation=True, max_length=size, verbose=False)
     return [Row(fields) for fields in text.fields(encoded)]
 
 
-def asked(pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer, options: Asked, longest: int) -> list[Row]:
-    """A question about each pair."""
-    size = text.limit(tokenizer, longest, options.max_length)
-    return [Row({"input_ids": ids}) for ids in asking.prompts(pairs, tokenizer, options.instruction, size)]
+def asked(
+    settings: Settings, pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer, options: Asked, longest: int
+) -> list[Row]:
+    """A question about each pair, in the words of a chat template."""
+    words = options.instruction if options.prompt is None else options.prompt
+    said = settings.prompt(words, options.prompt_name)
+    system = (("system", said),) if said else ()
+    chats = [(*system, *zip(templates.PAIR, pair, strict=True)) for pair in pairs]
+    rows = chat_of(settings, tokenizer).rows(chats, tokenizer, _size(settings, tokenizer, options, longest))
+    return [Row({"input_ids": ids}) for ids in rows]
 
 
-def rows(encode: Encode, items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int) -> list[list[Row]]:
+def asks(settings: Settings) -> bool:
+    """Whether pairs are put into a chat template."""
+    return settings.transformer.chat is not None or settings.modules == (LogitScore(),)
+
+
+def chat_of(settings: Settings, tokenizer: Tokenizer) -> templates.Chat:
+    """What puts a query and a document into a question: as the checkpoint says, else its template where that does, else
+    Qwen3's.
+    """
+    if settings.transformer.chat is not None:
+        return settings.transformer.chat
+    own = templates.Chat()
+    return own if own.carries_pairs(tokenizer) else asking.QUESTION
+
+
+def _size(settings: Settings, tokenizer: Tokenizer, options: Options, longest: int) -> int:
+    """The most tokens of a row."""
+    return text.limit(tokenizer, longest, options.max_length or settings.transformer.longest)
+
+
+def _encoded(
+    settings: Settings, pairs: Sequence[tuple[str, str]], tokenizer: Tokenizer, options: Any, longest: int
+) -> list[Row]:
+    """A row for each pair; there may be none."""
+    if not pairs:
+        return []
+    return (asked if asks(settings) else together)(settings, pairs, tokenizer, options, longest)
+
+
+def rows(
+    settings: Settings, items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int
+) -> list[list[Row]]:
     """A row for each document, behind its query."""
     groups = [_parts(item) for item in items]
     pairs = [(query, document) for query, documents in groups for document in documents]
-    flat = iter(encode(pairs, tokenizer, options, longest))
+    flat = iter(_encoded(settings, pairs, tokenizer, options, longest))
     return [[next(flat) for _ in documents] for _, documents in groups]
 
 
 def _pairs(
-    encode: Encode, items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int
+    settings: Settings, items: Sequence[Any], tokenizer: Tokenizer, options: Options, longest: int
 ) -> list[list[Row]]:
     """A row for each pair of texts."""
     for pair in items:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
             raise ValueError(f"predict takes pairs of texts; found {pair!r:.60}")
     pairs = [(str(first), str(second)) for first, second in items]
-    return [[row] for row in encode(pairs, tokenizer, options, longest)]
+    return [[row] for row in _encoded(settings, pairs, tokenizer, options, longest)]
 
 
-def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Options, config: Config) -> Any:
+def answer(
+    settings: Settings, item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Options, config: Config
+) -> Any:
     """A list of `{corpus_id, score}`, best first."""
     _, documents = _parts(item)
     logits = np.array([logits for _, logits in results], np.float32)
     if (count := logits.shape[-1]) != 1 and results:
         raise ValueError(f"ranking needs a model with one score, this one has {count}: use predict")
-    scores = activated(logits.reshape(-1, 1), options, config)[:, 0]
+    scores = activated(logits.reshape(-1, 1), options, settings, config)[:, 0]
     best = np.argsort(-scores, kind="stable")[: options.top_k]
     return [
         {"corpus_id": int(i), "score": float(scores[i])} | ({"text": documents[i]} if options.return_documents else {})
@@ -137,33 +185,45 @@ def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Option
     ]
 
 
-def activated(logits: np.ndarray, options: Options, config: Config) -> np.ndarray:
-    """Scores [n, labels] from logits [n, labels]: by the function that the options or the config name, else the sigmoid
-    of a single score.
-
-    Raises:
-        ValueError: the config names an unknown function.
-    """
+def activated(logits: np.ndarray, options: Options, settings: Settings, config: Config) -> np.ndarray:
+    """Scores [n, labels] from logits [n, labels], by the function that the options name, else the checkpoint's."""
     if callable(options.activation_fn):
         return np.asarray(options.activation_fn(logits), np.float32)
+    if options.activation_fn is not None:
+        name = _named(options.activation_fn, "activation_fn=")
+    else:
+        name = activation(settings, config, logits.shape[1])
+    return _ACTIVATIONS[name](logits.astype(np.float64)).astype(np.float32)
+
+
+def labels_of(settings: Settings, config: Config) -> int:
+    """How many scores a pair has."""
+    for module, arrays in zip(reversed(settings.modules), reversed(settings.arrays), strict=True):
+        if module.gives == SCORES:
+            return len(arrays["linear.weight"]) if isinstance(module, Dense) else 1
+    return config.num_labels
+
+
+def activation(settings: Settings, config: Config, labels: int) -> str:
+    """The function that the checkpoint names, in its newest spelling that is there; else the sigmoid of a single score.
+
+    Raises:
+        ValueError: the function is not known here.
+    """
     saved = getattr(config, "sentence_transformers", None)
     saved = saved.get("activation_fn") if isinstance(saved, Mapping) else None
-    saved = saved or getattr(config, "sbert_ce_default_activation_function", None)
-    if options.activation_fn is not None:
-        function = _named(options.activation_fn, "activation_fn=")
-    elif saved:
-        function = _named(saved, "the config's activation_fn ")
-    else:
-        function = _ACTIVATIONS["Sigmoid" if logits.shape[1] == 1 else "Identity"]
-    return function(logits.astype(np.float64)).astype(np.float32)
+    name = settings.activation or saved or getattr(config, "sbert_ce_default_activation_function", None)
+    if name:
+        return sentence_files.activation_named(str(name), _ACTIVATIONS, "the checkpoint's activation_fn")
+    return "Sigmoid" if labels == 1 else "Identity"
 
 
-def _named(name: Any, what: str) -> Callable[[np.ndarray], np.ndarray]:
-    """The function of a name, such as "Sigmoid" or "torch.nn.modules.activation.Sigmoid"."""
-    function = _ACTIVATIONS.get(str(name).rpartition(".")[2])
-    if function is None:
+def _named(name: Any, what: str) -> str:
+    """The name in the table of one such as "Sigmoid" or "torch.nn.modules.activation.Sigmoid"."""
+    last = str(name).rpartition(".")[2]
+    if last not in _ACTIVATIONS:
         raise ValueError(f"{what}{name!r} is none of {', '.join(_ACTIVATIONS)}")
-    return function
+    return last
 
 
 class Ranker(Pipeline):
@@ -183,6 +243,8 @@ class Ranker(Pipeline):
         convert_to_tensor: bool = False,
         max_length: int | None = None,
         instruction: str | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
     ) -> list[dict[str, Any]]:
         """The documents, best first: a list of `{corpus_id, score}`, with `return_documents=True` also `text`.
 
@@ -198,7 +260,9 @@ class Ranker(Pipeline):
             convert_to_numpy: accepted; scores are Python's numbers.
             convert_to_tensor: accepted.
             max_length: tokens of a pair, at most what the model takes.
-            instruction: as in `predict`.
+            instruction: as in `predict`, like the next two.
+            prompt_name: one of the checkpoint's prompts.
+            prompt: other words.
 
         Raises:
             ValueError: the model has several scores, or something is no text.
@@ -210,6 +274,8 @@ class Ranker(Pipeline):
             "activation_fn": activation_fn,
             "max_length": max_length,
             "instruction": instruction,
+            "prompt_name": prompt_name,
+            "prompt": prompt,
         }
         given = {"query": query, "documents": documents}
         return self._answered(self._task, given, _said(said), batch_size)
@@ -225,6 +291,8 @@ class Ranker(Pipeline):
         convert_to_tensor: bool = False,
         max_length: int | None = None,
         instruction: str | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
     ) -> Any:
         """Scores of pairs of texts.
 
@@ -233,12 +301,15 @@ class Ranker(Pipeline):
             batch_size: a hint.
             show_progress_bar: whether to show one; None: for long lists on a terminal.
             activation_fn: from logits [n, labels] to scores: a function, or one of "Identity", "Sigmoid", "Tanh";
-                None: by the config.
+                None: by the checkpoint.
             apply_softmax: of models with several scores, probabilities.
             convert_to_numpy: False: a list of `jax.Array`.
             convert_to_tensor: a `jax.Array` instead of numpy's.
             max_length: tokens of a pair, at most what the model takes.
             instruction: of decoders that are asked, what documents are wanted for.
+            prompt_name: one of the checkpoint's prompts, put before each first text; of decoders that are asked, an
+                instruction.
+            prompt: other words instead.
 
         Returns:
             [n], or [n, num_labels]; of one pair without the first axis.
@@ -252,12 +323,21 @@ class Ranker(Pipeline):
             raise ValueError(f"predict takes pairs of texts; found {sentences!r:.60}")
         listed = [pair.tolist() if isinstance(pair, np.ndarray) else pair for pair in reading.each(sentences)]
         one = kind is reading.Kind.LIST and len(listed) > 0 and isinstance(listed[0], str)
-        options = _said({"activation_fn": activation_fn, "max_length": max_length, "instruction": instruction})
-        scoring = dataclasses.replace(self._task, rows=partial(_pairs, self._task.settings), answer=_logits)
+        options = _said(
+            {
+                "activation_fn": activation_fn,
+                "max_length": max_length,
+                "instruction": instruction,
+                "prompt_name": prompt_name,
+                "prompt": prompt,
+            }
+        )
+        settings, config = self._task.settings, self.model.config
+        scoring = dataclasses.replace(self._task, rows=partial(_pairs, settings), answer=_logits)
         logits = self._answered(scoring, [tuple(listed)] if one else listed, options, batch_size, show_progress_bar)
-        labels = 1 if self._task.head == "CausalLM" else self.model.config.num_labels
+        labels = labels_of(settings, config)
         chosen = dataclasses.replace(self._options, **options)
-        scores = activated(np.array(logits, np.float32).reshape(-1, labels), chosen, self.model.config)
+        scores = activated(np.array(logits, np.float32).reshape(-1, labels), chosen, settings, config)
         if apply_softmax and labels > 1:
             odds = np.exp(scores - scores.max(-1, keepdims=True))
             scores = odds / odds.sum(-1, keepdims=True)
@@ -266,6 +346,21 @@ class Ranker(Pipeline):
         if convert_to_tensor:
             return jnp.asarray(found)
         return found if convert_to_numpy else list(jnp.asarray(scores))
+
+    def _write_beside(self, files: Replacement) -> Callable[[], None]:
+        settings, config = self._task.settings, self.model.config
+        name = activation(settings, config, labels_of(settings, config))
+        settings = dataclasses.replace(settings, activation=sentence_files.torch_path(name))
+        if asks(settings):
+            chat = chat_of(settings, self.tokenizer)
+            if chat is asking.QUESTION:
+                files.write(sentence_files.TEMPLATE, str(chat.template).encode())
+                chat = dataclasses.replace(chat, template=None)
+            settings = dataclasses.replace(settings, transformer=dataclasses.replace(settings.transformer, chat=chat))
+        if settings.modules == (LogitScore(),):
+            settings = dataclasses.replace(settings, modules=(LogitScore(*asking.words(self.tokenizer)),))
+        width = sentence_files.width(self.model, settings.transformer.head)
+        return sentence_files.write(files, settings, width, "CrossEncoder")
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,35 +375,58 @@ def _logits(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Optio
 
 
 def bind(task: Task, source: Source | None, trained: type[Model] | None) -> Task:
-    """The task as a decoder without a classifier does it, where the checkpoint is one."""
-    return _ASKING if trained is not None and trained.task == "CausalLM" else task
+    """The task as a checkpoint does it: by a classifier, by modules of its own, or as a decoder that is asked."""
+    absent = _ASKED if trained is not None and trained.task == "CausalLM" else _CLASSIFIER
+    settings = absent if source is None else sentence_files.read(source, absent, SCORES)
+    task = dataclasses.replace(
+        task,
+        head=settings.transformer.head.task,
+        options=Asked if asks(settings) else Options,
+        rows=partial(rows, settings),
+        compute=settings.compute(SCORES),
+        answer=partial(answer, settings),
+        settle=partial(settle, settings),
+        arrays={"modules": settings.arrays},
+        settings=settings,
+    )
+    for module in settings.modules:
+        if isinstance(module, LogitScore):
+            return dataclasses.replace(task, params=partial(asking.params, module.words))
+    return task
 
 
-def settle(options: Asked, model: Model, tokenizer: Tokenizer) -> Asked:
-    """The options, where the tokenizer has the words of the question and of its answers."""
-    asking.words(tokenizer)
+def settle(settings: Settings, options: Options, model: Model, tokenizer: Tokenizer) -> Options:
+    """The options, where model and tokenizer fit what the checkpoint says.
+
+    Raises:
+        ValueError: they do not.
+    """
+    sentence_files.check(settings, model)
+    activation(settings, model.config, labels_of(settings, model.config))
+    settings.prompt(options.prompt, options.prompt_name)
+    for module in settings.modules:
+        if isinstance(module, LogitScore) and module.words and max(module.words) >= model.config.vocab_size:
+            raise ValueError(f"the tokens {module.words} of LogitScore are not all of the {model.config.vocab_size}")
+    if asks(settings):
+        chat = chat_of(settings, tokenizer)
+        if not chat.carries_pairs(tokenizer):
+            raise ValueError("the checkpoint's chat template does not show what a 'query' and a 'document' say")
+        if settings.modules == (LogitScore(),):
+            asking.words(tokenizer, asking.MARKS if chat is asking.QUESTION else ())
     return options
 
 
+_CLASSIFIER = Settings.of(Transformer("sequence-classification"))
+_ASKED = Settings.of(Transformer("text-generation"), LogitScore())
 TASK = Task(
     "text-ranking",
     "SequenceClassification",
     Options,
-    partial(rows, together),
-    compute,
-    answer,
+    partial(rows, _CLASSIFIER),
+    _CLASSIFIER.compute(SCORES),
+    partial(answer, _CLASSIFIER),
+    inside=sentence_files.inside,
     bind=bind,
-    settings=together,
     pipeline_class=Ranker,
     packs=True,
-)
-_ASKING = dataclasses.replace(
-    TASK,
-    head="CausalLM",
-    options=Asked,
-    rows=partial(rows, asked),
-    compute=asking.compute,
-    settle=settle,
-    params=asking.params,
-    settings=asked,
 )

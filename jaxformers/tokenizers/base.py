@@ -284,6 +284,11 @@ class Tokenizer(SpecialTokens):
             OSError: the folder cannot be written to.
             ValueError: a chat template is no text, or its name is no file name.
         """
+        with durable.Replacement(folder) as replacement:
+            return self.save_into(replacement)
+
+    def save_into(self, replacement: durable.Replacement) -> tuple[str, ...]:
+        """Add to a save what `save_pretrained` writes."""
         backends.check_writable(self._backend)
         (templates,) = files.checked(
             {"chat_template": self.chat_template}, files.SETTINGS, type(self).__name__
@@ -297,16 +302,14 @@ class Tokenizer(SpecialTokens):
             files.BACKEND: self._backend.to_str(pretty=True),
             files.CONFIG: _json(self._config()),
         }
-        with durable.Replacement(folder) as replacement:
-            if named:
-                with durable.Replacement(os.path.join(folder, files.TEMPLATES)) as inside:
-                    for name, text in named.items():
-                        inside.write(f"{name}.jinja", text.encode())
-            for name, text in contents.items():
-                replacement.write(name, text.encode() if isinstance(text, str) else text)
-        return tuple(
-            os.path.join(folder, name) for name in (*contents, *(f"{files.TEMPLATES}/{name}.jinja" for name in named))
-        )
+        if named:
+            with durable.Replacement(replacement.folder / files.TEMPLATES) as inside:
+                for name, text in named.items():
+                    inside.write(f"{name}.jinja", text.encode())
+        for name, text in contents.items():
+            replacement.write(name, text.encode() if isinstance(text, str) else text)
+        names = (*contents, *(f"{files.TEMPLATES}/{name}.jinja" for name in named))
+        return tuple(os.path.join(replacement.folder, name) for name in names)
 
     def save_vocabulary(
         self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None

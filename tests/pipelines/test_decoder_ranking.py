@@ -24,7 +24,7 @@ from jaxformers.pipelines import asking, shapes
 from jaxformers.pipelines.text_ranking import Ranker
 
 from .conftest import write_classifier
-from .toy_decoder import LIMIT, PAIRS, SIZES, write_ranker
+from .toy_decoder import LIMIT, PAIRS, SIZES, asked, write_ranker
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_decoders.json").read_text())
 QUERY, DOCUMENT = PAIRS[0]
@@ -47,7 +47,7 @@ def differences(model: Any, folder: Path, pairs: list[tuple[str, str]], limit: i
     tokenizer = AutoTokenizer.from_pretrained(folder)
     no, yes = (tokenizer.convert_tokens_to_ids(word) for word in ("no", "yes"))
     found = []
-    for ids in asking.prompts(pairs, tokenizer, asking.INSTRUCTION, limit):
+    for ids in asked(pairs, tokenizer, asking.INSTRUCTION, limit):
         padded = np.array([ids + [0] * (LIMIT - len(ids))])  # tokens see what is before them alone
         scores = np.asarray(model(padded).logits[0, len(ids) - 1], np.float32)
         found.append(scores[yes] - scores[no])
@@ -89,16 +89,18 @@ def test_long_documents_lose_their_end(ranker: Ranker, folder: Path) -> None:
     """What stands before and behind them stays; where that leaves nothing, it is said."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     pair = ("query", "cut " * LIMIT)
-    (whole,) = asking.prompts([pair], tokenizer, asking.INSTRUCTION, 10_000)
-    (cut,) = asking.prompts([pair], tokenizer, asking.INSTRUCTION, 200)
+    (whole,) = asked([pair], tokenizer, asking.INSTRUCTION, 10_000)
+    (cut,) = asked([pair], tokenizer, asking.INSTRUCTION, 200)
     behind = len(tokenizer("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")["input_ids"])
     assert cut == whole[: 200 - behind] + whole[-behind:]
     expected = differences(Qwen3ForCausalLM.from_pretrained(folder), folder, [pair], 200)
     ours = ranker.predict(pair, max_length=200, activation_fn="Identity")
     np.testing.assert_allclose(ours, expected[0], atol=1e-4)
-    asked = len(whole) - len(tokenizer(pair[1])["input_ids"])
-    for options in ({"max_length": asked - 1}, {"instruction": "more " * LIMIT}):
-        with pytest.raises(ValueError, match=r"the 87 tokens of the question and \d+ of instruction and query leave"):
+    taken = len(whole) - len(tokenizer(pair[1])["input_ids"])
+    for options in ({"max_length": taken - 1}, {"instruction": "more " * LIMIT}):
+        with pytest.raises(
+            ValueError, match=rf"the \d+ tokens in front .* the {behind} that its template writes behind leave"
+        ):
             ranker.predict([pair], **{"max_length": LIMIT} | options)
 
 

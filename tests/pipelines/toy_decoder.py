@@ -11,11 +11,16 @@ import jax
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors
 
-from jaxformers import Model, Qwen3Config, Qwen3ForCausalLM, Qwen3Model
-from jaxformers.pipelines import asking
+from jaxformers import Model, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, Tokenizer
 
 MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 QUERY = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
+BEFORE = (
+    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+)
+BEHIND = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+"""What stands around each pair, as the card of Qwen3-Reranker has it."""
 LIMIT = 256
 SHORT = 48
 """Tokens that the ranker and the embedder take."""
@@ -41,7 +46,7 @@ def tokenizer(ends: bool, answers: bool = True) -> tokenizers.Tokenizer:
     """
     pieces = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges: dict[tuple[str, str], None] = {}
-    known = re.findall(r" ?[a-z]{2,}", f"{QUERY} {asking._BEFORE} <Document>: document assistant think")
+    known = re.findall(r" ?[a-z]{2,}", f"{QUERY} {BEFORE} <Document>: document assistant think")
     for word in [*known, *(("yes", "no") if answers else ())]:
         text = word.replace(" ", "\u0120")
         merges |= dict.fromkeys((text[:i], text[i]) for i in range(1, len(text)))
@@ -59,6 +64,14 @@ def tokenizer(ends: bool, answers: bool = True) -> tokenizers.Tokenizer:
     byte_level = processors.ByteLevel(trim_offsets=False)
     made.post_processor = processors.Sequence([byte_level, last]) if ends else byte_level
     return made
+
+
+def asked(pairs: list[tuple[str, str]], tokenizer: Tokenizer, instruction: str, limit: int) -> list[list[int]]:
+    """The tokens of each question, put together as the card does."""
+    before, behind = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (BEFORE, BEHIND))
+    texts = [f"<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}" for query, document in pairs]
+    rows = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    return [[*before, *row[: limit - len(before) - len(behind)], *behind] for row in rows]
 
 
 def write_tokenizer(folder: Path, ends: bool, answers: bool = True) -> int:
