@@ -2,18 +2,15 @@
 
 modules.json lists the modules in their order, each with the path of its class and the folder of its own config.json and
 arrays; that of the transformer, the first, has sentence_bert_config.json. config_sentence_transformers.json has what is
-about the whole. Both older and newer spellings are read; what is written is what all versions read.
+about the whole. Older and newer spellings are read; what is not known here is refused by name.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,20 +21,20 @@ from tokenizers.normalizers import Lowercase
 from .. import gguf
 from ..bundle import Model
 from ..checkpoint import weights
-from ..durable import Replacement, resolve
-from ..hub import Source, source_of
+from ..hub import Source
 from ..layers.inputs import Inputs
 from ..tokenizers import Tokenizer
 from . import sentence_modules as kinds
+from .fields import Fields, found_in
 from .sentence_modules import Arrays, Head, Module
 from .templates import Chat
 
-LIST, CONFIG, TEMPLATE = "modules.json", "config.json", "chat_template.jinja"
+LIST, CONFIG = "modules.json", "config.json"
 ABOUT, READING = "config_sentence_transformers.json", "sentence_bert_config.json"
 _OLDER_READING = [
     f"sentence_{name}_config.json" for name in ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 ]
-_FLAGS = {
+FLAGS = {
     "cls": "pooling_mode_cls_token",
     "max": "pooling_mode_max_tokens",
     "mean": "pooling_mode_mean_tokens",
@@ -49,9 +46,14 @@ _OF_GGUF = {1: "mean", 2: "cls", 3: "lasttoken"}
 """llama.cpp's numbers of the ways to pool."""
 _SIMILARITIES = ("cosine", "dot", "dot_product", "euclidean", "manhattan")
 _OF_JINA = "custom_st.Transformer"  # the repository's code; what it does, choosing an adapter, is built in here
-_HARMLESS = {"attn_implementation", "device_map", "dtype", "torch_dtype", "add_pooling_layer", "trust_remote_code"}
+_OF_LOADER = frozenset(
+    """
+    add_pooling_layer attn_implementation code_revision device_map dtype low_cpu_mem_usage revision token torch_dtype
+    trust_remote_code unpad_inputs use_cache use_memory_efficient_attention use_safetensors
+    """.split()
+)
 """What a folder may ask of torch's loader: none of it changes a vector, but for the type, which is the caller's."""
-_OF_ENGINE = {"padding", "padding_side", "pad_to_multiple_of", "logits_to_keep", "return_tensors"}
+_OF_ENGINE = frozenset("padding padding_side pad_to_multiple_of logits_to_keep return_tensors".split())
 """What a folder may ask of the tokenizer's call, and the engine settles."""
 
 
@@ -124,6 +126,17 @@ class Settings:
         layers = any(isinstance(module, kinds.WeightedLayerPooling) for module in self.modules)
         return kinds.Compute(self.transformer.head, self.modules, gives, layers and self.transformer.layers)
 
+    def widths(self, model: Model) -> list[int]:
+        """How many numbers a vector has that goes into each module. Nothing is computed.
+
+        Raises:
+            ValueError: the modules do not fit the model, or each other; the message says which.
+        """
+        one, head = jnp.ones((1, 1), jnp.int32), self.transformer.head
+        forward = partial(type(model).forward, config=model.config.bare(), inputs=Inputs(ids=one, mask=one))
+        made = jax.eval_shape(lambda params: forward(params)[head.result], model.params)
+        return kinds.widths(self.modules, self.arrays, head.gives, made.shape[-1])
+
     def prompt(self, words: str | None, name: str | None) -> str:
         """What stands before each text.
 
@@ -164,7 +177,7 @@ def read(source: Source, absent: Settings, gives: str) -> Settings:
         OSError: a module's file is absent.
     """
     listed, within = _listed(source), inside(source)
-    config = _Fields.read(within, CONFIG)
+    config = Fields.read(within, CONFIG)
     about = _about(source)
     tasks = _tasks(config)
     if not listed:
@@ -214,7 +227,7 @@ class _Listed:
 
 
 def _listed(source: Source) -> list[_Listed]:
-    found = _json(source, LIST, list, [])
+    found = found_in(source, LIST, list, [])
     if not all(isinstance(one, dict) and isinstance(one.get("type"), str) for one in found):
         raise ValueError(f"{source}: {LIST} must be a list of modules, each with a type")
     if not all(isinstance(one.get("path", ""), str) for one in found):
@@ -233,7 +246,7 @@ def _module(source: Source, listed: _Listed) -> tuple[Module, Arrays]:
         raise ValueError(f"{source}: {what}, which is not known here; those that are: {', '.join(_READERS)}")
     if listed.kind == "Pooling":
         source.file(f"{listed.path}/{CONFIG}")  # without it nobody knows how
-    fields = _Fields.read(source, f"{listed.path}/{CONFIG}")
+    fields = Fields.read(source, f"{listed.path}/{CONFIG}")
     module = _READERS[listed.kind](fields)
     fields.end()
     if not module.needs:
@@ -242,58 +255,50 @@ def _module(source: Source, listed: _Listed) -> tuple[Module, Arrays]:
     for name in module.needs:
         if name not in files:
             raise ValueError(f"{source}/{listed.path}: no {name} in the weights of this {listed.kind}")
-    names = [name for name in (*module.needs, *module.may_have) if name in files]
-    arrays = {name: jnp.asarray(np.array(files[name].read(), np.float32)) for name in names}
-    if isinstance(module, kinds.Dense) and module.residual and "residual.weight" not in arrays:
-        rows, columns = arrays["linear.weight"].shape
-        if rows != columns:
-            raise ValueError(f"{source}/{listed.path}: no residual.weight, from {columns} numbers to {rows}")
-    return module, arrays
+    return module, {name: jnp.asarray(np.array(files[name].read(), np.float32)) for name in module.needs}
 
 
-def _pooling(fields: _Fields) -> Module:
+def _pooling(fields: Fields) -> Module:
     for name in ("embedding_dimension", "word_embedding_dimension"):
         fields.take(name, int)
-    flags = tuple(mode for mode, name in _FLAGS.items() if fields.take(name, bool))
-    named = fields.found.pop("pooling_mode", flags or "mean")
-    modes = (named,) if isinstance(named, str) else tuple(named)
-    if not modes or not set(modes) <= set(kinds.MODES):
+    flags = tuple(mode for mode, name in FLAGS.items() if fields.take(name, bool))
+    named = fields.found.pop("pooling_mode", None) or list(flags or ["mean"])
+    modes = (named,) if isinstance(named, str) else tuple(named) if isinstance(named, list) else ()
+    if not modes or not all(mode in kinds.MODES for mode in modes):
         raise fields.wrong("pooling_mode", f"some of {list(kinds.MODES)}", named)
     return kinds.Pooling(modes, fields.take("include_prompt", bool, True))
 
 
-def _dense(fields: _Fields) -> Module:
-    for name in ("in_features", "out_features"):
-        fields.take(name, int)
-    fields.take("bias", bool)
-    reads = fields.take("module_input_name", str, kinds.VECTOR)
+def _dense(fields: Fields) -> Module:
+    sizes = [fields.take(name, int) for name in ("in_features", "out_features")]
+    where = f"{fields.source}/{fields.file}"
+    name = fields.take("activation_function", str, "torch.nn.Tanh")
+    reads, residual = fields.take("module_input_name", str, kinds.VECTOR), fields.take("use_residual", bool, False)
     return kinds.Dense(
-        activation_named(
-            fields.take("activation_function", str, "torch.nn.Tanh"),
-            kinds.ACTIVATIONS,
-            f"{fields.source}/{fields.file}",
-        ),
+        activation_named(name, kinds.ACTIVATIONS, where),
         reads,
         fields.take("module_output_name", str, None) or reads,
-        fields.take("use_residual", bool, False),
+        bias=fields.take("bias", bool, True),
+        residual=residual,
+        projects=residual and sizes[0] != sizes[1],
     )
 
 
-def _normalize(fields: _Fields) -> Module:
+def _normalize(fields: Fields) -> Module:
     reads = fields.take("module_input_name", str, kinds.VECTOR)
     return kinds.Normalize(reads, fields.take("module_output_name", str, None) or reads)
 
 
-def _layer_norm(fields: _Fields) -> Module:
+def _layer_norm(fields: Fields) -> Module:
     fields.take("dimension", int)
     return kinds.LayerNorm()
 
 
-def _dropout(fields: _Fields) -> Module:
+def _dropout(fields: Fields) -> Module:
     return kinds.Dropout(float(fields.take("dropout", float, 0.2)))
 
 
-def _splade(fields: _Fields) -> Module:
+def _splade(fields: Fields) -> Module:
     for name in ("embedding_dimension", "word_embedding_dimension", "chunk_size"):
         fields.take(name, int)
     return kinds.SpladePooling(
@@ -302,13 +307,13 @@ def _splade(fields: _Fields) -> Module:
     )
 
 
-def _weighted_layers(fields: _Fields) -> Module:
+def _weighted_layers(fields: Fields) -> Module:
     for name in ("embedding_dimension", "word_embedding_dimension", "num_hidden_layers"):
         fields.take(name, int)
     return kinds.WeightedLayerPooling(fields.take("layer_start", int, 4))
 
 
-def _logit_score(fields: _Fields) -> Module:
+def _logit_score(fields: Fields) -> Module:
     yes, no = fields.take("true_token_id", int), fields.take("false_token_id", int)
     if yes is None:
         raise fields.wrong("true_token_id", "a token", yes)
@@ -316,7 +321,7 @@ def _logit_score(fields: _Fields) -> Module:
     return kinds.LogitScore(yes, no)
 
 
-_READERS: Mapping[str, Callable[[_Fields], Module]] = {
+_READERS: Mapping[str, Callable[[Fields], Module]] = {
     "Pooling": _pooling,
     "Dense": _dense,
     "LayerNorm": _layer_norm,
@@ -358,7 +363,7 @@ def of_gguf(source: Source) -> Settings:
 
 def _transformer(source: Source, task: str) -> Transformer:
     """How the transformer whose files are in a source reads texts. task: where that is not said."""
-    found = (_Fields.read(source, name) for name in (READING, *_OLDER_READING))
+    found = (Fields.read(source, name) for name in (READING, *_OLDER_READING))
     fields = next((one for one in found if one.found), None)
     if fields is None:
         return Transformer(task)
@@ -372,7 +377,7 @@ def _transformer(source: Source, task: str) -> Transformer:
         for spelling in (f"{name}_args", f"{name}_kwargs"):
             given = fields.inner(spelling)
             longest = given.positive("model_max_length") or longest
-            given.drop(_HARMLESS)
+            given.drop(_OF_LOADER | _OF_ENGINE)
             given.end()
     style = _style(fields, kinds.HEADS[task])
     processing = fields.inner("processing_kwargs")
@@ -389,7 +394,7 @@ def _transformer(source: Source, task: str) -> Transformer:
     return Transformer(task, longest, lower, chat)
 
 
-def _style(fields: _Fields, head: Head) -> str | None:
+def _style(fields: Fields, head: Head) -> str | None:
     """The style of messages, where the transformer reads them."""
     fields.choose("module_output_name", (head.gives,), head.gives)
     ways, styles = fields.inner("modality_config"), {}
@@ -411,7 +416,7 @@ def _chat(style: str, variables: Mapping[str, Any]) -> Chat:
 
 def _about(source: Source) -> dict[str, Any]:
     """Those of the settings that are about the whole."""
-    fields = _Fields.read(source, ABOUT)
+    fields = Fields.read(source, ABOUT)
     kind = fields.take("model_type", str, None)
     if kind not in (None, "SentenceTransformer", "SparseEncoder", "CrossEncoder"):
         if kind in ("MultiVectorEncoder", "ColBERT"):
@@ -436,7 +441,7 @@ def _about(source: Source) -> dict[str, Any]:
     }
 
 
-def _tasks(config: _Fields) -> dict[str, str]:
+def _tasks(config: Fields) -> dict[str, str]:
     """The words before the texts of each task that the model's config.json names."""
     names, words = config.found.get("lora_adaptations") or [], config.found.get("task_instructions") or {}
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not isinstance(words, dict):
@@ -444,290 +449,3 @@ def _tasks(config: _Fields) -> dict[str, str]:
             f"{config.source}: config.json must list its lora_adaptations, and name the texts of task_instructions"
         )
     return {name: str(words.get(name, "")) for name in names}
-
-
-# -- fields of a file --------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass
-class _Fields:
-    """What an object of JSON says: fields are taken one by one, so that what is left is what nobody knows.
-
-    found: what is left. source, file: where it stands, for errors.
-    """
-
-    found: dict[str, Any]
-    source: str
-    file: str
-
-    @classmethod
-    def read(cls, source: Source, file: str) -> _Fields:
-        """Of a file of a checkpoint; nothing where it is absent."""
-        return cls(dict(_json(source, file, dict, {})), str(source), file)
-
-    def wrong(self, name: str, what: str, value: Any) -> ValueError:
-        """The error that says what a field must be."""
-        return ValueError(f"{self.source}: {name} of {self.file} must be {what}; found {value!r:.60}")
-
-    def take(self, name: str, kind: type[Any], absent: Any = None) -> Any:
-        """The value of a field; where it is absent or null, another.
-
-        Raises:
-            ValueError: it is of another kind.
-        """
-        value = self.found.pop(name, None)
-        if value is None:
-            return absent
-        if type(value) not in ((float, int) if kind is float else (kind,)):
-            raise self.wrong(name, _KINDS[kind], value)
-        return value
-
-    def positive(self, name: str) -> int | None:
-        """A whole number, 1 or more, or None."""
-        value = self.take(name, int)
-        if value is not None and value < 1:
-            raise self.wrong(name, "1 or more, or null", value)
-        return value
-
-    def choose(self, name: str, known: Collection[Any], absent: Any) -> Any:
-        """One of what is known."""
-        value = self.found.pop(name, None)
-        if value is None:
-            return absent
-        if value not in known:
-            raise self.wrong(name, f"one of {', '.join(map(str, known))}", value)
-        return value
-
-    def inner(self, name: str) -> _Fields:
-        """The fields of an object within; none where it is absent."""
-        return _Fields(dict(self.take(name, dict, {})), self.source, f"{name} of {self.file}")
-
-    def drop(self, names: Collection[str]) -> None:
-        """Leave out fields without effect."""
-        self.found = {name: value for name, value in self.found.items() if name not in names}
-
-    def end(self) -> None:
-        """No more fields are known.
-
-        Raises:
-            ValueError: there are some.
-        """
-        if self.found:
-            unknown = ", ".join(map(repr, sorted(self.found)))
-            raise ValueError(f"{self.source}: {unknown} of {self.file}: not known here, and might change results")
-
-
-_KINDS = {
-    str: "a string or null",
-    bool: "true, false or null",
-    int: "a whole number or null",
-    float: "a number or null",
-    dict: "an object or null",
-}
-
-
-def _json(source: Source, name: str, kind: type[Any], absent: Any) -> Any:
-    path = source.find(name)
-    return absent if path is None else _loaded(path, kind)
-
-
-def _loaded(path: Path, kind: type[Any]) -> Any:
-    """What a file of JSON holds.
-
-    Raises:
-        ValueError: it is damaged, or holds something else.
-    """
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no valid JSON: {error}") from None
-    if not isinstance(found, kind):
-        what = "a list of modules" if kind is list else "an object"
-        raise ValueError(f"{path} must be {what}, found {type(found).__name__}")
-    return found
-
-
-# -- writing -----------------------------------------------------------------------------------------------------------
-
-_WRITTEN = "sentence_transformers.models.{}"
-_ELSEWHERE = {
-    "MLMTransformer": "sentence_transformers.sparse_encoder.models.MLMTransformer",
-    "SpladePooling": "sentence_transformers.sparse_encoder.models.SpladePooling",
-    "LogitScore": "sentence_transformers.cross_encoder.modules.logit_score.LogitScore",
-}
-"""Classes are written under the first paths that they had, which later versions read too."""
-_OWN = re.compile(r"[1-9]\d*_[A-Z][A-Za-z]+(-\d+)?")
-
-
-def width(model: Model, head: Head) -> int:
-    """How many numbers the vector of a token has that goes into the modules; nothing is computed."""
-    one = Inputs(ids=jnp.zeros((1, 1), jnp.int32), mask=jnp.ones((1, 1), jnp.int32))
-    forward = partial(type(model).forward, config=model.config.bare(), inputs=one)
-    return jax.eval_shape(lambda params: forward(params)[head.result], model.params).shape[-1]
-
-
-def check(settings: Settings, model: Model) -> None:
-    """Whether the modules fit a model.
-
-    Raises:
-        ValueError: they do not; the message says which.
-    """
-    if any(settings.arrays):
-        head = settings.transformer.head
-        kinds.widths(settings.modules, settings.arrays, head.gives, width(model, head))
-
-
-def write(files: Replacement, settings: Settings, width: int, kind: str) -> Callable[[], None]:
-    """Add all of this to a save, the list of modules last; folders of modules that are in use stay as they are.
-
-    Args:
-        files: the save, with the transformer's own files in it.
-        settings: what is written.
-        width: how many numbers the vector of a token has.
-        kind: the reference's name of what they make: "SentenceTransformer", "SparseEncoder" or "CrossEncoder".
-
-    Returns:
-        What to do when the save is done: it removes the files of modules that were there before.
-    """
-    before = _listed_in(files.folder)
-    transformer = settings.transformer
-    widths = kinds.widths(settings.modules, settings.arrays, transformer.head.gives, width)
-    first = "MLMTransformer" if transformer.task == "fill-mask" else "Transformer"
-    entries = [{"idx": 0, "name": "0", "path": "", "type": _path_of(first)}]
-    for i, (module, own) in enumerate(zip(settings.modules, settings.arrays, strict=True), 1):
-        name = type(module).__name__
-        fields = _saved(module, own, widths[i - 1])
-        path = _placed(files.folder, f"{i}_{name}", _dumped(fields), own)
-        entries.append({"idx": i, "name": str(i), "path": path, "type": _path_of(name)})
-    about = {
-        "model_type": kind,
-        "prompts": dict(settings.prompts),
-        "default_prompt_name": settings.default_prompt,
-        "similarity_fn_name": settings.similarity,
-        "truncate_dim": settings.truncate_dim,
-        "max_active_dims": settings.most_words,
-        "activation_fn": settings.activation,
-    }
-    kept = ("model_type", "prompts", "default_prompt_name")
-    files.write(READING, _dumped(_reading(transformer)))
-    files.write(ABOUT, _dumped({name: value for name, value in about.items() if value is not None or name in kept}))
-    files.write(LIST, _dumped(entries))
-    now = {entry["path"] for entry in entries}
-    return partial(_tidy, files.folder, [path for path in before if path not in now])
-
-
-def _tidy(folder: Path, paths: Collection[str]) -> None:
-    """Remove the files of modules that a save has superseded."""
-    for path in paths:
-        inner = folder / path
-        if _OWN.fullmatch(path) and inner.is_dir() and not inner.is_symlink():
-            for name in (CONFIG, "model.safetensors", "pytorch_model.bin"):
-                (inner / name).unlink(missing_ok=True)
-            if not any(inner.iterdir()):
-                inner.rmdir()
-
-
-def _path_of(name: str) -> str:
-    return _ELSEWHERE.get(name, _WRITTEN.format(name))
-
-
-def _listed_in(folder: Path) -> list[str]:
-    """The folders of modules that belong to what a folder holds."""
-    path = resolve(folder, LIST)
-    try:
-        found = [] if path is None else _loaded(path, list)
-    except (ValueError, OSError):
-        return []
-    return [one["path"] for one in found if isinstance(one, dict) and isinstance(one.get("path"), str)]
-
-
-def _placed(folder: Path, name: str, config: bytes, arrays: Arrays) -> str:
-    """Write a module into a folder of its own, or take one that holds the same: what is in use is not changed."""
-    made = {key: np.asarray(array) for key, array in arrays.items()}
-    for number in itertools.count(1):
-        path = name if number == 1 else f"{name}-{number}"
-        inner = folder / path
-        if not inner.exists():
-            with Replacement(inner) as files:
-                if made:
-                    weights.write_weights(files, made)
-                files.write(CONFIG, config)
-            return path
-        if _holds(inner, config, made):
-            return path
-    raise AssertionError
-
-
-def _holds(folder: Path, config: bytes, arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether a folder holds this module."""
-    source = source_of(folder)
-    path = source.find(CONFIG)
-    if path is None or path.read_bytes() != config:
-        return False
-    if not arrays:
-        return True
-    try:
-        files = weights.open_weights(source)
-        return set(files) == set(arrays) and all(np.array_equal(files[key].read(), arrays[key]) for key in arrays)
-    except (OSError, ValueError):
-        return False
-
-
-def _reading(transformer: Transformer) -> dict[str, Any]:
-    fields: dict[str, Any] = {"max_seq_length": transformer.longest, "do_lower_case": transformer.lower}
-    if transformer.task in ("sequence-classification", "text-generation"):
-        fields["transformer_task"] = transformer.task
-    if transformer.chat is not None:
-        head, chat = transformer.head, transformer.chat
-        way = {"method": "forward", "method_output_name": head.result}
-        fields["modality_config"] = {"text": way, "message": {**way, "format": chat.style}}
-        fields["module_output_name"] = head.gives
-        variables = dict(chat.variables)
-        variables |= {} if chat.keeps_end else {"restore_suffix": False}
-        variables |= {} if chat.template is None else {"chat_template": chat.template}
-        if variables:
-            fields["processing_kwargs"] = {"chat_template": variables}
-    return fields
-
-
-def _saved(module: Module, arrays: Arrays, width: int) -> dict[str, Any]:
-    """The fields of a module's config.json. width: how many numbers a vector has that goes into it."""
-    match module:
-        case kinds.Pooling(modes, include_prompt):
-            fields: dict[str, Any] = {"word_embedding_dimension": width, "include_prompt": include_prompt}
-            if list(modes) == sorted(set(modes), key=kinds.MODES.index):
-                return fields | {name: mode in modes for mode, name in _FLAGS.items()}
-            return fields | {"pooling_mode": list(modes)}
-        case kinds.Dense(activation, reads, gives, residual):
-            fields = {
-                "in_features": width,
-                "out_features": arrays["linear.weight"].shape[0],
-                "bias": "linear.bias" in arrays,
-                "activation_function": torch_path(activation),
-            }
-            named = {"module_input_name": reads, "module_output_name": gives}
-            fields |= {} if reads == gives == kinds.VECTOR else named
-            return fields | ({"use_residual": True} if residual else {})
-        case kinds.Normalize(reads, gives):
-            return {} if reads == gives == kinds.VECTOR else {"module_input_name": reads, "module_output_name": gives}
-        case kinds.LayerNorm():
-            return {"dimension": width}
-        case kinds.Dropout(rate):
-            return {"dropout": rate}
-        case kinds.SpladePooling(strategy, activation):
-            return {"pooling_strategy": strategy, "activation_function": activation, "word_embedding_dimension": width}
-        case kinds.WeightedLayerPooling(start):
-            layers = arrays["layer_weights"].shape[0] + start - 1
-            return {"word_embedding_dimension": width, "layer_start": start, "num_hidden_layers": layers}
-        case kinds.LogitScore(yes, no):
-            return {"true_token_id": yes, "false_token_id": no, "module_input_name": kinds.LOGITS}
-    raise TypeError(f"{type(module).__name__} is not written here")
-
-
-def torch_path(activation: str) -> str:
-    """The path of torch's class of an activation."""
-    return f"torch.nn.modules.{'linear' if activation == 'Identity' else 'activation'}.{activation}"
-
-
-def _dumped(found: Any) -> bytes:
-    return (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode()

@@ -8,9 +8,9 @@ named as the reference's; what each is made of selects the program, and its arra
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -52,13 +52,15 @@ class Texts:
     """Which token of a batch belongs to which text.
 
     owner: [M] the number of each token's text; `count` or above: of none. place: [M] where in its text a token is.
-    count: N. prompt: [M] whether a token stands in front of the text itself; None: none does.
+    count: N. prompt: [M] whether a token stands in front of the text itself; None: none does. alone: whether each text
+    has a row of its own, so that the tokens of all have equal room.
     """
 
     owner: jax.Array
     place: jax.Array
     count: int
     prompt: jax.Array | None = None
+    alone: bool = False
 
     def sum(self, x: jax.Array) -> jax.Array:
         """Of what each token has [M, …] the sum over each text [N, …]."""
@@ -66,7 +68,11 @@ class Texts:
 
     def max(self, x: jax.Array) -> jax.Array:
         """The largest."""
-        return jax.ops.segment_max(x, self.owner, self.count)
+        if not self.alone:
+            return jax.ops.segment_max(x, self.owner, self.count)
+        real = (self.owner < self.count).reshape(-1, *[1] * (x.ndim - 1))  # twice as fast where x has a column a word
+        least = (jnp.finfo if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo)(x.dtype).min
+        return jnp.where(real, x, least).reshape(self.count, -1, *x.shape[1:]).max(1)
 
     def min(self, x: jax.Array) -> jax.Array:
         """The smallest."""
@@ -85,32 +91,31 @@ class Texts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Module:
-    """A step behind the transformer.
-
-    needs: the names of its arrays. may_have: of those that it can do without.
-    """
-
-    needs: ClassVar[tuple[str, ...]] = ()
-    may_have: ClassVar[tuple[str, ...]] = ()
+class Module(abc.ABC):
+    """A step behind the transformer."""
 
     @property
+    @abc.abstractmethod
     def reads(self) -> str:
         """The name of what it works on."""
-        raise AttributeError(f"{type(self).__name__} does not say what it reads")
 
     @property
     def gives(self) -> str:
         """The name of what it makes."""
         return self.reads
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names of its arrays."""
+        return ()
+
+    @abc.abstractmethod
     def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
         """What it makes of x, which stands in the features under the name that it reads.
 
         Raises:
-            ValueError: the arrays are of other sizes.
+            ValueError: x is of another size than the arrays are for.
         """
-        raise TypeError(f"{type(self).__name__} is no step of its own")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,24 +152,39 @@ class Pooling(Module):
 
 @dataclasses.dataclass(frozen=True)
 class Dense(Module):
-    """A dense layer and an activation, on tokens or texts. residual: what went in is added, projected if need be."""
+    """A dense layer and an activation, on tokens or texts.
+
+    residual: what went in is added. projects: it is projected first, to as many numbers.
+    """
 
     activation: str = "Tanh"
     reads: str = VECTOR
     gives: str = VECTOR
+    bias: bool = True
     residual: bool = False
-    needs = ("linear.weight",)
-    may_have = ("linear.bias", "residual.weight")
+    projects: bool = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names of its arrays."""
+        return (
+            "linear.weight",
+            *(("linear.bias",) if self.bias else ()),
+            *(("residual.weight",) if self.projects else ()),
+        )
 
     def __call__(self, x: jax.Array, features: Features, arrays: Arrays, texts: Texts) -> jax.Array:
         weight = arrays["linear.weight"]
         if weight.shape[1] != x.shape[-1]:
             raise ValueError(f"linear.weight {list(weight.shape)} is none for {x.shape[-1]} numbers")
-        layer = {"weight": weight} | ({"bias": arrays["linear.bias"]} if "linear.bias" in arrays else {})
+        layer = {"weight": weight} | ({"bias": arrays["linear.bias"]} if self.bias else {})
         y = ACTIVATIONS[self.activation](linear(layer, x))
         if not self.residual:
             return y
-        return y + (linear({"weight": arrays["residual.weight"]}, x) if "residual.weight" in arrays else x)
+        kept = linear({"weight": arrays["residual.weight"]}, x) if self.projects else x
+        if kept.shape != y.shape:
+            raise ValueError(f"use_residual adds {kept.shape[-1]} numbers to {y.shape[-1]}")
+        return y + kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -365,4 +385,4 @@ def _texts(inputs: Inputs, extra: Extra) -> Texts:
         owner = jnp.cumsum(begins.ravel()).reshape(shape) - 1
     place = jnp.broadcast_to(dataclasses.replace(inputs, positions=None).places, shape)
     prompt = (extra["pooled"] == 0).ravel() if "pooled" in extra else None
-    return Texts(jnp.where(real, owner, count).ravel(), place.ravel(), count, prompt)
+    return Texts(jnp.where(real, owner, count).ravel(), place.ravel(), count, prompt, alone=inputs.texts is None)

@@ -18,7 +18,7 @@ from ..durable import Replacement
 from ..hub import Source
 from ..tokenizers import Tokenizer
 from . import inputs as reading
-from . import sentence_files, text
+from . import sentence_files, sentence_saving, text
 from .object import Pipeline, device_named
 from .sentence_files import Settings, Transformer
 from .sentence_modules import VECTOR, Pooling
@@ -188,7 +188,10 @@ def settle(settings: Settings, options: Options, model: Model, tokenizer: Tokeni
     Raises:
         ValueError: it does not.
     """
-    sentence_files.check(settings, model)
+    if (model.task or None) != settings.transformer.head.task:
+        raise ValueError(f"{type(model).__name__} gives no vectors of tokens: load it without its head, by AutoModel")
+    if any(settings.arrays):
+        settings.widths(model)
     return options
 
 
@@ -274,9 +277,8 @@ class Embedder(Pipeline):
         return vectors if convert_to_numpy else list(jnp.asarray(vectors))
 
     def _write_beside(self, files: Replacement) -> Callable[[], None]:
-        width = sentence_files.width(self.model, self.settings.transformer.head)
         kind = "SparseEncoder" if self.settings.sparse else "SentenceTransformer"
-        return sentence_files.write(files, self.settings, width, kind)
+        return sentence_saving.write(files, self.settings, self.model, kind)
 
     def _on(self, device: str | int | jax.Device | None) -> Embedder:
         """This, or the same with its weights on another device."""

@@ -15,7 +15,7 @@ from ..config import Config
 from ..durable import Replacement
 from ..hub import Source
 from ..tokenizers import Tokenizer
-from . import asking, sentence_files, templates, text
+from . import asking, sentence_files, sentence_saving, templates, text
 from . import inputs as reading
 from .object import Pipeline
 from .sentence_files import Settings, Transformer
@@ -350,17 +350,16 @@ class Ranker(Pipeline):
     def _write_beside(self, files: Replacement) -> Callable[[], None]:
         settings, config = self._task.settings, self.model.config
         name = activation(settings, config, labels_of(settings, config))
-        settings = dataclasses.replace(settings, activation=sentence_files.torch_path(name))
+        settings = dataclasses.replace(settings, activation=sentence_saving.torch_path(name))
         if asks(settings):
             chat = chat_of(settings, self.tokenizer)
             if chat is asking.QUESTION:
-                files.write(sentence_files.TEMPLATE, str(chat.template).encode())
+                files.write(sentence_saving.TEMPLATE, str(chat.template).encode())
                 chat = dataclasses.replace(chat, template=None)
             settings = dataclasses.replace(settings, transformer=dataclasses.replace(settings.transformer, chat=chat))
         if settings.modules == (LogitScore(),):
             settings = dataclasses.replace(settings, modules=(LogitScore(*asking.words(self.tokenizer)),))
-        width = sentence_files.width(self.model, settings.transformer.head)
-        return sentence_files.write(files, settings, width, "CrossEncoder")
+        return sentence_saving.write(files, settings, self.model, "CrossEncoder")
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -401,12 +400,14 @@ def settle(settings: Settings, options: Options, model: Model, tokenizer: Tokeni
     Raises:
         ValueError: they do not.
     """
-    sentence_files.check(settings, model)
+    if any(settings.arrays):
+        settings.widths(model)
     activation(settings, model.config, labels_of(settings, model.config))
     settings.prompt(options.prompt, options.prompt_name)
     for module in settings.modules:
-        if isinstance(module, LogitScore) and module.words and max(module.words) >= model.config.vocab_size:
-            raise ValueError(f"the tokens {module.words} of LogitScore are not all of the {model.config.vocab_size}")
+        if isinstance(module, LogitScore) and not set(module.words) <= set(range(model.config.vocab_size)):
+            size = model.config.vocab_size
+            raise ValueError(f"LogitScore reads the tokens {list(module.words)}, and the model has {size}")
     if asks(settings):
         chat = chat_of(settings, tokenizer)
         if not chat.carries_pairs(tokenizer):

@@ -26,8 +26,7 @@ short, limit = job["limits"]
 def vectors(texts):
     tokenizer = AutoTokenizer.from_pretrained(job["embedder"], padding_side="left")
     model = AutoModel.from_pretrained(job["embedder"], dtype=torch.float32).eval()
-    stripped = [text.strip() for text in texts]
-    batch = tokenizer(stripped, padding=True, truncation=True, max_length=short, return_tensors="pt")
+    batch = tokenizer(texts, padding=True, truncation=True, max_length=short, return_tensors="pt")
     with torch.no_grad():
         state = model(**batch).last_hidden_state[:, -1]
     return torch.nn.functional.normalize(state, dim=-1).tolist()

@@ -1,5 +1,5 @@
-"""Write `golden_sentences.json.gz`: what sentence-transformers makes of the folders in `sentence_folders.py`, and what it
-saves of them.
+"""Write `golden_sentences.json.gz`: what sentence-transformers makes of the folders in `sentence_folders.py`, and what
+it saves of them.
 
     PYTHONPATH=tests python -m tests.pipelines.record_sentences PYTHON_WITH_SENTENCE_TRANSFORMERS
 

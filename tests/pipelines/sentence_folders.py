@@ -22,6 +22,8 @@ from jaxformers import (
     BertModel,
     BertTokenizer,
     Model,
+    Qwen3Model,
+    pipeline,
 )
 
 from .conftest import write_classifier
@@ -175,10 +177,14 @@ def decoder(folder: Path) -> None:
 
 
 def one_end(folder: Path) -> None:
-    """A model of decoder without a head, for vectors of texts."""
-    from jaxformers import Qwen3Model
-
+    """A decoder without a head, for vectors of texts."""
     write_ranker(folder, Qwen3Model)
+
+
+def questioned(folder: Path) -> None:
+    """A decoder without a template for pairs, as our ranker saves it: with Qwen3-Reranker's."""
+    write_ranker(folder)
+    pipeline("text-ranking", model=folder).save_pretrained(folder)
 
 
 def pooling(*modes: str, **fields: Any) -> Mod:
@@ -319,7 +325,7 @@ FOLDERS: Mapping[str, Folder] = {
     "fewer numbers": Folder(
         bert, [MEAN], about={"truncate_dim": 7, "prompts": PROMPTS}, calls=[*ASKED[:3], ("encode", {"truncate_dim": 5})]
     ),
-    "a decoder": Folder(one_end, [pooling("lasttoken"), UNIT], texts=[text for text in TEXTS if text]),
+    "a decoder": Folder(one_end, [pooling("lasttoken"), UNIT], texts=["a b", "  spaces around  ", "A<|im_end|> B"]),
     "a decoder in a chat": Folder(
         one_end,
         [pooling("lasttoken")],
@@ -396,6 +402,9 @@ FOLDERS: Mapping[str, Folder] = {
         reading={"transformer_task": "text-generation"},
         about={"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.linear.Identity"},
         new=True,
+    ),
+    "a decoder with Qwen3-Reranker's question": Folder(
+        questioned, None, "CrossEncoder", [("predict", {}), ("predict", {"prompt": "Find the note"})]
     ),
     "a decoder without modules": Folder(decoder, None, "CrossEncoder", [("predict", {})], template=QUESTION),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from jaxformers.pipelines import asking, shapes
 from jaxformers.pipelines.text_ranking import Ranker
 
 from .conftest import write_classifier
+from .sentence_folders import FOLDERS, QUESTION
 from .toy_decoder import LIMIT, PAIRS, SIZES, asked, write_ranker
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_decoders.json").read_text())
@@ -143,13 +145,40 @@ def test_a_model_that_is_made_already(ranker: Ranker, folder: Path) -> None:
 
 
 def test_who_cannot_answer_is_refused(ranker: Ranker, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"the tokenizer has none for \['no', 'yes'\]"):
+    with pytest.raises(ValueError, match=r"the tokenizer has none for \['yes', 'no'\]"):
         pipeline("text-ranking", model=write_ranker(tmp_path / "mute", answers=False))
     with pytest.raises(ValueError, match="instruction=5: expected a text"):
         ranker.predict(PAIRS, instruction=5)  # type: ignore[arg-type]
     encoder = pipeline("text-ranking", model=write_classifier(tmp_path / "encoder", 5, num_labels=1))
     with pytest.raises(TypeError, match="takes no 'instruction'"):
         encoder.rank("q", ["a"], instruction="b")
+
+
+def test_questions_that_cannot_be_asked(tmp_path: Path) -> None:
+    """A template that drops the pair, and words that the model does not have."""
+    for name, template, words, message in (
+        ("template", "{{ messages[0].role }}", [70, 71], "does not show what a 'query' and a 'document' say"),
+        ("words", QUESTION, [70, 10**6], r"LogitScore reads the tokens \[70, 1000000\], and the model has"),
+    ):
+        case = dataclasses.replace(FOLDERS["a decoder that is asked"], template=template)
+        folder = case.write(tmp_path / name)
+        said = {"true_token_id": words[0], "false_token_id": words[1]}
+        (folder / "1_LogitScore" / "config.json").write_text(json.dumps(said))
+        with pytest.raises(ValueError, match=message):
+            pipeline("text-ranking", model=folder)
+
+
+def test_a_long_document_loses_its_end_in_a_template_too(tmp_path: Path) -> None:
+    """What the folder's template writes behind it stays."""
+    ranker = pipeline("text-ranking", model=FOLDERS["a decoder that is asked"].write(tmp_path))
+    assert isinstance(ranker, Ranker)
+    tokenizer = ranker.tokenizer
+    chat = (("query", "a"), ("document", "yes " * 100))
+    rows = [ranker._task.settings.transformer.chat.rows([chat], tokenizer, size)[0] for size in (1000, 60)]
+    end = tokenizer("<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
+    assert rows[1] == [*rows[0][: 60 - len(end)], *end]
+    with pytest.raises(ValueError, match="leave nothing of the 20 tokens"):
+        ranker.predict(("a", "yes " * 100), max_length=20)
 
 
 def test_a_decoder_with_a_classifier_reads_texts_as_they_are(tmp_path: Path) -> None:

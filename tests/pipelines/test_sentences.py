@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertModel, bundle, hub, pipeline
+from jaxformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertModel, bundle, durable, hub, pipeline
 from jaxformers.pipelines import sentence_files, shapes
 from jaxformers.pipelines.text_embedding import Embedder, Sparse, quantized
 
 from .conftest import write_classifier
-from .sentence_folders import FOLDERS, Folder, answers_of, rebuilt, texts_of
+from .sentence_folders import FOLDERS, answers_of, rebuilt, texts_of
 
 GOLDEN = json.loads(gzip.decompress(Path(__file__).with_name("golden_sentences.json.gz").read_bytes()))
 TEXTS = ["a b c", "d", "e f g h i j k l", "a a", "x y z a b c d e f g h i j", ""]
@@ -229,7 +229,11 @@ def test_a_prompt_that_leaves_no_room_is_refused(tmp_path: Path) -> None:
 
 
 def test_tasks_stand_in_the_models_config_beside_dense_layers(tmp_path: Path) -> None:
-    write(tmp_path, ("Pooling", {"pooling_mode": "cls"}), ("Dense", {"activation_function": "torch.nn.Identity"}))
+    write(
+        tmp_path,
+        ("Pooling", {"pooling_mode": "cls"}),
+        ("Dense", {"activation_function": "torch.nn.Identity", "bias": False}),
+    )
     weight = np.eye(32, dtype=np.float32)
     safetensors.numpy.save_file({"linear.weight": weight}, tmp_path / "2_Dense" / "model.safetensors")
     named = {"lora_adaptations": ["a", "b"], "task_instructions": {"a": "x: "}}
@@ -288,11 +292,272 @@ def test_sparse_vectors(tmp_path: Path) -> None:
     ],
 )
 def test_broken_files(broken: dict[str, str], message: str, tmp_path: Path) -> None:
-    write(tmp_path, ("Pooling", {"pooling_mode": "mean"}))
-    for name, content in broken.items():
-        (tmp_path / name).write_text(content)
+    refused(broken, message, tmp_path)
+
+
+def refused(changed: dict[str, str], message: str, folder: Path) -> None:
+    """An encoder with some files changed is refused, with a message."""
+    write(folder, ("Pooling", {"pooling_mode": "mean"}))
+    for name, content in changed.items():
+        (folder / name).write_text(content)
     with pytest.raises((ValueError, OSError), match=message):
+        pipeline("text-embedding", model=folder)
+
+
+FOREIGN = '[{"type": "sentence_transformers.models.Transformer", "path": ""}, {"type": "%s", "path": "1_Pooling"}]'
+FIRST = '[{"type": "%s", "path": ""}, {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]'
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"modules.json": FOREIGN % "custom_pooling.Pooling"},
+            "has a 'custom_pooling.Pooling', which is code of its own",
+        ),
+        ({"modules.json": FOREIGN % "Pooling"}, "has a 'Pooling', which is code of its own"),
+        (
+            {"modules.json": FOREIGN % "pylate.models.Dense.Dense"},
+            "'pylate.models.Dense.Dense', which is code of its own",
+        ),
+        *(
+            ({"modules.json": FOREIGN % f"sentence_transformers.models.{kind}"}, f"{kind}', which is not known here")
+            for kind in ("CNN", "LSTM", "BoW", "WordWeights", "Router", "Transformer")
+        ),
+        *(
+            ({"modules.json": FIRST % name}, f"begins with a '{name}', and only transformers")
+            for name in (
+                "sentence_transformers.models.StaticEmbedding",
+                "sentence_transformers.models.WordEmbeddings",
+                "sentence_transformers.models.CLIPModel",
+                "custom_st.Transformer",
+            )
+        ),
+        (
+            {"modules.json": FOREIGN % "sentence_transformers.multi_vector_encoder.modules.MultiVectorMask"},
+            "as ColBERT",
+        ),
+        (
+            {"modules.json": FOREIGN % "sentence_transformers.models.Normalize", "1_Pooling/config.json": "{}"},
+            "Normalize reads 'sentence_embedding'; there",
+        ),
+        (
+            {"modules.json": '[{"type": "sentence_transformers.models.Transformer"}]'},
+            "several vectors a text, as ColBERT",
+        ),
+        ({"config_sentence_transformers.json": '{"model_type": "ColBERT"}'}, "several vectors a text, as ColBERT"),
+        ({"config_sentence_transformers.json": '{"model_type": "MultiVectorEncoder"}'}, "several vectors a text"),
+        ({"config_sentence_transformers.json": '{"model_type": "Fast"}'}, "model_type of config_sentence_transformers"),
+        (
+            {"config_sentence_transformers.json": '{"similarity_fn_name": "maxsim"}'},
+            "similarity_fn_name of config_sentence",
+        ),
+        (
+            {"config_sentence_transformers.json": '{"default_prompt_name": "x"}'},
+            "default_prompt_name of config_sentence",
+        ),
+        ({"1_Pooling/config.json": '{"pooling_mode_median": true}'}, "'pooling_mode_median' of 1_Pooling/config.json"),
+        ({"1_Pooling/config.json": '{"include_prompt": "no"}'}, "include_prompt of 1_Pooling/config.json must be true"),
+        (
+            {"sentence_bert_config.json": '{"query_expansion": {"length": 32}}'},
+            "query_expansion of sentence_bert_config",
+        ),
+        (
+            {"sentence_bert_config.json": '{"query_length": 32}'},
+            "query_length of sentence_bert_config.json is not known",
+        ),
+        ({"sentence_bert_config.json": '{"reverse": true}'}, "'reverse' of sentence_bert_config.json: not known here"),
+        (
+            {"sentence_bert_config.json": '{"transformer_task": "any-to-any"}'},
+            "transformer_task of sentence_bert_config",
+        ),
+        ({"sentence_bert_config.json": '{"transformer_task": "sequence-classification"}'}, "Pooling reads 'token_emb"),
+        (
+            {"sentence_bert_config.json": '{"model_args": {"layers": 2}}'},
+            "'layers' of model_args of sentence_bert_config",
+        ),
+        (
+            {"sentence_bert_config.json": '{"modality_config": {"image": {}}}'},
+            "'image' of modality_config of sentence_bert",
+        ),
+        (
+            {"sentence_bert_config.json": '{"modality_config": {"text": {"method_output_name": "pooler_output"}}}'},
+            "method_output_name of text of modality_config of sentence_bert_config.json must be one of last_hidden",
+        ),
+        (
+            {"sentence_bert_config.json": '{"processing_kwargs": {"text": {"truncation": false}}}'},
+            "truncation of text of processing_kwargs of sentence_bert_config.json must be one of True, longest_first",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(changed: dict[str, str], message: str, tmp_path: Path) -> None:
+    """Vectors that mean something else are worse than none."""
+    refused(changed, message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "arrays", "message"),
+    [
+        ({"activation_function": "torch.nn.Hardshrink"}, {}, "'torch.nn.Hardshrink' is none of torch's"),
+        ({"activation_function": "mine.Tanh"}, {}, "'mine.Tanh' is none of torch's"),
+        ({"scale": 2}, {}, "'scale' of 2_Dense/config.json: not known here"),
+        ({"module_input_name": "image_embeds"}, {}, "Dense reads 'image_embeds'; there is"),
+        ({"module_output_name": 3}, {}, "module_output_name of 2_Dense/config.json must be a string"),
+        ({"use_residual": True, "in_features": 32, "out_features": 5}, {}, "no residual.weight in the weights of this"),
+        ({"use_residual": True}, {"linear.weight": (5, 32)}, "use_residual adds 32 numbers to 5"),
+        ({"bias": True}, {}, "no linear.bias in the weights of this Dense"),
+        ({}, {"linear.bias": (5,)}, "no linear.weight in the weights of this Dense"),
+        ({}, {"linear.weight": (5, 16)}, r"module 2, Dense: linear.weight \[5, 16\] is none for 32 numbers"),
+    ],
+)
+def test_dense_layers_that_do_not_fit(
+    config: dict[str, Any], arrays: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    write(tmp_path, ("Pooling", {"pooling_mode": "mean"}), ("Dense", {"bias": False} | config))
+    made = {name: np.ones(shape, np.float32) for name, shape in (arrays or {"linear.weight": (32, 32)}).items()}
+    safetensors.numpy.save_file(made, tmp_path / "2_Dense" / "model.safetensors")
+    with pytest.raises(ValueError, match=message):
         pipeline("text-embedding", model=tmp_path)
+
+
+def test_an_older_colbert_is_refused(tmp_path: Path) -> None:
+    """Its folder has no modules.json, and the mean of its tokens is no vector of the text."""
+    write_classifier(tmp_path, 4, BertModel)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"architectures": ["HF_ColBERT"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="several vectors a text, as ColBERT does"):
+        pipeline("text-embedding", model=tmp_path)
+
+
+def test_a_folder_for_another_task_names_it(tmp_path: Path) -> None:
+    FOLDERS["cross-encoder of 6.x"].write(tmp_path / "scores")
+    with pytest.raises(ValueError, match="scores of pairs, so it is for 'text-ranking'"):
+        pipeline("text-embedding", model=tmp_path / "scores")
+    with pytest.raises(ValueError, match="vectors of texts, so it is for 'text-embedding'"):
+        pipeline("text-ranking", model=write(tmp_path / "vectors", ("Pooling", {"pooling_mode": "mean"})))
+
+
+def test_a_pooling_without_its_file_is_no_mean(tmp_path: Path) -> None:
+    write(tmp_path, ("Pooling", {}))
+    (tmp_path / "1_Pooling" / "config.json").unlink()
+    with pytest.raises(OSError, match=r"1_Pooling/config\.json"):
+        pipeline("text-embedding", model=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"])
+def test_older_names_of_the_transformers_file(name: str, tmp_path: Path) -> None:
+    write(tmp_path, ("Pooling", {"pooling_mode": "mean"}))
+    (tmp_path / "sentence_bert_config.json").rename(tmp_path / f"sentence_{name}_config.json")
+    embed = pipeline("text-embedding", model=tmp_path)
+    assert embed.encode(LONG, output_value="token_embeddings").shape == (12, 32)
+
+
+def test_lowering_keeps_what_the_tokenizer_knows_as_it_is(tmp_path: Path) -> None:
+    """Each character by itself: a sigma at the end of a word is like others."""
+    FOLDERS["lowered"].write(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    reader = sentence_files.Transformer(lower=True)
+    assert reader.as_read(["A[MASK]B [mask] [SEP]", "\u039f\u03a3"], tokenizer) == [
+        "a[MASK]b [mask] [SEP]",
+        "\u03bf\u03c3",
+    ]
+
+
+def test_a_model_with_a_head_gives_no_vectors(tmp_path: Path) -> None:
+    write_classifier(tmp_path, 4, BertForMaskedLM)
+    model, tokenizer = BertForMaskedLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="BertForMaskedLM gives no vectors of tokens: load it without its head"):
+        pipeline("text-embedding", model=model, tokenizer=tokenizer)
+
+
+# -- saving ------------------------------------------------------------------------------------------------------------
+
+
+def test_objects_are_saved_as_the_encoder_that_they_are(tmp_path: Path) -> None:
+    """The mean, which nobody wrote down, is written down."""
+    write_classifier(tmp_path / "plain", 4, BertModel)
+    model, tokenizer = (cls.from_pretrained(tmp_path / "plain") for cls in (AutoModel, AutoTokenizer))
+    embed = pipeline("text-embedding", model=model, tokenizer=tokenizer)
+    embed.save_pretrained(tmp_path / "saved")
+    assert texts_of(tmp_path / "saved") == GOLDEN["mean"]["saved"] | {
+        "sentence_bert_config.json": {"max_seq_length": None, "do_lower_case": False}
+    }
+    np.testing.assert_allclose(pipeline("text-embedding", model=tmp_path / "saved").encode(TEXTS), embed.encode(TEXTS))
+
+
+def dense_encoder(folder: Path, seed: int) -> Path:
+    """A toy with a dense layer of its own."""
+    write(folder, ("Pooling", {"pooling_mode": "mean"}), ("Dense", {"bias": False}), about={"prompts": {"query": "q "}})
+    array = np.random.RandomState(seed).randn(32, 32).astype(np.float32)
+    safetensors.numpy.save_file({"linear.weight": array}, folder / "2_Dense" / "model.safetensors")
+    return folder
+
+
+def test_a_save_over_another_takes_its_place(tmp_path: Path) -> None:
+    first, second = (pipeline("text-embedding", model=dense_encoder(tmp_path / name, i)) for i, name in enumerate("ab"))
+    folder = tmp_path / "saved"
+    for embed, dense in ((first, "2_Dense"), (first, "2_Dense"), (second, "2_Dense-2"), (first, "2_Dense")):
+        embed.save_pretrained(folder)
+        assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["1_Pooling", dense]
+        np.testing.assert_array_equal(pipeline("text-embedding", model=folder).encode(TEXTS), embed.encode(TEXTS))
+
+
+@pytest.mark.parametrize("name", ["modules.json", "tokenizer.json", "model.safetensors"])
+def test_a_save_that_fails_leaves_what_was_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (pipeline("text-embedding", model=dense_encoder(tmp_path / part, i)) for i, part in enumerate("ab"))
+    folder = tmp_path / "saved"
+    first.save_pretrained(folder)
+    path = durable.Replacement.path
+
+    def fails(self: durable.Replacement, asked: str) -> Path:
+        if asked == name and self.folder == folder:
+            raise OSError("no space left")
+        return path(self, asked)
+
+    monkeypatch.setattr(durable.Replacement, "path", fails)
+    with pytest.raises(OSError, match="no space left"):
+        second.save_pretrained(folder)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(pipeline("text-embedding", model=folder).encode(TEXTS), first.encode(TEXTS))
+
+
+def test_a_save_that_is_killed_before_its_renames_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in the journal counts: model, tokenizer and modules are new together."""
+    first, second = (pipeline("text-embedding", model=dense_encoder(tmp_path / part, i)) for i, part in enumerate("ab"))
+    folder = tmp_path / "saved"
+    first.save_pretrained(folder)
+    carry_out = durable._carry_out
+
+    def killed(place: Path, tag: str, plan: Any) -> None:
+        if place == folder:
+            raise KeyboardInterrupt
+        carry_out(place, tag, plan)
+
+    monkeypatch.setattr(durable, "_carry_out", killed)
+    with pytest.raises(KeyboardInterrupt):
+        second.save_pretrained(folder)
+    np.testing.assert_array_equal(pipeline("text-embedding", model=folder).encode(TEXTS), second.encode(TEXTS))
+
+
+def test_similarities(tmp_path: Path) -> None:
+    """Distances come from differences: what is equal is at 0, and what is near is told apart."""
+    draw = np.random.RandomState(0)
+    a = (draw.randn(7, 32) * 100).astype(np.float32)
+    b = np.concatenate([a + np.float32(1e-2), a[:2]])
+    for name, expected in (
+        ("euclidean", -np.sqrt(np.square(a[:, None].astype(np.float64) - b).sum(-1))),
+        ("manhattan", -np.abs(a[:, None].astype(np.float64) - b).sum(-1)),
+        ("dot", a.astype(np.float64) @ b.T.astype(np.float64)),
+        ("cosine", (a / np.linalg.norm(a, axis=1)[:, None]) @ (b / np.linalg.norm(b, axis=1)[:, None]).T),
+    ):
+        folder = write(tmp_path / name, ("Pooling", {"pooling_mode": "mean"}), about={"similarity_fn_name": name})
+        embed = pipeline("text-embedding", model=folder)
+        np.testing.assert_allclose(embed.similarity(a, b), expected, rtol=1e-4, atol=1e-4)
+        if name in ("euclidean", "manhattan"):
+            assert (embed.similarity(a, a).diagonal() == 0).all()
+        vectors = embed.encode(["a b c", "a b c"])
+        if name == "euclidean":
+            assert embed.similarity(vectors[:1], vectors[1:]) == 0
 
 
 def test_bad_requests(tmp_path: Path) -> None:
@@ -341,6 +606,25 @@ def test_ranking(fields: dict[str, Any], function: Any, tmp_path: Path) -> None:
     assert ranker.predict(("q", "g")).shape == ()
     for answer in ranker([{"query": "q", "documents": DOCUMENTS}] * 2):
         assert [one["corpus_id"] for one in answer] == [one["corpus_id"] for one in ranked]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("cross-encoder of 6.x", {"activation_fn": "mine.Sigmoid"}, "'mine.Sigmoid' is none of torch's"),
+        ("cross-encoder of 6.x", {"activation_fn": "torch.nn.Hardshrink"}, "'torch.nn.Hardshrink' is none of torch's"),
+        ("cross-encoder of 6.x", {"prompts": {}}, "default_prompt_name"),
+    ],
+)
+def test_rankers_that_are_not_understood(name: str, changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+    folder = FOLDERS[name].write(tmp_path)
+    path = folder / "config_sentence_transformers.json"
+    about = json.loads(path.read_text()) | changed
+    if message == "default_prompt_name":
+        about["default_prompt_name"] = "other"
+    path.write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=message):
+        pipeline("text-ranking", model=folder)
 
 
 def test_ranking_refuses(tmp_path: Path) -> None:
