@@ -505,11 +505,12 @@ class Model:
             folder: made if absent.
             max_shard_size: larger models are split into files of at most this many bytes ("200MB", "5GB" or a number).
         """
+        write = self.writer(max_shard_size=max_shard_size)
         with durable.Replacement(folder) as files:
-            self.save_into(files, max_shard_size=max_shard_size)
+            write(files)
 
-    def save_into(self, files: durable.Replacement, *, max_shard_size: int | str = "5GB") -> None:
-        """Add to a save what `save_pretrained` writes."""
+    def writer(self, *, max_shard_size: int | str = "5GB") -> Callable[[durable.Replacement], None]:
+        """What adds to a save what `save_pretrained` writes; made before the folder is touched, it raises as that."""
         params = quantized.restored(self.params)
         if not isinstance(params.get("layers", []), list):
             params = params | {"layers": run.unstack(params["layers"])}
@@ -521,10 +522,14 @@ class Model:
         config = self.config.replace(
             architectures=[type(self).__name__], dtype=types.pop() if len(types) == 1 else self.config.dtype
         )
-        weights.write_weights(files, arrays, max_shard_size=max_shard_size)
-        if self.writes():
-            files.write(GENERATION_FILE, self.generation_config.to_json_string().encode())
-        files.write(configs.FILE, config.to_json_string().encode())
+
+        def write(files: durable.Replacement) -> None:
+            weights.write_weights(files, arrays, max_shard_size=max_shard_size)
+            if self.writes():
+                files.write(GENERATION_FILE, self.generation_config.to_json_string().encode())
+            files.write(configs.FILE, config.to_json_string().encode())
+
+        return write
 
     def push_to_hub(self, repo_id: str, *, max_shard_size: int | str = "5GB", **options: Any) -> str:
         """Save into a temporary folder and upload it; see `hub.push` for the options. Returns the repository's URL."""

@@ -73,9 +73,10 @@ class Pipeline:
         All of it replaces what was there, or, where the save fails or is killed, none of it. Options that the pipeline
         was made with are not written.
         """
+        model, tokenizer = self.model.writer(**options), self.tokenizer.writer()
         with durable.Replacement(folder) as files:
-            self.model.save_into(files, **options)
-            self.tokenizer.save_into(files)
+            model(files)
+            tokenizer(files)
             tidy = self._write_beside(files)
         tidy()
 

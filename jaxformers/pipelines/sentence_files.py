@@ -262,7 +262,9 @@ def _pooling(fields: Fields) -> Module:
     for name in ("embedding_dimension", "word_embedding_dimension"):
         fields.take(name, int)
     flags = tuple(mode for mode, name in FLAGS.items() if fields.take(name, bool))
-    named = fields.found.pop("pooling_mode", None) or list(flags or ["mean"])
+    named = fields.found.pop("pooling_mode", None)
+    if named is None:
+        named = list(flags) or "mean"
     modes = (named,) if isinstance(named, str) else tuple(named) if isinstance(named, list) else ()
     if not modes or not all(mode in kinds.MODES for mode in modes):
         raise fields.wrong("pooling_mode", f"some of {list(kinds.MODES)}", named)

@@ -284,11 +284,12 @@ class Tokenizer(SpecialTokens):
             OSError: the folder cannot be written to.
             ValueError: a chat template is no text, or its name is no file name.
         """
+        write = self.writer()
         with durable.Replacement(folder) as replacement:
-            return self.save_into(replacement)
+            return write(replacement)
 
-    def save_into(self, replacement: durable.Replacement) -> tuple[str, ...]:
-        """Add to a save what `save_pretrained` writes."""
+    def writer(self) -> Callable[[durable.Replacement], tuple[str, ...]]:
+        """What adds to a save what `save_pretrained` writes; made before the folder is touched, it raises as that."""
         backends.check_writable(self._backend)
         (templates,) = files.checked(
             {"chat_template": self.chat_template}, files.SETTINGS, type(self).__name__
@@ -302,14 +303,18 @@ class Tokenizer(SpecialTokens):
             files.BACKEND: self._backend.to_str(pretty=True),
             files.CONFIG: _json(self._config()),
         }
-        if named:
-            with durable.Replacement(replacement.folder / files.TEMPLATES) as inside:
-                for name, text in named.items():
-                    inside.write(f"{name}.jinja", text.encode())
-        for name, text in contents.items():
-            replacement.write(name, text.encode() if isinstance(text, str) else text)
-        names = (*contents, *(f"{files.TEMPLATES}/{name}.jinja" for name in named))
-        return tuple(os.path.join(replacement.folder, name) for name in names)
+
+        def write(replacement: durable.Replacement) -> tuple[str, ...]:
+            if named:
+                with durable.Replacement(replacement.folder / files.TEMPLATES) as inside:
+                    for name, text in named.items():
+                        inside.write(f"{name}.jinja", text.encode())
+            for name, text in contents.items():
+                replacement.write(name, text.encode() if isinstance(text, str) else text)
+            names = (*contents, *(f"{files.TEMPLATES}/{name}.jinja" for name in named))
+            return tuple(os.path.join(replacement.folder, name) for name in names)
+
+        return write
 
     def save_vocabulary(
         self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
