@@ -46,9 +46,9 @@ class Chat:
                 continue
             skeleton = _filled(chat, "")
             if skeleton not in ends:
-                ends[skeleton] = self._end(chat, tokenizer) if self.keeps_end else []
-            end = ends[skeleton]
-            front = len(row) - len(end) - len(_ids([chat[-1][1]], tokenizer)[0])
+                ends[skeleton] = self._end(chat, tokenizer)
+            front = len(row) - len(ends[skeleton]) - len(_ids([chat[-1][1]], tokenizer)[0])
+            end = ends[skeleton] if self.keeps_end else []
             if front + len(end) >= size:
                 raise ValueError(
                     f"the {front} tokens in front of the last text and the {len(end)} that its template writes behind "

@@ -177,6 +177,8 @@ def test_a_long_document_loses_its_end_in_a_template_too(tmp_path: Path) -> None
     rows = [ranker._task.settings.transformer.chat.rows([chat], tokenizer, size)[0] for size in (1000, 60)]
     end = tokenizer("<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
     assert rows[1] == [*rows[0][: 60 - len(end)], *end]
+    free = dataclasses.replace(ranker._task.settings.transformer.chat, keeps_end=False)
+    assert free.rows([chat], tokenizer, 60) == [rows[0][:60]]
     with pytest.raises(ValueError, match="leave nothing of the 20 tokens"):
         ranker.predict(("a", "yes " * 100), max_length=20)
 

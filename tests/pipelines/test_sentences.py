@@ -41,6 +41,16 @@ def test_beside_sentence_transformers(name: str, tmp_path: Path) -> None:
     answers(tmp_path / "ours")
 
 
+@pytest.mark.parametrize(
+    "name", ["prompts that are not pooled", "norm and dropout", "dense on tokens", "weighted layers"]
+)
+def test_modules_on_rows_of_several_texts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed = pipeline("text-embedding", model=FOLDERS[name].write(tmp_path))
+    monkeypatch.setattr(shapes, "token_budget", lambda platform: 24)
+    for ours, theirs in zip(answers_of(FOLDERS[name], embed), GOLDEN[name]["answers"], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 def test_folders_tell_settings_apart() -> None:
     """Where a setting were ignored, one of these would be the other."""
     for one, other in (("lowered", "cased"), ("dense that adds", "mean"), ("splade", "splade that sums")):
@@ -239,8 +249,11 @@ def test_tasks_stand_in_the_models_config_beside_dense_layers(tmp_path: Path) ->
     named = {"lora_adaptations": ["a", "b"], "task_instructions": {"a": "x: "}}
     config = json.loads((tmp_path / "config.json").read_text()) | named
     (tmp_path / "config.json").write_text(json.dumps(config))
-    settings = sentence_files.read(hub.source_of(tmp_path), sentence_files.Settings(), "sentence_embedding")
-    assert settings.tasks == {"a": "x: ", "b": ""}
+    for kind in ("sentence_transformers.models.Transformer", "custom_st.Transformer"):  # the latter is Jina's
+        listed = json.loads((tmp_path / "modules.json").read_text())
+        (tmp_path / "modules.json").write_text(json.dumps([listed[0] | {"type": kind}, *listed[1:]]))
+        settings = sentence_files.read(hub.source_of(tmp_path), sentence_files.Settings(), "sentence_embedding")
+        assert settings.tasks == {"a": "x: ", "b": ""}
 
 
 def test_precisions(caplog: pytest.LogCaptureFixture) -> None:
