@@ -33,7 +33,7 @@ _ELSEWHERE = {
     "LogitScore": "sentence_transformers.cross_encoder.modules.logit_score.LogitScore",
 }
 """Classes are written under the first paths that they had, which later versions read too."""
-_OWN = re.compile(r"[1-9]\d*_[A-Z][A-Za-z]+(-\d+)?")
+_OWN = re.compile(r"[1-9]\d*_[A-Z][A-Za-z]+(-\d+)?")  # a folder that a save has made, and may remove
 
 
 def write(files: Replacement, settings: Settings, model: Model, kind: str) -> Callable[[], None]:
@@ -102,18 +102,14 @@ def _listed_in(folder: Path) -> list[str]:
 def _placed(folder: Path, name: str, config: bytes, arrays: Arrays) -> str:
     """Write a module into a folder of its own, or take one that holds the same: what is in use is not changed."""
     made = {key: np.asarray(array) for key, array in arrays.items()}
-    for number in itertools.count(1):
-        path = name if number == 1 else f"{name}-{number}"
-        inner = folder / path
-        if not inner.exists():
-            with Replacement(inner) as files:
-                if made:
-                    weights.write_weights(files, made)
-                files.write(CONFIG, config)
-            return path
-        if _holds(inner, config, made):
-            return path
-    raise AssertionError
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    path = next(path for path in names if not (folder / path).exists() or _holds(folder / path, config, made))
+    if not (folder / path).exists():
+        with Replacement(folder / path) as files:
+            if made:
+                weights.write_weights(files, made)
+            files.write(CONFIG, config)
+    return path
 
 
 def _holds(folder: Path, config: bytes, arrays: Mapping[str, np.ndarray]) -> bool:
