@@ -25,17 +25,21 @@ _ROOMS = {
     "runtime": "compilations forbid",
     "tasks": "generate",
     "tokenizers": (
-        "AlbertTokenizer AlbertTokenizerFast BatchEncoding BertTokenizer BertTokenizerFast BigBirdTokenizer "
-        "BigBirdTokenizerFast CamembertTokenizer CamembertTokenizerFast ConvBertTokenizer "
-        "ConvBertTokenizerFast DebertaTokenizer DebertaTokenizerFast DebertaV2Tokenizer "
-        "DebertaV2TokenizerFast DistilBertTokenizer DistilBertTokenizerFast ElectraTokenizer "
-        "ElectraTokenizerFast EsmTokenizer FNetTokenizer FNetTokenizerFast FlaubertTokenizer FunnelTokenizer "
-        "FunnelTokenizerFast GPT2Tokenizer GPT2TokenizerFast LlamaTokenizer LlamaTokenizerFast "
-        "LongformerTokenizer LongformerTokenizerFast LukeTokenizer MPNetTokenizer MPNetTokenizerFast "
-        "MobileBertTokenizer MobileBertTokenizerFast RemBertTokenizer RemBertTokenizerFast RoFormerTokenizer "
-        "RoFormerTokenizerFast RobertaTokenizer RobertaTokenizerFast SplinterTokenizer SplinterTokenizerFast "
-        "SqueezeBertTokenizer SqueezeBertTokenizerFast Tokenizer XLMRobertaTokenizer XLMRobertaTokenizerFast "
-        "XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
+        "AlbertTokenizer AlbertTokenizerFast BatchEncoding BertTokenizer BertTokenizerFast "
+        "BigBirdTokenizer BigBirdTokenizerFast BioGptTokenizer BloomTokenizer BloomTokenizerFast "
+        "CTRLTokenizer CamembertTokenizer CamembertTokenizerFast CodeGenTokenizer CodeGenTokenizerFast "
+        "CohereTokenizer CohereTokenizerFast ConvBertTokenizer ConvBertTokenizerFast DebertaTokenizer "
+        "DebertaTokenizerFast DebertaV2Tokenizer DebertaV2TokenizerFast DistilBertTokenizer "
+        "DistilBertTokenizerFast ElectraTokenizer ElectraTokenizerFast EsmTokenizer FNetTokenizer "
+        "FNetTokenizerFast FlaubertTokenizer FunnelTokenizer FunnelTokenizerFast GPT2Tokenizer "
+        "GPT2TokenizerFast GPTNeoXTokenizer GPTNeoXTokenizerFast GemmaTokenizer GemmaTokenizerFast "
+        "LlamaTokenizer LlamaTokenizerFast LongformerTokenizer LongformerTokenizerFast LukeTokenizer "
+        "MPNetTokenizer MPNetTokenizerFast MobileBertTokenizer MobileBertTokenizerFast OpenAIGPTTokenizer "
+        "OpenAIGPTTokenizerFast Qwen2Tokenizer Qwen2TokenizerFast RemBertTokenizer RemBertTokenizerFast "
+        "RoFormerTokenizer RoFormerTokenizerFast RobertaTokenizer RobertaTokenizerFast SplinterTokenizer "
+        "SplinterTokenizerFast SqueezeBertTokenizer SqueezeBertTokenizerFast Tokenizer XGLMTokenizer "
+        "XGLMTokenizerFast XLMRobertaTokenizer XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer "
+        "XLNetTokenizerFast"
     ),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -324,8 +324,16 @@ from .tokenizers import BertTokenizer as BertTokenizer
 from .tokenizers import BertTokenizerFast as BertTokenizerFast
 from .tokenizers import BigBirdTokenizer as BigBirdTokenizer
 from .tokenizers import BigBirdTokenizerFast as BigBirdTokenizerFast
+from .tokenizers import BioGptTokenizer as BioGptTokenizer
+from .tokenizers import BloomTokenizer as BloomTokenizer
+from .tokenizers import BloomTokenizerFast as BloomTokenizerFast
+from .tokenizers import CTRLTokenizer as CTRLTokenizer
 from .tokenizers import CamembertTokenizer as CamembertTokenizer
 from .tokenizers import CamembertTokenizerFast as CamembertTokenizerFast
+from .tokenizers import CodeGenTokenizer as CodeGenTokenizer
+from .tokenizers import CodeGenTokenizerFast as CodeGenTokenizerFast
+from .tokenizers import CohereTokenizer as CohereTokenizer
+from .tokenizers import CohereTokenizerFast as CohereTokenizerFast
 from .tokenizers import ConvBertTokenizer as ConvBertTokenizer
 from .tokenizers import ConvBertTokenizerFast as ConvBertTokenizerFast
 from .tokenizers import DebertaTokenizer as DebertaTokenizer
@@ -344,6 +352,10 @@ from .tokenizers import FunnelTokenizer as FunnelTokenizer
 from .tokenizers import FunnelTokenizerFast as FunnelTokenizerFast
 from .tokenizers import GPT2Tokenizer as GPT2Tokenizer
 from .tokenizers import GPT2TokenizerFast as GPT2TokenizerFast
+from .tokenizers import GPTNeoXTokenizer as GPTNeoXTokenizer
+from .tokenizers import GPTNeoXTokenizerFast as GPTNeoXTokenizerFast
+from .tokenizers import GemmaTokenizer as GemmaTokenizer
+from .tokenizers import GemmaTokenizerFast as GemmaTokenizerFast
 from .tokenizers import LlamaTokenizer as LlamaTokenizer
 from .tokenizers import LlamaTokenizerFast as LlamaTokenizerFast
 from .tokenizers import LongformerTokenizer as LongformerTokenizer
@@ -353,6 +365,10 @@ from .tokenizers import MPNetTokenizer as MPNetTokenizer
 from .tokenizers import MPNetTokenizerFast as MPNetTokenizerFast
 from .tokenizers import MobileBertTokenizer as MobileBertTokenizer
 from .tokenizers import MobileBertTokenizerFast as MobileBertTokenizerFast
+from .tokenizers import OpenAIGPTTokenizer as OpenAIGPTTokenizer
+from .tokenizers import OpenAIGPTTokenizerFast as OpenAIGPTTokenizerFast
+from .tokenizers import Qwen2Tokenizer as Qwen2Tokenizer
+from .tokenizers import Qwen2TokenizerFast as Qwen2TokenizerFast
 from .tokenizers import RemBertTokenizer as RemBertTokenizer
 from .tokenizers import RemBertTokenizerFast as RemBertTokenizerFast
 from .tokenizers import RoFormerTokenizer as RoFormerTokenizer
@@ -364,6 +380,8 @@ from .tokenizers import SplinterTokenizerFast as SplinterTokenizerFast
 from .tokenizers import SqueezeBertTokenizer as SqueezeBertTokenizer
 from .tokenizers import SqueezeBertTokenizerFast as SqueezeBertTokenizerFast
 from .tokenizers import Tokenizer as Tokenizer
+from .tokenizers import XGLMTokenizer as XGLMTokenizer
+from .tokenizers import XGLMTokenizerFast as XGLMTokenizerFast
 from .tokenizers import XLMRobertaTokenizer as XLMRobertaTokenizer
 from .tokenizers import XLMRobertaTokenizerFast as XLMRobertaTokenizerFast
 from .tokenizers import XLMTokenizer as XLMTokenizer

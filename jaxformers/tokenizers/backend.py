@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tokenizers
+from tokenizers import pre_tokenizers
 
 LARGEST = 1 << 29  # bytes of a tokenizer.json
 
@@ -112,13 +114,31 @@ def check(backend: tokenizers.Tokenizer, where: str) -> None:
             raise ValueError(f"{where}: post_processor adds id {index}, which is no id of the vocabulary")
 
 
-def set_prefix_space(backend: tokenizers.Tokenizer, wanted: bool) -> None:
-    """Make byte-level BPE put a space in front of texts, or not, whatever its tokenizer.json says."""
+def is_byte_level(backend: tokenizers.Tokenizer) -> bool:
+    """Whether the pieces are of bytes, each of which is written as a letter."""
+    parts = (backend.pre_tokenizer, backend.decoder)
+    return any(part is not None and b'"ByteLevel"' in part.__getstate__() for part in parts)
+
+
+def set_prefix_space(backend: tokenizers.Tokenizer, wanted: bool, inside: bool = False) -> None:
+    """Make byte-level BPE put a space in front of texts, or not, whatever its tokenizer.json says.
+
+    Args:
+        backend: what is changed, if its splitter is the one of byte-level BPE.
+        wanted: whether there is a space.
+        inside: look for it among the steps of a splitter of several, too.
+    """
     splitter = backend.pre_tokenizer
-    if isinstance(splitter, tokenizers.pre_tokenizers.ByteLevel) and splitter.add_prefix_space != wanted:
-        backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
-            add_prefix_space=wanted, use_regex=splitter.use_regex
-        )
+    if isinstance(splitter, pre_tokenizers.ByteLevel):
+        if splitter.add_prefix_space != wanted:
+            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=wanted, use_regex=splitter.use_regex)
+    elif inside and isinstance(splitter, pre_tokenizers.Sequence):
+        state = json.loads(splitter.__getstate__())
+        for part in state["pretokenizers"]:
+            if part["type"] == "ByteLevel":
+                part["add_prefix_space"] = wanted
+        splitter.__setstate__(json.dumps(state).encode())
+        backend.pre_tokenizer = splitter
 
 
 def view(

@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Encoding, processors
 
 from .. import durable, hub
 from . import backend as backends
-from . import chat, files, gguf, limits, special, tiktoken, train
+from . import chat, ends, files, gguf, limits, special, tiktoken, train
 from .backend import Padding, Truncation, readable
 from .encoding import BatchEncoding
 from .limits import UNLIMITED
@@ -46,7 +46,8 @@ class Tokenizer(SpecialTokens):
             `split_special_tokens` (treat special tokens in texts as text), `add_prefix_space` (byte-level BPE: a space
             in front of each text), `chat_template` (a text, or texts by name), `added_tokens_decoder` (id →
             AddedToken),
-            special tokens by role (`pad_token`, ...), `additional_special_tokens`, `extra_special_tokens`.
+            special tokens by role (`pad_token`, ...), `additional_special_tokens`, `extra_special_tokens`,
+            `add_bos_token`, `add_eos_token` (put them around each text; what is not said is as in tokenizer.json).
 
     Raises:
         OSError: a file does not exist or cannot be read.
@@ -54,13 +55,13 @@ class Tokenizer(SpecialTokens):
         TypeError: an unknown setting.
     """
 
-    model_input_names: list[str] = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
+    model_input_names: list[str] = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     padding_side: str = "right"
     truncation_side: str = "right"
     pad_token_type_id: int = 0
     clean_up_tokenization_spaces: bool = False
     split_special_tokens: bool = False
-    add_prefix_space: bool = False
+    add_prefix_space: bool | None = False
     chat_template: str | dict[str, str] | None = None
     is_fast = True
 
@@ -69,12 +70,14 @@ class Tokenizer(SpecialTokens):
         "tiktoken_file": "tiktoken.model",
     }
     """The constructor's names for the files that a tokenizer can be built from, and what they are called on the Hub."""
-    own_settings: ClassVar[Mapping[str, files.Check]] = {}
-    """Settings that only this class takes."""
+    own_settings: ClassVar[Mapping[str, files.Check]] = ends.SETTINGS
+    """Settings that not every class takes."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Settings where neither files nor user say otherwise. A role given as text takes the options of its default."""
     built_defaults: ClassVar[Mapping[str, Any]] = {}
     """Those that go before `defaults` where there is no tokenizer.json: the reference's two kinds of class differ."""
+    present_defaults: ClassVar[Mapping[str, Token]] = {}
+    """Special tokens by role where nothing says otherwise and the vocabulary has them."""
     words_need_prefix_space: ClassVar[bool] = False
     """Whether texts in words are refused without `add_prefix_space`: their pieces would not be those of the text."""
     keeps_files: ClassVar[bool] = False
@@ -98,20 +101,26 @@ class Tokenizer(SpecialTokens):
         paths |= dict(zip(paths, vocabulary, strict=False))
         _refuse_unknown(settings, checks, type(self).__name__)
         given = files.checked(settings, checks, type(self).__name__)
-        built = tokenizer_object is None and tokenizer_file is None
-        defaults = {**self.defaults, **(self.built_defaults if built else {})}
+        found = {name: _existing(path) for name, path in paths.items() if path is not None}
+        ready: tokenizers.Tokenizer | None = None
+        if tokenizer_object is not None:
+            where, ready = type(self).__name__, copy.deepcopy(tokenizer_object)
+        elif tokenizer_file is not None:
+            where, ready = str(tokenizer_file), backends.read(_existing(tokenizer_file))
+        else:
+            where = next((str(path) for path in paths.values() if path is not None), type(self).__name__)
+        built = ready is None
+        defaults = self._defaults(ready)
         settings = defaults | {
             name: value for name, value in given.items() if value is not None or name not in self.own_settings
         }
-        found = {name: _existing(path) for name, path in paths.items() if path is not None}
-        if tokenizer_object is not None:
-            where, backend = type(self).__name__, copy.deepcopy(tokenizer_object)
-        elif tokenizer_file is not None:
-            where, backend = str(tokenizer_file), backends.read(_existing(tokenizer_file))
-        else:
-            where = next((str(path) for path in paths.values() if path is not None), type(self).__name__)
-            backend = self._build(found, settings)
-        settings = _sides(backend) | settings
+        backend = self._build(found, settings) if ready is None else ready
+        present = {
+            name: token
+            for name, token in self.present_defaults.items()
+            if backend.token_to_id(text_of(token)) is not None
+        }
+        settings = present | _sides(backend) | settings
         backend.no_truncation()
         backend.no_padding()
         self._backend = backend
@@ -136,16 +145,24 @@ class Tokenizer(SpecialTokens):
                 roles[name] = AddedToken(**_options(default) | {"content": roles[name]})
         super().__init__(roles, [known.get(text_of(token), token) for token in more], extra)
         self.model_max_length: int = settings.pop("model_max_length", UNLIMITED)
+        around = {name: settings.pop(name) for name in ends.NAMES if name in settings}
         for name, value in settings.items():
             setattr(self, name, value)
         self._own = none | {name: settings[name] for name in self.own_settings if name in settings}
         self._add_missing(added)
-        backends.set_prefix_space(backend, bool(self.add_prefix_space))
+        if self.add_prefix_space is not None:
+            backends.set_prefix_space(backend, self.add_prefix_space)
         self._finish(built)
+        if around:
+            self._surround(**around)
         self._files: dict[str, str | bytes] = (
             {name: path.read_bytes() for name, path in found.items()} if self.keeps_files else {}
         )
         backends.check(backend, where)
+
+    def _defaults(self, backend: tokenizers.Tokenizer | None) -> dict[str, Any]:
+        """Settings where neither files nor user say otherwise; `backend` is that of a tokenizer.json, if there is one."""
+        return {**self.defaults, **self.built_defaults} if backend is None else dict(self.defaults)
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         """The backend from the class's vocabulary files and its own settings.
@@ -164,12 +181,50 @@ class Tokenizer(SpecialTokens):
         Args:
             built: the backend is from `_build`, and what it needs the ids of special tokens for is still to be made.
         """
-        if built and self._template() is not None:
+        if built and self.template is not None:
             self._backend.post_processor = self._processor()
 
+    @property
+    def add_bos_token(self) -> bool:
+        """Whether each text begins with `bos_token`. Setting it changes the rows from then on.
+
+        Raises:
+            ValueError: it is set, and the class has rows of its own, or there is no such token.
+        """
+        return self.bos_token in ends.around(self._backend)[0][:1]
+
+    @add_bos_token.setter
+    def add_bos_token(self, wanted: bool) -> None:
+        self._surround(add_bos_token=wanted)
+
+    @property
+    def add_eos_token(self) -> bool:
+        """Whether each text ends with `eos_token`; as `add_bos_token`."""
+        return self.eos_token in ends.around(self._backend)[1][-1:]
+
+    @add_eos_token.setter
+    def add_eos_token(self, wanted: bool) -> None:
+        self._surround(add_eos_token=wanted)
+
+    def _surround(self, **wanted: bool) -> None:
+        """Put bos and eos around each text as asked, in place of what the backend puts there."""
+        if self.template is not None:
+            raise ValueError(
+                f"{type(self).__name__} has rows of its own: {self.template[0]!r} without bos and eos to set"
+            )
+        now = {name: getattr(self, name) for name in ends.NAMES} | wanted
+        self._backend.post_processor = self._templated(self._around(*now.values()))
+
+    def _around(self, first: bool, last: bool) -> tuple[str, str]:
+        """The templates with bos in front and eos behind, as asked."""
+        return ends.rows(first, last)
+
     def _template(self) -> tuple[str, str] | None:
-        """`template`, where it depends on settings."""
-        return self.template
+        """The templates of the rows; None if nothing stands around a text."""
+        if self.template is not None:
+            return self.template
+        first, last = self.add_bos_token, self.add_eos_token
+        return self._around(first, last) if first or last else None
 
     def _parts(self, template: str) -> list[tuple[str, int]]:
         """The tokens of a row, and `$A` and `$B`, each with its token type.
@@ -188,12 +243,16 @@ class Tokenizer(SpecialTokens):
         return parts
 
     def _processor(self) -> processors.PostProcessor:
-        """The post-processor that makes rows by the class's template.
+        """The post-processor that makes rows by the class's template."""
+        return self._templated(self._template() or ("$A:0", "$A:0 $B:1"))
+
+    def _templated(self, templates: tuple[str, str]) -> processors.PostProcessor:
+        """The post-processor that makes rows by templates of one text and of two.
 
         Raises:
             ValueError: a token of the template has no id.
         """
-        rows = [self._parts(template) for template in self._template() or ()]
+        rows = [self._parts(template) for template in templates]
         tokens = {token: self._backend.token_to_id(token) for row in rows for token, _ in row if token not in _TEXTS}
         for token, index in tokens.items():
             if index is None:
@@ -260,6 +319,9 @@ class Tokenizer(SpecialTokens):
             return self
         saved = files.read_settings(source, config, checks, overrides)
         paths: dict[str, Any] = {"tokenizer_file": source.find(files.BACKEND)}
+        if paths["tokenizer_file"] is not None and not cls.defaults.keys() & ends.NAMES:
+            for name in ends.NAMES:  # what is in the rows, a tokenizer.json says
+                saved.known.pop(name, None)
         if paths["tokenizer_file"] is None or cls.keeps_files:
             paths |= {name: source.find(file) for name, file in cls.vocab_files_names.items()}
             if not any(paths.values()):
@@ -357,7 +419,13 @@ class Tokenizer(SpecialTokens):
         for name in ("model_input_names", "split_special_tokens", "add_prefix_space"):
             if getattr(self, name) != getattr(type(self), name):
                 fields[name] = getattr(self, name)
-        return fields
+        if self.own_name == Tokenizer.own_name:  # which has token types in version 4 of the reference
+            fields["model_input_names"] = self.model_input_names
+        return fields | self._ends()
+
+    def _ends(self) -> dict[str, bool]:
+        """The settings of what stands around a text, of those that the class takes."""
+        return {name: getattr(self, name) for name in ends.NAMES if name in self.own_settings}
 
     # Text to ids
 
@@ -965,7 +1033,7 @@ class Tokenizer(SpecialTokens):
             state = _options(token) | {"content": names[token.content]}
             return AddedToken(**state)
 
-        settings: dict[str, Any] = {**self._own, **{name: getattr(self, name) for name in _ATTRIBUTES}}
+        settings: dict[str, Any] = {**self._own, **{name: getattr(self, name) for name in _ATTRIBUTES}, **self._ends()}
         settings |= {name: renamed(token) for name, token in self._special.items() if token is not None}
         other = type(self)(
             tokenizer_object=backend,

@@ -31,6 +31,7 @@ class BertTokenizer(Tokenizer):
         OSError, ValueError, TypeError: as `Tokenizer`.
     """
 
+    model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "vocab.txt"}
     own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
         ("do_lower_case", "strip_accents", "tokenize_chinese_chars"), files.boolean

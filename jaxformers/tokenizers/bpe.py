@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import tokenizers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 
-from . import files
+from . import backend as backends
+from . import ends, files, gguf
 from .base import Tokenizer
 from .merges import build, read_merges
 
@@ -23,7 +24,8 @@ class BPETokenizer(Tokenizer):
         vocab_file, merges_file: the paths of a vocab.json and a merges.txt; or `tokenizer_file` or `tokenizer_object`
             as in `Tokenizer`.
         **settings: as in `Tokenizer`, and
-            trim_offsets: offsets leave the spaces before words out.
+            add_bos_token, add_eos_token: put them around each text, in classes that have no rows of their own;
+            trim_offsets: offsets leave the spaces before words out, in those that have.
 
     Raises:
         OSError, ValueError, TypeError: as `Tokenizer`; ValueError also for texts in words where `add_prefix_space` is
@@ -31,8 +33,16 @@ class BPETokenizer(Tokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "vocab.json", "merges_file": "merges.txt"}
-    own_settings: ClassVar[Mapping[str, files.Check]] = {"errors": files.anything}
+    own_settings: ClassVar[Mapping[str, files.Check]] = {"errors": files.anything, **ends.SETTINGS}
     words_need_prefix_space: ClassVar[bool] = True
+    composes: ClassVar[bool] = False
+    """Whether letters and their marks are composed first (NFC)."""
+    words: ClassVar[str | None] = None
+    """A pattern of which each match is a word; None: those of GPT-2."""
+    splits_digits: ClassVar[bool] = False
+    """Whether every digit is a word."""
+    space_inside: ClassVar[bool] = False
+    """Whether `add_prefix_space` counts, too, where splitting is done in several steps."""
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         missing = [file for name, file in self.vocab_files_names.items() if name not in paths]
@@ -41,10 +51,20 @@ class BPETokenizer(Tokenizer):
         vocabulary = files.read_ids(paths["vocab_file"])
         merges = read_merges(paths["merges_file"])
         backend = build(vocabulary, merges, str(paths["merges_file"]))
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(settings.get("add_prefix_space")))
+        if self.composes:
+            backend.normalizer = normalizers.NFC()
+        parts: list[Any] = [pre_tokenizers.Digits(individual_digits=True)] if self.splits_digits else []
+        parts += [] if self.words is None else [pre_tokenizers.Split(Regex(self.words), "isolated")]
+        bytes_ = pre_tokenizers.ByteLevel(bool(settings.get("add_prefix_space")), use_regex=self.words is None)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([*parts, bytes_]) if parts else bytes_
         backend.decoder = decoders.ByteLevel()
         backend.post_processor = processors.ByteLevel(trim_offsets=False)
         return backend
+
+    def _finish(self, built: bool) -> None:
+        super()._finish(built)
+        if self.space_inside and self.add_prefix_space:
+            backends.set_prefix_space(self._backend, True, inside=True)
 
     def _vocabulary(self) -> dict[str, str | bytes]:
         model = self._backend.model
@@ -60,26 +80,121 @@ class GPT2Tokenizer(BPETokenizer):
 
     Args:
         vocab_file, merges_file: as in `BPETokenizer`.
-        **settings: as in `BPETokenizer`, and
-            add_bos_token: put `bos_token` in front of each text.
+        **settings: as in `BPETokenizer`; add_bos_token puts one in front of a row, be it of one text or two.
     """
 
-    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     own_name: ClassVar[str] = "GPT2Tokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {**BPETokenizer.own_settings, "add_bos_token": files.boolean}
     defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>")
     built_defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(defaults, AddedToken("<|endoftext|>"))
 
-    def _template(self) -> tuple[str, str] | None:
-        return ("{bos_token}:0 $A:0", "{bos_token}:0 $A:0 $B:1") if self._own.get("add_bos_token") else None
+    def _around(self, first: bool, last: bool) -> tuple[str, str]:
+        one, two = super()._around(first, last)
+        return one, two.replace(" {bos_token}:1", "")
+
+
+class CodeGenTokenizer(GPT2Tokenizer):
+    """GPT-2's tokenizer under the name of CodeGen (Nijkamp et al. 2022, arXiv 2203.13474).
+
+    Args:
+        vocab_file, merges_file: as in `BPETokenizer`.
+        **settings: as in `GPT2Tokenizer`, and
+            return_token_type_ids: calls return them.
+    """
+
+    own_name: ClassVar[str] = "CodeGenTokenizer"
+    own_settings: ClassVar[Mapping[str, files.Check]] = {
+        **GPT2Tokenizer.own_settings,
+        "return_token_type_ids": files.boolean,
+    }
+
+    def _finish(self, built: bool) -> None:
+        super()._finish(built)
+        if self._own.get("return_token_type_ids") and "token_type_ids" not in self.model_input_names:
+            self.model_input_names = [*self.model_input_names, "token_type_ids"]
+
+    def _ends(self) -> dict[str, bool]:
+        return {}  # with them the reference refuses the folder; tokenizer.json has the rows
+
+
+class GPTNeoXTokenizer(BPETokenizer):
+    """The tokenizer of GPT-NeoX and Pythia (Black et al. 2022, arXiv 2204.06745).
+
+    Args:
+        vocab_file, merges_file: as in `BPETokenizer`.
+        **settings: as in `BPETokenizer`; add_bos_token and add_eos_token go before what a tokenizer.json says.
+    """
+
+    own_name: ClassVar[str] = "GPTNeoXTokenizer"
+    defaults: ClassVar[Mapping[str, Any]] = {"add_bos_token": False, "add_eos_token": False, **GPT2Tokenizer.defaults}
+    present_defaults: ClassVar[Mapping[str, str]] = {"pad_token": "<|padding|>"}
+    words_need_prefix_space: ClassVar[bool] = False
+    composes: ClassVar[bool] = True
+
+
+class Qwen2Tokenizer(BPETokenizer):
+    """The tokenizer of Qwen2 and Qwen3 (Yang et al. 2024, arXiv 2407.10671)."""
+
+    own_name: ClassVar[str] = "Qwen2Tokenizer"
+    defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(
+        ("unk_token", "eos_token", "pad_token"), AddedToken("<|endoftext|>", normalized=False, special=True)
+    )
+    words_need_prefix_space: ClassVar[bool] = False
+    composes: ClassVar[bool] = True
+    words: ClassVar[str | None] = gguf.QWEN2
+    space_inside: ClassVar[bool] = True
+
+
+class CohereTokenizer(BPETokenizer):
+    """Cohere's tokenizer: digits one by one, a token in front of each text.
+
+    Args:
+        vocab_file, merges_file: as in `BPETokenizer`.
+        **settings: as in `BPETokenizer`; add_bos_token and add_eos_token go before what a tokenizer.json says.
+    """
+
+    padding_side = "left"
+    own_name: ClassVar[str] = "CohereTokenizer"
+    own_settings: ClassVar[Mapping[str, files.Check]] = {
+        **BPETokenizer.own_settings,
+        "use_default_system_prompt": files.boolean,
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "unk_token": "<UNK>",
+        "bos_token": "<BOS_TOKEN>",
+        "eos_token": "<|END_OF_TURN_TOKEN|>",
+    }
+    present_defaults: ClassVar[Mapping[str, str]] = {
+        "pad_token": "<PAD>",
+        "cls_token": "<CLS>",
+        "sep_token": "<SEP>",
+        "mask_token": "<MASK_TOKEN>",
+    }
+    composes: ClassVar[bool] = True
+    splits_digits: ClassVar[bool] = True
+    space_inside: ClassVar[bool] = True
+
+
+class BloomTokenizer(BPETokenizer):
+    """BLOOM's tokenizer, always from a tokenizer.json (Scao et al. 2022, arXiv 2211.05100)."""
+
+    vocab_files_names: ClassVar[Mapping[str, str]] = {}
+    own_name: ClassVar[str] = "BloomTokenizer"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "unk_token": "<unk>",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "pad_token": "<pad>",
+    }
+    space_inside: ClassVar[bool] = True
 
 
 class RobertaTokenizer(BPETokenizer):
     """RoBERTa's tokenizer: `<s> text </s>`, or `<s> text </s></s> pair </s>` (Liu et al. 2019, arXiv 1907.11692)."""
 
-    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     own_name: ClassVar[str] = "RobertaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {**BPETokenizer.own_settings, "trim_offsets": files.boolean}
+    own_settings: ClassVar[Mapping[str, files.Check]] = {"errors": files.anything, "trim_offsets": files.boolean}
     defaults: ClassVar[Mapping[str, Any]] = {
         "trim_offsets": True,
         "bos_token": "<s>",
@@ -167,7 +282,7 @@ class DebertaTokenizer(BPETokenizer):
 
     model_input_names = ["input_ids", "attention_mask", "token_type_ids"]  # noqa: RUF012 - replaced whole
     own_name: ClassVar[str] = "DebertaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {**BPETokenizer.own_settings, "add_bos_token": files.boolean}
+    own_settings: ClassVar[Mapping[str, files.Check]] = {"errors": files.anything}
     defaults: ClassVar[Mapping[str, Any]] = {
         "bos_token": "[CLS]",
         "eos_token": "[SEP]",
@@ -188,6 +303,11 @@ class DebertaTokenizer(BPETokenizer):
 
 
 GPT2TokenizerFast = GPT2Tokenizer
+CodeGenTokenizerFast = CodeGenTokenizer
+GPTNeoXTokenizerFast = GPTNeoXTokenizer
+Qwen2TokenizerFast = Qwen2Tokenizer
+CohereTokenizerFast = CohereTokenizer
+BloomTokenizerFast = BloomTokenizer
 RobertaTokenizerFast = RobertaTokenizer
 LongformerTokenizerFast = LongformerTokenizer
 DebertaTokenizerFast = DebertaTokenizer

@@ -30,9 +30,9 @@ class EsmTokenizer(Tokenizer):
         OSError, ValueError, TypeError: as `Tokenizer`.
     """
 
-    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "vocab.txt"}
     own_name: ClassVar[str] = "EsmTokenizer"
+    own_settings: ClassVar[Mapping[str, files.Check]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": "<unk>",
         "cls_token": "<cls>",

@@ -45,7 +45,7 @@ _SENTENCEPIECE_IDS: Mapping[str, int] = {"unk_token": 0, "bos_token": 1, "eos_to
 _TIGHT = ("<unk>", "<s>", "<|endoftext|>")
 
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_QWEN2 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN2 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _SEED = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"
 _CAPITALS, _SMALL = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -97,8 +97,8 @@ _SPLITTINGS: Mapping[str, _Splitting] = {
     **dict.fromkeys(("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "midm-2.0", "lfm2"), _LLAMA3),
     **dict.fromkeys(("dbrx", "smaug-bpe", "chatglm-bpe"), _Splitting((tiktoken.WORDS,))),
     "glm4": _Splitting((tiktoken.WORDS,), whole=True),
-    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez", "kormo"), _Splitting((_QWEN2,), composed=True)),
-    **dict.fromkeys(("stablelm2", "hunyuan", "solar-open"), _Splitting((_QWEN2,))),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez", "kormo"), _Splitting((QWEN2,), composed=True)),
+    **dict.fromkeys(("stablelm2", "hunyuan", "solar-open"), _Splitting((QWEN2,))),
     "seed-coder": _Splitting((_SEED,)),
     "tekken": _Splitting((_TEKKEN,), whole=True, begins=True),
     **dict.fromkeys(("gpt-4o", "llama4", "kanana2"), _Splitting((_GPT4O,))),

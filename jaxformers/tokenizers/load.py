@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from .. import hub
@@ -20,60 +21,82 @@ from .bert import (
     SplinterTokenizer,
     SqueezeBertTokenizer,
 )
-from .bpe import DebertaTokenizer, GPT2Tokenizer, LongformerTokenizer, LukeTokenizer, RobertaTokenizer
+from .bpe import (
+    BloomTokenizer,
+    CodeGenTokenizer,
+    CohereTokenizer,
+    DebertaTokenizer,
+    GPT2Tokenizer,
+    GPTNeoXTokenizer,
+    LongformerTokenizer,
+    LukeTokenizer,
+    Qwen2Tokenizer,
+    RobertaTokenizer,
+)
 from .esm import EsmTokenizer
 from .jieba import RoFormerTokenizer
-from .moses import FlaubertTokenizer, XLMTokenizer
+from .moses import BioGptTokenizer, FlaubertTokenizer, XLMTokenizer
 from .sentencepiece import (
     AlbertTokenizer,
     BigBirdTokenizer,
     CamembertTokenizer,
     DebertaV2Tokenizer,
     FNetTokenizer,
+    GemmaTokenizer,
     LlamaTokenizer,
     RemBertTokenizer,
+    XGLMTokenizer,
     XLMRobertaTokenizer,
     XLNetTokenizer,
 )
+from .words import CTRLTokenizer, OpenAIGPTTokenizer
 
 logger = logging.getLogger(__name__)
 
-# `model_type` in config.json → class. Its `own_name` is what tokenizer_config.json says, with or without "Fast".
-_CLASSES: dict[str, type[Tokenizer]] = {
-    "albert": AlbertTokenizer,
-    "bert": BertTokenizer,
-    "big_bird": BigBirdTokenizer,
-    "camembert": CamembertTokenizer,
-    "convbert": ConvBertTokenizer,
-    "data2vec-text": RobertaTokenizer,
-    "deberta": DebertaTokenizer,
-    "deberta-v2": DebertaV2Tokenizer,
-    "distilbert": DistilBertTokenizer,
-    "electra": ElectraTokenizer,
-    "ernie": BertTokenizer,
-    "esm": EsmTokenizer,
-    "flaubert": FlaubertTokenizer,
-    "fnet": FNetTokenizer,
-    "funnel": FunnelTokenizer,
-    "gpt2": GPT2Tokenizer,
-    "llama": LlamaTokenizer,
-    "longformer": LongformerTokenizer,
-    "luke": LukeTokenizer,
-    "mobilebert": MobileBertTokenizer,
-    "mpnet": MPNetTokenizer,
-    "nystromformer": AlbertTokenizer,
-    "rembert": RemBertTokenizer,
-    "roberta": RobertaTokenizer,
-    "roberta-prelayernorm": RobertaTokenizer,
-    "roformer": RoFormerTokenizer,
-    "splinter": SplinterTokenizer,
-    "squeezebert": SqueezeBertTokenizer,
-    "xlm": XLMTokenizer,
-    "xlm-roberta": XLMRobertaTokenizer,
-    "xlm-roberta-xl": XLMRobertaTokenizer,
-    "xlnet": XLNetTokenizer,
-    "xmod": XLMRobertaTokenizer,
+# Class → `model_type`s in config.json. Its `own_name` is what tokenizer_config.json says, with or without "Fast".
+_MODEL_TYPES: Mapping[type[Tokenizer], str] = {
+    AlbertTokenizer: "albert nystromformer",
+    BertTokenizer: "bert ernie nomic_bert",
+    BigBirdTokenizer: "big_bird",
+    BioGptTokenizer: "biogpt",
+    BloomTokenizer: "bloom",
+    CamembertTokenizer: "camembert",
+    CodeGenTokenizer: "codegen phi",
+    CohereTokenizer: "cohere cohere2",
+    ConvBertTokenizer: "convbert",
+    CTRLTokenizer: "ctrl",
+    DebertaTokenizer: "deberta",
+    DebertaV2Tokenizer: "deberta-v2",
+    DistilBertTokenizer: "distilbert",
+    ElectraTokenizer: "electra",
+    EsmTokenizer: "esm",
+    FlaubertTokenizer: "flaubert",
+    FNetTokenizer: "fnet",
+    FunnelTokenizer: "funnel",
+    GemmaTokenizer: "gemma gemma2 gemma3 gemma3_text",
+    GPT2Tokenizer: "gpt2 exaone4 gpt_bigcode gpt_neo gptj granite granitemoe olmo3 opt starcoder2",
+    GPTNeoXTokenizer: "gpt_neox mpt olmo olmo2 olmoe stablelm",
+    LlamaTokenizer: "llama deepseek_v2 deepseek_v3 ernie4_5 ministral mistral mixtral persimmon phi3",
+    LongformerTokenizer: "longformer",
+    LukeTokenizer: "luke",
+    MobileBertTokenizer: "mobilebert",
+    MPNetTokenizer: "mpnet",
+    OpenAIGPTTokenizer: "openai-gpt",
+    Qwen2Tokenizer: "qwen2 qwen2_moe qwen3 qwen3_moe",
+    RemBertTokenizer: "rembert",
+    RobertaTokenizer: "roberta data2vec-text roberta-prelayernorm",
+    RoFormerTokenizer: "roformer",
+    SplinterTokenizer: "splinter",
+    SqueezeBertTokenizer: "squeezebert",
+    XGLMTokenizer: "xglm",
+    XLMTokenizer: "xlm",
+    XLMRobertaTokenizer: "xlm-roberta gte jina_embeddings_v3 xlm-roberta-xl xmod",
+    XLNetTokenizer: "xlnet",
 }
+_CLASSES = {model_type: kind for kind, words in _MODEL_TYPES.items() for model_type in words.split()}
+
+# What the reference calls the class of a tokenizer.json that says everything.
+_PLAIN = ("PreTrainedTokenizer", "TokenizersBackend", "PythonBackend")
 
 
 def load(source: hub.Source, **overrides: Any) -> Tokenizer:
@@ -99,24 +122,23 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
     kind = _by_name(name) if name else _by_model_type(source)
     if kind is None and name is not None:
         if source.find(files.BACKEND) is None:
-            known = ", ".join(sorted({kind.own_name for kind in _CLASSES.values()}))
-            near = difflib.get_close_matches(name, [kind.own_name for kind in _CLASSES.values()], 1)
-            hint = f"; do you mean {near[0]}?" if near else ""
+            near = difflib.get_close_matches(name, [kind.own_name for kind in _MODEL_TYPES], 3)
+            hint = f" (the nearest are {', '.join(near)})" if near else ""
             raise ValueError(
-                f"{source}: tokenizer_class {name!r} is not known here ({known} are){hint}, and there is no "
-                f"{files.BACKEND} that says how to tokenize"
+                f"{source}: tokenizer_class {name!r} is not known here{hint}, and there is no {files.BACKEND} that says "
+                "how to tokenize"
             )
         logger.info("%s: %s is read as a plain %s", source, name, files.BACKEND)
+        if like := _by_model_type(source):  # relatives of BERT under other names have token types too
+            config = {"model_input_names": like.model_input_names, **config}
     return (kind or Tokenizer)._read(source, config, overrides)
 
 
 def _by_name(name: str) -> type[Tokenizer] | None:
     """The class that a checkpoint calls so; None if it is not known."""
-    kinds: list[type[Tokenizer]] = [*_CLASSES.values(), Tokenizer]
-    for kind in kinds:
-        if name.removesuffix("Fast") == kind.own_name.removesuffix("Fast"):
-            return kind
-    return None
+    name = name.removesuffix("Fast")
+    known: dict[str, type[Tokenizer]] = {kind.own_name: kind for kind in _MODEL_TYPES}
+    return (known | dict.fromkeys(_PLAIN, Tokenizer)).get(name)
 
 
 def _by_model_type(source: hub.Source) -> type[Tokenizer] | None:

@@ -1,10 +1,10 @@
-"""The tokenizers of XLM and FlauBERT: Moses' rules (Koehn et al. 2007) split words, BPE splits these."""
+"""The tokenizers of XLM, FlauBERT and BioGPT: Moses' rules (Koehn et al. 2007) split words, BPE splits these."""
 
 from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +28,9 @@ def splitter(language: str) -> Callable[[str], list[str]]:
     try:
         import sacremoses
     except ImportError:
-        raise ImportError("XLM and FlauBERT split words by Moses' rules: pip install 'jaxformers[moses]'") from None
+        raise ImportError(
+            "XLM, FlauBERT and BioGPT split words by Moses' rules: pip install 'jaxformers[moses]'"
+        ) from None
     punctuation = sacremoses.MosesPunctNormalizer(lang=language, pre_replace_unicode_punct=True)
     words = sacremoses.MosesTokenizer(lang=language)
 
@@ -38,6 +40,14 @@ def splitter(language: str) -> Callable[[str], list[str]]:
         return words.tokenize(seen, return_str=False, escape=False)
 
     return split
+
+
+@functools.cache
+def _moses(language: str) -> tuple[Any, Any]:
+    """Moses' rules for splitting a text into words, and for making a text of words."""
+    import sacremoses
+
+    return sacremoses.MosesTokenizer(lang=language), sacremoses.MosesDetokenizer(lang=language)
 
 
 def without_accents(text: str) -> str:
@@ -61,6 +71,7 @@ class XLMTokenizer(Tokenizer):
         OSError, ValueError, TypeError: as `Tokenizer`.
     """
 
+    model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = bpe.BPETokenizer.vocab_files_names
     own_name: ClassVar[str] = "XLMTokenizer"
     own_settings: ClassVar[Mapping[str, files.Check]] = {
@@ -140,6 +151,44 @@ class FlaubertTokenizer(XLMTokenizer):
     def _words(self, text: str) -> str:
         composed = unicodedata.normalize("NFC", text.replace("``", '"').replace("''", '"'))
         return " ".join(splitter(self.language)(composed.lower() if self._own["do_lowercase"] else composed))
+
+
+class BioGptTokenizer(XLMTokenizer):
+    """BioGPT's tokenizer: Moses' rules for English, with dashes split and marks escaped; rows are `</s> text`
+    (Luo et al. 2022, arXiv 2210.10341).
+
+    Args:
+        vocab_file, merges_file: as in `XLMTokenizer`.
+        **settings: as in `Tokenizer`.
+    """
+
+    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
+    own_name: ClassVar[str] = "BioGptTokenizer"
+    own_settings: ClassVar[Mapping[str, files.Check]] = {}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "unk_token": "<unk>",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+    }
+    template: ClassVar[tuple[str, str] | None] = (
+        "{sep_token}:0 $A:0",
+        "{sep_token}:0 $A:0 {sep_token}:1 $B:1",
+    )
+
+    def _words(self, text: str) -> str:
+        return " ".join(_moses(self.language)[0].tokenize(text, aggressive_dash_splits=True, escape=True))
+
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        words = super().convert_tokens_to_string(tokens).split()
+        return _moses(self.language)[1].detokenize(words)
+
+    def decode(
+        self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
+    ) -> str:
+        words = super().decode(token_ids, skip_special_tokens, clean_up_tokenization_spaces).split()
+        return _moses(self.language)[1].detokenize(words)
 
 
 class _Words:

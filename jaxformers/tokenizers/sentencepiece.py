@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-from . import files, merges
+from . import backend as backends
+from . import ends, files, merges
 from .backend import readable
 from .base import Tokenizer
 
@@ -73,6 +74,9 @@ class SentencePieceTokenizer(Tokenizer):
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "spiece.model"}
     keeps_files: ClassVar[bool] = True
+    own_settings: ClassVar[Mapping[str, files.Check]] = {}
+    special_pieces: ClassVar[tuple[str, ...]] = ()
+    """Pieces that the file calls the user's own and that are special."""
     byte_fallback: ClassVar[bool] = False
     """Whether characters without a piece become pieces of their bytes, where the file has these."""
 
@@ -92,7 +96,7 @@ class SentencePieceTokenizer(Tokenizer):
                 ids = {piece: index for index, (piece, _) in enumerate(pieces)}
                 backend = merges.build(
                     ids,
-                    merges.merges_of(original, dict(pieces)),
+                    merges.merges_of(original | ids, dict(pieces)),
                     str(path),
                     unk_token=model.trainer_spec.unk_piece,
                     fuse_unk=True,
@@ -100,7 +104,11 @@ class SentencePieceTokenizer(Tokenizer):
                 )
             backend.add_tokens(
                 [
-                    AddedToken(piece.piece, normalized=False, special=piece.type == _CONTROL)
+                    AddedToken(
+                        piece.piece,
+                        normalized=False,
+                        special=piece.type == _CONTROL or piece.piece in self.special_pieces,
+                    )
                     for piece in model.pieces
                     if piece.type in (_CONTROL, _USER_DEFINED)
                 ]
@@ -162,7 +170,6 @@ class XLMRobertaTokenizer(SentencePieceTokenizer):
     (Conneau et al. 2019, arXiv 1911.02116).
     """
 
-    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.bpe.model"}
     own_name: ClassVar[str] = "XLMRobertaTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = _ROBERTA_ROLES
@@ -207,6 +214,7 @@ class AlbertTokenizer(SentencePieceTokenizer):
             remove_space: changes nothing, as in the reference's fast tokenizers.
     """
 
+    model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     own_name: ClassVar[str] = "AlbertTokenizer"
     own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
         ("do_lower_case", "keep_accents", "remove_space"), files.boolean
@@ -282,6 +290,7 @@ class XLNetTokenizer(AlbertTokenizer):
 class RemBertTokenizer(SentencePieceTokenizer):
     """RemBERT's tokenizer (Chung et al. 2020, arXiv 2010.12821); settings as `AlbertTokenizer`."""
 
+    model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.model"}
     own_name: ClassVar[str] = "RemBertTokenizer"
     own_settings: ClassVar[Mapping[str, files.Check]] = AlbertTokenizer.own_settings
@@ -304,7 +313,6 @@ class RemBertTokenizer(SentencePieceTokenizer):
 class BigBirdTokenizer(SentencePieceTokenizer):
     """BigBird's tokenizer (Zaheer et al. 2020, arXiv 2007.14062)."""
 
-    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     own_name: ClassVar[str] = "BigBirdTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": AddedToken("<unk>"),
@@ -328,6 +336,7 @@ class DebertaV2Tokenizer(SentencePieceTokenizer):
             split_by_punct: every punctuation mark is a word.
     """
 
+    model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "spm.model"}
     own_name: ClassVar[str] = "DebertaV2Tokenizer"
     own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
@@ -363,19 +372,17 @@ class LlamaTokenizer(SentencePieceTokenizer):
         vocab_file: as in `SentencePieceTokenizer`.
         **settings: as in `Tokenizer`, and
             add_bos_token, add_eos_token: put them around each text;
-            add_prefix_space: put a space in front of each text;
+            add_prefix_space: put a space in front of each text; a tokenizer.json of bytes says itself whether it does;
             legacy: put it also behind special tokens, as the first version did; None: True.
     """
 
-    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     padding_side = "left"
     add_prefix_space = True
     byte_fallback: ClassVar[bool] = True
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
     own_name: ClassVar[str] = "LlamaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
-        ("add_bos_token", "add_eos_token", "legacy", "use_default_system_prompt", "spaces_between_special_tokens"),
-        files.boolean,
+    own_settings: ClassVar[Mapping[str, files.Check]] = ends.SETTINGS | dict.fromkeys(
+        ("legacy", "use_default_system_prompt", "spaces_between_special_tokens"), files.boolean
     )
     defaults: ClassVar[Mapping[str, Any]] = {
         "add_bos_token": True,
@@ -409,15 +416,80 @@ class LlamaTokenizer(SentencePieceTokenizer):
         parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
         return decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if _spaced(settings) else parts)
 
-    def _template(self) -> tuple[str, str]:
-        def row(text: str, kind: int) -> str:
-            parts = {"{bos_token}": self._own["add_bos_token"], text: True, "{eos_token}": self._own["add_eos_token"]}
-            return " ".join(f"{part}:{kind}" for part, there in parts.items() if there)
+    def _defaults(self, backend: tokenizers.Tokenizer | None) -> dict[str, Any]:
+        # Under this name there are byte-level files too, whose tokens and rows are not Llama's
+        byte_level = backend is not None and backends.is_byte_level(backend)
+        return {"add_prefix_space": None} if byte_level else super()._defaults(backend)
 
-        return row("$A", 0), f"{row('$A', 0)} {row('$B', 1)}"
 
-    def _finish(self, built: bool) -> None:
-        self._backend.post_processor = self._processor()  # by the settings, whatever the file says
+class GemmaTokenizer(SentencePieceTokenizer):
+    """Gemma's tokenizer: Llama's pieces without a space in front of texts (Gemma Team 2024, arXiv 2403.08295).
+
+    Args:
+        vocab_file: as in `SentencePieceTokenizer`.
+        **settings: as in `LlamaTokenizer`, without add_prefix_space and legacy.
+    """
+
+    padding_side = "left"
+    byte_fallback: ClassVar[bool] = True
+    special_pieces: ClassVar[tuple[str, ...]] = ("<start_of_turn>", "<end_of_turn>")
+    vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
+    own_name: ClassVar[str] = "GemmaTokenizer"
+    own_settings: ClassVar[Mapping[str, files.Check]] = ends.SETTINGS | dict.fromkeys(
+        ("use_default_system_prompt", "spaces_between_special_tokens"), files.boolean
+    )
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "unk_token": "<unk>",
+        "bos_token": "<bos>",
+        "eos_token": "<eos>",
+        "pad_token": "<pad>",
+    }
+    built_defaults: ClassVar[Mapping[str, Any]] = {
+        name: AddedToken(token, normalized=False, special=True)
+        for name, token in defaults.items()
+        if isinstance(token, str)
+    }
+    present_defaults: ClassVar[Mapping[str, str]] = {"mask_token": "<mask>"}
+
+    def _pieces(self, model: Any) -> tuple[Pieces, int]:
+        pieces, _ = super()._pieces(model)
+        pieces = [*((piece, 0.0) for piece, _ in pieces[:3]), *pieces[3:]]
+        if not any(piece == "\t" for piece, _ in pieces):  # some files have only the tab's byte, which merges need
+            pieces = [("\t", 0.0) if piece == "<0x09>" else (piece, score) for piece, score in pieces]
+        return pieces, 3
+
+    def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
+        return [normalizers.Replace(" ", SPACE)]
+
+    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
+        return pre_tokenizers.Split(" ", "merged_with_previous")
+
+    def _decoder(self, settings: Mapping[str, Any]) -> decoders.Decoder:
+        return decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
+
+
+class XGLMTokenizer(SentencePieceTokenizer):
+    """XGLM's tokenizer: fairseq's order as in `XLMRobertaTokenizer`, then seven words that stand for nothing; rows are
+    `</s> text` (Lin et al. 2021, arXiv 2112.10668).
+    """
+
+    vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.bpe.model"}
+    own_name: ClassVar[str] = "XGLMTokenizer"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **{name: token for name, token in _ROBERTA_ROLES.items() if name != "mask_token"},
+        "additional_special_tokens": [f"<madeupword{number}>" for number in range(7)],
+    }
+    template: ClassVar[tuple[str, str] | None] = (
+        "{sep_token}:0 $A:0",
+        "{sep_token}:0 $A:0 {sep_token}:0 {sep_token}:0 $B:0",
+    )
+
+    def _pieces(self, model: Any) -> tuple[Pieces, int]:
+        first = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
+        last = [(piece, 0.0) for piece in self.defaults["additional_special_tokens"]]
+        return [*first, *super()._pieces(model)[0][3:], *last], 3
 
 
 def _legacy(settings: Mapping[str, Any]) -> bool:
@@ -457,3 +529,5 @@ RemBertTokenizerFast = RemBertTokenizer
 BigBirdTokenizerFast = BigBirdTokenizer
 DebertaV2TokenizerFast = DebertaV2Tokenizer
 LlamaTokenizerFast = LlamaTokenizer
+GemmaTokenizerFast = GemmaTokenizer
+XGLMTokenizerFast = XGLMTokenizer

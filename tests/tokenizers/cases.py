@@ -254,6 +254,15 @@ def write(folder: Path, files: Mapping[str, Any]) -> Path:
     return folder
 
 
+def as_five(tokenizer: Any, folder: Path) -> Any:
+    """A tokenizer of torch Transformers 4.57 with the inputs that 5.24 gives: the plain class has no token types there."""
+    file = folder / CONFIG
+    said = json.loads(file.read_text()) if file.exists() else {}
+    if type(tokenizer).__name__ == "PreTrainedTokenizerFast" and "model_input_names" not in said:
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    return tokenizer
+
+
 def loaded(load: Callable[[str], Any], folder: Path) -> dict[str, Any]:
     """What a tokenizer that was loaded from a folder is and does."""
     tokenizer = load(str(folder))

@@ -93,8 +93,9 @@ def record_folders() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, files in cases.FOLDERS.items():
         with tempfile.TemporaryDirectory() as folder:
-            cases.write(Path(folder), files)
-            found[name] = cases.loaded(AutoTokenizer.from_pretrained, Path(folder))
+            written = cases.write(Path(folder), files)
+            load = lambda name: cases.as_five(AutoTokenizer.from_pretrained(name), Path(name))  # noqa: E731
+            found[name] = cases.loaded(load, written)
     return found
 
 
@@ -209,7 +210,7 @@ def save_bpe(tokenizer: tokenizers.Tokenizer, folder: Path, name: str, header: b
 
 def reference(folder: Path, kind: old.Kind, number: int) -> Any:
     """The tokenizer that is asked."""
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), **kind.settings[number])
+    tokenizer = cases.as_five(AutoTokenizer.from_pretrained(str(folder), **kind.settings[number]), folder)
     if kind.resaved:
         with tempfile.TemporaryDirectory() as other:
             tokenizer.save_pretrained(other)

@@ -1,0 +1,83 @@
+"""BPE of words whose last piece is marked (Sennrich et al. 2015, arXiv 1508.07909): OpenAI's first GPT and CTRL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tokenizers
+from tokenizers import Regex, decoders, normalizers, pre_tokenizers
+
+from . import files, merges
+from .base import Tokenizer
+from .bpe import BPETokenizer
+
+END = "</w>"  # the last piece of a word ends so
+
+
+class OpenAIGPTTokenizer(Tokenizer):
+    """The tokenizer of OpenAI's first GPT: BERT's words, lowercase, in pieces (Radford et al. 2018).
+
+    Args:
+        vocab_file, merges_file: the paths of a vocab.json and a merges.txt; or `tokenizer_file` or `tokenizer_object`
+            as in `Tokenizer`.
+        **settings: as in `Tokenizer`.
+
+    Raises:
+        OSError, ValueError, TypeError: as `Tokenizer`.
+    """
+
+    vocab_files_names: ClassVar[Mapping[str, str]] = BPETokenizer.vocab_files_names
+    own_name: ClassVar[str] = "OpenAIGPTTokenizer"
+    defaults: ClassVar[Mapping[str, Any]] = {"unk_token": "<unk>"}
+    keeps_files: ClassVar[bool] = True
+
+    def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+        missing = [file for name, file in self.vocab_files_names.items() if name not in paths]
+        if missing:
+            raise ValueError(f"{type(self).__name__} needs {' and '.join(missing)}, or a {files.BACKEND}")
+        backend = merges.build(
+            self._pieces(files.read_ids(paths["vocab_file"]), str(settings["unk_token"])),
+            merges.read_merges(paths["merges_file"]),
+            str(paths["merges_file"]),
+            unk_token=str(settings["unk_token"]),
+            end_of_word_suffix=END,
+        )
+        self._split(backend)
+        backend.decoder = decoders.BPEDecoder(suffix=END)
+        return backend
+
+    def _pieces(self, vocabulary: Mapping[str, int], unknown: str) -> Mapping[str, int]:
+        """The vocabulary of the file, with the last pieces of words marked."""
+        return vocabulary
+
+    def _split(self, backend: tokenizers.Tokenizer) -> None:
+        """Set what makes words of texts."""
+        backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+
+    def _vocabulary(self) -> dict[str, str | bytes]:
+        return self._files
+
+
+class CTRLTokenizer(OpenAIGPTTokenizer):
+    """CTRL's tokenizer: words are what stands between spaces (Keskar et al. 2019, arXiv 1909.05858).
+
+    Its files mark the pieces that do not end a word, by "@@"; here the others are marked, as in `OpenAIGPTTokenizer`:
+    ids are the same, tokens as text are not.
+    """
+
+    own_name: ClassVar[str] = "CTRLTokenizer"
+
+    def _pieces(self, vocabulary: Mapping[str, int], unknown: str) -> Mapping[str, int]:
+        def marked(piece: str) -> str:
+            return piece if piece == unknown else piece[:-2] if piece.endswith("@@") else piece + END
+
+        return {marked(piece): index for piece, index in vocabulary.items()}
+
+    def _split(self, backend: tokenizers.Tokenizer) -> None:
+        backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\S+\n?"), "removed", invert=True)
+
+
+OpenAIGPTTokenizerFast = OpenAIGPTTokenizer
