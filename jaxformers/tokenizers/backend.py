@@ -114,12 +114,6 @@ def check(backend: tokenizers.Tokenizer, where: str) -> None:
             raise ValueError(f"{where}: post_processor adds id {index}, which is no id of the vocabulary")
 
 
-def is_byte_level(backend: tokenizers.Tokenizer) -> bool:
-    """Whether the pieces are of bytes, each of which is written as a letter."""
-    parts = (backend.pre_tokenizer, backend.decoder)
-    return any(part is not None and b'"ByteLevel"' in part.__getstate__() for part in parts)
-
-
 def set_prefix_space(backend: tokenizers.Tokenizer, wanted: bool, inside: bool = False) -> None:
     """Make byte-level BPE put a space in front of texts, or not, whatever its tokenizer.json says.
 

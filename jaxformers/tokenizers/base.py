@@ -101,20 +101,19 @@ class Tokenizer(SpecialTokens):
         paths |= dict(zip(paths, vocabulary, strict=False))
         _refuse_unknown(settings, checks, type(self).__name__)
         given = files.checked(settings, checks, type(self).__name__)
-        found = {name: _existing(path) for name, path in paths.items() if path is not None}
-        ready: tokenizers.Tokenizer | None = None
-        if tokenizer_object is not None:
-            where, ready = type(self).__name__, copy.deepcopy(tokenizer_object)
-        elif tokenizer_file is not None:
-            where, ready = str(tokenizer_file), backends.read(_existing(tokenizer_file))
-        else:
-            where = next((str(path) for path in paths.values() if path is not None), type(self).__name__)
-        built = ready is None
-        defaults = self._defaults(ready)
+        built = tokenizer_object is None and tokenizer_file is None
+        defaults = {**self.defaults, **(self.built_defaults if built else {})}
         settings = defaults | {
             name: value for name, value in given.items() if value is not None or name not in self.own_settings
         }
-        backend = self._build(found, settings) if ready is None else ready
+        found = {name: _existing(path) for name, path in paths.items() if path is not None}
+        if tokenizer_object is not None:
+            where, backend = type(self).__name__, copy.deepcopy(tokenizer_object)
+        elif tokenizer_file is not None:
+            where, backend = str(tokenizer_file), backends.read(_existing(tokenizer_file))
+        else:
+            where = next((str(path) for path in paths.values() if path is not None), type(self).__name__)
+            backend = self._build(found, settings)
         present = {
             name: token
             for name, token in self.present_defaults.items()
@@ -159,10 +158,6 @@ class Tokenizer(SpecialTokens):
             {name: path.read_bytes() for name, path in found.items()} if self.keeps_files else {}
         )
         backends.check(backend, where)
-
-    def _defaults(self, backend: tokenizers.Tokenizer | None) -> dict[str, Any]:
-        """Settings where neither files nor user say otherwise; `backend` is that of a tokenizer.json, if there is one."""
-        return {**self.defaults, **self.built_defaults} if backend is None else dict(self.defaults)
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         """The backend from the class's vocabulary files and its own settings.

@@ -80,7 +80,7 @@ class GPT2Tokenizer(BPETokenizer):
 
     Args:
         vocab_file, merges_file: as in `BPETokenizer`.
-        **settings: as in `BPETokenizer`; add_bos_token puts one in front of a row, be it of one text or two.
+        **settings: as in `BPETokenizer`; add_bos_token alone puts one in front of a row, be it of one text or two.
     """
 
     own_name: ClassVar[str] = "GPT2Tokenizer"
@@ -88,8 +88,9 @@ class GPT2Tokenizer(BPETokenizer):
     built_defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(defaults, AddedToken("<|endoftext|>"))
 
     def _around(self, first: bool, last: bool) -> tuple[str, str]:
-        one, two = super()._around(first, last)
-        return one, two.replace(" {bos_token}:1", "")
+        if first and not last:
+            return "{bos_token}:0 $A:0", "{bos_token}:0 $A:0 $B:1"
+        return super()._around(first, last)
 
 
 class CodeGenTokenizer(GPT2Tokenizer):
@@ -177,9 +178,8 @@ class CohereTokenizer(BPETokenizer):
 
 
 class BloomTokenizer(BPETokenizer):
-    """BLOOM's tokenizer, always from a tokenizer.json (Scao et al. 2022, arXiv 2211.05100)."""
+    """BLOOM's tokenizer (Scao et al. 2022, arXiv 2211.05100)."""
 
-    vocab_files_names: ClassVar[Mapping[str, str]] = {}
     own_name: ClassVar[str] = "BloomTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": "<unk>",
@@ -187,6 +187,7 @@ class BloomTokenizer(BPETokenizer):
         "eos_token": "</s>",
         "pad_token": "<pad>",
     }
+    words: ClassVar[str | None] = r" ?[^(\s|[.,!?…。，、।۔،])]+"
     space_inside: ClassVar[bool] = True
 
 

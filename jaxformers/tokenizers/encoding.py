@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import UserDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, SupportsIndex
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from tokenizers import Encoding
 
 
@@ -30,6 +34,10 @@ class BatchEncoding(UserDict[str, Any]):
     Methods about a place take `(batch_index, place)`, or `(place)` alone for the first row. They need the encodings
     that a tokenizer's call brings along; a BatchEncoding made by hand or by `pad` has none.
 
+    It is a pytree whose leaves are the arrays, in order of their names. What is no array stays on the host: inside of
+    functions that `jax.jit` and its like trace there is none of it, so two batches of the same shapes share a program;
+    through `jax.device_put`, `jax.tree.map` and their like it goes along, the encodings as long as shapes stay.
+
     Args:
         data: names and their lists or arrays.
         encoding: the rows as the tokenizers library gave them.
@@ -40,6 +48,9 @@ class BatchEncoding(UserDict[str, Any]):
     Raises:
         ValueError: as `convert_to_tensors`.
     """
+
+    _leaves: tuple[str, ...] = ()  # names whose values are leaves, whatever a transformation has put there
+    _outside: tuple[str, ...] = ()  # names whose values have stayed on the host
 
     def __init__(
         self,
@@ -59,6 +70,8 @@ class BatchEncoding(UserDict[str, Any]):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
+            if key in self._outside and key not in self.data:
+                raise KeyError(f"{key}: is no array, so it stays outside: call the tokenizer with return_tensors='jax'")
             return self.data[key]
         if self._encodings is not None and isinstance(key, SupportsIndex | slice):
             return self._encodings[key]
@@ -172,9 +185,6 @@ class BatchEncoding(UserDict[str, Any]):
         Raises:
             ValueError: this machine has no such device.
         """
-        import jax
-        import numpy as np
-
         if isinstance(device, str):
             kind, _, index = device.partition(":")
             try:
@@ -205,10 +215,73 @@ class BatchEncoding(UserDict[str, Any]):
         return row, place
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Host:
+    """What a BatchEncoding has beside its leaves.
+
+    Of a program's key only the names of leaves are a part. Without leaves it is everything, and equal to nothing else:
+    a traced function sees the rest then, since nothing tells it from one that is not.
+
+    Attributes:
+        leaves: the names of the leaves, sorted.
+        data: all names in their order, with the values of those that are no leaves.
+        shapes: of the leaves.
+        encodings, n_sequences: as in `BatchEncoding`.
+    """
+
+    leaves: tuple[str, ...]
+    data: Mapping[str, Any]
+    shapes: tuple[Any, ...]
+    encodings: list[Encoding] | None
+    n_sequences: int | None
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, _Host):
+            return self is other
+        return self.leaves == other.leaves and not (self._is_all or other._is_all)
+
+    def __hash__(self) -> int:
+        return hash(self.leaves)
+
+    @property
+    def _is_all(self) -> bool:
+        return not self.leaves and bool(self.data or self.encodings)
+
+
+def _flatten(batch: BatchEncoding) -> tuple[list[tuple[Any, Any]], _Host]:
+    names = tuple(sorted(name for name, value in batch.data.items() if name in batch._leaves or _is_array(value)))
+    rest = {name: None if name in names else value for name, value in batch.data.items()}
+    shapes = tuple(getattr(batch.data[name], "shape", None) for name in names)
+    host = _Host(names, rest, shapes, batch._encodings, batch._n_sequences)
+    return [(jax.tree_util.DictKey(name), batch.data[name]) for name in names], host
+
+
+def _unflatten(host: _Host, values: Iterable[Any]) -> BatchEncoding:
+    found = dict(zip(host.leaves, values, strict=True))
+    traced = any(isinstance(value, jax.core.Tracer) for value in found.values())
+    names = [name for name in host.data if name in found or not traced]
+    batch = BatchEncoding({name: found.get(name, host.data[name]) for name in names})
+    batch._leaves = host.leaves
+    batch._outside = tuple(name for name in host.data if name not in names)
+    if not traced:
+        batch._n_sequences = host.n_sequences
+        same = tuple(getattr(found[name], "shape", None) for name in host.leaves) == host.shapes
+        batch._encodings = host.encodings if same else None
+    return batch
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is an array of numbers, or stands for one."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.kind not in "OSU"
+    return isinstance(value, jax.Array | jax.ShapeDtypeStruct)
+
+
+jax.tree_util.register_pytree_with_keys(BatchEncoding, _flatten, _unflatten)
+
+
 def _converter(tensor_type: str) -> Callable[[str, Any], Any]:
     """The function of a name and its value that makes arrays of one type."""
-    import numpy as np
-
     kind = getattr(tensor_type, "value", tensor_type)  # enumerations of other libraries say the same words
     if kind not in ("np", "jax"):
         hint = "; for torch, torch.from_numpy takes what 'np' gives" if kind == "pt" else ""
@@ -229,8 +302,6 @@ def _converter(tensor_type: str) -> Callable[[str, Any], Any]:
         if array.dtype.kind not in "biuf":
             raise ValueError(f"{name}: {array.dtype} values make no array of numbers: remove it before converting")
         if kind == "jax":
-            import jax.numpy as jnp
-
             return value if isinstance(value, jnp.ndarray) else jnp.asarray(array, _NARROW.get(array.dtype.kind))
         return array.astype(np.int64, copy=False) if array.dtype.kind == "i" else array
 

@@ -125,13 +125,21 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
             near = difflib.get_close_matches(name, [kind.own_name for kind in _MODEL_TYPES], 3)
             hint = f" (the nearest are {', '.join(near)})" if near else ""
             raise ValueError(
-                f"{source}: tokenizer_class {name!r} is not known here{hint}, and there is no {files.BACKEND} that says "
-                "how to tokenize"
+                f"{source}: tokenizer_class {name!r} is not known here{hint}, and there is no {files.BACKEND} that "
+                "says how to tokenize"
             )
         logger.info("%s: %s is read as a plain %s", source, name, files.BACKEND)
         if like := _by_model_type(source):  # relatives of BERT under other names have token types too
             config = {"model_input_names": like.model_input_names, **config}
+    if kind is LlamaTokenizer and _is_byte_level(source):  # under Llama's name, whose tokens and rows are others
+        kind, config = Tokenizer, {"padding_side": kind.padding_side, "add_prefix_space": None, **config}
     return (kind or Tokenizer)._read(source, config, overrides)
+
+
+def _is_byte_level(source: hub.Source) -> bool:
+    """Whether there is a tokenizer.json whose pieces are of bytes."""
+    path = source.find(files.BACKEND)
+    return path is not None and b'"ByteLevel"' in path.read_bytes()
 
 
 def _by_name(name: str) -> type[Tokenizer] | None:

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-from . import backend as backends
 from . import ends, files, merges
 from .backend import readable
 from .base import Tokenizer
@@ -372,12 +371,12 @@ class LlamaTokenizer(SentencePieceTokenizer):
         vocab_file: as in `SentencePieceTokenizer`.
         **settings: as in `Tokenizer`, and
             add_bos_token, add_eos_token: put them around each text;
-            add_prefix_space: put a space in front of each text; a tokenizer.json of bytes says itself whether it does;
+            add_prefix_space: put a space in front of each text; None: True, or as a tokenizer.json says;
             legacy: put it also behind special tokens, as the first version did; None: True.
     """
 
     padding_side = "left"
-    add_prefix_space = True
+    add_prefix_space = None
     byte_fallback: ClassVar[bool] = True
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
     own_name: ClassVar[str] = "LlamaTokenizer"
@@ -415,11 +414,6 @@ class LlamaTokenizer(SentencePieceTokenizer):
     def _decoder(self, settings: Mapping[str, Any]) -> decoders.Decoder:
         parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
         return decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if _spaced(settings) else parts)
-
-    def _defaults(self, backend: tokenizers.Tokenizer | None) -> dict[str, Any]:
-        # Under this name there are byte-level files too, whose tokens and rows are not Llama's
-        byte_level = backend is not None and backends.is_byte_level(backend)
-        return {"add_prefix_space": None} if byte_level else super()._defaults(backend)
 
 
 class GemmaTokenizer(SentencePieceTokenizer):

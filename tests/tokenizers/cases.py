@@ -255,7 +255,7 @@ def write(folder: Path, files: Mapping[str, Any]) -> Path:
 
 
 def as_five(tokenizer: Any, folder: Path) -> Any:
-    """A tokenizer of torch Transformers 4.57 with the inputs that 5.24 gives: the plain class has no token types there."""
+    """A tokenizer of torch Transformers 4.57 with the inputs of 5.24, where the plain class has no token types."""
     file = folder / CONFIG
     said = json.loads(file.read_text()) if file.exists() else {}
     if type(tokenizer).__name__ == "PreTrainedTokenizerFast" and "model_input_names" not in said:

@@ -7,6 +7,7 @@ import pickle
 
 import cases
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -128,3 +129,101 @@ def test_to_a_device() -> None:
     assert encoded.to(jax.devices()[0])["input_ids"].shape == (1, 4)
     with pytest.raises(ValueError, match="no device 'cuda:7' here"):
         encoded.to("cuda:7")
+
+
+# A pytree
+
+BATCH = TOKENIZER(["We are!", "you"], ["no wordplay", "too"], padding=True, return_tensors="np")
+
+
+def test_batches_of_the_same_shapes_share_a_program() -> None:
+    traced = []
+
+    @jax.jit
+    def total(params: dict[str, jax.Array], batch: BatchEncoding) -> tuple[jax.Array, BatchEncoding]:
+        traced.append(sorted(batch))
+        assert not batch.is_fast
+        assert batch.n_sequences is None
+        batch["twice"] = batch["input_ids"] * 2
+        return (params["weight"] * batch.input_ids * batch["attention_mask"]).sum(), batch
+
+    params = {"weight": jnp.ones(())}
+    for texts in (["We are!", "you"], ["you are!", "we"]):
+        batch = TOKENIZER(texts, padding=True, return_tensors="np")
+        batch["texts"] = texts
+        answer, other = total(params, batch)
+        assert answer == batch["input_ids"].sum()  # type: ignore[comparison-overlap]
+        assert isinstance(other, BatchEncoding)
+        assert sorted(other) == ["attention_mask", "input_ids", "token_type_ids", "twice"]
+        assert not other.is_fast
+        np.testing.assert_array_equal(other["twice"], batch["input_ids"] * 2)
+    backwards = BatchEncoding(dict(reversed(list(batch.items()))))
+    assert total(params, backwards)[0] == answer
+    assert total.lower(params, batch).compile()(params, batch)[0] == answer
+    assert len(traced) == 1
+    total(params, TOKENIZER(["we"], padding=True, return_tensors="np"))
+    assert len(traced) == 2
+
+
+def test_what_is_no_array_stays_outside_of_traced_functions() -> None:
+    batch = TOKENIZER(["we are", "you"], padding=True, return_tensors="jax")
+    batch["texts"] = ["we are", "you"]
+    with pytest.raises(KeyError, match="texts: is no array"):
+        jax.jit(lambda given: given["texts"])(batch)
+    lists = TOKENIZER("we are")
+    lists["weights"] = np.ones(4)
+    with pytest.raises(KeyError, match="return_tensors='jax'"):
+        jax.jit(lambda given: given["weights"] * given["input_ids"][0])(lists)
+
+
+def test_lists_alone_are_never_those_of_another_batch() -> None:
+    first = jax.jit(lambda given: jnp.asarray(given["input_ids"]))
+    for text in ("we are", "you are"):
+        assert first(TOKENIZER(text)).tolist() == TOKENIZER(text)["input_ids"]
+    assert jax.tree.leaves(TOKENIZER("we are")) == []
+
+
+def test_vmap_grad_and_scan() -> None:
+    rows = jax.vmap(lambda row: row["input_ids"].sum())(BATCH)
+    assert rows.tolist() == BATCH["input_ids"].sum(1).tolist()
+    axes = jax.tree.map(lambda _: 0, BATCH)
+    assert (
+        jax.vmap(lambda row: row, in_axes=(axes,), out_axes=1)(BATCH)["input_ids"].shape == BATCH["input_ids"].T.shape
+    )
+    slope = jax.grad(lambda weight, batch: (weight * batch["input_ids"]).sum())(1.0, BATCH)
+    assert slope == BATCH["input_ids"].sum()
+    count, _ = jax.lax.scan(lambda count, row: (count + row["attention_mask"].sum(), None), 0, BATCH)
+    assert count == BATCH["attention_mask"].sum()
+    shapes = jax.eval_shape(lambda batch: batch, BATCH)
+    assert {name: value.shape for name, value in shapes.items()} == dict.fromkeys(BATCH, BATCH["input_ids"].shape)
+
+
+def test_words_go_along_as_long_as_shapes_stay() -> None:
+    batch = copy.copy(BATCH)
+    batch["texts"] = ["a", "b"]
+    for other in (
+        jax.device_put(batch),
+        jax.device_put(batch, jax.devices()[0]),
+        jax.tree.map(lambda value: value + 1, batch),
+        jax.tree.map(lambda value, more: value * more, batch, BatchEncoding(dict(BATCH))),
+        pickle.loads(pickle.dumps(jax.device_get(jax.device_put(batch)))),
+        copy.deepcopy(jax.device_put(batch)),
+    ):
+        assert isinstance(other, BatchEncoding)
+        assert list(other) == list(batch)
+        assert other["texts"] == ["a", "b"]
+        assert other.word_ids(1) == BATCH.word_ids(1)
+        assert other.n_sequences == 2
+        assert {**other}.keys() == batch.keys()
+    short = jax.tree.map(lambda value: value[:1], batch)
+    assert not short.is_fast
+    assert short["input_ids"].shape[0] == 1
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(batch)]
+    assert paths == ["['attention_mask']", "['input_ids']", "['token_type_ids']"]
+    leaves, structure = jax.tree.flatten(batch)
+    dummy = jax.tree.unflatten(structure, [object()] * len(leaves))
+    assert len(jax.tree.leaves(dummy)) == len(leaves)
+    assert jax.tree.structure(dummy) == structure == jax.tree.structure(BATCH)
+    assert hash(structure) == hash(jax.tree.structure(BATCH))
+    del dummy["input_ids"]
+    assert len(jax.tree.leaves(dummy)) == 2

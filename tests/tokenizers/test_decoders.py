@@ -1,0 +1,190 @@
+"""The tokenizers of decoders under every class that torch Transformers 4.57 and 5.24 name, and under none."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import decoders
+import pytest
+
+import jaxformers
+from jaxformers import auto, hub, tokenizers
+
+GOLDEN = json.loads(decoders.GOLDEN.read_text())
+CAUSAL = [name for name in auto.model_types() if "CausalLM" in auto.tasks_of(auto.config_class(name))]
+
+CELLS: dict[str, list[tuple[str, str, str, dict[str, Any], dict[str, Any]]]] = defaultdict(list)
+for cell in decoders.cells(GOLDEN["classes"]):
+    CELLS[f"{cell[0]} {cell[1]}".strip()].append(cell)
+
+# Roles that a class has in 5.24 and not in 4.57, and that count where the vocabulary has the token.
+NEW_ROLES = {
+    "Gemma": {"mask_token": "<mask>"},
+    "GPTNeoX": {"pad_token": "<|padding|>"},
+    "Cohere": {"pad_token": "<PAD>", "cls_token": "<CLS>", "sep_token": "<SEP>", "mask_token": "<MASK_TOKEN>"},
+}
+
+
+def told(version: str, name: str, number: int) -> Any:
+    """What a version answered to a case of a cell; None where it could not load it."""
+    answers = GOLDEN["answers"][GOLDEN[version][name][number]] if name in GOLDEN[version] else None
+    return answers | {"rows": GOLDEN["rows"][answers["rows"]]} if isinstance(answers, dict) else None
+
+
+def expected(name: str, number: int) -> dict[str, Any] | None:
+    """What is right; None where neither version loads the files.
+
+    Inputs are those of 5.24. The rest a class says, as in 4.57, or its fast twin where 4.57 does not know the name; or
+    it is as in 5.24. So are rows that are asked for at the call, tokens and rows of byte-level files under Llama's name,
+    and NEW_ROLES.
+    """
+    model_type, kind, case, _, _ = CELLS[name][number]
+    twin = decoders.PLAIN[0] if kind in decoders.PLAIN else f"{kind}Fast"
+    twins = [f"{model_type} {other}" for other in ([twin] if kind else GOLDEN["classes"][model_type])]
+    four = next(filter(None, (told("4.57", twin, number) for twin in [name, *twins])), None)
+    five = told("5.24", name, number)
+    if four is None or five is None:
+        return four or five
+    right = four | {"inputs": five["inputs"]}
+    if case.startswith("asked"):
+        right["rows"] = five["rows"]
+    if case.endswith("Llama of bytes") and kind not in decoders.PLAIN:
+        return five | {"sides": four["sides"]}
+    usual = [decoders.family_of(twin) for twin in ([kind] if kind else GOLDEN["classes"][model_type])]
+    new = next((NEW_ROLES[family] for family in usual if family in NEW_ROLES), {})
+    return right | {"roles": new | right["roles"]}
+
+
+def load(folder: Path, **settings: Any) -> Any:
+    """The tokenizer in a folder, of the class that its files name."""
+    return tokenizers.load(hub.source_of(folder), **settings)
+
+
+def answers(tokenizer: Any) -> Any:
+    """What a tokenizer answers, as the golden file has it."""
+    return json.loads(json.dumps(decoders.answers(tokenizer)))
+
+
+def test_every_causal_model_is_asked_about() -> None:
+    assert set(GOLDEN["classes"]) == set(CAUSAL)
+    named = {kind for kinds in GOLDEN["classes"].values() for kind in kinds} - set(decoders.PLAIN)
+    assert len(named) >= 20
+    for kind in named:
+        assert getattr(jaxformers, kind).own_name.removesuffix("Fast") == kind.removesuffix("Fast")
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_decoders(name: str, tmp_path: Path) -> None:
+    for number, (model_type, kind, case, files, settings) in enumerate(CELLS[name]):
+        right = expected(name, number)
+        folder = decoders.write(tmp_path / str(number), model_type, kind, files)
+        if right is None:
+            continue
+        if settings and "XGLM" in (kind or "".join(GOLDEN["classes"][model_type])):  # which has rows of its own
+            with pytest.raises(TypeError, match="add_bos_token"):
+                load(folder, **settings)
+            continue
+        tokenizer = load(folder, **settings)
+        assert answers(tokenizer) == right, case
+        assert "token_type_ids" not in tokenizer("the") or "said" in case, case
+        tokenizer.save_pretrained(folder / "saved")
+        assert answers(load(folder / "saved")) == right, f"{case}, saved"
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_models_take_what_their_tokenizers_give(name: str, tmp_path: Path) -> None:
+    accepted = auto.class_for(auto.config_class(name), "CausalLM").accepts
+    for number, kind in enumerate(["", *GOLDEN["classes"][name], *decoders.PLAIN]):
+        model_type, kind, _, files, _ = CELLS[f"{name} {kind}".strip()][0]
+        tokenizer = load(decoders.write(tmp_path / str(number), model_type, kind, files))
+        tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+        chat = [{"role": "user", "content": "the day"}]
+        asked = tokenizer.apply_chat_template(chat, return_dict=True, return_tensors="np")
+        assert set(asked) == set(tokenizer("the")) == {"input_ids", "attention_mask"}
+        assert set(asked) <= set(accepted)
+
+
+def folder_of(path: Path, family: str, case: str = "bare", **config: Any) -> Path:
+    """A case of a family with further settings in its tokenizer_config.json."""
+    files = next(files for name, files, _ in decoders.folders(family) if name == case)
+    config = files.get("tokenizer_config.json", {}) | config
+    return decoders.write(
+        path, "", config.pop("tokenizer_class", f"{family}Tokenizer"), files | {"tokenizer_config.json": config}
+    )
+
+
+@pytest.mark.parametrize("family", ["Gemma", "Cohere", "Llama", "GPTNeoX", "GPT2", "Qwen2", "PreTrained", "Bloom"])
+def test_what_stands_around_a_text_can_be_set(family: str, tmp_path: Path) -> None:
+    first, last = decoders.SPECIAL[family][0], decoders.SPECIAL[family][-1]
+    tokenizer = load(folder_of(tmp_path, family, bos_token=first, eos_token=last))
+    for begins, ends in ((True, True), (False, True), (True, False), (False, False)):
+        tokenizer.add_bos_token = begins
+        tokenizer.add_eos_token = ends
+        assert (tokenizer.add_bos_token, tokenizer.add_eos_token) == (begins, ends)
+        ids = tokenizer("the")["input_ids"]
+        assert (ids[:1] == [tokenizer.bos_token_id], ids[-1:] == [tokenizer.eos_token_id]) == (begins, ends)
+        assert tokenizer.build_inputs_with_special_tokens(tokenizer.encode("the", add_special_tokens=False)) == ids
+        tokenizer.save_pretrained(tmp_path / "saved")
+        again = load(tmp_path / "saved")
+        assert again("the")["input_ids"] == ids
+        assert (again.add_bos_token, again.add_eos_token) == (begins, ends)
+
+
+def test_what_is_not_said_of_rows_stays_as_in_the_file(tmp_path: Path) -> None:
+    last = decoders.SPECIAL["Qwen2"][-1]
+    folder = folder_of(tmp_path, "Qwen2", "rows", bos_token=last, add_bos_token=False)
+    assert load(folder).add_bos_token  # a tokenizer.json has the rows
+    both = load(folder, add_eos_token=True)
+    assert both("the")["input_ids"][:1] == [both.bos_token_id]
+    assert both("the")["input_ids"][-1:] == [both.eos_token_id]
+
+
+def test_classes_with_rows_of_their_own_have_no_ends_to_set(tmp_path: Path) -> None:
+    tokenizer = load(folder_of(tmp_path, "XGLM"))
+    with pytest.raises(ValueError, match="rows of its own"):
+        tokenizer.add_eos_token = True
+
+
+def test_a_missing_token_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="bos_token"):
+        load(folder_of(tmp_path, "Qwen2"), add_bos_token=True)
+
+
+@pytest.mark.parametrize("family", ["Cohere", "Bloom", "Qwen2", "GPT2"])
+def test_a_space_in_front(family: str, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, family)
+    plain, spaced = (load(folder, **settings) for settings in ({}, {"add_prefix_space": True}))
+    assert "Ġthe" not in plain.tokenize("the")
+    assert spaced.tokenize("the") == ["Ġthe"]
+
+
+def test_a_llama_of_bytes_has_no_space_in_front(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "Llama of bytes", tokenizer_class="LlamaTokenizerFast")
+    assert load(folder).tokenize("the") == ["the"]
+    assert load(folder).padding_side == "left"
+    assert jaxformers.LlamaTokenizer.from_pretrained(folder).tokenize("the") == ["the"]
+
+
+def test_token_types_of_encoders_stay(tmp_path: Path) -> None:
+    files = {"tokenizer.json": json.loads(decoders.backend("PreTrained", decoders.SPECIAL["PreTrained"]).to_str())}
+
+    def inputs(model_type: str, kind: str, **config: Any) -> list[str]:
+        said = {"tokenizer_config.json": config} if config else {}
+        return list(load(decoders.write(tmp_path / model_type / kind, model_type, kind, files | said))("the"))
+
+    three = ["input_ids", "token_type_ids", "attention_mask"]
+    assert inputs("bert", "") == inputs("albert", "") == inputs("nomic_bert", "") == three
+    assert inputs("bert", "HerbertTokenizerFast") == inputs("bert", "SomethingNewTokenizer") == three
+    two = ["input_ids", "attention_mask"]
+    assert inputs("modernbert", "") == inputs("modernbert", "PreTrainedTokenizerFast") == two
+    assert inputs("bert", "TokenizersBackend") == inputs("", "") == inputs("", "SomethingNewTokenizer") == two
+    assert inputs("bert", "PreTrainedTokenizerFast", model_input_names=three) == three
+
+
+def test_codegen_gives_token_types_when_asked(tmp_path: Path) -> None:
+    tokenizer = load(folder_of(tmp_path, "CodeGen", return_token_type_ids=True))
+    assert "token_type_ids" in tokenizer("the")
+    assert "token_type_ids" not in load(folder_of(tmp_path / "plain", "CodeGen"))("the")
