@@ -419,8 +419,9 @@ class Tokenizer(SpecialTokens):
         return fields | self._ends()
 
     def _ends(self) -> dict[str, bool]:
-        """The settings of what stands around a text, of those that the class takes."""
-        return {name: getattr(self, name) for name in ends.NAMES if name in self.own_settings}
+        """What tokenizer_config.json says of the tokens around a text: what has no default, only where it is true."""
+        there = {name: getattr(self, name) for name in ends.NAMES if name in self.own_settings}
+        return {name: value for name, value in there.items() if value or name in self.defaults}
 
     # Text to ids
 
@@ -1028,7 +1029,8 @@ class Tokenizer(SpecialTokens):
             state = _options(token) | {"content": names[token.content]}
             return AddedToken(**state)
 
-        settings: dict[str, Any] = {**self._own, **{name: getattr(self, name) for name in _ATTRIBUTES}, **self._ends()}
+        settings: dict[str, Any] = {**self._own, **{name: getattr(self, name) for name in _ATTRIBUTES}}
+        settings |= {name: getattr(self, name) for name in ends.NAMES if name in self.defaults}
         settings |= {name: renamed(token) for name, token in self._special.items() if token is not None}
         other = type(self)(
             tokenizer_object=backend,

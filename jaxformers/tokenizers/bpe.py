@@ -107,6 +107,9 @@ class CodeGenTokenizer(GPT2Tokenizer):
         **GPT2Tokenizer.own_settings,
         "return_token_type_ids": files.boolean,
     }
+    built_defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(
+        GPT2Tokenizer.defaults, AddedToken("<|endoftext|>", normalized=False, special=True)
+    )
 
     def _finish(self, built: bool) -> None:
         super()._finish(built)

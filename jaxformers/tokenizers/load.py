@@ -129,8 +129,8 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
                 "says how to tokenize"
             )
         logger.info("%s: %s is read as a plain %s", source, name, files.BACKEND)
-        if like := _by_model_type(source):  # relatives of BERT under other names have token types too
-            config = {"model_input_names": like.model_input_names, **config}
+        if like := _by_model_type(source):  # a relative of BERT has token types, one of Llama is padded on the left
+            config = {"model_input_names": like.model_input_names, "padding_side": like.padding_side, **config}
     if kind is LlamaTokenizer and _is_byte_level(source):  # under Llama's name, whose tokens and rows are others
         kind, config = Tokenizer, {"padding_side": kind.padding_side, "add_prefix_space": None, **config}
     return (kind or Tokenizer)._read(source, config, overrides)

@@ -79,5 +79,9 @@ class CTRLTokenizer(OpenAIGPTTokenizer):
     def _split(self, backend: tokenizers.Tokenizer) -> None:
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\S+\n?"), "removed", invert=True)
 
+    def _config(self) -> dict[str, Any]:
+        # which are other ones in version 4 of the reference
+        return super()._config() | {"model_input_names": self.model_input_names}
+
 
 OpenAIGPTTokenizerFast = OpenAIGPTTokenizer

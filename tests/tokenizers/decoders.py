@@ -5,6 +5,7 @@ Works on any object with the calls of a Hub tokenizer, so that the recorder and 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,16 +42,19 @@ PAIR = ("the ray", "abc then")
 
 
 def pieces(space: str, letters: Sequence[str], end: str = "") -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """A vocabulary of letters and words, and its merges: each word is made letter by letter, also behind a space."""
+    """A vocabulary of letters and words, also behind a space, and the merges that make them."""
     vocabulary, merges = list(letters), []
-    for word in [*WORDS, *(space + word for word in WORDS if space)]:
-        parts = [*word[:-1], word[-1] + end]
-        made = parts[0]
-        for part in parts[1:]:
-            if made + part not in vocabulary:
-                vocabulary.append(made + part)
-                merges.append((made, part))
-            made += part
+
+    def merge(first: str, second: str) -> str:
+        if first + second not in vocabulary:
+            vocabulary.append(first + second)
+            merges.append((first, second))
+        return first + second
+
+    for word in WORDS:
+        functools.reduce(merge, [*word[:-1], word[-1] + end])
+    for word in WORDS if space else ():
+        merge(space, word)
     return {piece: index for index, piece in enumerate(dict.fromkeys(vocabulary))}, merges
 
 
@@ -191,6 +195,8 @@ def cells(classes: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, str,
         usual = next((family_of(kind) for kind in named if family_of(kind) != "PreTrained"), "PreTrained")
         for kind in dict.fromkeys(["", *named, *PLAIN]):
             family = family_of(kind) if kind in named and kind not in PLAIN else usual
+            if family in ("CTRL", "BioGpt") and kind in PLAIN:
+                family = "PreTrained"
             families = [family, "Llama of bytes"] if family == "Llama" else [family]
             for one in families:
                 for name, files, settings in folders(one):

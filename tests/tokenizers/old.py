@@ -71,6 +71,12 @@ KINDS: Mapping[str, Kind] = {
         {"tokenizer.model": "llama.model"},
         ({}, {"legacy": False}, {"add_eos_token": True, "add_bos_token": False}),
     ),
+    "gemma": Kind("gemma", {"tokenizer.model": "gemma.model"}, ({}, {"add_eos_token": True, "add_bos_token": False})),
+    "xglm": Kind("xglm", {"sentencepiece.bpe.model": "fairseq.model"}),
+    "qwen2": Kind("qwen2", BPE),
+    "codegen": Kind("codegen", BPE, ({}, {"add_prefix_space": True})),
+    "openai-gpt": Kind("openai-gpt", MOSES),
+    "biogpt": Kind("biogpt", MOSES, slow=True),
     "BPE of sentencepiece without bytes": Kind("xlm-roberta", {"sentencepiece.bpe.model": "llama.model"}),
     "tiktoken": Kind("", {"tokenizer.model": "tiktoken.model"}),
 }

@@ -158,6 +158,7 @@ def train(folder: Path, texts: list[str], size: int, rules: bool) -> None:
         ),
         "deberta.model": laid_out(unigram, "[PAD]", "[CLS]", "[SEP]", "[UNK]"),
         "llama.model": laid_out(pairs, "<unk>", "<s>", "</s>"),
+        "gemma.model": laid_out(pairs, "<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>*"),
     }.items():
         (folder / name).write_bytes(content)
 

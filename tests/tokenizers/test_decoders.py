@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from jaxformers import auto, hub, tokenizers
 GOLDEN = json.loads(decoders.GOLDEN.read_text())
 CAUSAL = [name for name in auto.model_types() if "CausalLM" in auto.tasks_of(auto.config_class(name))]
 
-CELLS: dict[str, list[tuple[str, str, str, dict[str, Any], dict[str, Any]]]] = defaultdict(list)
+CELLS: dict[str, list[tuple[str, str, str, dict[str, Any], dict[str, Any]]]] = {}
 for cell in decoders.cells(GOLDEN["classes"]):
-    CELLS[f"{cell[0]} {cell[1]}".strip()].append(cell)
+    CELLS.setdefault(f"{cell[0]} {cell[1]}".strip(), []).append(cell)
 
 # Roles that a class has in 5.24 and not in 4.57, and that count where the vocabulary has the token.
 NEW_ROLES = {
@@ -38,8 +37,8 @@ def expected(name: str, number: int) -> dict[str, Any] | None:
     """What is right; None where neither version loads the files.
 
     Inputs are those of 5.24. The rest a class says, as in 4.57, or its fast twin where 4.57 does not know the name; or
-    it is as in 5.24. So are rows that are asked for at the call, tokens and rows of byte-level files under Llama's name,
-    and NEW_ROLES.
+    it is as in 5.24. So are rows that are asked for at the call, tokens and rows of byte-level files under Llama's
+    name, and NEW_ROLES.
     """
     model_type, kind, case, _, _ = CELLS[name][number]
     twin = decoders.PLAIN[0] if kind in decoders.PLAIN else f"{kind}Fast"
@@ -166,6 +165,13 @@ def test_a_llama_of_bytes_has_no_space_in_front(tmp_path: Path) -> None:
     assert load(folder).tokenize("the") == ["the"]
     assert load(folder).padding_side == "left"
     assert jaxformers.LlamaTokenizer.from_pretrained(folder).tokenize("the") == ["the"]
+
+
+def test_a_class_that_is_not_known_is_like_that_of_its_architecture(tmp_path: Path) -> None:
+    files = next(files for name, files, _ in decoders.folders("Llama") if name == "bare")
+    tokenizer = load(decoders.write(tmp_path, "llama", "CodeLlamaTokenizerFast", files))
+    assert tokenizer.padding_side == "left"
+    assert sorted(tokenizer("the")) == ["attention_mask", "input_ids"]
 
 
 def test_token_types_of_encoders_stay(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxformers import BertConfig, BertModel
 from jaxformers.tokenizers import BatchEncoding, BertTokenizer
 from jaxformers.tokenizers.encoding import CharSpan, TokenSpan
 
@@ -163,6 +164,17 @@ def test_batches_of_the_same_shapes_share_a_program() -> None:
     assert len(traced) == 1
     total(params, TOKENIZER(["we"], padding=True, return_tensors="np"))
     assert len(traced) == 2
+
+
+def test_models_take_a_batch_that_went_into_a_transformation() -> None:
+    config = BertConfig(
+        vocab_size=len(TOKENIZER), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    model = BertModel(config)
+    compiled = jax.jit(lambda params, batch: model.apply(params, **batch).last_hidden_state)
+    expected = model(**BATCH).last_hidden_state
+    np.testing.assert_allclose(compiled(model.params, BATCH), expected, atol=1e-6)
+    np.testing.assert_allclose(model(**jax.device_put(BATCH)).last_hidden_state, expected, atol=1e-6)
 
 
 def test_what_is_no_array_stays_outside_of_traced_functions() -> None:
