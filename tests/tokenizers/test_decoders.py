@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cases
 import decoders
 import pytest
+import tokenizers as tokenizers_library
 
 import jaxformers
 from jaxformers import auto, hub, tokenizers
@@ -194,3 +196,23 @@ def test_codegen_gives_token_types_when_asked(tmp_path: Path) -> None:
     tokenizer = load(folder_of(tmp_path, "CodeGen", return_token_type_ids=True))
     assert "token_type_ids" in tokenizer("the")
     assert "token_type_ids" not in load(folder_of(tmp_path / "plain", "CodeGen"))("the")
+
+
+def test_rows_outlive_training(tmp_path: Path) -> None:
+    texts = ["the day they were happy"] * 9
+    last = decoders.SPECIAL["GPT2"][-1]
+    rows = load(folder_of(tmp_path / "rows", "GPT2", "rows", bos_token=last))
+    again = rows.train_new_from_iterator(texts, 300, show_progress=False)
+    assert again("the")["input_ids"][0] == again.bos_token_id
+    plain = load(folder_of(tmp_path / "plain", "Gemma", add_bos_token=False))
+    again = plain.train_new_from_iterator(texts, 300, show_progress=False)
+    assert not again.add_bos_token
+    assert again.bos_token_id not in again("the")["input_ids"]
+    types = jaxformers.tokenizers.Tokenizer(tokenizer_object=_bert_like())
+    again = types.train_new_from_iterator(texts, 60, show_progress=False)
+    assert again.tokenize("the", add_special_tokens=True)[0] == "[CLS]"
+
+
+def _bert_like() -> Any:
+    """A tokenizer with `[CLS]` and `[SEP]` around a text, and no class that knows these."""
+    return tokenizers_library.Tokenizer.from_str(json.dumps(cases.backend()))
