@@ -45,9 +45,7 @@ class BPETokenizer(Tokenizer):
     """Whether `add_prefix_space` counts, too, where splitting is done in several steps."""
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-        missing = [file for name, file in self.vocab_files_names.items() if name not in paths]
-        if missing:
-            raise ValueError(f"{type(self).__name__} needs {' and '.join(missing)}, or a {files.BACKEND}")
+        files.check_there(paths, self.vocab_files_names, type(self).__name__)
         vocabulary = files.read_ids(paths["vocab_file"])
         merges = read_merges(paths["merges_file"])
         backend = build(vocabulary, merges, str(paths["merges_file"]))

@@ -169,6 +169,21 @@ def check_size(path: Path, what: str = "a vocabulary") -> None:
         raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for {what}")
 
 
+def check_there(paths: Mapping[str, Path], wanted: Mapping[str, str], owner: str) -> None:
+    """Refuse to build a tokenizer from some of its files.
+
+    Args:
+        paths: the files that there are, by the constructor's names.
+        wanted: what all of them are called.
+        owner: the class that reads them.
+
+    Raises:
+        ValueError: naming those that are missing.
+    """
+    if missing := [file for name, file in wanted.items() if name not in paths]:
+        raise ValueError(f"{owner} needs {' and '.join(missing)}, or a {BACKEND}")
+
+
 def read_text(path: Path, what: str = "a vocabulary") -> str:
     """The text of a file; line breaks are those of Python's files.
 

@@ -97,9 +97,7 @@ class XLMTokenizer(Tokenizer):
     language: ClassVar[str] = "en"
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-        missing = [file for name, file in self.vocab_files_names.items() if name not in paths]
-        if missing:
-            raise ValueError(f"{type(self).__name__} needs {' and '.join(missing)}, or a {files.BACKEND}")
+        files.check_there(paths, self.vocab_files_names, type(self).__name__)
         backend = merges.build(
             files.read_ids(paths["vocab_file"]),
             merges.read_merges(paths["merges_file"], header=False),

@@ -12,8 +12,7 @@ from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 from . import files, merges
 from .base import Tokenizer
 from .bpe import BPETokenizer
-
-END = "</w>"  # the last piece of a word ends so
+from .moses import END
 
 
 class OpenAIGPTTokenizer(Tokenizer):
@@ -34,9 +33,7 @@ class OpenAIGPTTokenizer(Tokenizer):
     keeps_files: ClassVar[bool] = True
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-        missing = [file for name, file in self.vocab_files_names.items() if name not in paths]
-        if missing:
-            raise ValueError(f"{type(self).__name__} needs {' and '.join(missing)}, or a {files.BACKEND}")
+        files.check_there(paths, self.vocab_files_names, type(self).__name__)
         backend = merges.build(
             self._pieces(files.read_ids(paths["vocab_file"]), str(settings["unk_token"])),
             merges.read_merges(paths["merges_file"]),
@@ -80,7 +77,7 @@ class CTRLTokenizer(OpenAIGPTTokenizer):
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\S+\n?"), "removed", invert=True)
 
     def _config(self) -> dict[str, Any]:
-        # which are other ones in version 4 of the reference
+        # The inputs stand there in any case: in version 4 of the reference the class has others
         return super()._config() | {"model_input_names": self.model_input_names}
 
 

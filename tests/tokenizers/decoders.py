@@ -131,7 +131,13 @@ VOCABULARY: Mapping[str, Callable[[str], str]] = {
 ROLES = ("bos_token", "eos_token", "pad_token")
 
 
-def folders(family: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+@functools.cache
+def folders(family: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The cases of `_folders`."""
+    return list(_folders(family))
+
+
+def _folders(family: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """What the case is called, the files without config.json and the class, and the settings at the call."""
     added = SPECIAL[family]
     made = backend(family, added)

@@ -21,6 +21,9 @@ CELLS: dict[str, list[tuple[str, str, str, dict[str, Any], dict[str, Any]]]] = {
 for cell in decoders.cells(GOLDEN["classes"]):
     CELLS.setdefault(f"{cell[0]} {cell[1]}".strip(), []).append(cell)
 
+SAVED = {(kind, case): name for name, cases_ in reversed(CELLS.items()) for _, kind, case, _, _ in cases_}
+"""Class and case → where what is saved is read again: once is enough."""
+
 # Roles that a class has in 5.24 and not in 4.57, and that count where the vocabulary has the token.
 NEW_ROLES = {
     "Gemma": {"mask_token": "<mask>"},
@@ -91,8 +94,9 @@ def test_decoders(name: str, tmp_path: Path) -> None:
         tokenizer = load(folder, **settings)
         assert answers(tokenizer) == right, case
         assert "token_type_ids" not in tokenizer("the") or "said" in case, case
-        tokenizer.save_pretrained(folder / "saved")
-        assert answers(load(folder / "saved")) == right, f"{case}, saved"
+        if SAVED[kind, case] == name:
+            tokenizer.save_pretrained(folder / "saved")
+            assert answers(load(folder / "saved")) == right, f"{case}, saved"
 
 
 @pytest.mark.parametrize("name", CAUSAL)
