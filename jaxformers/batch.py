@@ -33,6 +33,12 @@ USUAL = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "input
 # What models take that read in one direction.
 CAUSAL = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inputs_embeds")
 _FLAGS = ("output_hidden_states", "output_attentions", "return_dict")
+FOR_USERS = frozenset(
+    """
+    special_tokens_mask offset_mapping length overflow_to_sample_mapping overflowing_tokens num_truncated_tokens
+    """.split()
+)
+"""What tokenizers give when asked to, for whoever called them: no model takes it."""
 _CACHE = "use_cache"
 
 
@@ -63,10 +69,14 @@ def read(
     if twice := given.keys() & keywords.keys():
         raise TypeError(f"{owner}: {', '.join(sorted(twice))} is given twice, by place and by name")
     given |= keywords
+    if "token_type_ids" not in cls.accepts:
+        check_no_types(owner, given.pop("token_type_ids", None))
     asked = {name: given.pop(name, None) for name in _FLAGS}
     cached = given.pop(_CACHE, False) if "past_key_values" in cls.accepts else False
     flags = {name: getattr(c, name, None) if value is None else bool(value) for name, value in asked.items()}
     for name in given:
+        if name in FOR_USERS:
+            raise TypeError(f"{owner} takes no {name!r}, which the tokenizer gave for you: leave it out")
         if name not in cls.accepts and name not in cls.labels:
             raise TypeError(f"{owner} takes no {name!r}; it takes {', '.join((*cls.accepts, *cls.labels, *_FLAGS))}")
     arrays = {name: _array(name, value) for name, value in given.items() if value is not None}
@@ -89,8 +99,29 @@ def bounds(c: Any) -> dict[str, int | None]:
     }
 
 
+def check_no_types(owner: str, types: Any) -> None:
+    """Refuse what a model without token types cannot tell apart; zeros, as tokenizers give them, say nothing.
+
+    Arrays of a device are fetched, since what may be left out depends on their values. Those of tracers nobody knows:
+    they are taken as right, as ids are.
+
+    Raises:
+        ValueError: some are not zero, or no numbers.
+    """
+    if types is None or isinstance(types, jax.core.Tracer):
+        return
+    types = np.asarray(jax.device_get(_array("token_type_ids", types)))
+    if types.any():
+        raise ValueError(
+            f"{owner} has no token types, and token_type_ids has {types[types != 0][0]}: leave token_type_ids out, or "
+            "tokenize with return_token_type_ids=False"
+        )
+
+
 def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
-    """Refuse what would compute nonsense silently; values are looked at on the host only."""
+    """Refuse what would compute nonsense silently. Shapes and types are known of tracers too; values are looked at on
+    the host only.
+    """
     owner = cls.__name__
     axes = "batch, seq" if cls.axes == 2 else "batch, choices, seq"
     if batch.ids is not None:
@@ -103,10 +134,11 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         if len(shape) != cls.axes or dim != width or not jnp.issubdtype(batch.embeds.dtype, jnp.floating):
             raise ValueError(
                 f"{owner}: inputs_embeds must be floats [{axes}, {width}], found {batch.embeds.dtype} "
-                f"{tuple(batch.embeds.shape)}"
+                f"{tuple(batch.embeds.shape)}{_lone('inputs_embeds', shape, cls.axes)}"
             )
     if len(shape) != cls.axes:
-        raise ValueError(f"{owner}: input_ids must be [{axes}], found {len(shape)} axes {tuple(shape)}")
+        found = f"found {len(shape)} axes {tuple(shape)}{_lone('input_ids', shape, cls.axes)}"
+        raise ValueError(f"{owner}: input_ids must be [{axes}], {found}")
     if 0 in shape:
         raise ValueError(f"{owner}: input_ids [{axes}] is empty: {tuple(shape)}")
     longest = c.longest_row
@@ -181,12 +213,17 @@ def check_past(owner: str, cache: Any, rows: int, nothing: Callable[[int], Cache
         raise ValueError(f"{owner}: past_key_values come from another model: pass those of an earlier call of this one")
 
 
+def _lone(name: str, shape: tuple[int, ...], axes: int) -> str:
+    """What to do where the axis of rows is missing."""
+    return f": pass {name}[None]; under vmap too each example is a batch, of one row" if len(shape) == axes - 1 else ""
+
+
 def _check_cache(owner: str, cache: Cache, shape: tuple[int, ...], longest: int | None) -> None:
     if cache.length.shape != shape[:1]:
-        raise ValueError(f"{owner}: past_key_values hold {cache.length.shape[0]} rows, input_ids {shape[0]}")
-    if isinstance(cache.length, jax.core.Tracer):
-        return
-    reached = int(cache.length.max()) + shape[1]
+        held = cache.length.shape[0] if cache.length.ndim else "no"
+        raise ValueError(f"{owner}: past_key_values hold {held} rows, input_ids {shape[0]}")
+    known = 0 if isinstance(cache.length, jax.core.Tracer) else int(cache.length.max())
+    reached = known + shape[1]
     if longest is not None and reached > longest:
         raise ValueError(f"{owner}: {reached} tokens with those of past_key_values, the model has {longest} positions")
     if reached > cache.slots:

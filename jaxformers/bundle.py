@@ -160,19 +160,24 @@ class Model:
             TypeError: the config is of another class.
             ValueError: the random weights would not fit into this machine's memory, or params have another structure.
         """
-        if not isinstance(config, self.config_class):
-            raise TypeError(
-                f"{type(self).__name__} takes a {self.config_class.__name__}, not {type(config).__name__}; "
-                "from_pretrained reads a checkpoint by name or folder"
-            )
-        tree = self.declaration(config)
+        self._check(config, params)
         if params is None:
+            tree = self.declaration(config)
             _check_room(declare.size(tree) * 4, type(self).__name__)
             key = jax.random.key(0) if key is None else key
             params = declare.init(tree, key, std=getattr(config, "initializer_range", 0.02))
-        else:
-            _check_structure(tree, params, type(self).__name__)
         self.__dict__.update(config=config, params=params, _generation=None)
+
+    @classmethod
+    def _check(cls, config: Any, params: Any) -> None:
+        """Refuse what makes no model; params that are None will be made."""
+        if not isinstance(config, cls.config_class):
+            raise TypeError(
+                f"{cls.__name__} takes a {cls.config_class.__name__}, not {type(config).__name__}; "
+                "from_pretrained reads a checkpoint by name or folder"
+            )
+        if params is not None:
+            _check_structure(cls.declaration(config), params, cls.__name__)
 
     @classmethod
     def _made(cls, config: Config, params: Any, generation: GenerationConfig | None = None) -> Self:
@@ -229,10 +234,21 @@ class Model:
     def replace(
         self, *, config: Config | None = None, params: Any = None, generation_config: GenerationConfig | None = None
     ) -> Self:
-        """A model with another config, other params or another way of generating."""
-        _, kept, generation = self._structure
+        """A model with another config, other params or another way of generating.
+
+        Params may be tracers or shapes. What is no model's tree (its shardings, an ensemble's arrays) is made by
+        `jax.tree.map` over the model.
+
+        Raises:
+            TypeError: the config is of another class.
+            ValueError: params and config do not fit each other.
+        """
+        changed = config is not None or params is not None
+        config = self.config if config is None else config
         params = self.params if params is None else params
-        model = self._made(kept if config is None else config, params, generation_config or generation)
+        if changed:
+            self._check(config, params)
+        model = self._made(config, params, generation_config or self.__dict__["_generation"])
         if params is self.params and "prepared" in self.__dict__:
             model.__dict__["prepared"] = self.prepared
         return model
@@ -357,7 +373,8 @@ class Model:
             **inputs: `input_ids` [batch, seq] (or `inputs_embeds` [batch, seq, dim]), `attention_mask`,
                 `token_type_ids`, `position_ids` [batch, seq], the task's labels, `output_hidden_states`,
                 `output_attentions`, and `return_dict` (False gives a plain tuple). Lists, numpy and jax arrays are
-                taken; values of arrays that already live on a device, and of tracers, are not checked.
+                taken; values of arrays that already live on a device, and of tracers, are not checked. A model
+                without token types drops those that are all zero.
 
         Raises:
             TypeError: an unknown keyword.
@@ -376,15 +393,21 @@ class Model:
         return out if named else out.to_tuple()
 
     def apply(self, params: Any, *args: Any, key: jax.Array | None = None, **inputs: Any) -> Any:
-        """The pure function of `params`, without checks and without jit, for your own transformations.
+        """The pure function of `params`, without jit, for your own transformations.
+
+        A batch is checked as in a call, and the values of tracers are not; params are taken as they are.
 
         Args:
             params: a tree of this model's structure.
             *args: as in a call.
             key: a random key turns dropout on.
             **inputs: as in a call.
+
+        Raises:
+            TypeError, ValueError: as in a call.
         """
         batch, labels, want, named = batches.read(type(self), self.config, args, inputs)
+        batches.check(type(self), self.config, batch, labels)
         drop = no_drop if key is None else Dropout(key)
         out = self.forward(params, self.config.bare(), batch, labels, want, drop)
         return out if named else out.to_tuple()
@@ -570,12 +593,16 @@ def _read(cls: type[Model], data: bytearray) -> tuple[type[Model], Config, Gener
 
 def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
     """Refuse params of other names or shapes; stacked layers are compared as such."""
+    if not isinstance(params, dict):
+        raise ValueError(f"{owner}: params must be a nested dict of arrays, found {type(params).__name__}")
     expected = declare.abstract(tree)
     if not isinstance(params.get("layers", []), list):
         expected = expected | {"layers": jax.eval_shape(run.stack, expected["layers"])}
     wanted, given = (
-        {jax.tree_util.keystr(path, simple=True, separator="."): jnp.shape(leaf) for path, leaf in leaves}
-        for leaves in map(jax.tree_util.tree_leaves_with_path, (expected, params))
+        {jax.tree_util.keystr(path, simple=True, separator="."): getattr(leaf, "shape", ()) for path, leaf in leaves}
+        for leaves in (
+            jax.tree_util.tree_leaves_with_path(tree, is_leaf=quantized.is_quantized) for tree in (expected, params)
+        )
     )
     for path in sorted(wanted.keys() ^ given.keys()):
         fault = "lack" if path in wanted else "have, unlike the config's model,"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -193,6 +194,65 @@ def test_bad_input_is_a_value_error_that_names_it_before_anything_compiles(toy_m
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("case", BAD)
+def test_apply_says_what_the_call_says(toy_model, case):
+    args, keywords, message = BAD[case]
+    with pytest.raises(ValueError, match=message):
+        toy_model.apply(toy_model.params, *args, **keywords)
+
+
+OF_SHAPES = [
+    *("too many tokens", "no rows", "no tokens", "one text", "fractions", "both", "neither", "narrow vectors"),
+    *("vectors of one text", "ids as vectors", "a short mask", "a mask of fewer rows", "a mask that is not square"),
+    *("segments of another shape", "labels for other rows", "a label", "labels of each token"),
+    *("whole numbers for several labels", "floats for one label"),
+]
+
+
+@pytest.mark.parametrize("case", OF_SHAPES)
+@pytest.mark.parametrize("way", ["apply", "call"])
+def test_shapes_and_types_of_tracers_are_checked(toy_model, way, case):
+    args, keywords, message = BAD[case]
+    run = partial(toy_model.apply, toy_model.params) if way == "apply" else toy_model
+    args, keywords = [jnp.asarray(x) for x in args], {name: jnp.asarray(x) for name, x in keywords.items()}
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda args, keywords: run(*args, **keywords), args, keywords)
+
+
+def test_a_row_without_the_axis_of_rows_is_told_what_to_do(toy_model, expected):
+    ids, mask = jnp.asarray(IDS), jnp.asarray(MASK)
+    for way in (partial(toy_model.apply, toy_model.params), toy_model):
+        for run in (lambda ids, mask, way=way: way(ids[0], mask[0]), jax.vmap(way)):
+            with pytest.raises(ValueError, match=r"found 1 axes \(5,\): pass input_ids\[None\]; under vmap too"):
+                run(ids, mask)
+    each = jax.vmap(lambda ids, mask: toy_model.apply(toy_model.params, ids[None], mask[None]).logits[0])
+    np.testing.assert_allclose(each(ids, mask), expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"\(5, 32\): pass inputs_embeds\[None\]"):
+        jax.vmap(lambda x: toy_model.apply(toy_model.params, inputs_embeds=x))(jnp.zeros((2, 5, 32)))
+
+
+def test_a_model_without_token_types_drops_those_that_are_zero(make):
+    config = DistilBertConfig(vocab_size=96, dim=32, n_heads=4, n_layers=1, hidden_dim=64)
+    model = make(DistilBertModel, config)
+    expected = model(IDS, MASK)[0]
+    for zeros in ((IDS * 0).tolist(), IDS * 0, jnp.zeros((2, 5), jnp.int32), None):
+        for run in (model, partial(model.apply, model.params)):
+            np.testing.assert_allclose(run(IDS, MASK, token_type_ids=zeros)[0], expected, atol=1e-5)
+    batch = {"input_ids": IDS, "attention_mask": MASK, "token_type_ids": IDS * 0}
+    traced = jax.jit(lambda params, batch: model.apply(params, **batch)[0])(model.params, batch)
+    np.testing.assert_allclose(traced, expected, atol=1e-5)
+    for others in (IDS * 0 + 1, jnp.asarray(IDS * 0).at[1, 2].set(1)):
+        for run in (model, partial(model.apply, model.params)):
+            with pytest.raises(ValueError, match="DistilBertModel has no token types, .* has 1: leave token_type_ids out"):
+                run(IDS, MASK, token_type_ids=others)
+
+
+@pytest.mark.parametrize("name", sorted(batches.FOR_USERS))
+def test_what_a_tokenizer_gives_for_its_caller_is_told_apart(toy_model, name):
+    with pytest.raises(TypeError, match=f"takes no '{name}', which the tokenizer gave for you: leave it out"):
+        toy_model(IDS, **{name: IDS})
+
+
 SHAPES = array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=70)
 
 
@@ -238,8 +298,8 @@ def test_unknown_and_repeated_keywords_are_type_errors(toy_model, make, no_compi
     with pytest.raises(TypeError, match="takes at most 5 arrays in order: input_ids, attention_mask"):
         toy_model(IDS, MASK, MASK, MASK, MASK, MASK)
     config = DistilBertConfig(vocab_size=96, dim=32, n_heads=4, n_layers=1, hidden_dim=64)
-    with pytest.raises(TypeError, match="DistilBertModel takes no 'token_type_ids'"):
-        make(DistilBertModel, config)(IDS, token_type_ids=IDS)
+    with pytest.raises(TypeError, match="DistilBertModel takes no 'langs'"):
+        make(DistilBertModel, config)(IDS, langs=IDS)
 
 
 def traced(cls, params, config, inputs, labels, want):
@@ -407,6 +467,39 @@ def test_what_cannot_be_made_is_refused(toy_model, toy_config):
         Model.finish(None, None, {}, None)
 
 
+def test_what_replaces_params_is_checked_as_by_the_constructor(toy_model):
+    params = toy_model.params
+    for broken, message in (
+        ({"word": {"table": 3}}, r"params lack head\.classifier\.bias"),
+        (params | {"more": 3}, r"params have, unlike the config's model, more"),
+        (params | {"norm": jax.tree.map(lambda x: x[:3], params["norm"])}, r"norm\.bias have shape \(3,\)"),
+        ([params], "params must be a nested dict of arrays, found list"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            toy_model.replace(params=broken)
+    with pytest.raises(ValueError, match=r"head\.classifier\.bias have shape \(2,\), the config asks for \(3,\)"):
+        toy_model.replace(config=toy_model.config.replace(num_labels=3))
+    with pytest.raises(TypeError, match="takes a BertConfig, not DistilBertConfig"):
+        toy_model.replace(config=DistilBertConfig())
+
+
+def test_params_are_replaced_inside_transformations_and_by_trees_of_other_kinds(toy_model, toy_folder, expected):
+    ids, mask = jnp.asarray(IDS), jnp.asarray(MASK)
+    scores = jax.jit(lambda p: toy_model.replace(params=p)(ids, mask).logits)(toy_model.params)
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    stacked = toy_model.params | {"layers": run.stack(toy_model.params["layers"])}
+    np.testing.assert_allclose(toy_model.replace(params=stacked)(ids, mask).logits, expected, atol=1e-5)
+    shapes = jax.eval_shape(lambda: toy_model.params)
+    assert toy_model.replace(params=shapes).params is shapes
+    for dtype in ("int8", "int8_weight_only", "int4_weight_only"):
+        small = type(toy_model).from_pretrained(toy_folder, dtype=dtype)
+        again = type(small)(small.config, params=toy_model.replace(params=small.params).params)
+        np.testing.assert_array_equal(again(ids, mask).logits, small(ids, mask).logits)
+        with pytest.raises(ValueError, match="have shape"):
+            toy_model.replace(params=jax.tree.map(lambda x: x[:3], small.params))
+    assert jax.tree.leaves(jax.tree.map(lambda x: x.sharding, toy_model))  # what jax makes of a model is not looked at
+
+
 # -- transformations --------------------------------------------------------------------------------------------------
 
 
@@ -484,10 +577,9 @@ def test_stacked_and_prepared_layers_compute_the_same(make, toy_config):
         toy_config, params=listed.params | {"layers": run.stack(listed.params["layers"])}
     )
 
-    prepared = listed.replace(params=prepare(listed.params))
-    expected, *others = (
-        model(IDS, MASK, output_hidden_states=True, output_attentions=True) for model in (listed, stacked, prepared)
-    )
+    asked = {"output_hidden_states": True, "output_attentions": True}
+    expected = listed(IDS, MASK, **asked)
+    others = [stacked(IDS, MASK, **asked), listed.apply(prepare(listed.params), IDS, MASK, **asked)]
     for other in others:
         assert jax.tree.structure(other) == jax.tree.structure(expected)
         for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(expected), strict=True):

@@ -20,6 +20,11 @@ class Quantized(abc.ABC):
     values: jax.Array
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weight."""
+        return self.values.shape
+
+    @property
     @abc.abstractmethod
     def dtype(self) -> Any:
         """The type that the weight is widened to unless another is asked for."""
@@ -86,22 +91,23 @@ def rounds(path: str) -> bool:
 
 def restored(params: Any) -> Any:
     """The tree with plain arrays in place of `Quantized`, in the type of the arrays beside them."""
-    leaves = jax.tree.leaves(params, is_leaf=_is_quantized)
-    if not any(map(_is_quantized, leaves)):
+    leaves = jax.tree.leaves(params, is_leaf=is_quantized)
+    if not any(map(is_quantized, leaves)):
         return params
-    dtype = Counter(leaf.dtype for leaf in leaves if not _is_quantized(leaf)).most_common(1)[0][0]
+    dtype = Counter(leaf.dtype for leaf in leaves if not is_quantized(leaf)).most_common(1)[0][0]
 
     def plain(leaf: Any) -> Any:
-        return leaf.widened().astype(dtype) if _is_quantized(leaf) else leaf
+        return leaf.widened().astype(dtype) if is_quantized(leaf) else leaf
 
-    return jax.tree.map(plain, params, is_leaf=_is_quantized)
+    return jax.tree.map(plain, params, is_leaf=is_quantized)
 
 
 def weights(params: Any) -> list[Any]:
     """The arrays of a tree, of those that are `Quantized` the values alone."""
-    leaves = jax.tree.leaves(params, is_leaf=_is_quantized)
-    return [leaf.values if _is_quantized(leaf) else leaf for leaf in leaves]
+    leaves = jax.tree.leaves(params, is_leaf=is_quantized)
+    return [leaf.values if is_quantized(leaf) else leaf for leaf in leaves]
 
 
-def _is_quantized(leaf: Any) -> bool:
+def is_quantized(leaf: Any) -> bool:
+    """Whether a leaf is a weight that is kept in fewer bits."""
     return isinstance(leaf, Quantized)

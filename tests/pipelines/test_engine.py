@@ -282,7 +282,7 @@ def test_a_source_that_breaks_is_answered_up_to_there(classify: Pipeline, texts:
 
 
 def test_a_tokenizer_of_another_model_is_refused(classify: Pipeline) -> None:
-    small = classify.model.replace(config=classify.model.config.replace(vocab_size=20))
+    small = classify.model.resize_token_embeddings(20)
     pipe = pipeline("text-classification", model=small, tokenizer=classify.tokenizer)
     with pytest.raises(ValueError, match="none of the model's 20: the tokenizer belongs to another model"):
         pipe("z")
