@@ -127,15 +127,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     if batch.ids is not None:
         shape = batch.ids.shape
     else:
-        assert batch.embeds is not None
-        *leading, dim = batch.embeds.shape or (0,)
-        shape = tuple(leading)
-        width = getattr(c, "embedding_size", None) or c.hidden_size
-        if len(shape) != cls.axes or dim != width or not jnp.issubdtype(batch.embeds.dtype, jnp.floating):
-            raise ValueError(
-                f"{owner}: inputs_embeds must be floats [{axes}, {width}], found {batch.embeds.dtype} "
-                f"{tuple(batch.embeds.shape)}{_lone('inputs_embeds', shape, cls.axes)}"
-            )
+        shape = _check_vectors(cls, c, axes, batch.embeds)
     if len(shape) != cls.axes:
         found = f"found {len(shape)} axes {tuple(shape)}{_lone('input_ids', shape, cls.axes)}"
         raise ValueError(f"{owner}: input_ids must be [{axes}], {found}")
@@ -176,24 +168,46 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
         _check_label(cls, c, name, array, shape)
 
 
-def prompts(owner: str, ids: Any, mask: Any, pad: int | None, ends: Collection[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Prompts [B, T] for `generate` and what of them is no padding, on the host.
+def vectors(cls: Any, c: Any, embeds: Any) -> Any:
+    """Prompts [B, E, D] for `generate` as vectors, on the host unless they are traced.
+
+    Raises:
+        ValueError: other shapes or types, or the model takes none.
+    """
+    if "inputs_embeds" not in cls.accepts:
+        raise ValueError(f"{cls.__name__} takes no inputs_embeds: pass input_ids")
+    embeds = _array("inputs_embeds", embeds)
+    if 0 in _check_vectors(cls, c, "batch, seq", embeds):
+        raise ValueError(f"{cls.__name__}: inputs_embeds is empty: {tuple(embeds.shape)}")
+    return embeds if isinstance(embeds, jax.core.Tracer) else np.asarray(embeds)
+
+
+def prompts(
+    owner: str, ids: Any, mask: Any, pad: int | None, ends: Collection[int], embeds: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Prompts [B, T] for `generate`, and what of them is no padding, on the host.
+
+    embeds: [B, E, D] what is read in their place; then the mask is [B, E].
 
     Raises:
         ValueError: other shapes, no whole numbers.
     """
-    tokens = np.zeros((1, 0), np.int32) if ids is None else np.asarray(_array("input_ids", ids))
+    rows, wide = (1, 0) if embeds is None else embeds.shape[:2]
+    tokens = np.zeros((rows, 0), np.int32) if ids is None else np.asarray(_array("input_ids", ids))
     if tokens.ndim != 2 or not len(tokens) or (tokens.size and tokens.dtype.kind not in "iu"):
         raise ValueError(
             f"{owner}: input_ids must be whole numbers [batch, seq], found {tokens.dtype} {tuple(tokens.shape)}"
         )
     tokens = tokens.astype(np.int32)
+    if embeds is not None and len(tokens) != rows:
+        raise ValueError(f"{owner}: {len(tokens)} rows of input_ids beside {rows} of inputs_embeds")
+    shape, name = (tokens.shape, "input_ids") if embeds is None else ((rows, wide), "inputs_embeds")
     if mask is None:
-        padded = pad is not None and pad not in ends and (tokens == pad).any()
-        return tokens, (tokens != pad).astype(np.int32) if padded else np.ones_like(tokens)
+        padded = tokens.shape == shape and pad is not None and pad not in ends and (tokens == pad).any()
+        return tokens, (tokens != pad).astype(np.int32) if padded else np.ones(shape, np.int32)
     seen = np.asarray(_array("attention_mask", mask))
-    if seen.shape != tokens.shape:
-        raise ValueError(f"{owner}: attention_mask has shape {tuple(seen.shape)}, input_ids {tuple(tokens.shape)}")
+    if seen.shape != shape:
+        raise ValueError(f"{owner}: attention_mask has shape {tuple(seen.shape)}, {name} {shape}")
     return tokens, (seen != 0).astype(np.int32)
 
 
@@ -211,6 +225,18 @@ def check_past(owner: str, cache: Any, rows: int, nothing: Callable[[int], Cache
     shapes = [jax.tree.map(lambda x: x.shape, tree.cells) for tree in (cache, own)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"{owner}: past_key_values come from another model: pass those of an earlier call of this one")
+
+
+def _check_vectors(cls: Any, c: Any, axes: str, embeds: Any) -> tuple[int, ...]:
+    """The axes of tokens of vectors [..., D]."""
+    shape, width = tuple(embeds.shape[:-1]), getattr(c, "embedding_size", None) or c.hidden_size
+    fits = embeds.ndim == cls.axes + 1 and embeds.shape[-1] == width
+    if not fits or not jnp.issubdtype(embeds.dtype, jnp.floating):
+        raise ValueError(
+            f"{cls.__name__}: inputs_embeds must be floats [{axes}, {width}], found {embeds.dtype} "
+            f"{tuple(embeds.shape)}{_lone('inputs_embeds', shape, cls.axes)}"
+        )
+    return shape
 
 
 def _lone(name: str, shape: tuple[int, ...], axes: int) -> str:

@@ -56,12 +56,15 @@ class Decoder(Model, task="", labels={}):
 class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per="token")}):
     """Scores of every word to follow each token; labels [B, T] with -100 where none counts, not shifted."""
 
+    @generation.told
     def generate(
         self,
         input_ids: Any = None,
         generation_config: GenerationConfig | None = None,
         *,
         attention_mask: Any = None,
+        token_type_ids: Any = None,
+        inputs_embeds: Any = None,
         key: jax.Array | int | None = None,
         logits_processor: Sequence[Any] | None = None,
         stopping_criteria: Sequence[Any] | None = None,
@@ -80,7 +83,12 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             input_ids: [batch, seq] prompts, padded on either side; None: each begins with bos_token_id, one row.
             generation_config: settings; without it the model's own, `model.generation_config`.
             attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding, unless that ends
-                rows too.
+                rows too. With inputs_embeds it is theirs; None: of as many as the ids, as of these, else none is
+                padding.
+            token_type_ids: zeros, as tokenizers give them to models without token types, say nothing.
+            inputs_embeds: [batch, embeds, dim] vectors that are read in the place of ids. Alone, what comes back is
+                what is new, and max_length and min_length count the vectors too. Beside ids these come back in front,
+                and penalties see them; where they are not as many, lengths count both.
             key: what draws go by, or a seed; `jax.random.key(0)` unless given. A row's draws depend on it and on the
                 row's place alone, whatever the padding and the other rows.
             logits_processor: functions of a `generation.Sight` and scores [rows, vocab], run after all others.
@@ -101,11 +109,16 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             pad_token_id behind the end; with return_dict_in_generate an output.
 
         Raises:
-            ValueError: an unknown option, settings that do not go together, or prompts that leave no room.
+            ValueError: an unknown option, settings that do not go together, or prompts that leave no room. What is
+                raised is raised in the reader of a streamer too.
         """
+        _check_spare(type(self), token_type_ids, options)
         arguments = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
         config = self.generation_config.merged(generation_config, options, arguments=arguments)
-        ids, mask = batches.prompts(type(self).__name__, input_ids, attention_mask, config.pad_token_id, config.eos)
+        vectors = None if inputs_embeds is None else batches.vectors(type(self), self.config, inputs_embeds)
+        ids, mask = batches.prompts(
+            type(self).__name__, input_ids, attention_mask, config.pad_token_id, config.eos, vectors
+        )
         negative: tuple[Any, Any] = (None, None)
         if negative_prompt_ids is not None:
             negative = batches.prompts(
@@ -122,14 +135,12 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
                 "an assistant has the same tokenizer"
             )
 
-        def trace(ids: np.ndarray, mask: np.ndarray, want: Mapping[str, bool]) -> Any:
-            return self(ids, mask, **{f"output_{name}": asked for name, asked in want.items()})
-
         return generation.generate(
             self.voice,
             config,
             ids,
             mask,
+            vectors=vectors,
             platform=runtime.platform_of(self.params),
             positions=self.config.longest_row,
             vocab=self.config.vocab_size,
@@ -143,7 +154,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             negative_prompt_ids=negative[0],
             negative_prompt_attention_mask=negative[1],
             past=past_key_values,
-            trace=trace,
+            trace=functools.partial(_whole_rows, self),
             typed_length=options.get("max_length") is not None,
         )
 
@@ -165,18 +176,18 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         return generation.transition_scores(sequences, scores, beam_indices, normalize_logits)
 
     @classmethod
-    def read(cls, params: Any, config: Any, ids: jax.Array, real: jax.Array, cache: Cache) -> Cache:
-        """The cache with tokens ids [B, T] in it, of which real [B, T] is true."""
-        return cls.encode(params, config, Inputs(ids=ids, mask=real, cache=cache), Want(), no_drop).cache
+    def read(cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
+        """The cache with tokens in it, ids [B, T] or vectors [B, T, D], of which real [B, T] is true."""
+        return cls.encode(params, config, _inputs(tokens, real, cache), Want(), no_drop).cache
 
     @classmethod
     def speak(
-        cls, params: Any, config: Any, ids: jax.Array, cache: Cache, real: jax.Array | None = None
+        cls, params: Any, config: Any, tokens: jax.Array, cache: Cache, real: jax.Array | None = None
     ) -> tuple[jax.Array, Cache]:
-        """Scores float32 [B, T, V] of what follows each of ids [B, T], and the cache with those in it of which real
-        [B, T] is true; None: all.
+        """Scores float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
+        those in it of which real [B, T] is true; None: all.
         """
-        encoded = cls.encode(params, config, Inputs(ids=ids, mask=real, cache=cache), Want(), no_drop)
+        encoded = cls.encode(params, config, _inputs(tokens, real, cache), Want(), no_drop)
         return cls.head.forward(params, config, encoded, no_drop).astype(jnp.float32), encoded.cache
 
     @classmethod
@@ -188,12 +199,63 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         )
 
 
+def _inputs(tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
+    """Tokens behind those of a cache: ids [B, T] or vectors [B, T, D]."""
+    return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=real, cache=cache)
+
+
+def _whole_rows(
+    model: CausalLM, prompts: np.ndarray, new: np.ndarray, mask: np.ndarray, want: Mapping[str, bool]
+) -> outputs.Output:
+    """Hidden states and attentions of whole rows: prompts, ids [R, T] or vectors [R, T, D], then new ids [R, N], with
+    the mask [R, T + N] of both.
+    """
+    asked = {f"output_{name}": flag for name, flag in want.items()}
+    if prompts.ndim == 2:
+        return model(np.concatenate([prompts, new], axis=1), mask, **asked)
+    (rows, length), width = mask.shape, prompts.shape[1]
+    cache = model.init_cache(rows, length)
+    parts = [model(inputs_embeds=prompts, attention_mask=mask[:, :width], past_key_values=cache, **asked)]
+    if new.size:
+        parts.append(model(input_ids=new, past_key_values=parts[0].past_key_values, **asked))
+    # In a cache tokens stand at their positions; in a row without one, at their places.
+    slot = np.maximum(np.cumsum(mask, axis=1) - 1, 0)[:, None, None]
+    placed = lambda odds: jnp.where(mask[:, None, None] != 0, jnp.take_along_axis(odds, slot, axis=-1), 0.0)  # noqa: E731
+    joined = {
+        name: tuple(jnp.concatenate(layer, axis=-2) for layer in zip(*(part[name] for part in parts), strict=True))
+        for name, flag in want.items()
+        if flag
+    }
+    if want["attentions"]:
+        joined["attentions"] = tuple(map(placed, joined["attentions"]))
+    return parts[0].replace(**joined)
+
+
+def _check_spare(cls: type[CausalLM], types: Any, options: Mapping[str, Any]) -> None:
+    """Refuse what tokenizers give beside what `generate` takes, but for token types that say nothing.
+
+    Raises:
+        ValueError: it says what to leave out.
+    """
+    for name in batches.FOR_USERS.intersection(options):
+        raise ValueError(f"generate() takes no {name!r}, which the tokenizer gave for you: leave it out")
+    if "token_type_ids" not in cls.accepts:
+        batches.check_no_types(cls.__name__, types)
+    elif types is not None:
+        raise ValueError(
+            f"{cls.__name__} takes token_type_ids as words that are added to others, and generate() adds none: leave "
+            "token_type_ids out, or pass inputs_embeds"
+        )
+
+
 def generate(
     params: Any,
     model: CausalLM,
-    input_ids: Any,
+    input_ids: Any = None,
     attention_mask: Any = None,
     *,
+    token_type_ids: Any = None,
+    inputs_embeds: Any = None,
     key: jax.Array | None = None,
     generation_config: GenerationConfig | None = None,
     logits_processor: Sequence[Any] | None = None,
@@ -210,6 +272,8 @@ def generate(
         input_ids: [batch, seq] prompts, padded on either side; may be traced.
         attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding, unless that ends
             rows too.
+        token_type_ids: as of `model.generate`; traced ones are taken as zeros.
+        inputs_embeds: [batch, embeds, dim] as of `model.generate`; may be traced.
         key: what draws go by.
         generation_config: settings; without it the model's own.
         logits_processor: functions of a `generation.Sight` and scores [rows, vocab], run after all others.
@@ -227,16 +291,27 @@ def generate(
         raise ValueError(
             "prefix_allowed_tokens_fn: a function needs the host between tokens: use model.generate, or a TokenTrie"
         )
+    _check_spare(type(model), token_type_ids, options)
     config = model.generation_config.merged(generation_config, options)
     voice = generation.Voice(type(model), params, model.config.bare())
-    ids, mask, pad = jnp.asarray(input_ids), attention_mask, config.pad_token_id
+    if input_ids is None and inputs_embeds is None:
+        raise ValueError("generate: pass input_ids or inputs_embeds")
+    vectors = None if inputs_embeds is None else batches.vectors(type(model), model.config, inputs_embeds)
+    ids = jnp.zeros((len(vectors), 0), jnp.int32) if input_ids is None else jnp.asarray(input_ids)
+    shape = ids.shape if vectors is None else vectors.shape[:2]
+    if ids.ndim != 2 or len(ids) != shape[0]:
+        raise ValueError(f"generate: input_ids must be [batch, seq], found {tuple(ids.shape)} for {shape[0]} rows")
+    mask, pad = attention_mask, config.pad_token_id
     if mask is None:
-        mask = jnp.ones(ids.shape, bool) if pad is None or pad in config.eos else ids != pad
+        mask = jnp.ones(shape, bool) if pad is None or pad in config.eos or ids.shape != shape else ids != pad
+    elif jnp.shape(mask) != shape:
+        raise ValueError(f"generate: attention_mask has shape {jnp.shape(mask)}, prompts {shape}")
     return generation.written(
         voice,
         config,
         ids,
         mask,
+        vectors=vectors,
         vocab=model.config.vocab_size,
         positions=model.config.longest_row,
         key=generation.key_of(key),

@@ -7,7 +7,7 @@ from .pure import written
 from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, transition_scores
 from .rows import Voice
 from .sight import Sight
-from .streamers import AsyncTextIteratorStreamer, BaseStreamer, TextIteratorStreamer, TextStreamer
+from .streamers import AsyncTextIteratorStreamer, BaseStreamer, TextIteratorStreamer, TextStreamer, told
 
 __all__ = [
     "AsyncTextIteratorStreamer",
@@ -22,6 +22,7 @@ __all__ = [
     "Voice",
     "generate",
     "key_of",
+    "told",
     "transition_scores",
     "written",
 ]

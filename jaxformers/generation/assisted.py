@@ -32,6 +32,7 @@ from .rows import (
     jaxformers_grow,
     jaxformers_read,
     jaxformers_write,
+    last_vectors,
     padded_row,
     slots_for,
 )
@@ -66,7 +67,7 @@ def jaxformers_judge(
     places = length + jnp.arange(size)
     ids = rows.ids.at[0, places].set(draft, mode="drop")
     tokens = jnp.concatenate([rows.last[0], draft])[None]
-    cache = dataclasses.replace(rows.cache, length=rows.length - 1)
+    cache = dataclasses.replace(rows.cache, length=rows.length - 1 + rows.ahead)
     meant = jnp.arange(size) < count
     real = jnp.concatenate([jnp.ones(1, bool), meant])[None]  # what is not meant may stand past the last position
     logits, cache = cls.speak(params, config, tokens, cache, real)
@@ -128,30 +129,27 @@ def assisted(
         raise ValueError(f"the assistant has {places} positions, too few for a row of {whole} tokens: leave it out")
     size = config.num_assistant_tokens if assistant is not None else config.prompt_lookup_num_tokens
     assert size is not None
-    rows = begun(voice, prompts, 1, slots_for(len(prompt.ids) + min(prompt.most, 64) + size + 1), platform, past)
+    slots = slots_for(len(prompt.ids) + prompt.extra + min(prompt.most, 64) + size + 1)
+    rows, last = begun(voice, prompts, 1, slots, platform, past), last_vectors(prompts, 1)
     propose = _looking_back(config, size) if assistant is None else _drafting(assistant, task, config, prompt, platform)
-    looked = int(rows.length[0])
-    start = looked
-    while not bool(np.asarray(rows.done)[0]):
-        if int(rows.length[0]) + size + 1 >= rows.ids.shape[1]:
-            rows = jaxformers_grow(rows, 2 * rows.ids.shape[1])
+
+    def ask(rows: Rows, last: np.ndarray | None) -> Rows:
+        """The row with what the model says next: of a proposal, or behind vectors, which proposals cannot follow."""
+        model, rest = (voice.params, voice.config, rows), (task.values, task.ends, task.key)
+        if last is not None:
+            return jaxformers_write(voice.cls, Style(task.program, 1), *model, *rest, np.int32(1), last)[0]
         room = int(rows.limit[0]) - int(rows.length[0]) - 1  # one token is the model's own
         draft, odds = propose(np.asarray(rows.ids)[0], int(rows.length[0]), min(size, room))
         padded = np.zeros(size, np.int32)
         padded[: len(draft)] = draft
-        rows = jaxformers_judge(
-            voice.cls,
-            task.program,
-            voice.params,
-            voice.config,
-            rows,
-            padded,
-            np.int32(len(draft)),
-            odds,
-            task.values,
-            task.ends,
-            task.key,
-        )
+        return jaxformers_judge(voice.cls, task.program, *model, padded, np.int32(len(draft)), odds, *rest)
+
+    looked = int(rows.length[0])
+    start = looked
+    while not bool(np.asarray(rows.done)[0]):
+        if int(rows.length[0]) + prompt.extra + size + 1 >= rows.ids.shape[1]:
+            rows = jaxformers_grow(rows, 2 * rows.ids.shape[1])
+        rows, last = ask(rows, last), None
         ids, length = np.asarray(rows.ids)[0], int(rows.length[0])
         task.check()
         end = stops.end_of(ids[:length].tolist(), looked)
@@ -198,8 +196,8 @@ def _drafting(
     """What a smaller model writes, until it is unsure."""
     size = config.num_assistant_tokens
     slots = slots_for(len(prompt.ids) + min(prompt.most, 64) + size + 1)
-    state = [begun(assistant, [prompt], 1, slots, platform)]
-    have = [len(prompt.ids) - 1]  # tokens in the assistant's cache
+    state = [begun(assistant, [dataclasses.replace(prompt, vectors=None)], 1, slots, platform)]
+    have = [max(0, len(prompt.ids) - 1)]  # tokens in the assistant's cache
     style = Style(task.program, size, scores=True)
     key = jax.random.fold_in(task.key, _DRAFT)
     nothing = Ends(np.full_like(task.ends.ids, -1), task.ends.fill)

@@ -22,8 +22,8 @@ from . import host, processors
 from .config import GenerationConfig
 from .flow import Task
 from .processors import Program, Values
-from .results import GenerateBeamDecoderOnlyOutput, traced
-from .rows import Column, Ends, Prompt, Voice, begun, jaxformers_grow, slots_for
+from .results import GenerateBeamDecoderOnlyOutput
+from .rows import Column, Ends, Prompt, Voice, begun, jaxformers_grow, last_vectors, slots_for
 from .sight import Sight
 from .stopping import Stops
 
@@ -37,8 +37,8 @@ class Beams:
     """B rows of N beams each, with room for S tokens.
 
     ids: [B, N, S] the beams that go on. scores: [B, N] their sums of log-probabilities. parents: [B, N, S] which beam
-    each token came from, counted through all rows. length, prompt, padding, pad, limit, stream, number: [B] as of
-    `Rows`. ended_ids, ended_parents: [B, N, S], ended_scores: [B, N] normalised, ended, ended_length: [B, N]: those
+    each token came from, counted through all rows. length, prompt, padding, pad, limit, ahead, stream, number: [B] as
+    of `Rows`. ended_ids, ended_parents: [B, N, S], ended_scores: [B, N] normalised, ended, ended_length: [B, N]: those
     that are kept. open: [B] whether a row may get better. going: [B] whether it is searched. cache: of B · N rows.
     """
 
@@ -50,6 +50,7 @@ class Beams:
     padding: Column
     pad: Column
     limit: Column
+    ahead: Column
     stream: Column
     number: Column
     ended_ids: Column
@@ -62,7 +63,7 @@ class Beams:
     cache: Cache
 
 
-_OWN = ("length", "prompt", "padding", "pad", "limit", "stream", "number")
+_OWN = ("length", "prompt", "padding", "pad", "limit", "ahead", "stream", "number")
 """What beams take over from `Rows`."""
 
 
@@ -93,11 +94,14 @@ def jaxformers_beams(
     key: jax.Array,
     steps: Any,
     judge: Any,
+    last: jax.Array | None = None,
 ) -> tuple[Beams, Any, jax.Array]:
-    """Search up to `steps` tokens further; judge: the number of what the host says of ends."""
+    """Search up to `steps` tokens further; judge: the number of what the host says of ends; last: [B · N, 1, D] as of
+    `rows.write`.
+    """
     note_shapes(beams)
     rows, count, _ = beams.ids.shape
-    vocab = jax.eval_shape(lambda: _speak(cls, params, config, beams)[0]).shape[-1]
+    vocab = jax.eval_shape(lambda: _speak(cls, params, config, beams, None)[0]).shape[-1]
     kept = tuple(
         jnp.zeros((rules.steps, rows * count, vocab)) if asked else None for asked in (rules.scores, rules.logits)
     )
@@ -106,16 +110,17 @@ def jaxformers_beams(
         step, beams, _ = state
         return (step < steps) & beams.going.any()
 
-    def search(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    def search(state: tuple[Any, ...], last: jax.Array | None = None) -> tuple[Any, ...]:
         step, beams, kept = state
-        logits, beams = _speak(cls, params, config, beams)
+        logits, beams = _speak(cls, params, config, beams, last)
         scores = processors.apply(rules.program, values, _sight(beams), jax.nn.log_softmax(logits))
         kept = tuple(
             None if have is None else have.at[step].set(now) for have, now in zip(kept, (scores, logits), strict=True)
         )
         return step + 1, _searched(rules, beams, scores.reshape(rows, count, vocab), ends, penalty, key, judge), kept
 
-    done, beams, kept = jax.lax.while_loop(going, search, (jnp.int32(0), beams, kept))
+    state: tuple[Any, ...] = (jnp.int32(0), beams, kept)
+    done, beams, kept = jax.lax.while_loop(going, search, state if last is None else search(state, last))
     return beams, kept, done
 
 
@@ -128,12 +133,13 @@ def _sight(beams: Beams) -> Sight:
     return Sight(ids=beams.ids.reshape(-1, beams.ids.shape[-1]), number=number, **{name: wide(name) for name in names})
 
 
-def _speak(cls: Any, params: Any, config: Any, beams: Beams) -> tuple[jax.Array, Beams]:
-    """Scores [B · N, V] of what follows each beam."""
+def _speak(cls: Any, params: Any, config: Any, beams: Beams, last: jax.Array | None) -> tuple[jax.Array, Beams]:
+    """Scores [B · N, V] of what follows each beam, whose last token, or `last`, is thereby read."""
     rows, count, slots = beams.ids.shape
     length = jnp.repeat(beams.length, count)
-    last = jnp.take_along_axis(beams.ids.reshape(rows * count, slots), length[:, None] - 1, axis=1)
-    cache = dataclasses.replace(beams.cache, length=length - 1)
+    if last is None:
+        last = jnp.take_along_axis(beams.ids.reshape(rows * count, slots), length[:, None] - 1, axis=1)
+    cache = dataclasses.replace(beams.cache, length=length - 1 + jnp.repeat(beams.ahead, count))
     logits, cache = cls.speak(params, config, last, cache)
     return logits[:, 0], dataclasses.replace(beams, cache=cache)
 
@@ -229,13 +235,19 @@ def generate(
     ids: np.ndarray,
     platform: str,
     stops: Stops,
-    trace: Callable[..., Any] | None,
+    trace: Callable[[np.ndarray, int], dict[str, Any]] | None,
     past: Cache | None = None,
 ) -> Any:
-    """The best `num_return_sequences` of each prompt, [B · n, T + new] or an output; arguments as of `generate`."""
+    """The best `num_return_sequences` of each prompt, [B · n, T + new] or an output; arguments as of `generate`.
+
+    trace: (new tokens [B · n, new], n) → hidden states and attentions, for outputs.
+    """
     count, returned = config.num_beams, config.num_return_sequences
     ends_count = len(config.eos)
     beams = _started(voice, prompts, count, platform, past)
+    last = last_vectors(prompts, len(prompts))
+    last = None if last is None else np.repeat(last, count, axis=0)
+    extra = max(prompt.extra for prompt in prompts)
     rules = Rules(
         task.program,
         config.early_stopping,
@@ -250,7 +262,7 @@ def generate(
     judge = _judging(stops, prompts)
     while np.asarray(beams.going).any():
         slots = beams.ids.shape[-1]
-        longest = int(np.asarray(beams.length)[np.asarray(beams.going)].max())
+        longest = int(np.asarray(beams.length)[np.asarray(beams.going)].max()) + extra
         if longest >= slots:
             beams = _grown(beams, 2 * slots)
             slots *= 2
@@ -267,7 +279,9 @@ def generate(
             task.key,
             steps,
             judge.number,
+            last,
         )
+        last = None
         written = int(done)
         kept.append(tuple(None if x is None else np.asarray(x)[:written] for x in part))
         judge.check()
@@ -284,20 +298,19 @@ def generate(
         tuple(jnp.asarray(step) for part in kept for step in part[i]) if kept and kept[0][i] is not None else None
         for i in (0, 1)
     )
-    mask = (np.arange(ids.shape[1]) >= np.array([[p.padding] for p in prompts])).astype(np.int32)
     return GenerateBeamDecoderOnlyOutput(
         sequences=jnp.asarray(sequences),
         sequences_scores=jnp.asarray(np.asarray(beams.ended_scores)[:, :returned].reshape(-1)),
         scores=scores,
         logits=logits,
         beam_indices=jnp.asarray(parents),
-        **traced(config, trace, sequences, np.repeat(mask, returned, axis=0), ids.shape[1]),
+        **({} if trace is None else trace(new, returned)),
     )
 
 
 def _started(voice: Voice, prompts: Sequence[Prompt], count: int, platform: str, past: Cache | None) -> Beams:
     """Beams of which the first goes on and the others are not there yet."""
-    slots = slots_for(max(len(p.ids) + min(p.most, _SEGMENT) for p in prompts))
+    slots = slots_for(max(len(p.ids) + p.extra + min(p.most, _SEGMENT) for p in prompts))
     rows = begun(voice, prompts, len(prompts), slots, platform, past)
     wide = np.repeat(np.asarray(rows.ids)[:, None], count, axis=1)
     scores = np.zeros((len(prompts), count), np.float32)

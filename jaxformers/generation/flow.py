@@ -27,6 +27,7 @@ from .rows import (
     jaxformers_replace,
     jaxformers_take,
     jaxformers_write,
+    last_vectors,
     padded_row,
     rows_for,
     slots_for,
@@ -96,17 +97,17 @@ def flow(
     """Write on all prompts, at most `width` at a time: their numbers and new tokens, in the order in which they end.
 
     Prompts of about the same length should stand beside each other: rows have room for the longest. past: of the first
-    tokens of all prompts, as `begun` takes it, where none has to wait.
+    tokens of all prompts, as `begun` takes it. Where there is one, or prompts are vectors, none has to wait.
     """
     waiting = deque(range(len(prompts)))
     seats: list[int | None] = [waiting.popleft() for _ in range(min(width, len(waiting)))]
     first = [prompts[i] for i in seats if i is not None]
     seats += [None] * (rows_for(len(seats)) - len(seats))
     rows = begun(voice, first, len(seats), _room(first), platform, past)
-    looked = np.asarray(rows.prompt)
+    looked, last = np.asarray(rows.prompt), last_vectors(first, len(seats))
     while any(seat is not None for seat in seats):
         longest = _longest(rows, seats, prompts)
-        rows = _segment(voice, task, _grown(rows, longest), longest, bool(waiting), watch)
+        rows, last = _segment(voice, task, _grown(rows, longest), longest, bool(waiting), watch, last), None
         ids, length, done = (np.asarray(x) for x in (rows.ids, rows.length, rows.done))
         task.check()
         length, done = _stopped(seats, prompts, ids, length, done, looked, watch)
@@ -125,13 +126,13 @@ def flow(
 
 def _room(prompts: Sequence[Prompt]) -> int:
     """Slots for the longest prompt and what is first written on it."""
-    return slots_for(max(len(p.ids) + p.ahead + min(p.most, _SEGMENT) for p in prompts))
+    return slots_for(max(len(p.ids) + p.extra + min(p.most, _SEGMENT) for p in prompts))
 
 
 def _longest(rows: Rows, seats: Sequence[int | None], prompts: Sequence[Prompt]) -> int:
     """How many slots the rows that are written have filled at most."""
     lengths = np.asarray(rows.length)
-    return max(int(lengths[row]) + prompts[seat].ahead for row, seat in enumerate(seats) if seat is not None)
+    return max(int(lengths[row]) + prompts[seat].extra for row, seat in enumerate(seats) if seat is not None)
 
 
 def _grown(rows: Rows, longest: int) -> Rows:
@@ -140,14 +141,16 @@ def _grown(rows: Rows, longest: int) -> Rows:
     return jaxformers_grow(rows, 2 * slots) if longest >= slots else rows
 
 
-def _segment(voice: Voice, task: Task, rows: Rows, longest: int, busy: bool, watch: Watch) -> Rows:
-    """A segment."""
+def _segment(
+    voice: Voice, task: Task, rows: Rows, longest: int, busy: bool, watch: Watch, last: np.ndarray | None
+) -> Rows:
+    """A segment; last: as of `write`."""
     room = rows.ids.shape[1] - longest
     most = 1 if watch.on_token is not None else _BUSY if busy else _SEGMENT
     steps = min(room, watch.stops.steps or most, most)
     style = Style(task.program, _SEGMENT if task.scores or task.logits else 0, task.scores, task.logits)
     rows, kept, done = jaxformers_write(
-        voice.cls, style, voice.params, voice.config, rows, task.values, task.ends, task.key, np.int32(steps)
+        voice.cls, style, voice.params, voice.config, rows, task.values, task.ends, task.key, np.int32(steps), last
     )
     if watch.memory is not None:
         watch.memory.add(rows, kept, int(done))

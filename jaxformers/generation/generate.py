@@ -20,7 +20,7 @@ from .flow import Memory, Task, Watch, flow
 from .results import GenerateDecoderOnlyOutput, traced
 from .rows import Ends, Kept, Prompt, Voice, jaxformers_seat, rows_for
 from .stopping import Rule, Stops
-from .streamers import BaseStreamer, ending
+from .streamers import BaseStreamer
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ def generate(
     ids: np.ndarray,
     mask: np.ndarray,
     *,
+    vectors: np.ndarray | None = None,
     platform: str,
     positions: int | None = None,
     vocab: int,
@@ -55,7 +56,9 @@ def generate(
         speaker: gives the model, made ready; not asked before all else is checked.
         config: the settings, merged and checked.
         ids: [B, T] prompts, padded on either side.
-        mask: [B, T] zero at padding.
+        mask: [B, T] zero at padding; with vectors [B, E].
+        vectors: [B, E, D] what is read in the place of ids, of which there may be none then. Processors see the ids.
+            Where these are as many, the mask is of both; where not, lengths of rows count vectors too, as in torch.
         platform: of the model's device.
         positions: the most tokens of a row; None: any number.
         vocab: V.
@@ -69,7 +72,8 @@ def generate(
         negative_prompt_ids: [B, N] what guidance compares with; None: each prompt's last token.
         negative_prompt_attention_mask: [B, N].
         past: of the first tokens of each prompt.
-        trace: (ids, mask, want) → hidden states and attentions of whole rows, for those outputs.
+        trace: (prompts, new, mask, want) → hidden states and attentions of whole rows, for those outputs; arguments as
+            of `results.traced`, mask [R, T + new].
         typed_length: whether the call itself says max_length, which is then no default even where it equals that.
 
     Returns:
@@ -78,13 +82,19 @@ def generate(
     Raises:
         ValueError: settings that do not go together, a prompt that leaves no room, no prompt and no bos_token_id.
     """
-    ids, mask = _with_start(config, ids, mask)
-    width = ids.shape[1]
+    if vectors is None:
+        ids, mask = _with_start(config, ids, mask)
+    elif not (mask != 0).any(1).all():
+        raise ValueError("attention_mask hides all of a row of inputs_embeds: it must show one vector at least")
+    width, wide = ids.shape[1], mask.shape[1]
+    shown = mask if width == wide else np.ones_like(ids)
+    config, before = lengths_behind(config, width, wide)
     check_ways(config, assistant=assistant is not None, streamer=streamer is not None)
     check_functions(logits_processor, stopping_criteria, streamer)
-    most, default = most_new(config, width, typed_length)
-    rows = [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
-    most = _checked(rows, most, positions, vocab, default)
+    most, default = most_new(config, width + before, typed_length or before > 0)
+    rows, read = _real(ids, shown), _real(ids if vectors is None else vectors, mask)
+    most = _fitted(read, most, positions, default)
+    _check_words("input_ids", rows, vocab)
     _warn(config, width, most, vocab, drafts=assistant is not None or config.prompt_lookup_num_tokens is not None)
     pad = pad_of(config, config.eos)
     if streamer is not None and len(rows) > 1:
@@ -94,10 +104,11 @@ def generate(
     task = task_of(config, vocab=vocab, pad=pad, key=key, custom=custom, prefix=prefix)
     without = _without(config, rows, negative_prompt_ids, negative_prompt_attention_mask)
     if without is not None:
-        _checked(without, most, positions, vocab, default, "negative_prompt_ids")
+        _fitted(without, most, positions, default)
+        _check_words("negative_prompt_ids", without, vocab)
     copies = 1 if config.num_beams > 1 else config.num_return_sequences
     if past is not None:
-        past = _first_tokens(past, rows, copies)
+        past = _first_tokens(past, read, copies)
     prompts = [
         Prompt(
             ids=row,
@@ -105,8 +116,9 @@ def generate(
             stream=number * copies + copy,
             number=number * copies + copy,
             padding=width - len(row),
-            pad=int(ids[number][mask[number] == 0][0]) if len(row) < width else 0,
+            pad=int(ids[number][shown[number] == 0][0]) if len(row) < width else 0,
             without=None if without is None else without[number],
+            vectors=None if vectors is None else read[number],
         )
         for number, row in enumerate(rows)
         for copy in range(copies)
@@ -116,29 +128,34 @@ def generate(
     if streamer is not None:
         streamer.put(ids[0])
         on_token = lambda token: streamer.put(np.array([token]))  # noqa: E731
+    ids, said, seen = _left(ids, shown), _left(ids if vectors is None else vectors, mask), _left(mask, mask)
+
+    def traces(new: np.ndarray, copies: int) -> dict[str, Any]:
+        return traced(config, trace, np.repeat(said, copies, axis=0), new, np.repeat(seen, copies, axis=0))
+
     if config.num_beams > 1:
         return beam_search.generate(
-            voice, task, config, prompts, ids=_left(ids, mask), platform=platform, stops=stops, trace=trace, past=past
+            voice, task, config, prompts, ids=ids, platform=platform, stops=stops, trace=traces, past=past
         )
     memory = Memory() if config.return_dict_in_generate else None
-    with ending(streamer):
-        if assistant is not None or config.prompt_lookup_num_tokens is not None:
-            helper = None if assistant is None else assistant()
-            new = [assisted(voice, task, config, prompts, helper, platform, stops, on_token, past)]
-        else:
-            watch = Watch(stops, on_token, memory)
-            new = [np.zeros(0, np.int32)] * len(prompts)
-            writing = flow(voice, task, prompts, width=len(prompts), platform=platform, watch=watch, past=past)
-            for number, tokens in writing:
-                new[number] = tokens
+    if assistant is not None or config.prompt_lookup_num_tokens is not None:
+        helper = None if assistant is None else assistant()
+        new = [assisted(voice, task, config, prompts, helper, platform, stops, on_token, past)]
+    else:
+        watch = Watch(stops, on_token, memory)
+        new = [np.zeros(0, np.int32)] * len(prompts)
+        writing = flow(voice, task, prompts, width=len(prompts), platform=platform, watch=watch, past=past)
+        for number, tokens in writing:
+            new[number] = tokens
+    if streamer is not None:
+        streamer.end()
     runtime.report()
-    sequences = _joined(np.repeat(_left(ids, mask), copies, axis=0), new, pad)
+    written = _filled(new, pad)
+    sequences = jax.numpy.asarray(np.concatenate([np.repeat(ids, copies, axis=0), written], axis=1))
     if memory is None:
-        return jax.numpy.asarray(sequences)
+        return sequences
     return GenerateDecoderOnlyOutput(
-        sequences=jax.numpy.asarray(sequences),
-        **_remembered(memory, prompts, new),
-        **traced(config, trace, sequences, np.repeat(_left(mask, mask), copies, axis=0), width),
+        sequences=sequences, **_remembered(memory, prompts, new), **traces(written, copies)
     )
 
 
@@ -286,7 +303,7 @@ def _remembered(memory: Memory, prompts: Sequence[Prompt], new: Sequence[np.ndar
             found[name] = tuple(jax.numpy.asarray(step[: len(prompts)]) for step in steps[: max(map(len, new))])
     if memory.rows is not None:
         cache = memory.rows.cache
-        length = jax.numpy.array([len(p.ids) + len(tokens) - 1 for p, tokens in zip(prompts, new, strict=True)])
+        length = jax.numpy.array([len(p.read) + len(tokens) - 1 for p, tokens in zip(prompts, new, strict=True)])
         cache = jaxformers_seat(cache, np.arange(len(prompts)), cache.slots)
         found["past_key_values"] = Cache(cache.cells, length, length)
     return found
@@ -324,9 +341,22 @@ def most_new(config: GenerationConfig, width: int, typed_length: bool = False) -
     return config.max_length - width, False
 
 
-def _checked(
-    rows: Sequence[np.ndarray], most: int, positions: int | None, vocab: int, default: bool, name: str = "input_ids"
-) -> int:
+def lengths_behind(config: GenerationConfig, width: int, wide: int) -> tuple[GenerationConfig, int]:
+    """The settings for prompts of `width` ids, of which `wide` are read, and how many tokens count beside the ids.
+
+    Where vectors are not as many as ids, lengths count both, as in torch Transformers 4.57.
+    """
+    if width == wide:
+        return config, 0
+    return config.replace(min_length=max(0, (config.min_length or 0) - wide)), wide
+
+
+def _real(tokens: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+    """Of each row what is no padding."""
+    return [row[seen != 0] for row, seen in zip(tokens, mask, strict=True)]
+
+
+def _fitted(rows: Sequence[np.ndarray], most: int, positions: int | None, default: bool) -> int:
     """How many tokens the rows may get: what is not said ends where the positions do."""
     longest = max(map(len, rows))
     if positions is not None and longest >= positions:
@@ -340,11 +370,14 @@ def _checked(
                 f"pass max_new_tokens={positions - longest} or a shorter prompt"
             )
         most = positions - longest
-    for number, row in enumerate(rows):
-        if row.min() < 0 or row.max() >= vocab:
-            wrong = next(int(i) for i in row if not 0 <= i < vocab)
-            raise ValueError(f"{name}[{number}] has {wrong}, allowed are 0 to {vocab - 1}")
     return most
+
+
+def _check_words(name: str, rows: Sequence[np.ndarray], vocab: int) -> None:
+    """Refuse ids that are no words of the model."""
+    for number, row in enumerate(rows):
+        if wrong := row[(row < 0) | (row >= vocab)].tolist():
+            raise ValueError(f"{name}[{number}] has {wrong[0]}, allowed are 0 to {vocab - 1}")
 
 
 def pad_of(config: GenerationConfig, eos: Sequence[int]) -> int:
@@ -371,25 +404,29 @@ def _without(
             raise ValueError("negative_prompt_ids without guidance_scale has no effect: pass both, or neither")
         return None
     if ids is None:
+        if not all(map(len, rows)):
+            raise ValueError("guidance_scale with inputs_embeds alone needs negative_prompt_ids: there is no last token")
         return [row[-1:] for row in rows]
     mask = np.ones_like(ids) if mask is None else mask
     if len(ids) != len(rows) or not (mask != 0).any(1).all():
         raise ValueError(
             f"negative_prompt_ids must have a token for each of {len(rows)} prompts; it has {len(ids)} rows"
         )
-    return [row[seen != 0] for row, seen in zip(ids, mask, strict=True)]
+    return _real(ids, mask)
 
 
 def _left(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Rows with the padding that is behind them in front."""
+    """Rows [B, T, ...] with the padding that is behind them in front."""
     width = mask.shape[1]
+    if not width:
+        return values
     behind = np.argmax(mask[:, ::-1] != 0, axis=1)
-    return np.take_along_axis(values, (np.arange(width) - behind[:, None]) % width, axis=1)
+    return values[np.arange(len(values))[:, None], (np.arange(width) - behind[:, None]) % width]
 
 
-def _joined(prompts: np.ndarray, new: Sequence[np.ndarray], pad: int) -> np.ndarray:
-    """Prompts and new tokens side by side, filled up with `pad` [R, T + longest]."""
+def _filled(new: Sequence[np.ndarray], pad: int) -> np.ndarray:
+    """New tokens, filled up with `pad` [R, longest]."""
     tail = np.full((len(new), max(map(len, new))), pad, np.int32)
     for row, tokens in zip(tail, new, strict=True):
         row[: len(tokens)] = tokens
-    return np.concatenate([prompts, tail], axis=1)
+    return tail

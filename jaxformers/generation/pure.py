@@ -12,7 +12,7 @@ import numpy as np
 
 from . import processors
 from .config import GenerationConfig
-from .generate import check_functions, ends_of, most_new, pad_of
+from .generate import check_functions, ends_of, lengths_behind, most_new, pad_of
 from .processors import TokenTrie
 from .rows import Ends, Rows, Style, Voice, write
 
@@ -23,6 +23,7 @@ def written(
     ids: Any,
     mask: Any,
     *,
+    vectors: Any = None,
     vocab: int,
     positions: int | None = None,
     key: jax.Array | None = None,
@@ -39,7 +40,8 @@ def written(
         voice: the model; its params may be traced.
         config: the settings, merged and checked; greedy search or sampling.
         ids: [B, T] prompts, padded on either side.
-        mask: [B, T] zero at padding; each row has a token.
+        mask: [B, T] zero at padding; each row has a token. With vectors [B, E].
+        vectors: [B, E, D] as of `generate`.
         vocab: V.
         positions: the most tokens of a row; None: any number.
         key: what draws go by.
@@ -66,12 +68,14 @@ def written(
     if config.num_beams > 1 or config.guided or config.num_return_sequences > 1:
         raise ValueError("one pure function does greedy search and sampling of a row each: use model.generate")
     ids, real = jnp.asarray(ids, jnp.int32), jnp.asarray(mask) != 0
-    count, width = ids.shape
-    most, default = most_new(config, width, typed_length)
-    if positions is not None and width + most > positions:
-        if not default or width >= positions:
-            raise ValueError(f"{width} tokens and {most} new ones are more than the model's {positions} positions")
-        most = positions - width
+    (count, width), wide = ids.shape, real.shape[1]
+    shown = real if width == wide else jnp.ones(ids.shape, bool)
+    config, before = lengths_behind(config, width, wide)
+    most, default = most_new(config, width + before, typed_length or before > 0)
+    if positions is not None and wide + most > positions:
+        if not default or wide >= positions:
+            raise ValueError(f"{wide} tokens and {most} new ones are more than the model's {positions} positions")
+        most = positions - wide
     eos = config.eos
     check_functions(logits_processor, None, None)
     program, values = processors.chosen(
@@ -79,22 +83,23 @@ def written(
     )
     fill = pad_of(config, eos)
 
-    front = jnp.argsort(~real, axis=1, stable=True)
-    length = real.sum(1, dtype=jnp.int32)
-    row = jnp.pad(jnp.take_along_axis(ids, front, axis=1), ((0, 0), (0, most)))
-    cache = voice.cls.nothing(voice.params, voice.config, count, width + most)
-    cache = dataclasses.replace(cache, reach=length)
-    if width > 1:
-        before = jnp.arange(width) < length[:, None] - 1
-        cache = voice.cls.read(voice.params, voice.config, row[:, :width], before, cache)
-    padded = jnp.take_along_axis(ids, jnp.argmin(real, axis=1)[:, None], axis=1)[:, 0]
+    length, read = shown.sum(1, dtype=jnp.int32), real.sum(1, dtype=jnp.int32)
+    row, tokens = _first(ids, shown), _first(ids if vectors is None else jnp.asarray(vectors), real)
+    cache = voice.cls.nothing(voice.params, voice.config, count, wide + most)
+    cache = dataclasses.replace(cache, reach=read)
+    if wide > 1:
+        early = jnp.arange(wide) < read[:, None] - 1
+        cache = voice.cls.read(voice.params, voice.config, tokens, early, cache)
+    last = None if vectors is None else tokens[jnp.arange(count), read - 1][:, None]
+    padded = ids[jnp.arange(count), jnp.argmin(shown, axis=1)] if width else jnp.zeros(count, jnp.int32)
     rows = Rows(
-        ids=row,
+        ids=jnp.pad(row, ((0, 0), (0, most))),
         length=length,
         prompt=length,
         padding=width - length,
         pad=padded,
         limit=length + most,
+        ahead=read - length,
         stream=jnp.arange(count, dtype=jnp.int32),
         number=jnp.arange(count, dtype=jnp.int32),
         done=jnp.zeros(count, bool),
@@ -103,11 +108,16 @@ def written(
     ends = Ends(ends_of(eos), np.int32(fill))
     key = jax.random.key(0) if key is None else key
     rows, _, _ = write(
-        voice.cls, Style(program, 0), voice.params, voice.config, rows, values, ends, key, np.int32(most)
+        voice.cls, Style(program, 0), voice.params, voice.config, rows, values, ends, key, np.int32(most), last
     )
     places = jnp.arange(width + most)
     own = jnp.where(places < rows.length[:, None], rows.ids, fill)  # what stands behind a row's end is not its
     back = places - (width - length)[:, None]
     moved = jnp.take_along_axis(own, jnp.maximum(back, 0), axis=1)
-    prompts = jnp.take_along_axis(ids, jnp.argsort(real, axis=1, stable=True), axis=1)
+    prompts = jnp.take_along_axis(ids, jnp.argsort(shown, axis=1, stable=True), axis=1)
     return jnp.where(back < 0, jnp.pad(prompts, ((0, 0), (0, most))), moved)
+
+
+def _first(tokens: jax.Array, real: jax.Array) -> jax.Array:
+    """Rows [B, T, ...] with what is real at their beginning, in its order."""
+    return tokens[jnp.arange(len(tokens))[:, None], jnp.argsort(~real, axis=1, stable=True)]

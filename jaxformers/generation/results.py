@@ -50,19 +50,21 @@ class GenerateBeamDecoderOnlyOutput(Output):
 
 
 def traced(
-    config: GenerationConfig, trace: Callable[..., Any] | None, sequences: np.ndarray, mask: np.ndarray, width: int
+    config: GenerationConfig, trace: Callable[..., Any] | None, prompts: np.ndarray, new: np.ndarray, mask: np.ndarray
 ) -> dict[str, Any]:
     """Hidden states and attentions of each step, taken out of one pass over the whole rows: what a token gives does
     not depend on when it was written.
+
+    prompts: ids [R, T] or vectors [R, T, D]. new: [R, N] what was written. mask: [R, T].
     """
     want = {name: bool(getattr(config, f"output_{name}")) for name in ("hidden_states", "attentions")}
     if trace is None or not any(want.values()):
         return {}
-    length = sequences.shape[1]
-    whole = np.concatenate([mask, np.ones((len(mask), length - width), mask.dtype)], axis=1)
-    out = trace(sequences[:, :-1], whole[:, :-1], want)
+    width, last = mask.shape[1], mask.shape[1] + new.shape[1] - 1
+    whole = np.concatenate([mask, np.ones((len(mask), last - width), mask.dtype)], axis=1)
+    out = trace(prompts, new[:, :-1], whole, want)
     found: dict[str, Any] = {}
-    parts = [(0, width), *((i, i + 1) for i in range(width, length - 1))]
+    parts = [(0, width), *((i, i + 1) for i in range(width, last))]
     if want["hidden_states"]:
         found["hidden_states"] = tuple(
             tuple(layer[:, start:end] for layer in out["hidden_states"]) for start, end in parts

@@ -33,14 +33,16 @@ class Speaker(Protocol):
         """An empty cache."""
         ...
 
-    def read(self, params: Any, config: Any, ids: jax.Array, real: jax.Array, cache: Cache) -> Cache:
-        """The cache with the tokens ids [R, T] in it, of which real [R, T] is true."""
+    def read(self, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
+        """The cache with tokens in it, of which real [R, T] is true: ids [R, T] or vectors [R, T, D]."""
         ...
 
     def speak(
-        self, params: Any, config: Any, ids: jax.Array, cache: Cache, real: jax.Array | None = None
+        self, params: Any, config: Any, tokens: jax.Array, cache: Cache, real: jax.Array | None = None
     ) -> tuple[jax.Array, Cache]:
-        """Scores float32 [R, T, V] of what follows each of ids [R, T], and the cache with those in it that are real."""
+        """Scores float32 [R, T, V] of what follows each of tokens, ids [R, T] or vectors [R, T, D], and the cache with
+        those in it that are real.
+        """
         ...
 
 
@@ -60,7 +62,8 @@ class Prompt:
 
     ids: [n] its real tokens, at least one. most: how many tokens it gets at most. stream: the number that its draws go
     by. number: of the row in the call. padding, pad: as of `Sight`. without: [m] what stands in the prompt's place
-    where the model is asked without it.
+    where the model is asked without it. vectors: [e, D] what is read in the place of ids, of which there may be none
+    then, or any number: they are what processors see.
     """
 
     ids: np.ndarray
@@ -70,11 +73,22 @@ class Prompt:
     padding: int = 0
     pad: int = 0
     without: np.ndarray | None = None
+    vectors: np.ndarray | None = None
+
+    @property
+    def read(self) -> np.ndarray:
+        """What of it the model reads: ids [n] or vectors [e, D]."""
+        return self.ids if self.vectors is None else self.vectors
 
     @property
     def ahead(self) -> int:
-        """How many tokens more than the prompt's its cache without the prompt has."""
-        return 0 if self.without is None else max(0, len(self.without) - len(self.ids))
+        """How many tokens more than ids have been read with the prompt; below 0 where it is fewer."""
+        return len(self.read) - len(self.ids)
+
+    @property
+    def extra(self) -> int:
+        """How many slots more than its ids it takes, in the cache or in that without the prompt."""
+        return max(0, self.ahead, 0 if self.without is None else len(self.without) - len(self.ids))
 
 
 @jax.tree_util.register_dataclass
@@ -82,8 +96,8 @@ class Prompt:
 class Rows:
     """R rows with room for S tokens each.
 
-    ids: [R, S]. length, prompt, padding, pad, limit: [R], as of `Sight`. stream: [R] of their draws. number: [R] in the
-    call. done: [R] bool.
+    ids: [R, S]. length, prompt, padding, pad, limit: [R], as of `Sight`. ahead: [R] as of `Prompt`. stream: [R] of
+    their draws. number: [R] in the call. done: [R] bool.
     cache: of all tokens but each row's last. without: the same rows without their prompts, where guidance asks.
     """
 
@@ -93,6 +107,7 @@ class Rows:
     padding: Column
     pad: Column
     limit: Column
+    ahead: Column
     stream: Column
     number: Column
     done: Column
@@ -151,16 +166,29 @@ class Style(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=5)
-def jaxformers_read(cls: Any, params: Any, config: Any, ids: jax.Array, real: jax.Array, cache: Cache) -> Cache:
+def jaxformers_read(cls: Any, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
     """One chunk of prompts."""
-    note_shapes((ids, cache))
-    return cls.read(params, config, ids, real, cache)
+    note_shapes((tokens, cache))
+    return cls.read(params, config, tokens, real, cache)
 
 
 def write(
-    cls: Any, style: Style, params: Any, config: Any, rows: Rows, values: Values, ends: Ends, key: jax.Array, steps: Any
+    cls: Any,
+    style: Style,
+    params: Any,
+    config: Any,
+    rows: Rows,
+    values: Values,
+    ends: Ends,
+    key: jax.Array,
+    steps: Any,
+    last: jax.Array | None = None,
 ) -> tuple[Rows, Kept, jax.Array]:
-    """Write up to `steps` tokens on each row that is not done; how many it were is the last result."""
+    """Write up to `steps` tokens on each row that is not done; how many it were is the last result.
+
+    last: [R, 1, D] what the first step, which there is then, reads in the place of the rows' last ids: the last
+    vectors of prompts.
+    """
     note_shapes(rows)
     count = rows.ids.shape[0]
     vocab = jax.eval_shape(lambda: cls.speak(params, config, rows.last, rows.cache)[0]).shape[-1]
@@ -170,9 +198,9 @@ def write(
         step, rows, _ = state
         return (step < steps) & ~rows.done.all()
 
-    def step_on(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step_on(state: tuple[Any, ...], last: jax.Array | None = None) -> tuple[Any, ...]:
         step, rows, kept = state
-        logits, rows = _speak(cls, params, config, rows)
+        logits, rows = _speak(cls, params, config, rows, last)
         unconditional = None
         if rows.without is not None:
             unconditional, rows = _speak_without(cls, params, config, rows)
@@ -187,16 +215,26 @@ def write(
             kept = kept._replace(logits=kept.logits.at[step].set(logits))
         return step + 1, _written(rows, chosen, ends), kept
 
-    done, rows, kept = jax.lax.while_loop(going, step_on, (jnp.int32(0), rows, kept))
+    state: tuple[Any, ...] = (jnp.int32(0), rows, kept)
+    done, rows, kept = jax.lax.while_loop(going, step_on, state if last is None else step_on(state, last))
     return rows, kept, done
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
 def jaxformers_write(
-    cls: Any, style: Style, params: Any, config: Any, rows: Rows, values: Values, ends: Ends, key: jax.Array, steps: Any
+    cls: Any,
+    style: Style,
+    params: Any,
+    config: Any,
+    rows: Rows,
+    values: Values,
+    ends: Ends,
+    key: jax.Array,
+    steps: Any,
+    last: jax.Array | None = None,
 ) -> tuple[Rows, Kept, jax.Array]:
     """`write` as a program of its own."""
-    return write(cls, style, params, config, rows, values, ends, key, steps)
+    return write(cls, style, params, config, rows, values, ends, key, steps, last)
 
 
 class Ends(NamedTuple):
@@ -249,10 +287,10 @@ def jaxformers_seat(cache: Cache, rows: jax.Array, slots: int) -> Cache:
     return caches.grown(caches.rows_of(cache, rows), slots)
 
 
-def _speak(cls: Any, params: Any, config: Any, rows: Rows) -> tuple[jax.Array, Rows]:
-    """Scores [R, V] of what follows each row, whose last token is thereby read."""
-    cache = dataclasses.replace(rows.cache, length=rows.length - 1)
-    logits, cache = cls.speak(params, config, rows.last, cache)
+def _speak(cls: Any, params: Any, config: Any, rows: Rows, last: jax.Array | None) -> tuple[jax.Array, Rows]:
+    """Scores [R, V] of what follows each row, whose last token, or `last`, is thereby read."""
+    cache = dataclasses.replace(rows.cache, length=rows.length - 1 + rows.ahead)
+    logits, cache = cls.speak(params, config, rows.last if last is None else last, cache)
     return logits[:, 0], dataclasses.replace(rows, cache=cache)
 
 
@@ -321,7 +359,7 @@ def begun(
         past = dataclasses.replace(past, cells=cells)
         cache = jaxformers_seat(past, np.minimum(np.arange(count), len(prompts) - 1), slots)
     field = lambda name: _column([getattr(p, name) for p in prompts], count)  # noqa: E731
-    length = _column([len(p.ids) for p in prompts], count, 1)
+    length, read = (_column([len(x) for x in xs], count, 1) for xs in zip(*((p.ids, p.read) for p in prompts), strict=True))
     ids = np.zeros((count, slots), np.int32)
     for row, prompt in zip(ids, prompts, strict=False):
         row[: len(prompt.ids)] = prompt.ids
@@ -342,23 +380,43 @@ def begun(
         padding=field("padding"),
         pad=field("pad"),
         limit=length + field("most"),
+        ahead=field("ahead"),
         stream=field("stream"),
         number=field("number"),
         done=np.arange(count) >= len(prompts),
-        cache=_read(voice, ids, length, cache, platform),
+        cache=_read(voice, ids if prompts[0].vectors is None else _vectors(prompts, count), read, cache, platform),
         without=without,
     )
 
 
-def _read(voice: Voice, ids: np.ndarray, length: np.ndarray, cache: Cache, platform: str) -> Cache:
-    """The cache with all tokens of rows ids [R, S] but the last of each."""
+def last_vectors(prompts: Sequence[Prompt], count: int) -> np.ndarray | None:
+    """Of `count` rows the last vectors [R, 1, D] of their prompts, which `begun` leaves to the first step; None where
+    prompts are ids.
+    """
+    if prompts[0].vectors is None:
+        return None
+    lasts = [dataclasses.replace(prompt, vectors=prompt.read[-1:]) for prompt in prompts]
+    return _vectors(lasts, count)
+
+
+def _vectors(prompts: Sequence[Prompt], count: int) -> np.ndarray:
+    """The vectors of prompts in `count` rows [R, T, D], filled with zeros."""
+    each = [prompt.read for prompt in prompts]
+    wide = np.zeros((count, max(map(len, each)), each[0].shape[1]), each[0].dtype)
+    for row, vectors in zip(wide, each, strict=False):
+        row[: len(vectors)] = vectors
+    return wide
+
+
+def _read(voice: Voice, tokens: np.ndarray, length: np.ndarray, cache: Cache, platform: str) -> Cache:
+    """The cache with all but the last of each row's tokens, ids [R, T] or vectors [R, T, D], `length` [R] of them."""
     first = np.asarray(cache.length)[:, None]
     missing = int((length - 1 - first[:, 0]).max())
     cache = dataclasses.replace(cache, reach=jnp.asarray(length))
-    size = chunk_of(ids.shape[1], platform)
+    size = chunk_of(cache.slots, platform)
     for start in range(0, missing, size):
         places = first + np.arange(start, start + size)
-        part = np.take_along_axis(ids, np.minimum(places, ids.shape[1] - 1), axis=1)
+        part = tokens[np.arange(len(tokens))[:, None], np.minimum(places, tokens.shape[1] - 1)]
         real = places < length[:, None] - 1
         cache = jaxformers_read(voice.cls, voice.params, voice.config, part, real, cache)
     return cache

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import queue
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
 class BaseStreamer(Protocol):
-    """What `generate` hands tokens to: the prompt's once, then each new one, then the end."""
+    """What `generate` hands tokens to: the prompt's once, then each new one, then the end.
+
+    One that has `fail(error)` too is told so of an error, in place of the end.
+    """
 
     def put(self, value: np.ndarray) -> None:
         """Tokens [n], the prompt's first."""
@@ -24,13 +32,27 @@ class BaseStreamer(Protocol):
 
 
 @contextlib.contextmanager
-def ending(streamer: BaseStreamer | None) -> Iterator[None]:
-    """Behind it there are no more tokens, also after an error: else who waits for text would wait for ever."""
+def telling(streamer: Any) -> Iterator[None]:
+    """An error within it is told to the streamer, whoever raises it: else who waits for text would wait for ever."""
     try:
         yield
-    finally:
-        if streamer is not None:
+    except BaseException as error:
+        if hasattr(streamer, "fail"):
+            streamer.fail(error)
+        elif hasattr(streamer, "end"):
             streamer.end()
+        raise
+
+
+def told(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose errors are told to its `streamer`, those in its arguments too."""
+
+    @functools.wraps(function)
+    def telling_it(*args: P.args, **keywords: P.kwargs) -> R:
+        with telling(keywords.get("streamer")):
+            return function(*args, **keywords)
+
+    return telling_it
 
 
 class TextStreamer:
@@ -78,10 +100,19 @@ class TextStreamer:
 
     def end(self) -> None:
         """Show what is left, and begin anew with the next prompt."""
-        text = self.tokenizer.decode(self._tokens, **self.decode) if self._tokens else ""
-        rest = text[self._shown :]
+        self.on_finalized_text(self._rest(), stream_end=True)
+
+    def fail(self, error: BaseException) -> None:
+        """The end, where an error is the reason; nothing is shown of a prompt that was not begun."""
+        if not self._prompt:
+            with contextlib.suppress(Exception):  # the first error is the one to be raised
+                self.end()
+
+    def _rest(self) -> str:
+        """What has not been shown; the next prompt begins anew."""
+        tokens, shown = self._tokens, self._shown
         self._tokens, self._shown, self._prompt = [], 0, True
-        self.on_finalized_text(rest, stream_end=True)
+        return self.tokenizer.decode(tokens, **self.decode)[shown:] if tokens else ""
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """Print a piece of text."""
@@ -89,7 +120,8 @@ class TextStreamer:
 
 
 class TextIteratorStreamer(TextStreamer, Iterator[str]):
-    """An iterator over pieces of text, for a thread other than the one that generates.
+    """An iterator over pieces of text, for a thread other than the one that generates; what is raised there is raised
+    here too.
 
     Args:
         tokenizer: decodes the tokens.
@@ -101,7 +133,7 @@ class TextIteratorStreamer(TextStreamer, Iterator[str]):
     def __init__(self, tokenizer: Any, skip_prompt: bool = False, timeout: float | None = None, **decode: Any) -> None:
         super().__init__(tokenizer, skip_prompt, **decode)
         self.timeout = timeout
-        self._pieces: queue.Queue[str | None] = queue.Queue()
+        self._pieces: queue.Queue[str | Exception | None] = queue.Queue()
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """Hand a piece over."""
@@ -109,10 +141,18 @@ class TextIteratorStreamer(TextStreamer, Iterator[str]):
         if stream_end:
             self._pieces.put(None)
 
+    def fail(self, error: BaseException) -> None:
+        """Hand over what is left, then the error."""
+        with contextlib.suppress(Exception):
+            self.on_finalized_text(self._rest())
+        self._pieces.put(_raised(error))
+
     def __next__(self) -> str:
         piece = self._pieces.get(timeout=self.timeout)
         if piece is None:
             raise StopIteration
+        if isinstance(piece, Exception):
+            raise piece
         return piece
 
 
@@ -129,7 +169,7 @@ class AsyncTextIteratorStreamer(TextStreamer, AsyncIterator[str]):
     def __init__(self, tokenizer: Any, skip_prompt: bool = False, timeout: float | None = None, **decode: Any) -> None:
         super().__init__(tokenizer, skip_prompt, **decode)
         self.timeout = timeout
-        self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        self._pieces: asyncio.Queue[str | Exception | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
@@ -138,10 +178,19 @@ class AsyncTextIteratorStreamer(TextStreamer, AsyncIterator[str]):
         if stream_end:
             self._loop.call_soon_threadsafe(self._pieces.put_nowait, None)
 
+    def fail(self, error: BaseException) -> None:
+        """Hand over what is left, then the error."""
+        with contextlib.suppress(Exception):
+            self.on_finalized_text(self._rest())
+        with contextlib.suppress(RuntimeError):  # a loop that is closed: nobody reads
+            self._loop.call_soon_threadsafe(self._pieces.put_nowait, _raised(error))
+
     async def __anext__(self) -> str:
         piece = await asyncio.wait_for(self._pieces.get(), self.timeout)
         if piece is None:
             raise StopAsyncIteration
+        if isinstance(piece, Exception):
+            raise piece
         return piece
 
 
@@ -152,6 +201,17 @@ _ALONE = (
     (0x20000, 0x2FA1F),
 )
 """Code points of characters that are words by themselves (Unicode's CJK ideographs)."""
+
+
+def _raised(error: BaseException) -> Exception:
+    """What a reader raises for an error in another thread: itself, but for what would end the reader's loop silently,
+    or stop its thread.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    stopped = RuntimeError(f"generation was stopped: {error!r}")
+    stopped.__cause__ = error
+    return stopped
 
 
 def _stands_alone(character: str) -> bool:

@@ -18,7 +18,6 @@ from ..generation.assisted import assisted
 from ..generation.flow import Memory, Task, Watch, flow
 from ..generation.generate import check_functions, check_ways, stops_of, task_of
 from ..generation.rows import Kept, Prompt
-from ..generation.streamers import ending
 
 _NOTHING = -1  # stands behind the end of rows: no token
 _CPU_ROWS, _ACCELERATOR_ROWS = 32, 64
@@ -161,13 +160,14 @@ def _flowing(
     else:
         watch = Watch(stops, on_token, memory)
         ended = flow(voice, task, prompts, width=width, platform=platform, watch=watch)
-    with ending(way.streamer):
-        for row, tokens in ended:
-            number, copy = row // copies, row % copies
-            found[number][copy] = tokens
-            whole = [own for own in found[number] if own is not None]
-            if len(whole) == copies:
-                yield number, [Written(own, _beside(memory, place, len(own))) for place, own in enumerate(whole)]
+    for row, tokens in ended:
+        number, copy = row // copies, row % copies
+        found[number][copy] = tokens
+        whole = [own for own in found[number] if own is not None]
+        if len(whole) == copies:
+            yield number, [Written(own, _beside(memory, place, len(own))) for place, own in enumerate(whole)]
+    if way.streamer is not None:
+        way.streamer.end()
 
 
 def _beside(memory: Memory | None, row: int, length: int) -> dict[str, Any]:
