@@ -192,23 +192,33 @@ def prompts(
     Raises:
         ValueError: other shapes, no whole numbers.
     """
-    rows, wide = (1, 0) if embeds is None else embeds.shape[:2]
+    rows = 1 if embeds is None else len(embeds)
     tokens = np.zeros((rows, 0), np.int32) if ids is None else np.asarray(_array("input_ids", ids))
     if tokens.ndim != 2 or not len(tokens) or (tokens.size and tokens.dtype.kind not in "iu"):
         raise ValueError(
             f"{owner}: input_ids must be whole numbers [batch, seq], found {tokens.dtype} {tuple(tokens.shape)}"
         )
     tokens = tokens.astype(np.int32)
-    if embeds is not None and len(tokens) != rows:
-        raise ValueError(f"{owner}: {len(tokens)} rows of input_ids beside {rows} of inputs_embeds")
-    shape, name = (tokens.shape, "input_ids") if embeds is None else ((rows, wide), "inputs_embeds")
+    shape = shape_read(owner, tokens, mask, embeds)
     if mask is None:
         padded = tokens.shape == shape and pad is not None and pad not in ends and (tokens == pad).any()
         return tokens, (tokens != pad).astype(np.int32) if padded else np.ones(shape, np.int32)
     seen = np.asarray(_array("attention_mask", mask))
-    if seen.shape != shape:
-        raise ValueError(f"{owner}: attention_mask has shape {tuple(seen.shape)}, {name} {shape}")
     return tokens, (seen != 0).astype(np.int32)
+
+
+def shape_read(owner: str, ids: Any, mask: Any, embeds: Any) -> tuple[int, ...]:
+    """The shape of what of prompts is read, ids [B, T] or embeds [B, E, D]: that of their mask, if there is one.
+
+    Raises:
+        ValueError: they have other rows, or the mask has another shape.
+    """
+    shape, name = (ids.shape, "input_ids") if embeds is None else (embeds.shape[:2], "inputs_embeds")
+    if len(ids) != shape[0]:
+        raise ValueError(f"{owner}: {len(ids)} rows of input_ids beside {shape[0]} of inputs_embeds")
+    if mask is not None and np.shape(mask) != shape:
+        raise ValueError(f"{owner}: attention_mask has shape {np.shape(mask)}, {name} {tuple(shape)}")
+    return tuple(shape)
 
 
 def check_past(owner: str, cache: Any, rows: int, nothing: Callable[[int], Cache]) -> None:

@@ -298,14 +298,12 @@ def generate(
         raise ValueError("generate: pass input_ids or inputs_embeds")
     vectors = None if inputs_embeds is None else batches.vectors(type(model), model.config, inputs_embeds)
     ids = jnp.zeros((len(vectors), 0), jnp.int32) if input_ids is None else jnp.asarray(input_ids)
-    shape = ids.shape if vectors is None else vectors.shape[:2]
-    if ids.ndim != 2 or len(ids) != shape[0]:
-        raise ValueError(f"generate: input_ids must be [batch, seq], found {tuple(ids.shape)} for {shape[0]} rows")
+    if ids.ndim != 2:
+        raise ValueError(f"generate: input_ids must be [batch, seq], found {tuple(ids.shape)}: pass input_ids[None]")
     mask, pad = attention_mask, config.pad_token_id
+    shape = batches.shape_read("generate", ids, mask, vectors)
     if mask is None:
         mask = jnp.ones(shape, bool) if pad is None or pad in config.eos or ids.shape != shape else ids != pad
-    elif jnp.shape(mask) != shape:
-        raise ValueError(f"generate: attention_mask has shape {jnp.shape(mask)}, prompts {shape}")
     return generation.written(
         voice,
         config,

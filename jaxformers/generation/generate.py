@@ -15,7 +15,7 @@ from ..layers.cache import Cache
 from . import beams as beam_search
 from . import host, processors
 from .assisted import assisted
-from .config import GenerationConfig
+from .config import SETTINGS, GenerationConfig
 from .flow import Memory, Task, Watch, flow
 from .results import GenerateDecoderOnlyOutput, traced
 from .rows import Ends, Kept, Prompt, Voice, jaxformers_seat, rows_for
@@ -88,7 +88,7 @@ def generate(
         raise ValueError("attention_mask hides all of a row of inputs_embeds: it must show one vector at least")
     width, wide = ids.shape[1], mask.shape[1]
     shown = mask if width == wide else np.ones_like(ids)
-    config, before = lengths_behind(config, width, wide)
+    config, before = (config, 0) if vectors is None else beside_vectors(config, width, wide)
     check_ways(config, assistant=assistant is not None, streamer=streamer is not None)
     check_functions(logits_processor, stopping_criteria, streamer)
     most, default = most_new(config, width + before, typed_length or before > 0)
@@ -341,11 +341,14 @@ def most_new(config: GenerationConfig, width: int, typed_length: bool = False) -
     return config.max_length - width, False
 
 
-def lengths_behind(config: GenerationConfig, width: int, wide: int) -> tuple[GenerationConfig, int]:
-    """The settings for prompts of `width` ids, of which `wide` are read, and how many tokens count beside the ids.
-
-    Where vectors are not as many as ids, lengths count both, as in torch Transformers 4.57.
+def beside_vectors(config: GenerationConfig, width: int, wide: int) -> tuple[GenerationConfig, int]:
+    """The settings where `wide` vectors are read in the place of `width` ids, and how many of them lengths count beside
+    the ids: all where these are not as many, as in torch Transformers 4.57.
     """
+    sources = ("encoder_repetition_penalty", "encoder_no_repeat_ngram_size")
+    if idle := [name for name in sources if getattr(config, name) not in (None, SETTINGS[name].default)]:
+        logger.warning("no effect: %s: vectors are read in the place of ids", ", ".join(idle))
+    config = config.replace(**dict.fromkeys(idle))
     if width == wide:
         return config, 0
     return config.replace(min_length=max(0, (config.min_length or 0) - wide)), wide

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import processors
 from .config import GenerationConfig
-from .generate import check_functions, ends_of, lengths_behind, most_new, pad_of
+from .generate import beside_vectors, check_functions, ends_of, most_new, pad_of
 from .processors import TokenTrie
 from .rows import Ends, Rows, Style, Voice, write
 
@@ -70,7 +70,7 @@ def written(
     ids, real = jnp.asarray(ids, jnp.int32), jnp.asarray(mask) != 0
     (count, width), wide = ids.shape, real.shape[1]
     shown = real if width == wide else jnp.ones(ids.shape, bool)
-    config, before = lengths_behind(config, width, wide)
+    config, before = (config, 0) if vectors is None else beside_vectors(config, width, wide)
     most, default = most_new(config, width + before, typed_length or before > 0)
     if positions is not None and wide + most > positions:
         if not default or wide >= positions:

@@ -16,10 +16,11 @@ from ..bundle import Model
 from ..config import Config
 from ..generation import GenerationConfig, Voice, key_of
 from ..generation.config import SETTINGS
+from ..generation.streamers import telling
 from ..tasks import CausalLM
 from ..tokenizers import Tokenizer
 from . import text
-from .engine import Engine
+from .engine import Answers, Engine
 from .object import Pipeline
 from .task import Row, Task, one_or_several
 from .writing import Job, Way, Written, written
@@ -511,8 +512,37 @@ def answer(item: Any, results: Sequence[tuple[Row, Any]], options: Options, conf
     return records
 
 
+class _Heard(Iterator[Any]):
+    """Answers of a stream of inputs, whose errors are told to who reads the streamer."""
+
+    def __init__(self, answers: Answers, streamer: Any) -> None:
+        self._answers, self._streamer = answers, streamer
+
+    def __next__(self) -> Any:
+        with telling(self._streamer):
+            for answer in self._answers:
+                return answer
+        raise StopIteration
+
+    def close(self) -> None:
+        """Read and compute no further."""
+        self._answers.close()
+
+
 class TextGenerationPipeline(Pipeline):
     """Goes on with texts, and answers in chats."""
+
+    def __call__(
+        self, *inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
+    ) -> Any:
+        """As of `Pipeline`; what is raised is raised in the reader of a streamer too."""
+        streamer = options.get("streamer") or self._options.streamer
+        with telling(streamer):
+            answers = super().__call__(*inputs, batch_size=batch_size, num_workers=num_workers, **options)
+        return _Heard(answers, streamer) if streamer is not None and isinstance(answers, Answers) else answers
+
+    predict = __call__
+    transform = __call__
 
     @property
     def generation_config(self) -> GenerationConfig:

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -370,6 +371,62 @@ def test_a_streamer_hears_what_the_answer_says(bare: Pipeline, capsys: pytest.Ca
     )
     with pytest.raises(ValueError, match="a streamer shows one row"):
         bare("a", streamer=streamer, num_beams=2)
+
+
+def test_who_reads_a_streamer_hears_of_errors(bare: Pipeline, folder: Path) -> None:
+    def reading(run: Any) -> tuple[list[str], BaseException | None, BaseException | None]:
+        """What a reader in another thread gets and raises, and what is raised here."""
+        pieces: list[str] = []
+        raised: list[BaseException | None] = [None, None]
+
+        def read() -> None:
+            try:
+                pieces.extend(streamer)
+            except Exception as error:
+                raised[0] = error
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            run()
+        except Exception as error:
+            raised[1] = error
+        reader.join(20)
+        assert not reader.is_alive(), "the reader waits for ever"
+        return pieces, raised[0], raised[1]
+
+    streamer = TextIteratorStreamer(bare.tokenizer, skip_prompt=True)
+    made = pipeline("text-generation", model=bare.model, tokenizer=bare.tokenizer, streamer=streamer)
+
+    def stopped(ids: Any, _: Any) -> bool:
+        raise LookupError("not so")
+
+    for run in (
+        lambda: bare("a", streamer=streamer, max_new_token=3),
+        lambda: bare(streamer=streamer),
+        lambda: bare("a", streamer=streamer, num_beams=2),
+        lambda: bare("a", streamer=streamer, max_new_tokens=1000),
+        lambda: bare(3, streamer=streamer),
+        lambda: bare("a", streamer=streamer, batch_size=-1),
+        lambda: bare.predict([[], CHAT], streamer=streamer),
+        lambda: next(bare(iter([{"no": "text"}]), streamer=streamer)),
+        lambda: made("a", max_new_token=3),
+        lambda: made("a", stopping_criteria=[stopped]),
+        lambda: pipeline("text-generation", model=folder, streamer=streamer, max_new_token=3),
+    ):
+        _, told, own = reading(run)
+        assert own is not None
+        assert told is own
+    answers: list[Any] = []
+    new = {"return_full_text": False, "clean_up_tokenization_spaces": False}
+    pieces, told, own = reading(lambda: answers.extend(bare("one two", streamer=streamer, **GREEDY, **new)))
+    assert (told, own) == (None, None)
+    assert "".join(pieces) == answers[0]["generated_text"]
+    several = bare(iter(["a", "one two"]), streamer=streamer, **GREEDY, **new)
+    for text in several:
+        assert "".join(streamer) == text[0]["generated_text"]
+    assert next(several, None) is None
+    several.close()
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------
