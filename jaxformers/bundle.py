@@ -213,6 +213,11 @@ class Model:
         params = prepare(self.params)
         return half.halved(params, lambda path: quantized.rounds(path) or path in _WORDS) if self.writes() else params
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `pickle` and `copy`: what is prepared can be made again, and is as large as the model."""
+        _, config, generation = self._structure
+        return self._made, (config, self.params, generation)
+
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use model.replace({name}=...)")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from .. import durable
+from .. import durable, runtime
 from ..bundle import Model
 from ..tokenizers import Tokenizer
 from . import inputs as reading
@@ -37,6 +37,15 @@ class Pipeline:
         self._task = task
         self._options = task.settle(options, model, tokenizer)
         self._batch_size = _checked(batch_size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it was made of, for `pickle` and `copy`: a process that gets it prepares the weights for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_engine"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """A pipeline in another process, or a copy, with the compilation cache that one made here has."""
+        runtime.enable_cache()
+        vars(self).update(state)
 
     def __repr__(self) -> str:
         return f"Pipeline({self.task!r}, {self.model!r})"

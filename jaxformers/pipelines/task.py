@@ -147,6 +147,21 @@ class Task:
     pipeline_class: type[Any] | None = None
     packs: bool = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its name, and what differs from the task of that name: many of the functions have no name of their own."""
+        named = find(self.name) if self.name in DEFAULTS else None
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        differ = {name: value for name, value in fields.items() if value is not getattr(named, name, _NOTHING)}
+        return _again, (self.name if named else None, differ)
+
+
+_NOTHING = object()
+
+
+def _again(name: str | None, differ: Mapping[str, Any]) -> Task:
+    """The inverse of `Task.__reduce__`."""
+    return Task(**differ) if name is None else dataclasses.replace(find(name), **differ)
+
 
 def find(name: str) -> Task:
     """The task of a name or alias.

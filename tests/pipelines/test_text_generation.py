@@ -395,7 +395,7 @@ def test_who_reads_a_streamer_hears_of_errors(bare: Pipeline, folder: Path) -> N
         assert not reader.is_alive(), "the reader waits for ever"
         return pieces, raised[0], raised[1]
 
-    streamer = TextIteratorStreamer(bare.tokenizer, skip_prompt=True)
+    streamer = TextIteratorStreamer(bare.tokenizer, skip_prompt=True, skip_special_tokens=True)
     made = pipeline("text-generation", model=bare.model, tokenizer=bare.tokenizer, streamer=streamer)
 
     def stopped(ids: Any, _: Any) -> bool:
