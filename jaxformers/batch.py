@@ -124,10 +124,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     """
     owner = cls.__name__
     axes = "batch, seq" if cls.axes == 2 else "batch, choices, seq"
-    if batch.ids is not None:
-        shape = batch.ids.shape
-    else:
-        shape = _check_vectors(cls, c, axes, batch.embeds)
+    shape = batch.ids.shape if batch.ids is not None else _check_vectors(cls, c, axes, batch.embeds)
     if len(shape) != cls.axes:
         found = f"found {len(shape)} axes {tuple(shape)}{_lone('input_ids', shape, cls.axes)}"
         raise ValueError(f"{owner}: input_ids must be [{axes}], {found}")

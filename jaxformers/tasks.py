@@ -297,7 +297,11 @@ def generate(
     if input_ids is None and inputs_embeds is None:
         raise ValueError("generate: pass input_ids or inputs_embeds")
     vectors = None if inputs_embeds is None else batches.vectors(type(model), model.config, inputs_embeds)
-    ids = jnp.zeros((len(vectors), 0), jnp.int32) if input_ids is None else jnp.asarray(input_ids)
+    ids = (
+        jnp.zeros((0 if vectors is None else len(vectors), 0), jnp.int32)
+        if input_ids is None
+        else jnp.asarray(input_ids)
+    )
     if ids.ndim != 2:
         raise ValueError(f"generate: input_ids must be [batch, seq], found {tuple(ids.shape)}: pass input_ids[None]")
     mask, pad = attention_mask, config.pad_token_id

@@ -408,7 +408,7 @@ def _without(
         return None
     if ids is None:
         if not all(map(len, rows)):
-            raise ValueError("guidance_scale with inputs_embeds alone needs negative_prompt_ids: there is no last token")
+            raise ValueError("guidance_scale beside inputs_embeds alone needs negative_prompt_ids: no token is last")
         return [row[-1:] for row in rows]
     mask = np.ones_like(ids) if mask is None else mask
     if len(ids) != len(rows) or not (mask != 0).any(1).all():

@@ -359,7 +359,7 @@ def begun(
         past = dataclasses.replace(past, cells=cells)
         cache = jaxformers_seat(past, np.minimum(np.arange(count), len(prompts) - 1), slots)
     field = lambda name: _column([getattr(p, name) for p in prompts], count)  # noqa: E731
-    length, read = (_column([len(x) for x in xs], count, 1) for xs in zip(*((p.ids, p.read) for p in prompts), strict=True))
+    length, read = (_column([len(getattr(p, name)) for p in prompts], count, 1) for name in ("ids", "read"))
     ids = np.zeros((count, slots), np.int32)
     for row, prompt in zip(ids, prompts, strict=False):
         row[: len(prompt.ids)] = prompt.ids

@@ -11,7 +11,6 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -75,7 +75,8 @@ def main() -> None:
 def answers(name: str, own: bool, calls: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
     """What a model writes."""
     case = golden.cases()[name]
-    config = transformers.AutoConfig.for_model(case.model_type, **{k: v for k, v in case.config.items() if k != "model_type"})
+    fields = {field: value for field, value in case.config.items() if field != "model_type"}
+    config = transformers.AutoConfig.for_model(case.model_type, **fields)
     model = getattr(transformers, name)._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
     model.load_state_dict({name: torch.from_numpy(array) for name, array in case.arrays().items()}, strict=False)
     model.generation_config = transformers.GenerationConfig()
@@ -84,7 +85,8 @@ def answers(name: str, own: bool, calls: tuple[dict[str, Any], ...]) -> list[dic
     vectors = model.get_input_embeddings()(ids)
     if not own:
         vectors = torch.from_numpy(rule.fill("inputs_embeds", tuple(vectors.shape)))
-    plain = model.generate(inputs_embeds=vectors, attention_mask=mask, max_new_tokens=8, pad_token_id=1, eos_token_id=None)
+    fixed = {"max_new_tokens": 8, "pad_token_id": 1, "eos_token_id": None}
+    plain = model.generate(inputs_embeds=vectors, attention_mask=mask, **fixed)
     end = int(plain[0, 5])
     told = []
     for call in calls:

@@ -85,7 +85,9 @@ REFUSED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_reader_raises_what_was_refused_before_the_first_token(model: Any, case: str):
     streamer = TextIteratorStreamer(Letters())
-    pieces, told, own = heard(streamer, lambda: model.generate(**{"input_ids": [PROMPT], **REFUSED[case]}, streamer=streamer))
+    pieces, told, own = heard(
+        streamer, lambda: model.generate(**{"input_ids": [PROMPT], **REFUSED[case]}, streamer=streamer)
+    )
     assert isinstance(own, ValueError)
     assert told is own
     assert "".join(pieces) in ("", Letters().decode(PROMPT))

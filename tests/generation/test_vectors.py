@@ -1,4 +1,4 @@
-"""`generate(inputs_embeds=...)`: vectors in the place of ids, alone and beside them, as torch Transformers 4.57 has it."""
+"""`generate(inputs_embeds=...)`: vectors in the place of ids, alone and beside them, as in torch Transformers 4.57."""
 
 from __future__ import annotations
 
@@ -131,9 +131,7 @@ def test_vectors_where_proposals_are_judged_and_where_someone_listens(model: Any
 def test_what_was_read_of_vectors_is_not_read_again(model: Any):
     ids, mask = toys.padded(toys.prompts(9, 4))
     vectors = vectors_of(model, ids)
-    first = model.generate(
-        inputs_embeds=vectors, attention_mask=mask, max_new_tokens=5, return_dict_in_generate=True
-    )
+    first = model.generate(inputs_embeds=vectors, attention_mask=mask, max_new_tokens=5, return_dict_in_generate=True)
     longer = np.concatenate([vectors, vectors_of(model, first.sequences), vectors_of(model, [[3, 4], [5, 6]])], axis=1)
     seen = np.concatenate([mask, np.ones((2, 7), int)], axis=1)
     expected = model.generate(inputs_embeds=longer, attention_mask=seen, max_new_tokens=6)

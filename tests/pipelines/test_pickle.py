@@ -58,7 +58,9 @@ def splade(folder: Path) -> Path:
         for i, (path, name) in enumerate(names.items())
     ]
     (folder / "1_SpladePooling").mkdir()
-    (folder / "1_SpladePooling" / "config.json").write_text('{"pooling_strategy": "max", "activation_function": "relu"}')
+    (folder / "1_SpladePooling" / "config.json").write_text(
+        '{"pooling_strategy": "max", "activation_function": "relu"}'
+    )
     (folder / "modules.json").write_text(json.dumps(listed))
     return folder
 
@@ -90,7 +92,9 @@ def test_every_task_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_pipeline_answers_the_same_in_another_process(case: str, tmp_path: Path, elsewhere: ProcessPoolExecutor) -> None:
+def test_a_pipeline_answers_the_same_in_another_process(
+    case: str, tmp_path: Path, elsewhere: ProcessPoolExecutor
+) -> None:
     task, write, options, given = CASES[case]
     pipe = pipeline(task, model=write(tmp_path), batch_size=3, **options)
     expected = pipe(given)
