@@ -166,7 +166,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
 
 
 def vectors(cls: Any, c: Any, embeds: Any) -> Any:
-    """Prompts [B, E, D] for `generate` as vectors, on the host unless they are traced.
+    """Prompts [B, E, D] for `generate` as vectors.
 
     Raises:
         ValueError: other shapes or types, or the model takes none.
@@ -176,7 +176,7 @@ def vectors(cls: Any, c: Any, embeds: Any) -> Any:
     embeds = _array("inputs_embeds", embeds)
     if 0 in _check_vectors(cls, c, "batch, seq", embeds):
         raise ValueError(f"{cls.__name__}: inputs_embeds is empty: {tuple(embeds.shape)}")
-    return embeds if isinstance(embeds, jax.core.Tracer) else np.asarray(embeds)
+    return embeds
 
 
 def prompts(
@@ -196,11 +196,11 @@ def prompts(
             f"{owner}: input_ids must be whole numbers [batch, seq], found {tokens.dtype} {tuple(tokens.shape)}"
         )
     tokens = tokens.astype(np.int32)
-    shape = shape_read(owner, tokens, mask, embeds)
-    if mask is None:
+    seen = None if mask is None else np.asarray(_array("attention_mask", mask))
+    shape = shape_read(owner, tokens, seen, embeds)
+    if seen is None:
         padded = tokens.shape == shape and pad is not None and pad not in ends and (tokens == pad).any()
         return tokens, (tokens != pad).astype(np.int32) if padded else np.ones(shape, np.int32)
-    seen = np.asarray(_array("attention_mask", mask))
     return tokens, (seen != 0).astype(np.int32)
 
 

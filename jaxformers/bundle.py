@@ -215,8 +215,7 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For `pickle` and `copy`: what is prepared can be made again, and is as large as the model."""
-        _, config, generation = self._structure
-        return self._made, (config, self.params, generation)
+        return self._made, (self.config, self.params, self.__dict__["_generation"])
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use model.replace({name}=...)")

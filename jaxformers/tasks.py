@@ -115,7 +115,9 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         _check_spare(type(self), token_type_ids, options)
         arguments = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
         config = self.generation_config.merged(generation_config, options, arguments=arguments)
-        vectors = None if inputs_embeds is None else batches.vectors(type(self), self.config, inputs_embeds)
+        vectors = inputs_embeds
+        if vectors is not None:
+            vectors = np.asarray(batches.vectors(type(self), self.config, vectors))
         ids, mask = batches.prompts(
             type(self).__name__, input_ids, attention_mask, config.pad_token_id, config.eos, vectors
         )
@@ -237,8 +239,8 @@ def _check_spare(cls: type[CausalLM], types: Any, options: Mapping[str, Any]) ->
     Raises:
         ValueError: it says what to leave out.
     """
-    for name in batches.FOR_USERS.intersection(options):
-        raise ValueError(f"generate() takes no {name!r}, which the tokenizer gave for you: leave it out")
+    if spare := [name for name in options if name in batches.FOR_USERS]:
+        raise ValueError(f"generate() takes no {spare[0]!r}, which the tokenizer gave for you: leave it out")
     if "token_type_ids" not in cls.accepts:
         batches.check_no_types(cls.__name__, types)
     elif types is not None:
@@ -297,11 +299,8 @@ def generate(
     if input_ids is None and inputs_embeds is None:
         raise ValueError("generate: pass input_ids or inputs_embeds")
     vectors = None if inputs_embeds is None else batches.vectors(type(model), model.config, inputs_embeds)
-    ids = (
-        jnp.zeros((0 if vectors is None else len(vectors), 0), jnp.int32)
-        if input_ids is None
-        else jnp.asarray(input_ids)
-    )
+    rows = 0 if vectors is None else len(vectors)
+    ids = jnp.zeros((rows, 0), jnp.int32) if input_ids is None else jnp.asarray(input_ids)
     if ids.ndim != 2:
         raise ValueError(f"generate: input_ids must be [batch, seq], found {tuple(ids.shape)}: pass input_ids[None]")
     mask, pad = attention_mask, config.pad_token_id

@@ -90,8 +90,8 @@ def written(
     if wide > 1:
         early = jnp.arange(wide) < read[:, None] - 1
         cache = voice.cls.read(voice.params, voice.config, tokens, early, cache)
-    last = None if vectors is None else tokens[jnp.arange(count), read - 1][:, None]
-    padded = ids[jnp.arange(count), jnp.argmin(shown, axis=1)] if width else jnp.zeros(count, jnp.int32)
+    last = None if vectors is None else _taken(tokens, (read - 1)[:, None])
+    padded = _taken(ids, jnp.argmin(shown, axis=1)[:, None])[:, 0] if width else jnp.zeros(count, jnp.int32)
     rows = Rows(
         ids=jnp.pad(row, ((0, 0), (0, most))),
         length=length,
@@ -120,4 +120,9 @@ def written(
 
 def _first(tokens: jax.Array, real: jax.Array) -> jax.Array:
     """Rows [B, T, ...] with what is real at their beginning, in its order."""
-    return tokens[jnp.arange(len(tokens))[:, None], jnp.argsort(~real, axis=1, stable=True)]
+    return _taken(tokens, jnp.argsort(~real, axis=1, stable=True))
+
+
+def _taken(tokens: jax.Array, places: jax.Array) -> jax.Array:
+    """What stands in rows [B, T, ...] at places [B, N]: [B, N, ...]."""
+    return jnp.take_along_axis(tokens, places.reshape(*places.shape, *[1] * (tokens.ndim - 2)), axis=1)

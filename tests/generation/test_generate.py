@@ -565,3 +565,22 @@ def test_what_can_have_no_effect_is_said(model: Any, caplog: pytest.LogCaptureFi
     caplog.clear()
     model.generate([prompt], max_new_tokens=2, prompt_lookup_num_tokens=2, max_matching_ngram_size=3, eos_token_id=52)
     assert not caplog.text
+
+
+def test_token_types_that_say_nothing_are_dropped_and_others_refused(model: Any):
+    ids, mask = toys.padded(toys.prompts(6, 3))
+    batch = {"input_ids": ids, "attention_mask": mask}
+    expected = np.asarray(model.generate(**batch, max_new_tokens=3))
+    for zeros in (ids * 0, (ids * 0).tolist(), jax.numpy.zeros((2, 6), int), None):
+        np.testing.assert_array_equal(model.generate(**batch, token_type_ids=zeros, max_new_tokens=3), expected)
+    pure = jax.jit(lambda params, batch: jaxformers.generate(params, model, **batch, max_new_tokens=3))
+    np.testing.assert_array_equal(pure(model.params, batch | {"token_type_ids": ids * 0}), expected)
+    for types in (ids * 0 + 1, jax.numpy.ones((2, 6), int)):
+        for write in (model.generate, lambda **given: jaxformers.generate(model.params, model, **given)):
+            with pytest.raises(ValueError, match="token_type_ids has 1: leave token_type_ids out"):
+                write(**batch, token_type_ids=types)
+    with pytest.raises(ValueError, match="no 'special_tokens_mask', which the tokenizer gave for you: leave it out"):
+        model.generate(**batch, special_tokens_mask=ids * 0)
+    small = jaxformers.GPT2Config(vocab_size=9, n_embd=4, n_layer=1, n_head=1, n_positions=8)
+    with pytest.raises(ValueError, match=r"adds none: leave token_type_ids out"):
+        jaxformers.GPT2LMHeadModel(small).generate([[3]], token_type_ids=[[0]])
