@@ -539,6 +539,8 @@ class TextGenerationPipeline(Pipeline):
         streamer = options.get("streamer") or self._options.streamer
         with telling(streamer):
             answers = super().__call__(*inputs, batch_size=batch_size, num_workers=num_workers, **options)
+            if streamer is not None and answers == []:  # of no prompts there is nothing to hear
+                streamer.end()
         return _Heard(answers, streamer) if streamer is not None and isinstance(answers, Answers) else answers
 
     predict = __call__

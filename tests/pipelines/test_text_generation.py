@@ -422,6 +422,7 @@ def test_who_reads_a_streamer_hears_of_errors(bare: Pipeline, folder: Path) -> N
     pieces, told, own = reading(lambda: answers.extend(bare("one two", streamer=streamer, **GREEDY, **new)))
     assert (told, own) == (None, None)
     assert "".join(pieces) == answers[0]["generated_text"]
+    assert reading(lambda: bare([], streamer=streamer)) == ([""], None, None)
     several = bare(iter(["a", "one two"]), streamer=streamer, **GREEDY, **new)
     for text in several:
         assert "".join(streamer) == text[0]["generated_text"]
