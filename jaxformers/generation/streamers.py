@@ -11,8 +11,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-P = ParamSpec("P")
-R = TypeVar("R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class BaseStreamer(Protocol):
@@ -43,11 +43,11 @@ def telling(streamer: Any) -> Iterator[None]:
         raise
 
 
-def told(function: Callable[P, R]) -> Callable[P, R]:
+def told(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """A function whose errors are told to its `streamer`, those in its arguments too."""
 
     @functools.wraps(function)
-    def telling_it(*args: P.args, **keywords: P.kwargs) -> R:
+    def telling_it(*args: _P.args, **keywords: _P.kwargs) -> _R:
         with telling(keywords.get("streamer")):
             return function(*args, **keywords)
 
