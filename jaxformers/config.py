@@ -51,12 +51,16 @@ Repeats = Annotated[int, Between(1, 1024)]
 """A number of parts, or how often one runs: at least once."""
 Count = Annotated[int, Between(0, 2**20)]
 """A number of labels, or of types."""
+Window = Annotated[int, Between(0, 2**31 - 1)]
+"""How many tokens a token sees; 0 is a newer way to say all."""
 Limit = Annotated[int, Between(-1, 2**31 - 1)]
 """A largest distance; -1 for none."""
 Token = Annotated[int, Between(-1, 2**31 - 1)]
 """An id in the vocabulary; -1 is an older way to say none."""
 Rate = Annotated[float, Between(0.0, 1.0)]
 """A probability, such as a dropout rate."""
+Positive = Annotated[float, Between(1e-6, 1e6)]
+"""A number that others are divided or bounded by."""
 Epsilon = Annotated[float, Between(0.0, 1.0)]
 """A small positive number that keeps a division finite."""
 
@@ -72,37 +76,32 @@ _ALLOWED_EVERYWHERE: dict[str, Collection[Any]] = {
 # Ways to quantise weights that `checkpoint/quantized.py` reads.
 _QUANTISED = ("fp8", "mxfp4")
 
-# Fields of config.json that never change what a model computes: kept, and not worth a warning.
-_HARMLESS = frozenset(
+# Fields of any config.json that never change what a model computes: what libraries note down, what generation reads,
+# how weights were made and their products split. What belongs to one architecture its class says: `ignores`.
+_BOOKKEEPING = frozenset(
     """
     architectures auto_map model_type transformers_version torch_dtype dtype _name_or_path id2label label2id
     finetuning_task task_specific_params function_to_apply gradient_checkpointing use_cache output_past return_dict
     output_attentions output_hidden_states torchscript use_bfloat16 initializer_range initializer_factor bos_token_id
-    eos_token_id sep_token_id cls_token_id mask_token_id unk_token_id decoder_start_token_id prefix tokenizer_class
-    chunk_size_feed_forward max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty
-    temperature top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size
-    encoder_no_repeat_ngram_size bad_words_ids num_return_sequences output_scores return_dict_in_generate
-    forced_bos_token_id forced_eos_token_id remove_invalid_values exponential_decay_length_penalty suppress_tokens
-    begin_suppress_tokens tf_legacy_loss cross_attention_hidden_size tie_encoder_decoder directionality
-    pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type language
-    sentence_transformers adapters tie_weights_ xla_device bos_token_ids eos_token_ids true_hidden_size
-    tpu_short_seq_length use_flash_attn dense_seq_output fused_bias_fc fused_dropout_add_ln mlp_checkpoint_lvl
-    summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj use_xentropy
-    embd_pdrop max_trained_positions pad_vocab_size_multiple reorder_and_upcast_attn expert_choice_router
-    moe_every_n_layers moe_impl moe_normalize_expert_weights moe_resid_pdrop moe_top_k
-    num_shared_experts router_aux_loss_coef router_jitter_noise output_router_logits aux_loss_alpha seq_aux ep_size
-    experts_per_token initial_context_length qk_head_dim bos_index eos_index unk_index mask_index embed_init_std
-    init_std start_n_top
-    end_n_top lang_id lang2id id2lang use_mems_eval use_mems_train mem_len reuse_len n_ctx layerdrop pretraining_tp
-    slow_but_exact attention_softmax_in_fp32 scale_attention_softmax_in_fp32 masked_softmax_fusion bias_dropout_fusion
-    skip_bias_add skip_bias_add_qkv offset_alibi seq_length init_device verbose embedding_fraction learned_pos_emb
-    init_config tokenizer_name inference_runner max_batch_size max_sequence_length pad_key_length pre_allocate_kv_cache
-    validate_runner_input predict_special_tokens n_special from_tf attn_pdrop activation_dropout
+    eos_token_id bos_token_ids eos_token_ids sep_token_id cls_token_id mask_token_id unk_token_id
+    decoder_start_token_id prefix tokenizer_class chunk_size_feed_forward max_length min_length do_sample
+    early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p repetition_penalty
+    length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences output_scores
+    return_dict_in_generate forced_bos_token_id forced_eos_token_id remove_invalid_values
+    exponential_decay_length_penalty suppress_tokens begin_suppress_tokens cache_implementation tf_legacy_loss
+    cross_attention_hidden_size tie_encoder_decoder language adapters xla_device pretraining_tp sentence_transformers
+    sbert_ce_default_activation_function transformers.js_config
     """.split()
 )
+_NOTES = ("_", "unsloth_")  # starts of names under which libraries note things down for themselves
 
-# Fields of BERT that checkpoints of its relatives carry along: no word when read, an error when a user types them.
-_CARRIED = frozenset({"type_vocab_size", "attention_probs_dropout_prob", "hidden_dropout_prob", "classifier_dropout"})
+# What newer files say in rope_parameters, for all layers or for each kind of them → the older fields for the same.
+_ROTATION: Mapping[str, Collection[str]] = {
+    "rope_theta": ("rope_theta", "global_rope_theta", "rotary_emb_base"),
+    "partial_rotary_factor": ("partial_rotary_factor", "rotary_pct"),
+}
+_OF_WINDOWS = ("rope_local_base_freq", "local_rope_theta")  # the base where a layer sees a window
+_OLDER_ROTATION = frozenset({"rope_scaling", *_OF_WINDOWS, *(name for names in _ROTATION.values() for name in names)})
 
 # Types of those fields in `rest` that something here reads.
 _READ_FROM_REST: Mapping[str, Any] = {
@@ -129,6 +128,7 @@ class Config:
         aliases: other spellings of a declared field, `{alias: field}`: both read, only the field is written.
         allowed: `{field: values}` for declared fields with a closed set of values (activations), and for known fields
             of the reference that the model file does not implement, with the values at which they change nothing.
+        ignores: fields that its files have and that never change what it computes: read and written, without a word.
 
     Raises:
         ValueError: a field has the wrong type or an impossible or unsupported value. The message names the field.
@@ -146,6 +146,7 @@ class Config:
     inside: ClassVar[Collection[str]] = ()
     aliases: ClassVar[Mapping[str, str]] = {}
     allowed: ClassVar[Mapping[str, Collection[Any]]] = {}
+    ignores: ClassVar[Collection[str]] = ()
     _hints: ClassVar[Mapping[str, Any]] = {}
     _defaults: ClassVar[Mapping[str, Any]] = {}
     _rest: str  # JSON text
@@ -159,12 +160,14 @@ class Config:
         inside: Collection[str] = (),
         aliases: Mapping[str, str] | None = None,
         allowed: Mapping[str, Collection[Any]] | None = None,
+        ignores: Collection[str] = (),
     ) -> None:
         cls.model_type = model_type
         cls.also = also
         cls.inside = inside
         cls.aliases = {**cls.aliases, **(aliases or {})}
         cls.allowed = {**_ALLOWED_EVERYWHERE, **cls.allowed, **(allowed or {})}
+        cls.ignores = (*cls.ignores, *ignores)
         hints = typing.get_type_hints(cls, include_extras=True)
         cls._hints = {
             name: hint
@@ -194,6 +197,7 @@ class Config:
                 given["id2label"] = {str(i): name for i, name in names.items()}
         elif count is not None:
             values["num_labels"] = count
+        values |= _in_older_words(values)
         for name, value in values.items():
             values[name] = _checked(owner, name, value, self._hints[name])
         for name in given.keys() & _READ_FROM_REST:
@@ -279,9 +283,18 @@ class Config:
         return self.__dict__["_without_rest"]
 
     def replace(self, /, **fields: Any) -> Self:
-        """A copy with other values. `num_labels` alone renames the labels LABEL_0, LABEL_1, …"""
+        """A copy with other values. `num_labels` alone renames the labels LABEL_0, LABEL_1, …
+
+        Raises:
+            ValueError: `num_labels` and `id2label` say different numbers.
+        """
         fields = self._declared(fields)
         kept = {**self._values, **self.rest}
+        count, names = fields.get("num_labels"), fields.get("id2label")
+        if count is not None and isinstance(names, Mapping) and count != len(names):
+            raise ValueError(
+                f"{type(self).__name__}: num_labels={_shown(count)}, but id2label names {len(names)} labels: pass one"
+            )
         if fields.keys() & _LABEL_FIELDS:
             if fields.get("num_labels") == self.num_labels and not fields.keys() & {"id2label", "label2id"}:
                 fields.pop("num_labels")
@@ -290,6 +303,8 @@ class Config:
         if fields.keys() & {"dtype", "torch_dtype"}:  # two spellings of one fact: the old one must not stay behind
             kept.pop("dtype", None)
             kept.pop("torch_dtype", None)
+        if fields.keys() & _OLDER_ROTATION:  # which say what rope_parameters does
+            kept.pop("rope_parameters", None)
         return type(self)(**{**kept, **fields})
 
     def without(self, *names: str) -> Self:
@@ -365,15 +380,15 @@ class Config:
     def from_dict(cls, fields: Mapping[str, Any], **overrides: Any) -> Self:
         """The config of a config.json that has been read, with fields replaced by keyword.
 
-        Fields that neither the architecture declares nor the library knows as harmless are named in one warning.
+        Fields that the architecture neither declares nor ignores are named in one warning: they might change results.
 
         Raises:
             TypeError: an override is no field of this architecture.
         """
         fields = cls._of_text(fields) if fields.get("model_type") in cls.inside else fields
         made = cls(**dict(fields))
-        known = cls._known() | _CARRIED
-        strange = sorted(name for name in fields if name not in known and not name.startswith("_"))
+        known = cls._known()
+        strange = sorted(name for name in fields if name not in known and not name.startswith(_NOTES))
         if strange:
             logger.warning("%s: unknown fields, kept but without effect: %s", cls.__name__, ", ".join(strange))
         return made.override(**overrides)
@@ -393,7 +408,7 @@ class Config:
 
     @classmethod
     def _known(cls) -> set[str]:
-        return {*cls._hints, *cls.aliases, *cls.allowed, *_HARMLESS, "quantization_config"}
+        return {*cls._hints, *cls.aliases, *cls.allowed, *cls.ignores, *_BOOKKEEPING, "quantization_config"}
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
@@ -524,6 +539,23 @@ def _labels(owner: str, given: dict[str, Any]) -> tuple[int | None, dict[int, st
     if count is not None and count != len(names):
         logger.warning("num_labels=%d, but id2label names %d labels: id2label is taken", count, len(names))
     return len(names), dict(sorted(names.items()))
+
+
+def _in_older_words(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The declared fields of rotations as rope_parameters has them: both read the same, and older readers see them."""
+    told = values.get("rope_parameters")
+    if not isinstance(told, Mapping):
+        return {}
+    whole, near = told.get("full_attention", told), told.get("sliding_attention", {})
+    if not told or not isinstance(whole, Mapping) or not isinstance(near, Mapping):
+        return {}
+    said = {name: whole.get(newer) for newer, names in _ROTATION.items() for name in names}
+    said |= dict.fromkeys(_OF_WINDOWS, near.get("rope_theta"))
+    older = {name: value for name, value in said.items() if name in values and value is not None}
+    if "rope_scaling" in values:
+        scaling = {name: value for name, value in whole.items() if name not in _ROTATION}
+        older["rope_scaling"] = None if scaling.get("rope_type", "default") == "default" else scaling
+    return older
 
 
 def _type_name(owner: str, field: str, value: Any) -> Any:

@@ -35,6 +35,7 @@ class Param:
     init: how random weights are made.
     zero_row: the row of a table that starts at zero.
     aliases: older or tied names, tried in order when `name` is absent; a file that has several of them loads one.
+    aliases_first: whether they are tried before `name`: where a file has both, they count.
     layout: how files hold it.
     dtype: the type that it always has; None: that of the model.
     """
@@ -44,6 +45,7 @@ class Param:
     name: str
     init: Init = "normal"
     aliases: tuple[str, ...] = ()
+    aliases_first: bool = False
     zero_row: int | None = None
     layout: Layout = "plain"
     dtype: str | None = None
@@ -125,9 +127,11 @@ def numbered(pattern: str, trees: Sequence[Tree]) -> list[Tree]:
     return [under(pattern.format(i), tree) for i, tree in enumerate(trees)]
 
 
-def tied(param: Param, *names: str) -> Param:
-    """The record with further full names, under which files may hold the same array a second time."""
-    return dataclasses.replace(param, aliases=tuple(dict.fromkeys((*param.aliases, *names))))
+def tied(param: Param, *names: str, first: bool = False) -> Param:
+    """The record with further full names, under which files may hold the same array a second time; `first`: what they
+    hold counts where it is another.
+    """
+    return dataclasses.replace(param, aliases=tuple(dict.fromkeys((*param.aliases, *names))), aliases_first=first)
 
 
 # -- uses -------------------------------------------------------------------------------------------------------------

@@ -255,7 +255,8 @@ def _too_much(found: str) -> str:
 
 def _spellings(param: Param, prefixes: Sequence[str]) -> Iterable[str]:
     """The names under which a file may hold an array, best first."""
-    for name in (param.name, *param.aliases):
+    names = (*param.aliases, param.name) if param.aliases_first else (param.name, *param.aliases)
+    for name in names:
         yield from _spelt(name, prefixes)
 
 

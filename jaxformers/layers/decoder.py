@@ -157,7 +157,7 @@ SLIDING, WHOLE = "sliding_attention", "full_attention"
 
 def windows(kinds: Sequence[str], window: int | None) -> list[int]:
     """How many tokens each layer sees, by its kind."""
-    return [window if kind == SLIDING and window is not None else FULL for kind in kinds]
+    return [window if kind == SLIDING and window else FULL for kind in kinds]
 
 
 def rotations(c: Any, local: float) -> dict[str, tuple[Any, Mapping[str, Any]]]:

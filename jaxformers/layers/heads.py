@@ -162,14 +162,14 @@ def vocabulary(
 
     `activation`: its name, or the field of the config that has it. `width`: of the decoder, where it is not that of the
     layers. The decoder is the word table itself where config.tie_word_embeddings says so; files may hold it a second
-    time.
+    time. Newer files of models with a decoder of its own have two biases, of which it adds the one under its name.
     """
 
     def parameters(c: Any) -> declare.Tree:
         tree = {
             "dense": declare.linear(c.hidden_size, width(c), dense),
             "norm": declare.layer_norm(width(c), norm),
-            "bias": declare.tied(declare.vector(c.vocab_size, bias, "vocab"), f"{decoder}.bias"),
+            "bias": declare.tied(declare.vector(c.vocab_size, bias, "vocab"), f"{decoder}.bias", first=True),
         }
         if not c.tie_word_embeddings:
             tree["decoder"] = declare.embedding(c.vocab_size, width(c), decoder, "vocab")

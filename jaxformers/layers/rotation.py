@@ -216,9 +216,10 @@ def _yarn_gain(told: Mapping[str, Any]) -> float:
 
 def _longrope(c: Any, steps: np.ndarray, told: Mapping[str, Any]) -> Rotation:
     """Each pair has a factor of its own, and another one in rows beyond the length of training."""
-    length = getattr(c, "original_max_position_embeddings", None)
-    length = length or (getattr(c, "rope_parameters", None) or {}).get("original_max_position_embeddings")
-    factor = c.max_position_embeddings / length if length else told.get("factor", 1.0)
+    own = getattr(c, "original_max_position_embeddings", None)
+    length = own or (getattr(c, "rope_parameters", None) or {}).get("original_max_position_embeddings")
+    factor = None if own else told.get("factor")
+    factor = factor or (c.max_position_embeddings / length if length else 1.0)
     length = length or c.max_position_embeddings
     gain = told.get("attention_factor")
     if gain is None:

@@ -22,6 +22,7 @@ class AlbertConfig(
     Config,
     model_type="albert",
     allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
+    ignores=("down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks"),
 ):
     """Sizes and rates of an ALBERT model; the defaults are albert-xxlarge's.
 

@@ -20,6 +20,14 @@ class BertConfig(
     Config,
     model_type="bert",
     allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
+    ignores=(
+        "directionality",
+        "pooler_fc_size",
+        "pooler_num_attention_heads",
+        "pooler_num_fc_layers",
+        "pooler_size_per_head",
+        "pooler_type",
+    ),
 ):
     """Sizes and rates of a BERT model; the defaults are bert-base-uncased's."""
 

@@ -22,7 +22,7 @@ from ..twins import family
 from .opt import EPSILON, OFFSET, layer
 
 
-class BioGptConfig(Config, model_type="biogpt", allowed={"hidden_act": ACTIVATIONS}):
+class BioGptConfig(Config, model_type="biogpt", allowed={"hidden_act": ACTIVATIONS}, ignores=("layerdrop",)):
     """Sizes and rates of a BioGPT.
 
     scale_embedding: whether word vectors are multiplied by the root of their width. layer_norm_eps: is in files, and

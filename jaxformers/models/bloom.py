@@ -27,7 +27,11 @@ class BloomConfig(
     Config,
     model_type="bloom",
     aliases={"n_embed": "hidden_size", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"},
-    allowed={"apply_residual_connection_post_layernorm": (False,), "n_inner": (None,)},
+    allowed={"apply_residual_connection_post_layernorm": (False,)},
+    ignores="""
+        attention_softmax_in_fp32 bias_dropout_fusion intermediate_size masked_softmax_fusion n_inner offset_alibi
+        seq_length skip_bias_add skip_bias_add_qkv slow_but_exact
+    """.split(),
 ):
     """Sizes and rates of a BLOOM."""
 

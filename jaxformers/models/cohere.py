@@ -31,7 +31,9 @@ from ..twins import family
 from .llama import Rotary, around, keys, width
 
 
-class CohereConfig(Rotary, Config, model_type="cohere"):
+class CohereConfig(
+    Rotary, Config, model_type="cohere", allowed={"mlp_bias": (False,)}, ignores=("model_max_length", "n_ctx")
+):
     """Sizes and rates of a Command R; use_qk_norm: queries and keys are normalised, with a scale for each head."""
 
     vocab_size: Size = 256000

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import Repeats, Size
+from ..config import Repeats, Window
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -36,16 +36,19 @@ class Cohere2Config(
     model_type="cohere2",
     allowed={
         "use_qk_norm": (False,),
+        "layer_switch": (4,),
+        "use_embedding_sharing": (True,),
         "order_of_interleaved_layers": ("local_attn_first",),
         "position_embedding_type": ("rope_gptj",),
         "rotary_pct": (1.0,),
         "use_gated_activation": (True,),
         "use_parallel_block": (True,),
     },
+    ignores=("use_parallel_embedding",),
 ):
     """Command R's sizes, and which layers see a window: layer_types by name, else all but each so-manieth."""
 
-    sliding_window: Size | None = 4096
+    sliding_window: Window | None = 4096
     sliding_window_pattern: Repeats = 4
     layer_types: tuple[str, ...] | None = None
 
@@ -63,7 +66,7 @@ def decode(params: Any, c: Cohere2Config, inputs: Inputs, want: Want = Want(), d
     block = side_by_side(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     kinds = c.layer_types or [SLIDING if (i + 1) % c.sliding_window_pattern else WHOLE for i in range(count)]
-    turned = [kind == SLIDING and c.sliding_window is not None for kind in kinds]
+    turned = [kind == SLIDING and bool(c.sliding_window) for kind in kinds]
     each = drop.each(count), windows(kinds, c.sliding_window), turned
     return decoded(order, block, params, x, *each, want=want, norm=norm)
 

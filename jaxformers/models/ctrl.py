@@ -20,7 +20,15 @@ EPSILON = 1e-6
 """Of the norms in the layers, whatever the config says of the last one."""
 
 
-class CTRLConfig(Sizes, Config, model_type="ctrl"):
+class CTRLConfig(
+    Sizes,
+    Config,
+    model_type="ctrl",
+    ignores="""
+        attn_pdrop from_tf n_ctx summary_activation summary_first_dropout summary_proj_to_labels summary_type
+        summary_use_proj
+    """.split(),
+):
     """Sizes and rates of CTRL; dff: width of the network. layer_norm_epsilon: of the norm after the last layer."""
 
     vocab_size: Size = 246534

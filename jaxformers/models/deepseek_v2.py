@@ -6,7 +6,8 @@ among the best groups of them, beside some that all tokens go to.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +61,11 @@ class Latent(Rotary):
     routed_scaling_factor: float = 1.0
     num_nextn_predict_layers: Further = 0
 
+    ignores: ClassVar[Collection[str]] = (
+        *Rotary.ignores,
+        *("aux_loss_alpha", "ep_size", "output_router_logits", "qk_head_dim", "router_aux_loss_coef", "seq_aux"),
+    )
+
     @property
     def unread(self) -> tuple[str, ...]:
         """Starts of the names of layers that guess further tokens."""
@@ -89,13 +95,13 @@ class DeepseekV2Config(
     Latent,
     Config,
     model_type="deepseek_v2",
+    aliases={"num_experts": "n_routed_experts"},
     allowed={
         "mlp_bias": (False,),
         "norm_topk_prob": (False,),
         "scoring_func": ("softmax",),
         "topk_method": ("greedy", "group_limited_greedy"),
         "moe_layer_freq": (1,),
-        "pretraining_tp": (1,),
     },
 ):
     """Sizes and rates of a DeepSeek-V2; topk_method: experts are chosen among all, or among the best groups. The

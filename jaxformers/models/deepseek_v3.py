@@ -25,12 +25,12 @@ class DeepseekV3Config(
     Latent,
     Config,
     model_type="deepseek_v3",
+    aliases={"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"},
     allowed={
         "mlp_bias": (False,),
         "scoring_func": ("sigmoid",),
         "topk_method": ("noaux_tc",),
         "moe_layer_freq": (1,),
-        "pretraining_tp": (1,),
     },
 ):
     """Sizes and rates of a DeepSeek-V3; norm_topk_prob: whether shares sum to routed_scaling_factor; rope_interleave:

@@ -31,6 +31,7 @@ class DistilBertConfig(
         "hidden_act": "activation",
     },
     allowed={"activation": ACTIVATIONS},
+    ignores=("tie_weights_",),
 ):
     """Sizes and rates of a DistilBERT model; the defaults are distilbert-base-uncased's."""
 

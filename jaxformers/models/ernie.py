@@ -10,7 +10,9 @@ from .bert import BertConfig, encode, follows, words
 from .bert import body as bert_body
 
 
-class ErnieConfig(BertConfig, model_type="ernie"):
+class ErnieConfig(
+    BertConfig, model_type="ernie", allowed={"pool_act": ("tanh",)}, ignores=("enable_recompute", "fuse", "task_id")
+):
     """BERT's sizes and rates, and whether there is a table of tasks."""
 
     task_type_vocab_size: Size = 3

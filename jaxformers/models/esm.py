@@ -26,6 +26,10 @@ from ..layers.run import Encoded, run
 _MASKED = 0.15 * 0.8  # the share of tokens that were masked in training
 
 
+SHARED = ("rotary_embeddings.inv_freq", "encoder.layer.*.attention.self.rotary_embeddings.inv_freq")
+"""What newer files call the frequencies that older ones hold with each layer."""
+
+
 class EsmConfig(
     Config,
     model_type="esm",
@@ -35,6 +39,7 @@ class EsmConfig(
         "is_folding_model": (False,),
         "esmfold_config": (None,),
         "vocab_list": (None,),
+        "rope_theta": (10_000.0,),
     },
 ):
     """Sizes and rates of an ESM model. The reference leaves the vocabulary and its ids open; here they are ESM-2's."""
@@ -102,8 +107,11 @@ def body(c: EsmConfig) -> declare.Tree:
         tree["position"] = declare.embedding(c.max_position_embeddings, d, name, zero_row=c.pad_token_id)
     if c.emb_layer_norm_before:
         tree["norm"] = declare.layer_norm(d, "embeddings.layer_norm")
+    layers = repeat(c.num_hidden_layers, "encoder.layer.{}", layer)
+    for each in layers if c.position_embedding_type == "rotary" else ():
+        each["frequencies"] = declare.tied(each["frequencies"], *SHARED)
     return tree | {
-        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer),
+        "layers": layers,
         "final_norm": declare.layer_norm(d, "encoder.emb_layer_norm_after"),
         "contact": declare.linear(
             c.num_hidden_layers * c.num_attention_heads, 1, "contact_head.regression", (None, None)

@@ -31,7 +31,6 @@ class EuroBertConfig(
         "hidden_act": ACTIVATIONS,
         "classifier_pooling": ("late", "bos", "mean"),
         "rope_scaling": (None,),
-        "pretraining_tp": (1,),
     },
 ):
     """Sizes and rates of an EuroBERT model; the defaults are EuroBERT-210m's.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import declare
-from ..config import Config, Depth, Epsilon, Size
+from ..config import Config, Depth, Epsilon, Size, Window
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -35,7 +35,7 @@ from .llama import Rotary, around, keys, width
 from .qwen3 import head_norms
 
 
-class Exaone4Config(Rotary, Config, model_type="exaone4"):
+class Exaone4Config(Rotary, Config, model_type="exaone4", allowed={"attention_bias": (False,), "mlp_bias": (False,)}):
     """Llama's sizes, and which layers see a window.
 
     sliding_window: how many tokens these see; None: every layer sees all and is turned. layer_types: which these are;
@@ -46,7 +46,7 @@ class Exaone4Config(Rotary, Config, model_type="exaone4"):
     intermediate_size: Size = 16384
     num_key_value_heads: Size | None = 32
     rms_norm_eps: Epsilon = 1e-5
-    sliding_window: Size | None = 4096
+    sliding_window: Window | None = 4096
     sliding_window_pattern: Depth | str | None = 4
     layer_types: tuple[str, ...] | None = None
 
@@ -55,7 +55,7 @@ class Exaone4Config(Rotary, Config, model_type="exaone4"):
         super().check()
         check_kinds(self)
         period = self.sliding_window_pattern
-        if isinstance(period, str) and self.sliding_window is not None and self.layer_types is None:
+        if isinstance(period, str) and self.sliding_window and self.layer_types is None:
             raise ValueError(f"Exaone4Config: sliding_window_pattern={period[:60]!r} is no number: give layer_types")
 
 
@@ -87,7 +87,7 @@ def decode(params: Any, c: Exaone4Config, inputs: Inputs, want: Want = Want(), d
     mix = rotated(order, turns, width(c), keys(c), heads=normed(norm), rate=c.attention_dropout)
     block = norms_last(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    turned = [kind == SLIDING or c.sliding_window is None for kind in kinds(c)]
+    turned = [kind == SLIDING or not c.sliding_window for kind in kinds(c)]
     each = drop.each(count), windows(kinds(c), c.sliding_window), turned
     return decoded(order, block, params, x, *each, want=want, norm=norm)
 

@@ -13,7 +13,15 @@ from ..layers.run import Encoded
 from .xlm import XLMConfig, head_rate, parameters, summary, through
 
 
-class FlaubertConfig(XLMConfig, model_type="flaubert"):
+class FlaubertConfig(
+    XLMConfig,
+    model_type="flaubert",
+    ignores="""
+        amp bptt clip_grad_norm encoder_only fp16 group_by_size lg_sampling_factor lgs max_batch_size mlm_steps
+        optimizer sample_alpha tokens_per_batch word_blank word_dropout word_keep word_mask word_mask_keep_rand
+        word_pred word_rand word_shuffle
+    """.split(),
+):
     """Sizes and rates of a FlauBERT model, as in `XLMConfig`.
 
     pre_norm: norms come before attention and feed-forward network. layerdrop: of training, and not done here.

@@ -24,6 +24,7 @@ class FNetConfig(
     Config,
     model_type="fnet",
     allowed={"hidden_act": ACTIVATIONS, "use_tpu_fourier_optimizations": (False,)},
+    ignores=("tpu_short_seq_length",),
 ):
     """Sizes and rates of an FNet model; the defaults are fnet-base's."""
 

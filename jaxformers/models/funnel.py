@@ -38,8 +38,8 @@ class FunnelConfig(
         "hidden_act": ACTIVATIONS,
         "pooling_type": ("mean", "max"),
         "attention_type": ("relative_shift", "factorized"),
-        "initializer_std": (None,),
     },
+    ignores=("initializer_std",),
 ):
     """Sizes and rates of a Funnel model; the defaults are funnel-transformer/small's but for the decoder's dropout.
 

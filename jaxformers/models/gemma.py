@@ -34,7 +34,13 @@ from .llama import around as llama_around
 
 
 class GemmaConfig(
-    LlamaConfig, model_type="gemma", allowed={"mlp_bias": (False,), "hidden_activation": (None, *ACTIVATIONS)}
+    LlamaConfig,
+    model_type="gemma",
+    allowed={
+        "mlp_bias": (False,),
+        "hidden_activation": (None, *ACTIVATIONS),
+        "use_bidirectional_attention": (None, False),
+    },
 ):
     """Llama's sizes; the defaults are those of the model with 7 billion parameters.
 

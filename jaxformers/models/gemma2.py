@@ -4,13 +4,13 @@ and of words that stay within bounds, and a window of tokens for every other lay
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .. import declare
-from ..config import Between, Size
+from ..config import Positive, Size, Window
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
@@ -36,9 +36,6 @@ from ..twins import family
 from .gemma import GemmaConfig, around, scaled
 from .llama import keys, width
 
-Positive = Annotated[float, Between(1e-6, 1e6)]
-"""What numbers are divided by."""
-
 
 class Gemma2Config(
     GemmaConfig, model_type="gemma2", allowed={"hidden_activation": ACTIVATIONS, "hidden_act": (None, *ACTIVATIONS)}
@@ -57,7 +54,7 @@ class Gemma2Config(
     num_key_value_heads: Size | None = 4
     hidden_activation: str = "gelu_pytorch_tanh"
     query_pre_attn_scalar: Positive = 256.0
-    sliding_window: Size | None = 4096
+    sliding_window: Window | None = 4096
     layer_types: tuple[str, ...] | None = None
     final_logit_softcapping: Positive | None = 30.0
     attn_logit_softcapping: Positive | None = 50.0

@@ -11,7 +11,7 @@ import jax
 
 from .. import declare, tasks
 from ..batch import CAUSAL
-from ..config import Repeats, Size
+from ..config import Positive, Repeats, Size
 from ..layers import heads, rotation
 from ..layers.attention import project
 from ..layers.causal import Causal
@@ -34,12 +34,15 @@ from ..layers.rotation import halves
 from ..layers.run import Encoded, either
 from . import gemma2
 from .gemma import around, scaled
-from .gemma2 import Gemma2Config, Positive, capped
+from .gemma2 import Gemma2Config, capped
 from .llama import check_heads, keys, width
 
 
 class Gemma3TextConfig(
-    Gemma2Config, model_type="gemma3_text", inside=("gemma3",), allowed={"attn_logit_softcapping": (None,)}
+    Gemma2Config,
+    model_type="gemma3_text",
+    inside=("gemma3",),
+    allowed={"attn_logit_softcapping": (None,), "use_bidirectional_attention": (None, False, True)},
 ):
     """Gemma 2's sizes, and what differs between layers that see all and those that see a window.
 

@@ -22,7 +22,7 @@ from .phi import Partly
 from .phi3 import gate_and_up
 
 
-class GlmConfig(Partly, Config, model_type="glm"):
+class GlmConfig(Partly, Config, model_type="glm", allowed={"mlp_bias": (False,)}):
     """Sizes and rates of a GLM-4; attention_bias: of queries, keys and values."""
 
     vocab_size: Size = 151552

@@ -18,7 +18,15 @@ from ..twins import family, token_rate
 from .gpt2 import SEGMENTED, GPT2Config, around, width
 
 
-class GPTBigCodeConfig(GPT2Config, model_type="gpt_bigcode", allowed={"scale_attn_by_inverse_layer_idx": (False,)}):
+class GPTBigCodeConfig(
+    GPT2Config,
+    model_type="gpt_bigcode",
+    allowed={"scale_attn_by_inverse_layer_idx": (False,)},
+    ignores="""
+        attention_softmax_in_fp32 scale_attention_softmax_in_fp32 inference_runner max_batch_size max_sequence_length
+        pad_key_length pre_allocate_kv_cache validate_runner_input
+    """.split(),
+):
     """GPT-2's sizes; multi_query: whether there is one head of keys, or as many as of queries."""
 
     activation_function: str = "gelu_pytorch_tanh"

@@ -29,6 +29,9 @@ class GPTNeoConfig(
     model_type="gpt_neo",
     aliases={"num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"},
     allowed={"activation_function": ACTIVATIONS},
+    ignores="""
+        summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
+    """.split(),
 ):
     """Sizes and rates of a GPT-Neo; the defaults are those with 1.3 billion parameters.
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare
-from ..config import Epsilon, Repeats, Size
+from ..config import Epsilon, Positive, Repeats, Size, Window
 from ..declare import Param
 from ..layers import experts, rotation
 from ..layers.attention import project
@@ -33,8 +33,6 @@ from ..layers.run import Encoded
 from ..twins import family
 from .llama import LlamaConfig, around, attention, keys, width
 
-LIMIT, SLOPE = 7.0, 1.702
-"""The largest that gates and what they let through may be, and how steep gates are."""
 YARN = {
     "rope_type": "yarn",
     "factor": 32.0,
@@ -48,12 +46,15 @@ YARN = {
 class GptOssConfig(
     LlamaConfig,
     model_type="gpt_oss",
-    allowed={"mlp_bias": (False,), "hidden_act": ("silu",), "swiglu_limit": (LIMIT,), "attention_bias": (True,)},
+    aliases={"num_experts": "num_local_experts"},
+    allowed={"mlp_bias": (False,), "hidden_act": ("silu",), "attention_bias": (True,)},
+    ignores=("experts_per_token", "initial_context_length", "output_router_logits", "router_aux_loss_coef"),
 ):
     """Llama's sizes; the defaults are those of the model with 120 billion parameters.
 
     num_local_experts: networks of a layer; num_experts_per_tok: those of a token. layer_types: which layers see
-    sliding_window tokens; None: the first, the third and so on. The loss is that of the words alone, whatever
+    sliding_window tokens; None: the first, the third and so on. swiglu_limit: the largest that gates and what they let
+    through may be; swiglu_alpha: how steep gates are. The loss is that of the words alone, whatever
     output_router_logits and router_aux_loss_coef say.
     """
 
@@ -69,10 +70,12 @@ class GptOssConfig(
     rope_theta: float = 150_000.0
     rope_scaling: dict | None = YARN
     attention_bias: bool = True
-    sliding_window: Size | None = 128
+    sliding_window: Window | None = 128
     layer_types: tuple[str, ...] | None = None
     num_local_experts: Repeats = 128
     num_experts_per_tok: Repeats = 4
+    swiglu_limit: Positive = 7.0
+    swiglu_alpha: float = 1.702
 
     def check(self) -> None:
         """Llama's rules, a kind for each layer, and as many experts as a token goes to."""
@@ -98,11 +101,15 @@ def parameters(c: GptOssConfig) -> declare.Tree:
     return around(c, attention(c) | mixture | {"sinks": sinks})
 
 
-def bounded(both: jax.Array) -> jax.Array:
+def bounded(limit: float, slope: float) -> experts.Gate:
     """Gates and what they let through [..., 2F], one after the other in turn: [..., F]."""
-    wide = both.astype(jnp.promote_types(both.dtype, jnp.float32))
-    gate, up = jnp.minimum(wide[..., 0::2], LIMIT), jnp.clip(wide[..., 1::2], -LIMIT, LIMIT)
-    return (gate * jax.nn.sigmoid(SLOPE * gate) * (up + 1)).astype(both.dtype)
+
+    def apply(both: jax.Array) -> jax.Array:
+        wide = both.astype(jnp.promote_types(both.dtype, jnp.float32))
+        gate, up = jnp.minimum(wide[..., 0::2], limit), jnp.clip(wide[..., 1::2], -limit, limit)
+        return (gate * jax.nn.sigmoid(slope * gate) * (up + 1)).astype(both.dtype)
+
+    return apply
 
 
 def decode(params: Any, c: GptOssConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
@@ -115,7 +122,7 @@ def decode(params: Any, c: GptOssConfig, inputs: Inputs, want: Want = Want(), dr
         q, k = halves(q, turns), halves(k, turns)
         return order.attend(q, k, v, cell, window=window, sinks=p["sinks"], rate=c.attention_dropout, drop=drop)
 
-    feed = experts.mixture(experts.best(c.num_experts_per_tok), bounded)
+    feed = experts.mixture(experts.best(c.num_experts_per_tok), bounded(c.swiglu_limit, c.swiglu_alpha))
     kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]
     seen, each = windows(kinds, c.sliding_window), drop.each(c.num_hidden_layers)
     x = embed_tokens(params["word"], inputs)

@@ -22,7 +22,11 @@ from .llama import around, attention, keys, width
 
 
 class GraniteMoeConfig(
-    GraniteConfig, model_type="granitemoe", allowed={"mlp_bias": (False,), "position_embedding_type": ("rope",)}
+    GraniteConfig,
+    model_type="granitemoe",
+    aliases={"num_experts": "num_local_experts"},
+    allowed={"mlp_bias": (False,), "position_embedding_type": ("rope",)},
+    ignores=("output_router_logits", "router_aux_loss_coef"),
 ):
     """Granite's sizes and factors; num_local_experts: networks of a layer; num_experts_per_tok: those of a token. The
     loss is that of the words alone, whatever output_router_logits and router_aux_loss_coef say.

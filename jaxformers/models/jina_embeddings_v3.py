@@ -27,10 +27,10 @@ class JinaEmbeddingsV3Config(
     allowed={
         "hidden_act": ACTIVATIONS,
         "position_embedding_type": ("rotary",),
-        "lora_dropout_p": (0.0,),
         "emb_pooler": (None,),
         "use_qkv_bias": (True,),
     },
+    ignores=("lora_dropout_p", "use_flash_attn"),
 ):
     """Sizes and rates of a Jina v3 model; the defaults are jina-embeddings-v3's, but for its tasks.
 

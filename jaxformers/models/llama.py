@@ -54,7 +54,13 @@ class Rotary:
     head_dim: Size | None = None
     tie_word_embeddings: bool = False
 
-    allowed: ClassVar[Mapping[str, Collection[Any]]] = {"hidden_act": ACTIVATIONS}
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {
+        "hidden_act": ACTIVATIONS,
+        "lm_head_bias": (False,),
+        "rope_interleaved": (False,),
+        "use_mrope": (False,),
+    }
+    ignores: ClassVar[Collection[str]] = ("is_llama_config", "max_sequence_length", "max_window_layers")
 
     @property
     def longest_row(self) -> int | None:
@@ -67,7 +73,7 @@ class Rotary:
         rotation.check(self, width(self))
 
 
-class LlamaConfig(Rotary, Config, model_type="llama", allowed={"pretraining_tp": (1,)}):
+class LlamaConfig(Rotary, Config, model_type="llama"):
     """Sizes and rates of a Llama model; the defaults are those of Llama 1 with 7 billion parameters."""
 
     rms_norm_eps: Epsilon = 1e-6

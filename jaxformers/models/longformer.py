@@ -26,6 +26,7 @@ class LongformerConfig(
     Config,
     model_type="longformer",
     allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",), "onnx_export": (False,)},
+    ignores=("attention_mode", "ignore_attention_mask"),
 ):
     """Sizes and rates of a Longformer model; the defaults are torch Transformers'.
 

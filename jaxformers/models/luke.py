@@ -19,7 +19,7 @@ from . import roberta
 from .roberta import RobertaConfig, encode
 
 
-class LukeConfig(RobertaConfig, model_type="luke"):
+class LukeConfig(RobertaConfig, model_type="luke", ignores=("bert_model_name",)):
     """RoBERTa's sizes and rates, and those of the tables of entities."""
 
     vocab_size: Size = 50267

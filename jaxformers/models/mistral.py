@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import Size
+from ..config import Size, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
@@ -22,7 +22,7 @@ class MistralConfig(LlamaConfig, model_type="mistral", allowed={"attention_bias"
     intermediate_size: Size = 14336
     num_key_value_heads: Size | None = 8
     max_position_embeddings: Size = 4096 * 32
-    sliding_window: Size | None = 4096
+    sliding_window: Window | None = 4096
 
 
 def decode(params: Any, c: MistralConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare
-from ..config import Epsilon, Repeats, Size
+from ..config import Epsilon, Repeats, Window
 from ..layers import experts, rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
@@ -21,14 +21,19 @@ from .llama import around, keys, width
 from .mistral import MistralConfig
 
 
-class MixtralConfig(MistralConfig, model_type="mixtral"):
+class MixtralConfig(
+    MistralConfig,
+    model_type="mixtral",
+    aliases={"num_experts": "num_local_experts"},
+    ignores=("output_router_logits", "router_aux_loss_coef", "router_jitter_noise"),
+):
     """Mistral's sizes, and num_local_experts: networks of a layer; num_experts_per_tok: those of a token. The loss is
     that of the words alone, whatever output_router_logits and router_aux_loss_coef say.
     """
 
     rms_norm_eps: Epsilon = 1e-5
     rope_theta: float = 1_000_000.0
-    sliding_window: Size | None = None
+    sliding_window: Window | None = None
     num_local_experts: Repeats = 8
     num_experts_per_tok: Repeats = 2
 

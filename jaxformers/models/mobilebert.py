@@ -28,6 +28,7 @@ class MobileBertConfig(
     Config,
     model_type="mobilebert",
     allowed={"hidden_act": ACTIVATIONS, "normalization_type": ("no_norm", "layer_norm")},
+    ignores=("true_hidden_size",),
 ):
     """Sizes and rates of a MobileBERT model; the defaults are mobilebert-uncased's.
 
@@ -208,7 +209,7 @@ def vocabulary() -> heads.Head:
             "dense": declare.linear(d, d, "transform.dense"),
             "norm": declare.layer_norm(d, "transform.LayerNorm"),
             "rest": Param((d - e, c.vocab_size), (None, "vocab"), "dense.weight"),
-            "bias": declare.tied(declare.vector(c.vocab_size, "bias", "vocab"), "decoder.bias"),
+            "bias": declare.tied(declare.vector(c.vocab_size, "bias", "vocab"), "decoder.bias", first=True),
         }
         if not c.tie_word_embeddings:
             tree["decoder"] = declare.embedding(c.vocab_size, e, "decoder", "vocab")

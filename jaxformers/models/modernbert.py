@@ -5,6 +5,7 @@ and attention that sees the whole row in every third layer alone.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from ..declare import repeat
 from ..layers import rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
+from ..layers.decoder import SLIDING, WHOLE, check_kinds, rotations
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.heads import Head
@@ -29,25 +31,24 @@ from ..layers.run import Block, Encoded, either, run
 class ModernBertConfig(
     Config,
     model_type="modernbert",
-    aliases={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"},
+    aliases={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation", "rope_theta": "global_rope_theta"},
     allowed={
         "hidden_activation": ACTIVATIONS,
         "classifier_activation": ACTIVATIONS,
         "classifier_pooling": ("cls", "mean"),
         "rope_scaling": (None,),
-        "sparse_prediction": (False, True),
-        "sparse_pred_ignore_index": (-100,),
-        "deterministic_flash_attn": (False, True),
-        "repad_logits_with_grad": (False, True),
-        "reference_compile": (None, False, True),
-        "initializer_cutoff_factor": (2.0,),
         "position_embedding_type": ("absolute", "sans_pos", "rope"),
     },
+    ignores="""
+        deterministic_flash_attn initializer_cutoff_factor reference_compile repad_logits_with_grad sparse_prediction
+        sparse_pred_ignore_index
+    """.split(),
 ):
     """Sizes and rates of a ModernBERT model; the defaults are ModernBERT-base's.
 
-    global_attn_every_n_layers: layers 0, n, 2n, ... see the whole row, the others local_attention / 2 tokens to either
-    side. *_theta: bases of the rotation. classifier_pooling: a text is its first token, or the mean of all.
+    layer_types: which layers see the whole row, and which local_attention / 2 tokens to either side; None: the whole do
+    those numbered 0, n, 2n, ... of n = global_attn_every_n_layers. *_theta: bases of the rotation; rope_parameters: the
+    same by kind of layer, as newer files have it. classifier_pooling: a text is its first token, or the mean of all.
     """
 
     vocab_size: Size = 50368
@@ -61,7 +62,10 @@ class ModernBertConfig(
     norm_bias: bool = False
     global_rope_theta: float = 160_000.0
     local_rope_theta: float | None = 10_000.0
+    rope_scaling: dict | None = None
+    rope_parameters: dict | None = None
     global_attn_every_n_layers: Size = 3
+    layer_types: tuple[str, ...] | None = None
     local_attention: Size = 128
     attention_bias: bool = False
     attention_dropout: Rate = 0.0
@@ -85,9 +89,25 @@ class ModernBertConfig(
                 f"ModernBertConfig: hidden_size={self.hidden_size} over num_attention_heads={self.num_attention_heads} "
                 "gives heads of odd width, which rotation does not take"
             )
-        for name in ("global_rope_theta", "local_rope_theta"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"ModernBertConfig: {name}={getattr(self, name)} must be positive")
+        check_kinds(self)
+        for kind, (base, told) in self.rotations.items():
+            if told.get("rope_type", "default") != "default":
+                said = f"rope_parameters[{kind!r}] has rope_type={str(told['rope_type'])[:60]!r}"
+                raise ValueError(f"ModernBertConfig: {said}, supported: 'default'")
+            if isinstance(base, bool) or not isinstance(base, int | float) or not base > 0:
+                raise ValueError(f"ModernBertConfig: rope_theta={base!r} of {kind!r} must be a positive number")
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """What each layer sees."""
+        period = self.global_attn_every_n_layers
+        return self.layer_types or [SLIDING if i % period else WHOLE for i in range(self.num_hidden_layers)]
+
+    @property
+    def rotations(self) -> dict[str, tuple[Any, Mapping[str, Any]]]:
+        """Base and kind of the rotation of each kind of layer."""
+        told = rotations(self, self.local_rope_theta or self.global_rope_theta)
+        return {kind: (self.global_rope_theta if base is None else base, said) for kind, (base, said) in told.items()}
 
 
 def parameters(c: ModernBertConfig) -> declare.Tree:
@@ -115,8 +135,8 @@ def parameters(c: ModernBertConfig) -> declare.Tree:
 def block(c: ModernBertConfig, inputs: Inputs) -> Block:
     """The layer as `run` takes it; whether it is local comes with each."""
     width = c.hidden_size // c.num_attention_heads
-    wide_angles = rotary.angles(inputs.places, width, c.global_rope_theta)
-    near_angles = rotary.angles(inputs.places, width, c.local_rope_theta or c.global_rope_theta)
+    bases = {kind: float(base) for kind, (base, _) in c.rotations.items()}
+    wide_angles, near_angles = (rotary.angles(inputs.places, width, bases[kind]) for kind in (WHOLE, SLIDING))
     seen = visible(inputs.mask)
     place = jnp.arange(inputs.shape[1])
     near = (jnp.abs(place[:, None] - place) <= c.local_attention // 2)[None, None]
@@ -145,7 +165,7 @@ def encode(params: Any, c: ModernBertConfig, inputs: Inputs, want: Want = Want()
     )
     through = block(c, inputs)
     drops = drop.each(c.num_hidden_layers)
-    local = [bool(layer % c.global_attn_every_n_layers) for layer in range(c.num_hidden_layers)]
+    local = [kind == SLIDING for kind in c.kinds]
     h, weights = through(params["first"], x, drops[0], local[0])
     if not params["layers"]:
         encoded = Encoded(state=h, hidden_states=(h,), attentions=())

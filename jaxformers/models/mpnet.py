@@ -14,8 +14,11 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attention, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
-from ..layers.post_norm import block, check_counted, check_heads, embedded, self_attention
+from ..layers.post_norm import block, check_heads, embedded, self_attention
 from ..layers.run import Encoded, run
+
+PAD = 1
+"""The padding token behind which positions count, whatever pad_token_id says."""
 
 
 class MPNetConfig(
@@ -39,12 +42,16 @@ class MPNetConfig(
     def check(self) -> None:
         """Heads share the width evenly, and positions are left when counting starts after the padding token."""
         check_heads(self)
-        check_counted(self)
+        if self.max_position_embeddings < PAD + 2:
+            raise ValueError(
+                f"MPNetConfig: positions count from {PAD}, max_position_embeddings={self.max_position_embeddings} has "
+                "none after it"
+            )
 
     @property
     def longest_row(self) -> int:
         """The positions less those up to the padding token, where counting starts: 512 of 514."""
-        return self.max_position_embeddings - self.pad_token_id - 1
+        return self.max_position_embeddings - PAD - 1
 
 
 def body(c: MPNetConfig) -> declare.Tree:
@@ -58,8 +65,8 @@ def body(c: MPNetConfig) -> declare.Tree:
         "ffn_norm": declare.layer_norm(d, "output.LayerNorm"),
     }
     tables = {
-        "word": declare.embedding(c.vocab_size, d, "word_embeddings", "vocab", zero_row=c.pad_token_id),
-        "position": declare.embedding(c.max_position_embeddings, d, "position_embeddings", zero_row=c.pad_token_id),
+        "word": declare.embedding(c.vocab_size, d, "word_embeddings", "vocab", zero_row=PAD),
+        "position": declare.embedding(c.max_position_embeddings, d, "position_embeddings", zero_row=PAD),
         "norm": declare.layer_norm(d, "LayerNorm"),
     }
     distance = declare.Param(
@@ -80,7 +87,7 @@ def with_pooler(c: MPNetConfig) -> declare.Tree:
 
 def encode(params: Any, c: MPNetConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
+    x = embedded(params, c, inputs, inputs.counted(PAD), drop)
     bias = relative.bias(params["distance"], x.shape[1])
     through = block(c, self_attention(c, visible(inputs.mask), bias))
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)

@@ -43,6 +43,7 @@ class MptConfig(
         "no_bias": (True,),
         "norm_type": ("low_precision_layernorm", "layernorm"),
     },
+    ignores=("embedding_fraction", "init_config", "init_device", "learned_pos_emb", "tokenizer_name", "verbose"),
 ):
     """Sizes and rates of an MPT.
 

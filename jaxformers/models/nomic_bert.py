@@ -55,6 +55,13 @@ class NomicBertConfig(
         "num_experts": (0, None),
         "ffn_div": (1,),
     },
+    ignores="""
+        dense_seq_output embd_pdrop expert_choice_router fused_bias_fc fused_dropout_add_ln max_trained_positions
+        mlp_checkpoint_lvl moe_every_n_layers moe_impl moe_normalize_expert_weights moe_resid_pdrop moe_top_k
+        num_shared_experts pad_vocab_size_multiple parallel_block_tied_norm reorder_and_upcast_attn router_aux_loss_coef
+        summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj use_flash_attn
+        use_xentropy
+    """.split(),
 ):
     """Sizes and rates of a NomicBERT model; the defaults are nomic-embed-text's, the names those of its own code."""
 
@@ -133,7 +140,9 @@ def classifier_rate(c: NomicBertConfig) -> float:
     return c.resid_pdrop if c.classifier_dropout is None else c.classifier_dropout
 
 
-class NomicBertModel(tasks.Encoder, config=NomicBertConfig, prefix="bert", parameters=body, encode=encode):
+class NomicBertModel(
+    tasks.Encoder, config=NomicBertConfig, prefix="bert", also=("nomic_bert",), parameters=body, encode=encode
+):
     """The encoder without a head."""
 
 

@@ -31,7 +31,7 @@ from ..twins import family
 from .llama import Rotary, around, keys, width
 
 
-class OlmoConfig(Rotary, Config, model_type="olmo"):
+class OlmoConfig(Rotary, Config, model_type="olmo", allowed={"mlp_bias": (False,)}):
     """Llama's sizes, and clip_qkv: the largest that queries, keys and values may be; None: any."""
 
     vocab_size: Size = 50304

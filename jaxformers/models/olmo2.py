@@ -33,7 +33,7 @@ from ..twins import family
 from .llama import Rotary, around, keys, width
 
 
-class Olmo2Config(Rotary, Config, model_type="olmo2"):
+class Olmo2Config(Rotary, Config, model_type="olmo2", allowed={"mlp_bias": (False,)}):
     """Llama's sizes."""
 
     vocab_size: Size = 50304

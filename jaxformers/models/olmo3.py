@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ..config import Size
+from ..config import Window
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -40,7 +40,7 @@ class Olmo3Config(Olmo2Config, model_type="olmo3"):
     """
 
     rope_theta: float = 500_000.0
-    sliding_window: Size | None = 4096
+    sliding_window: Window | None = 4096
     layer_types: tuple[str, ...] | None = None
 
     def check(self) -> None:

@@ -23,7 +23,13 @@ from .llama import LlamaConfig, around, attention, keys, width
 from .olmo2 import normed_as_one
 
 
-class OlmoeConfig(LlamaConfig, model_type="olmoe", allowed={"mlp_bias": (False,)}):
+class OlmoeConfig(
+    LlamaConfig,
+    model_type="olmoe",
+    aliases={"num_local_experts": "num_experts"},
+    allowed={"mlp_bias": (False,)},
+    ignores=("output_router_logits", "router_aux_loss_coef"),
+):
     """Llama's sizes; num_experts: networks of a layer; num_experts_per_tok: those of a token; norm_topk_prob: whether
     their shares sum to one; clip_qkv: the largest that queries, keys and values may be; None: any. The loss is that of
     the words alone, whatever output_router_logits and router_aux_loss_coef say.

@@ -23,7 +23,16 @@ ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "silu": "silu", "swish": "sil
 """What its files call activations, and others do."""
 
 
-class OpenAIGPTConfig(Sizes, Config, model_type="openai-gpt", allowed={"afn": ACTIVATIONS}):
+class OpenAIGPTConfig(
+    Sizes,
+    Config,
+    model_type="openai-gpt",
+    allowed={"afn": ACTIVATIONS},
+    ignores="""
+        n_ctx n_special predict_special_tokens summary_activation summary_first_dropout summary_proj_to_labels
+        summary_type summary_use_proj
+    """.split(),
+):
     """Sizes and rates of GPT; afn: the activation."""
 
     vocab_size: Size = 40478

@@ -37,7 +37,10 @@ class OPTConfig(
         "activation_function": ACTIVATIONS,
         "_remove_final_layer_norm": (False,),
         "layer_norm_elementwise_affine": (True,),
+        "learned_embeddings": (True,),
+        "scale_embeddings": (False,),
     },
+    ignores=("activation_dropout", "init_std", "intermediate_size", "layerdrop"),
 ):
     """Sizes and rates of an OPT; the defaults are those of the one with 125 million parameters.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare
-from ..config import Config, Epsilon, Rate, Size, Token
+from ..config import Config, Epsilon, Rate, Size, Token, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, dropped, gated, keys_values, norms_first, root_mean_square, rotated
@@ -20,7 +20,17 @@ from .llama import around, keys, width
 from .phi import Partly
 
 
-class Phi3Config(Partly, Config, model_type="phi3", allowed={"attention_bias": (False,)}):
+class Phi3Config(
+    Partly,
+    Config,
+    model_type="phi3",
+    allowed={
+        "attention_bias": (False,),
+        "mlp_bias": (False,),
+        "full_attn_mod": (1,),
+        "interpolate_factor": (1,),
+    },
+):
     """Sizes and rates of a Phi 3; the defaults are those of the mini with 4096 tokens.
 
     original_max_position_embeddings: rows of training; longer ones are rotated otherwise where rope_scaling says so.
@@ -36,7 +46,7 @@ class Phi3Config(Partly, Config, model_type="phi3", allowed={"attention_bias": (
     partial_rotary_factor: Rate = 1.0
     resid_pdrop: Rate = 0.0
     embd_pdrop: Rate = 0.0
-    sliding_window: Size | None = None
+    sliding_window: Window | None = None
     pad_token_id: Token | None = 32000
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare
-from ..config import Size
+from ..config import Size, Window
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -38,7 +38,7 @@ class Qwen2Config(LlamaConfig, model_type="qwen2", allowed={"attention_bias": (F
     num_key_value_heads: Size | None = 32
     max_position_embeddings: Size = 32768
     use_sliding_window: bool = False
-    sliding_window: Size | None = 4096
+    sliding_window: Window | None = 4096
     max_window_layers: int = 28
     layer_types: tuple[str, ...] | None = None
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from .. import declare
-from ..config import Repeats, Size
+from ..config import Repeats, Size, Window
 from ..layers import experts, rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -53,7 +53,9 @@ class Qwen2MoeConfig(
     Sparse,
     LlamaConfig,
     model_type="qwen2_moe",
+    aliases={"num_local_experts": "num_experts"},
     allowed={"use_sliding_window": (False,), "attention_bias": (False,), "mlp_bias": (False,)},
+    ignores=("output_router_logits", "router_aux_loss_coef"),
 ):
     """Qwen2's sizes, and shared_expert_intermediate_size: width of the expert that all tokens go to. No layer sees a
     window alone, whatever size one would have.
@@ -68,7 +70,7 @@ class Qwen2MoeConfig(
     max_position_embeddings: Size = 32768
     shared_expert_intermediate_size: Size = 5632
     qkv_bias: bool = True
-    sliding_window: Size | None = None
+    sliding_window: Window | None = None
     max_window_layers: int = 28
     layer_types: tuple[str, ...] | None = None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare
-from ..config import Repeats, Size
+from ..config import Repeats, Size, Window
 from ..layers import experts, rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, keys_values, normed, norms_first, root_mean_square, rotated
@@ -21,7 +21,14 @@ from .qwen2_moe import Sparse, feed, layers
 from .qwen3 import head_norms
 
 
-class Qwen3MoeConfig(Sparse, LlamaConfig, model_type="qwen3_moe", allowed={"mlp_bias": (False,)}):
+class Qwen3MoeConfig(
+    Sparse,
+    LlamaConfig,
+    model_type="qwen3_moe",
+    aliases={"num_local_experts": "num_experts"},
+    allowed={"mlp_bias": (False,)},
+    ignores=("output_router_logits", "router_aux_loss_coef"),
+):
     """Qwen3's sizes; use_sliding_window: whether all layers see a window alone."""
 
     vocab_size: Size = 151936
@@ -34,7 +41,7 @@ class Qwen3MoeConfig(Sparse, LlamaConfig, model_type="qwen3_moe", allowed={"mlp_
     num_experts: Repeats = 128
     num_experts_per_tok: Repeats = 8
     use_sliding_window: bool = False
-    sliding_window: Size | None = 4096
+    sliding_window: Window | None = 4096
 
     def check(self) -> None:
         """Llama's rules, and as many experts as a token goes to."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import Depth, Repeats, Size, Token
+from ..config import Depth, Repeats, Size, Token, Window
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -46,7 +46,7 @@ class SmolLM3Config(LlamaConfig, model_type="smollm3"):
     no_rope_layers: tuple[int, ...] | None = None
     no_rope_layer_interval: Repeats = 4
     use_sliding_window: bool = False
-    sliding_window: Size | None = None
+    sliding_window: Window | None = None
     layer_types: tuple[str, ...] | None = None
     pad_token_id: Token | None = 128004
     tie_word_embeddings: bool = True

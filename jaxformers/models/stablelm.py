@@ -33,7 +33,7 @@ from .llama import around, keys, width
 from .phi import Partly
 
 
-class StableLmConfig(Partly, Config, model_type="stablelm"):
+class StableLmConfig(Partly, Config, model_type="stablelm", allowed={"mlp_bias": (False,)}):
     """Sizes and rates of a StableLM; the defaults are those of the one with 3 billion parameters.
 
     use_qkv_bias: of queries, keys and values. qk_layernorm: queries and keys are normalised, each head by a norm of its

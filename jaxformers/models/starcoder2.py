@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare
-from ..config import Config, Depth, Epsilon, Rate, Size
+from ..config import Config, Depth, Epsilon, Rate, Size, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import (
@@ -27,7 +27,13 @@ from ..twins import family
 from .llama import Rotary, around, keys, width
 
 
-class Starcoder2Config(Rotary, Config, model_type="starcoder2"):
+class Starcoder2Config(
+    Rotary,
+    Config,
+    model_type="starcoder2",
+    allowed={"mlp_type": ("default",), "norm_type": ("layer_norm",)},
+    ignores=("activation_function",),
+):
     """Sizes and rates of a StarCoder2; the defaults are those of the one with 3 billion parameters.
 
     sliding_window: how many tokens each sees, itself included; None: all before it. use_bias: of dense layers.
@@ -42,7 +48,7 @@ class Starcoder2Config(Rotary, Config, model_type="starcoder2"):
     hidden_act: str = "gelu_pytorch_tanh"
     max_position_embeddings: Size = 4096
     norm_epsilon: Epsilon = 1e-5
-    sliding_window: Size | None = None
+    sliding_window: Window | None = None
     residual_dropout: Rate = 0.0
     embedding_dropout: Rate = 0.0
     use_bias: bool = True

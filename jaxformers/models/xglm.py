@@ -26,6 +26,7 @@ class XGLMConfig(
     model_type="xglm",
     aliases={"num_attention_heads": "attention_heads", "hidden_size": "d_model", "num_hidden_layers": "num_layers"},
     allowed={"activation_function": ACTIVATIONS},
+    ignores=("init_std", "layerdrop"),
 ):
     """Sizes and rates of an XGLM; the defaults are those of the one with 564 million parameters.
 

@@ -42,6 +42,10 @@ class XLMConfig(
         "summary_proj_to_labels": (True,),
         "summary_activation": (None, "tanh"),
     },
+    ignores="""
+        bos_index eos_index unk_index mask_index embed_init_std init_std start_n_top end_n_top lang_id lang2id id2lang
+        max_vocab min_count same_enc_dec share_inout_emb
+    """.split(),
 ):
     """Sizes and rates of an XLM model; the defaults are torch Transformers'.
 
@@ -60,7 +64,7 @@ class XLMConfig(
     use_lang_emb: bool = True
     max_position_embeddings: Size = 512
     layer_norm_eps: Epsilon = 1e-12
-    pad_index: Token = 2
+    pad_index: Token | None = None
     summary_activation: str | None = None
     summary_first_dropout: Rate = 0.1
     pad_token_id: Token | None = 2
@@ -68,8 +72,14 @@ class XLMConfig(
     def check(self) -> None:
         """Heads share the width evenly, and the padding token is in the vocabulary."""
         post_norm.check_heads(self)
-        if not 0 <= self.pad_index < self.vocab_size:
-            raise ValueError(f"{type(self).__name__}: pad_index={self.pad_index} is not in the vocabulary")
+        if not 0 <= self.padding < self.vocab_size:
+            raise ValueError(f"{type(self).__name__}: pad_index={self.padding} is not in the vocabulary")
+
+    @property
+    def padding(self) -> int:
+        """The padding token: newer files say it as pad_token_id alone."""
+        said = (self.pad_index, self.pad_token_id, 2)
+        return next(token for token in said if token is not None)
 
     @property
     def hidden_act(self) -> str:
@@ -92,7 +102,7 @@ def parameters(c: XLMConfig) -> declare.Tree:
         }
 
     tree = {
-        "word": declare.embedding(c.vocab_size, d, "embeddings", "vocab", zero_row=c.pad_index),
+        "word": declare.embedding(c.vocab_size, d, "embeddings", "vocab", zero_row=c.padding),
         "position": declare.embedding(c.max_position_embeddings, d, "position_embeddings"),
         "norm": declare.layer_norm(d, "layer_norm_emb"),
         "layers": [layer(i) for i in range(c.n_layers)],
@@ -106,7 +116,7 @@ def real(c: XLMConfig, inputs: Inputs) -> jax.Array:
     """Which tokens are no padding [B, T]; without a mask a row has as many as it has ids that are not the padding's."""
     if inputs.mask is not None or inputs.ids is None:
         return inputs.owners != 0
-    return jnp.arange(inputs.shape[1]) < (inputs.ids != c.pad_index).sum(1, keepdims=True)
+    return jnp.arange(inputs.shape[1]) < (inputs.ids != c.padding).sum(1, keepdims=True)
 
 
 def entered(params: Any, c: XLMConfig, inputs: Inputs, drop: Drop) -> jax.Array:

@@ -28,7 +28,12 @@ from ..layers.run import Block, Encoded, run
 class XLNetConfig(
     Config,
     model_type="xlnet",
-    aliases={"hidden_size": "d_model", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"},
+    aliases={
+        "hidden_size": "d_model",
+        "num_attention_heads": "n_head",
+        "num_hidden_layers": "n_layer",
+        "n_token": "vocab_size",
+    },
     allowed={
         "ff_activation": ACTIVATIONS,
         "attn_type": ("bi",),
@@ -40,6 +45,7 @@ class XLNetConfig(
         "untie_r": (True, False),
         "same_length": (False, True),
     },
+    ignores=("start_n_top", "end_n_top", "mem_len", "reuse_len", "use_mems_eval", "use_mems_train"),
 ):
     """Sizes and rates of an XLNet model; the defaults are xlnet-large-cased's.
 
