@@ -206,6 +206,24 @@ def test_id2label_wins_over_another_num_labels_with_a_warning(caplog):
     assert "num_labels=5, but id2label names 3 labels" in caplog.text
 
 
+def test_keywords_that_say_two_numbers_of_labels_are_a_value_error(tmp_path):
+    two = {0: "a", 1: "b"}
+    BertConfig(**TOY, id2label=two).save_pretrained(tmp_path)
+    for made in (
+        lambda: BertConfig.from_dict({**TOY}, num_labels=5, id2label=two),
+        lambda: BertConfig.from_pretrained(tmp_path, num_labels=5, id2label=two),
+        lambda: AutoConfig.from_pretrained(tmp_path, num_labels=5, id2label=two),
+        lambda: BertForSequenceClassification.from_pretrained(tmp_path, num_labels=5, id2label=two),
+        lambda: BertConfig(**TOY).replace(num_labels=5, id2label=two),
+    ):
+        with pytest.raises(ValueError, match=r"^BertConfig: num_labels=5, but id2label names 2 labels: pass one$"):
+            made()
+    assert BertConfig.from_pretrained(tmp_path, num_labels=10).num_labels == 10
+    assert BertConfig.from_pretrained(tmp_path, num_labels=2).id2label == two
+    both = BertConfig.from_pretrained(tmp_path, num_labels=3, id2label={0: "x", 1: "y", 2: "z"})
+    assert (both.num_labels, both.id2label[2]) == (3, "z")
+
+
 def test_num_labels_as_a_keyword_renames_the_labels():
     named = BertConfig(id2label={0: "NEGATIVE", 1: "POSITIVE"})
     assert named.override(num_labels=2).id2label == {0: "NEGATIVE", 1: "POSITIVE"}

@@ -169,7 +169,9 @@ def vocabulary(
         tree = {
             "dense": declare.linear(c.hidden_size, width(c), dense),
             "norm": declare.layer_norm(width(c), norm),
-            "bias": declare.tied(declare.vector(c.vocab_size, bias, "vocab"), f"{decoder}.bias", first=True),
+            "bias": declare.tied(
+                declare.vector(c.vocab_size, bias, "vocab"), f"{decoder}.bias", first=not c.tie_word_embeddings
+            ),
         }
         if not c.tie_word_embeddings:
             tree["decoder"] = declare.embedding(c.vocab_size, width(c), decoder, "vocab")

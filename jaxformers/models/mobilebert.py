@@ -209,7 +209,9 @@ def vocabulary() -> heads.Head:
             "dense": declare.linear(d, d, "transform.dense"),
             "norm": declare.layer_norm(d, "transform.LayerNorm"),
             "rest": Param((d - e, c.vocab_size), (None, "vocab"), "dense.weight"),
-            "bias": declare.tied(declare.vector(c.vocab_size, "bias", "vocab"), "decoder.bias", first=True),
+            "bias": declare.tied(
+                declare.vector(c.vocab_size, "bias", "vocab"), "decoder.bias", first=not c.tie_word_embeddings
+            ),
         }
         if not c.tie_word_embeddings:
             tree["decoder"] = declare.embedding(c.vocab_size, e, "decoder", "vocab")

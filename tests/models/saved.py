@@ -22,8 +22,8 @@ VERSIONS = ("4.57", "5.24")
 class Saved:
     """One checkpoint that a version saved.
 
-    given: the fields it was asked for. config: config.json. tensors: shapes by name, as the file has them. numbers: some
-    of what the model gives for `inputs`, of cases whose fields are no defaults; its weights are those of `weights`.
+    given: the fields it was asked for. config: config.json. tensors: shapes by name, as the file has them. numbers:
+    some of what the model with `weights` gives for `inputs`, of cases whose fields are no defaults.
     """
 
     model_type: str

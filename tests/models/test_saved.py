@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -39,7 +40,7 @@ def exact() -> Iterator[None]:
         yield
 
 
-def loaded(case: Saved, folder: Path, own: dict[str, np.ndarray] = {}) -> Any:  # noqa: B006  (never changed)
+def loaded(case: Saved, folder: Path, own: Mapping[str, np.ndarray] = MappingProxyType({})) -> Any:
     """The model in a checkpoint as the version wrote it: all of it is there, and all of it has a place."""
     (folder / "config.json").write_text(json.dumps(case.config))
     weights = case.weights(ARCHITECTURES[case.model_type].factor)
@@ -178,7 +179,7 @@ def shapes(case: golden.Golden) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("name", other_words())
 def test_the_newer_versions_words_give_the_recorded_answers(name: str, tmp_path: Path):
     told, theirs = NEWER.cases[name], CASES[name]
-    model = loaded(told, tmp_path, {key: array for key, array in theirs.own.items()})
+    model = loaded(told, tmp_path, theirs.own)
     call = theirs.calls["plain"]
     assert not faults(one_by_one(model, **call.inputs), call)
 
