@@ -197,7 +197,7 @@ class Config:
                 given["id2label"] = {str(i): name for i, name in names.items()}
         elif count is not None:
             values["num_labels"] = count
-        values |= _in_older_words(values)
+        values |= _rotations_alike(values, self._defaults)
         for name, value in values.items():
             values[name] = _checked(owner, name, value, self._hints[name])
         for name in given.keys() & _READ_FROM_REST:
@@ -303,8 +303,9 @@ class Config:
         if fields.keys() & {"dtype", "torch_dtype"}:  # two spellings of one fact: the old one must not stay behind
             kept.pop("dtype", None)
             kept.pop("torch_dtype", None)
-        if fields.keys() & _OLDER_ROTATION:  # which say what rope_parameters does
-            kept.pop("rope_parameters", None)
+        older = fields.keys() & _OLDER_ROTATION  # these and rope_parameters say the same
+        for name in _OLDER_ROTATION if "rope_parameters" in fields else ("rope_parameters",) if older else ():
+            kept.pop(name, None)
         return type(self)(**{**kept, **fields})
 
     def without(self, *names: str) -> Self:
@@ -541,21 +542,28 @@ def _labels(owner: str, given: dict[str, Any]) -> tuple[int | None, dict[int, st
     return len(names), dict(sorted(names.items()))
 
 
-def _in_older_words(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The declared fields of rotations as rope_parameters has them: both read the same, and older readers see them."""
-    told = values.get("rope_parameters")
-    if not isinstance(told, Mapping):
+def _rotations_alike(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The declared fields of rotations, the older ones and rope_parameters saying the same, so that whoever reads one
+    of them reads all; a rope_scaling that was added to a newer file counts, as in the reference.
+    """
+    told, scaling = values.get("rope_parameters"), values.get("rope_scaling")
+    if not isinstance(told, Mapping) or not told:
         return {}
+    alike: dict[str, Any] = {}
+    kinds = told.keys() & {"full_attention", "sliding_attention"}
+    if isinstance(scaling, Mapping) and scaling and scaling != defaults.get("rope_scaling") and not kinds:
+        told = alike["rope_parameters"] = {**{name: told[name] for name in _ROTATION if name in told}, **scaling}
     whole, near = told.get("full_attention", told), told.get("sliding_attention", {})
-    if not told or not isinstance(whole, Mapping) or not isinstance(near, Mapping):
+    if not isinstance(whole, Mapping) or not isinstance(near, Mapping):
         return {}
     said = {name: whole.get(newer) for newer, names in _ROTATION.items() for name in names}
     said |= dict.fromkeys(_OF_WINDOWS, near.get("rope_theta"))
-    older = {name: value for name, value in said.items() if name in values and value is not None}
+    alike |= {name: value for name, value in said.items() if name in values and value is not None}
     if "rope_scaling" in values:
-        scaling = {name: value for name, value in whole.items() if name not in _ROTATION}
-        older["rope_scaling"] = None if scaling.get("rope_type", "default") == "default" else scaling
-    return older
+        rest = {name: value for name, value in whole.items() if name not in _ROTATION}
+        plain = rest.get("rope_type", rest.get("type", "default")) == "default"
+        alike["rope_scaling"] = None if plain else rest
+    return alike
 
 
 def _type_name(owner: str, field: str, value: Any) -> Any:

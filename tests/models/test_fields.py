@@ -204,6 +204,9 @@ def test_what_newer_files_say_of_rotations_reads_and_is_written_in_older_words_t
     assert written["rope_parameters"] == {**YARN, "rope_theta": 700.0}
     assert jaxformers.LlamaConfig.from_dict(written) == config
 
+    added = jaxformers.LlamaConfig.from_dict({**LLAMA, "rope_parameters": {"rope_theta": 700.0}, "rope_scaling": YARN})
+    assert added.bare() == config.bare()
+
     phi = jaxformers.PhiConfig(rope_parameters={"rope_theta": 700.0, "partial_rotary_factor": 0.25})
     assert (phi.rope_theta, phi.partial_rotary_factor, phi.rope_scaling) == (700.0, 0.25, None)
     plain = jaxformers.GptOssConfig(rope_parameters={"rope_type": "default", "rope_theta": 700.0})
