@@ -37,7 +37,7 @@ from .layers.heads import Head, pool
 from .layers.inputs import Inputs, Want
 from .layers.run import Encoded
 from .outputs import Output
-from .parallel import shardings
+from .parallel import checked_mesh, door, shardings
 
 logger = logging.getLogger(__name__)
 
@@ -199,19 +199,22 @@ class Model:
     @cached_property
     def prepared(self) -> Any:
         """Params as they compute fastest where they lie: on one CPU with fewer, larger products, and in models that
-        generate with half types in products alone (`layers.half`); elsewhere as they are.
+        generate with half types in products alone (`layers.half`); elsewhere as they are. All axes are automatic.
 
         What pipelines and `generate` use. The larger ones are copies of more than half of each layer, made when first
         asked for and kept with the model; all else is shared. Accelerators have no memory for them, and heads that are
         sharded would be parted again in each layer.
         """
-        arrays = [leaf for leaf in jax.tree.leaves(self.params) if isinstance(leaf, jax.Array)]
+        params = door.taken(self.params)
+        arrays = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array)]
         devices = {device for array in arrays for device in array.devices()}
         alone = [device.platform for device in devices] == ["cpu"]
         if not alone:
-            return self.params
-        params = prepare(self.params)
-        return half.halved(params, lambda path: quantized.rounds(path) or path in _WORDS) if self.writes() else params
+            return params
+        with door.opened():
+            params = prepare(params)
+            rounds = lambda path: quantized.rounds(path) or path in _WORDS  # noqa: E731
+            return half.halved(params, rounds) if self.writes() else params
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For `pickle` and `copy`: what is prepared can be made again, and is as large as the model."""
@@ -282,7 +285,7 @@ class Model:
         config = self.config.replace(vocab_size=count)
         key = jax.random.key(0) if key is None else key
 
-        def resize(path: Any, param: declare.Param, array: Any) -> Any:
+        def resize(key: jax.Array, path: Any, param: declare.Param, array: Any) -> Any:
             rows = param.axes.index("vocab") if "vocab" in param.axes else None
             if rows is None or param.shape[rows] == count:
                 return array
@@ -294,9 +297,11 @@ class Model:
         def outside(tree: Any) -> Any:  # the layers have no words, and may be stacked
             return {name: part for name, part in tree.items() if name != "layers"}
 
-        params = jax.tree_util.tree_map_with_path(
-            resize, outside(self.declaration(self.config)), outside(self.params), is_leaf=declare.is_param
-        )
+        def resize_all(params: Any, key: jax.Array) -> Any:
+            declared = outside(self.declaration(self.config))
+            return jax.tree_util.tree_map_with_path(partial(resize, key), declared, params, is_leaf=declare.is_param)
+
+        params = door.around(resize_all, outside(self.params), key)
         return self.replace(config=config, params=self.params | params)
 
     # -- what it computes ---------------------------------------------------------------------------------------
@@ -413,7 +418,7 @@ class Model:
         batch, labels, want, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
         drop = no_drop if key is None else Dropout(key)
-        out = self.forward(params, self.config.bare(), batch, labels, want, drop)
+        out = door.through(self.forward, batch, params, self.config.bare(), batch, labels, want, drop)
         return out if named else out.to_tuple()
 
     # -- files --------------------------------------------------------------------------------------------------
@@ -448,7 +453,7 @@ class Model:
                 Default: float32 on CPU, the stored type on accelerators.
             torch_dtype: the older spelling of `dtype`.
             key: chooses the random weights of what the checkpoint does not hold.
-            mesh: a `jax.sharding.Mesh`; arrays are laid out on it by `parallel.RULES`.
+            mesh: a `jax.sharding.Mesh` with axes of any type; arrays are laid out on it by `parallel.RULES`.
             sharding: in place of `mesh`: one `jax.sharding.Sharding` for all arrays, or a tree of them as `declaration`
                 is laid out. With either, each device's part is read by itself, and no host holds a whole tensor.
             stacked: give the layers as one stacked tree, which scans (see `layers.run`).
@@ -462,7 +467,8 @@ class Model:
 
         Raises:
             OSError: the folder, repository or file does not exist or cannot be fetched.
-            ValueError: the files belong to another architecture, sizes differ, or a file is malformed.
+            ValueError: the files belong to another architecture, sizes differ, a file is malformed, or `mesh` is none
+                or does not divide the arrays.
             TypeError: a keyword is neither an option nor a field of the config.
         """
         if from_tf:
@@ -471,6 +477,7 @@ class Model:
         for name in [name for name in options if name in _TORCH_OPTIONS]:
             logger.info("%s= is torch machinery and has no effect; devices are chosen by sharding=", name)
             options.pop(name)
+        mesh = checked_mesh(mesh)
         source, overrides = hub.split_options(name_or_path, options)
         config = cls._config(source, config, overrides)
         files = weights.open_weights(source, variant=variant, use_safetensors=use_safetensors)
@@ -504,7 +511,7 @@ class Model:
             key=jax.random.key(0) if key is None else key,
             std=getattr(config, "initializer_range", 0.02),
             shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
-            finish=lambda path, array: rounded(array) if rounded and cls._rounds(path, config) else array,
+            finish=lambda path, array: door.around(rounded, array) if rounded and cls._rounds(path, config) else array,
         )
         if stacked:
             params = params | {"layers": run.stack(params["layers"])}
@@ -538,9 +545,10 @@ class Model:
 
     def writer(self, *, max_shard_size: int | str = "5GB") -> Callable[[durable.Replacement], None]:
         """What adds to a save what `save_pretrained` writes; made before the folder is touched, it raises as that."""
-        params = quantized.restored(self.params)
-        if not isinstance(params.get("layers", []), list):
-            params = params | {"layers": run.unstack(params["layers"])}
+        with door.opened():
+            params = quantized.restored(door.taken(self.params))
+            if not isinstance(params.get("layers", []), list):
+                params = params | {"layers": run.unstack(params["layers"])}
         tree = self.declaration(self.config)
         _check_structure(tree, params, type(self).__name__)
         arrays = save.Named(params, tree)
@@ -577,7 +585,7 @@ def jaxformers_forward(
 ) -> Output:
     """The one compiled entry of all models: jax's own cache knows its programs by class, config and shapes."""
     runtime.note_shapes((inputs, labels))
-    return cls.forward(params, config, inputs, labels, want)
+    return door.through(cls.forward, inputs, params, config, inputs, labels, want)
 
 
 _forward = jax.jit(jaxformers_forward, static_argnums=0)

@@ -21,6 +21,7 @@ from .layers.cache import Cache
 from .layers.dropout import Drop, no_drop
 from .layers.inputs import Inputs, Want
 from .layers.run import Encoded
+from .parallel import door
 
 Labels = Mapping[str, jax.Array]
 
@@ -137,7 +138,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
                 "an assistant has the same tokenizer"
             )
 
-        return generation.generate(
+        write = functools.partial(
+            generation.generate,
             self.voice,
             config,
             ids,
@@ -146,7 +148,6 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             platform=runtime.platform_of(self.params),
             positions=self.config.longest_row,
             vocab=self.config.vocab_size,
-            key=generation.key_of(key),
             logits_processor=logits_processor,
             stopping_criteria=stopping_criteria,
             prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
@@ -155,10 +156,14 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             assistant=None if assistant_model is None else assistant_model.voice,
             negative_prompt_ids=negative[0],
             negative_prompt_attention_mask=negative[1],
-            past=past_key_values,
-            trace=functools.partial(_whole_rows, self),
             typed_length=options.get("max_length") is not None,
         )
+
+        def written(params: Any, past: Cache | None, key: jax.Array | None) -> Any:
+            model = self if params is self.params else self.replace(params=params)
+            return write(past=past, key=key, trace=functools.partial(_whole_rows, model))
+
+        return door.around(written, self.params, past_key_values, generation.key_of(key))
 
     def voice(self) -> generation.Voice:
         """The model as the loops of `generation` take it."""
@@ -295,7 +300,6 @@ def generate(
         )
     _check_spare(type(model), token_type_ids, options)
     config = model.generation_config.merged(generation_config, options)
-    voice = generation.Voice(type(model), params, model.config.bare())
     if input_ids is None and inputs_embeds is None:
         raise ValueError("generate: pass input_ids or inputs_embeds")
     vectors = None if inputs_embeds is None else batches.vectors(type(model), model.config, inputs_embeds)
@@ -307,19 +311,24 @@ def generate(
     shape = batches.shape_read("generate", ids, mask, vectors)
     if mask is None:
         mask = jnp.ones(shape, bool) if pad is None or pad in config.eos or ids.shape != shape else ids != pad
-    return generation.written(
-        voice,
-        config,
-        ids,
-        mask,
-        vectors=vectors,
-        vocab=model.config.vocab_size,
-        positions=model.config.longest_row,
-        key=generation.key_of(key),
-        logits_processor=logits_processor,
-        trie=trie,
-        typed_length=options.get("max_length") is not None,
-    )
+
+    def written(params: Any, ids: Any, mask: Any, vectors: Any, key: jax.Array | None) -> jax.Array:
+        return generation.written(
+            generation.Voice(type(model), params, model.config.bare()),
+            config,
+            ids,
+            mask,
+            vectors=vectors,
+            vocab=model.config.vocab_size,
+            positions=model.config.longest_row,
+            key=key,
+            logits_processor=logits_processor,
+            trie=trie,
+            typed_length=options.get("max_length") is not None,
+        )
+
+    batch = Inputs(ids=ids, mask=mask, embeds=vectors)
+    return door.through(written, batch, params, ids, mask, vectors, generation.key_of(key))
 
 
 class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per="token")}):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import jax
+import pytest
 from devices import on_devices
+
+from jaxformers import BertModel
 
 PROGRAM = """
 import jax, numpy as np, tempfile
@@ -20,9 +24,10 @@ for kind in (AxisType.Auto, AxisType.Explicit):
     mesh = jax.make_mesh((2, 2, 2), ("dp", "fsdp", "tp"), axis_types=(kind,) * 3)
     sharded = BertForSequenceClassification.from_pretrained(folder, mesh=mesh)
     up = sharded.params["layers"][0]["up"]["weight"]
+    assert up.sharding.mesh == mesh
     assert up.shape == (64, 32) and up.addressable_shards[0].data.shape == (32, 16), up.sharding
     np.testing.assert_allclose(sharded(ids).logits, expected, atol=1e-6)
-    spread = jax.device_put(ids, jax.NamedSharding(up.sharding.mesh, jax.P("dp")))
+    spread = jax.device_put(ids, jax.NamedSharding(mesh, jax.P("dp")))
     np.testing.assert_allclose(sharded(spread).logits, expected, atol=1e-6)
     small, parts = (
         BertForSequenceClassification.from_pretrained(folder, dtype="int4_weight_only", mesh=m) for m in (None, mesh)
@@ -33,7 +38,7 @@ three = jax.make_mesh((3,), ("tp",), axis_types=(AxisType.Auto,), devices=jax.de
 try:
     shardings(BertForSequenceClassification.declaration(config), three)
 except ValueError as error:
-    assert "cannot be divided among 3" in str(error), error
+    assert "cannot be divided among 3" in str(error) and "jax.make_mesh((2,), ('tp',)) would do" in str(error), error
 else:
     raise AssertionError("32 heads' columns on 3 devices passed")
 print("equal")
@@ -42,3 +47,9 @@ print("equal")
 
 def test_a_model_on_a_mesh_computes_the_same():
     assert on_devices(PROGRAM) == "equal"
+
+
+@pytest.mark.parametrize("given", ["auto", 8, jax.sharding.AbstractMesh((8,), ("tp",))])
+def test_what_is_no_mesh_is_refused_before_a_file_is_looked_for(given):
+    with pytest.raises(ValueError, match=r"^mesh=.*expected a jax\.sharding\.Mesh, such as jax\.make_mesh\("):
+        BertModel.from_pretrained("nowhere", mesh=given)

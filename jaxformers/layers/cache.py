@@ -92,17 +92,21 @@ def grown(cache: Cache, slots: int) -> Cache:
     return dataclasses.replace(cache, cells=jax.tree_util.tree_map_with_path(widen, cache.cells))
 
 
+def axis_of_rows(array: jax.Array) -> int:
+    """The axis of an array of a cache, or of a whole one's layers, that has an entry a row."""
+    return array.ndim + _ROWS if array.ndim > 1 else 0
+
+
 def rows_of(cache: Cache, rows: jax.Array) -> Cache:
     """The cache whose row i is row `rows[i]` of this one."""
-    take = lambda array: jnp.take(array, rows, axis=array.ndim + _ROWS if array.ndim > 1 else 0)  # noqa: E731
-    return jax.tree.map(take, cache)
+    return jax.tree.map(lambda array: jnp.take(array, rows, axis=axis_of_rows(array)), cache)
 
 
 def replaced(cache: Cache, rows: jax.Array, other: Cache) -> Cache:
     """The cache with the rows of another one in place of its own `rows`; numbers past the end are left out."""
 
     def put(array: jax.Array, new: jax.Array) -> jax.Array:
-        axis = array.ndim + _ROWS if array.ndim > 1 else 0
+        axis = axis_of_rows(array)
         moved = jnp.moveaxis(array, axis, 0).at[rows].set(jnp.moveaxis(new, axis, 0), mode="drop")
         return jnp.moveaxis(moved, 0, axis)
 

@@ -1,5 +1,6 @@
 """Logical axes of arrays to axes of a mesh."""
 
-from .sharding import RULES, shardings
+from . import door
+from .sharding import RULES, checked_mesh, shardings
 
-__all__ = ["RULES", "shardings"]
+__all__ = ["RULES", "checked_mesh", "door", "shardings"]

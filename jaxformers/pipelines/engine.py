@@ -15,6 +15,7 @@ from ..batch import FIELDS, bounds
 from ..bundle import Model
 from ..config import Config
 from ..layers.inputs import Inputs
+from ..parallel import door
 from ..runtime import Surroundings, note_shapes, report
 from ..tokenizers import Tokenizer
 from . import shapes, workers
@@ -188,7 +189,7 @@ class Engine:
         assert self.task.drive is not None
         made = self.task.drive(self, rows, numbers, options)
         while True:
-            with surroundings.entered():
+            with surroundings.entered(), door.opened():
                 place, result = next(made, (None, None))
             if place is None:
                 return
@@ -202,11 +203,12 @@ class Engine:
     def _launch(self, rows: Sequence[Row], options: Any, batch: Batch) -> Any:
         pad = max(self.model.config.pad_token_id or 0, 0)  # a tokenizer's own may be none of the model's words
         inputs = laid_out(rows, batch, pad, self.model.accepts)
-        extra: dict[str, Any] = {**beside(rows, batch), **self.task.arrays}
+        extra: dict[str, Any] = {**beside(rows, batch), **door.taken(self.task.arrays)}
         static = self.task.static(options, [rows[place] for places in batch.places for place in places])
         config = self.model.config.bare()
         assert self.task.compute is not None
-        return jaxformers_task(self.task.compute, static, type(self.model), self.params, config, inputs, extra)
+        with door.opened():
+            return jaxformers_task(self.task.compute, static, type(self.model), self.params, config, inputs, extra)
 
 
 def _outside(name: str, numbers: Sequence[int], bound: int) -> ValueError:

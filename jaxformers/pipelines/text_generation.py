@@ -17,6 +17,7 @@ from ..config import Config
 from ..generation import GenerationConfig, Voice, key_of
 from ..generation.config import SETTINGS
 from ..generation.streamers import telling
+from ..parallel import door
 from ..tasks import CausalLM
 from ..tokenizers import Tokenizer
 from . import text
@@ -439,7 +440,7 @@ def drive(engine: Engine, rows: Sequence[Row], numbers: Sequence[int], options: 
     way = Way(
         config=options.config,
         tokenizer=engine.tokenizer if options.tokenizer is None else options.tokenizer,
-        key=options.key,
+        key=door.taken(options.key),
         processors=options.logits_processor or (),
         rules=options.stopping_criteria or (),
         prefix=options.prefix_allowed_tokens_fn,

@@ -1,4 +1,5 @@
-"""Every class on a mesh of 8 devices, and under `pmap`: run by `test_registry.py` in a process of its own.
+"""Every class on explicit axes of a mesh of 8 devices, and under `pmap`: run by `test_registry.py` in a process of its
+own.
 
 JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.models.on_devices FOLDER [model_type ...]
 """
@@ -11,7 +12,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType
 
 from . import golden
 from .architectures import ARCHITECTURES
@@ -24,7 +24,7 @@ def check(name: str, folder: Path) -> str:
     """A class with its arrays and its batch spread over the mesh: the recorded answers; "" or what is wrong."""
     case = golden.cases()[name]
     plain = case.calls["plain"]
-    mesh = jax.make_mesh(tuple(MESH.values()), tuple(MESH), axis_types=(AxisType.Auto,) * len(MESH))
+    mesh = jax.make_mesh(tuple(MESH.values()), tuple(MESH))
     model, _ = load(case, case.write(folder / name), mesh=mesh)
     spread = [leaf for leaf in jax.tree.leaves(model) if not leaf.sharding.is_fully_replicated]
     batch = jax.device_put(dict(plain.inputs), jax.NamedSharding(mesh, jax.P("dp")))
