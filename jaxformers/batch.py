@@ -95,7 +95,7 @@ def bounds(c: Any) -> dict[str, int | None]:
         "input_ids": c.vocab_size,
         "token_type_ids": getattr(c, "type_vocab_size", None) or None,
         "task_type_ids": getattr(c, "task_type_vocab_size", None),
-        "position_ids": getattr(c, "max_position_embeddings", None),
+        "position_ids": 2**31 - 1 if c.longest_row is None else c.max_position_embeddings,
     }
 
 
@@ -136,8 +136,9 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
             f"{owner}: {shape[-1]} tokens in a row, the model has {longest} positions: "
             "tokenize with truncation=True, or pass shorter texts"
         )
+    c.warn_of_row(shape[-1])
     if batch.cache is not None:
-        _check_cache(owner, batch.cache, shape, longest)
+        _check_cache(owner, c, batch.cache, shape)
     if batch.mask is not None and batch.mask.shape not in (shape, (*shape, shape[-1])):
         raise ValueError(f"{owner}: attention_mask has shape {tuple(batch.mask.shape)}, input_ids {tuple(shape)}")
     reads_last = cls.task == "SequenceClassification" and "past_key_values" in cls.accepts
@@ -229,7 +230,7 @@ def check_past(owner: str, cache: Any, rows: int, nothing: Callable[[int], Cache
     if cache.length.shape != (rows,):
         raise ValueError(f"{owner}: past_key_values hold {cache.length.shape[0]} rows, there are {rows} prompts")
     own = jax.eval_shape(lambda: nothing(cache.slots))
-    shapes = [jax.tree.map(lambda x: x.shape, tree.cells) for tree in (cache, own)]
+    shapes = [jax.tree.map(lambda x: x.shape, tree) for tree in (cache, own)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"{owner}: past_key_values come from another model: pass those of an earlier call of this one")
 
@@ -251,14 +252,15 @@ def _lone(name: str, shape: tuple[int, ...], axes: int) -> str:
     return f": pass {name}[None]; under vmap too each example is a batch, of one row" if len(shape) == axes - 1 else ""
 
 
-def _check_cache(owner: str, cache: Cache, shape: tuple[int, ...], longest: int | None) -> None:
+def _check_cache(owner: str, c: Any, cache: Cache, shape: tuple[int, ...]) -> None:
     if cache.length.shape != shape[:1]:
         held = cache.length.shape[0] if cache.length.ndim else "no"
         raise ValueError(f"{owner}: past_key_values hold {held} rows, input_ids {shape[0]}")
     known = 0 if isinstance(cache.length, jax.core.Tracer) else int(cache.length.max())
-    reached = known + shape[1]
+    reached, longest = known + shape[1], c.longest_row
     if longest is not None and reached > longest:
         raise ValueError(f"{owner}: {reached} tokens with those of past_key_values, the model has {longest} positions")
+    c.warn_of_row(reached)
     if reached > cache.slots:
         raise ValueError(
             f"{owner}: past_key_values have room for {cache.slots} tokens, and {reached} are to stand there: make it "

@@ -30,11 +30,13 @@ from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
 from .layers import cache, half, int8, quantized, run, vocabulary, weight_only
+from .layers.again import again
 from .layers.attention import prepare
 from .layers.cache import Cache
 from .layers.dropout import Drop, Dropout, no_drop
 from .layers.heads import Head, pool
 from .layers.inputs import Inputs, Want
+from .layers.rotation import switch_length
 from .layers.run import Encoded
 from .outputs import Output
 from .parallel import checked_mesh, door, shardings
@@ -127,7 +129,7 @@ class Model:
         elif config is not None:
             given |= {"base": cls, "config_class": config, "prefix": prefix}
         given |= {"arrays": staticmethod(parameters)} if parameters else {}
-        given |= {"encode": staticmethod(encode)} if encode else {}
+        given |= {"encode": staticmethod(again(encode) if cells else encode)} if encode else {}
         given |= {"cells": staticmethod(cells)} if cells else {}
         for name, value in given.items():
             if value is not None:
@@ -343,7 +345,8 @@ class Model:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
         dtype = params["word"]["table"].dtype
         made = cache.empty(cls.cells(config, rows, slots), dtype)
-        return dataclasses.replace(made, cells=run.arranged(made.cells, params["layers"]))
+        past = None if switch_length(config) is None else cache.no_past(rows, slots, config.hidden_size, dtype)
+        return dataclasses.replace(made, cells=run.arranged(made.cells, params["layers"]), past=past)
 
     @classmethod
     def _rounds(cls, path: str, config: Config) -> bool:

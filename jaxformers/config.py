@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import functools
 import json
 import logging
 import math
@@ -63,6 +64,21 @@ Positive = Annotated[float, Between(1e-6, 1e6)]
 """A number that others are divided or bounded by."""
 Epsilon = Annotated[float, Between(0.0, 1.0)]
 """A small positive number that keeps a division finite."""
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    logger.warning(message)
+
+
+class Endless:
+    """To be put before Config where positions are rotations, penalties, distances or waves: rows have no end."""
+
+    @property
+    def longest_row(self) -> int | None:
+        """None."""
+        return None
+
 
 # Fields that change the computation of every architecture and that none here implements: only these values pass.
 _ALLOWED_EVERYWHERE: dict[str, Collection[Any]] = {
@@ -220,8 +236,21 @@ class Config:
 
     @property
     def longest_row(self) -> int | None:
-        """The most tokens that a row may have; None: any number."""
+        """The most tokens that a row may have, since positions are those of a table; None: any number."""
+        return self.promised_row
+
+    @property
+    def promised_row(self) -> int | None:
+        """How many tokens of a row the config answers for; None: it does not say."""
         return getattr(self, "max_position_embeddings", None)
+
+    def warn_of_row(self, tokens: int) -> None:
+        """Say, once in a process, that a row runs which is longer than the config promises."""
+        if self.longest_row is None and self.promised_row is not None and tokens > self.promised_row:
+            _say_once(
+                f"{type(self).__name__}: a row of more than {self.promised_row} tokens runs, but is longer than the "
+                "config promises (max_position_embeddings, or what its rope_scaling makes of the rows of training)"
+            )
 
     @property
     def unread(self) -> tuple[str, ...]:

@@ -167,8 +167,8 @@ class Chat:
         Raises:
             ValueError: there is none.
         """
-        longest = self.model.config.longest_row
-        if longest is None or taken + self.most <= longest:
+        longest = self.model.config.longest_row or self.tokenizer.model_max_length
+        if taken + self.most <= longest:
             return self.most
         if taken >= longest:
             raise ValueError(f"the chat has {taken} tokens, and the model takes {longest}")

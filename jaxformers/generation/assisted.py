@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..layers.cache import Cache
+from ..layers.rotation import steady
 from ..runtime import note_shapes
 from . import processors
 from .config import GenerationConfig
@@ -138,8 +139,12 @@ def assisted(
         model, rest = (voice.params, voice.config, rows), (task.values, task.ends, task.key)
         if last is not None:
             return jaxformers_write(voice.cls, Style(task.program, 1), *model, *rest, np.int32(1), last)[0]
-        room = int(rows.limit[0]) - int(rows.length[0]) - 1  # one token is the model's own
-        draft, odds = propose(np.asarray(rows.ids)[0], int(rows.length[0]), min(size, room))
+        length = int(rows.length[0])
+        room = int(rows.limit[0]) - length - 1  # one token is the model's own
+        room = min(
+            room, steady(voice.config, length + prompt.ahead)
+        )  # each is judged as the row up to it would be read
+        draft, odds = propose(np.asarray(rows.ids)[0], length, min(size, room))
         padded = np.zeros(size, np.int32)
         padded[: len(draft)] = draft
         return jaxformers_judge(voice.cls, task.program, *model, padded, np.int32(len(draft)), odds, *rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 
 from .. import runtime
+from ..config import Config as ModelConfig
 from ..layers.cache import Cache
 from . import beams as beam_search
 from . import host, processors
@@ -35,8 +37,7 @@ def generate(
     *,
     vectors: np.ndarray | None = None,
     platform: str,
-    positions: int | None = None,
-    vocab: int,
+    model: ModelConfig,
     key: jax.Array | None = None,
     logits_processor: Sequence[Callable[..., Array]] | None = None,
     stopping_criteria: Sequence[Rule] | None = None,
@@ -60,8 +61,7 @@ def generate(
         vectors: [B, E, D] what is read in the place of ids, of which there may be none then. Processors see the ids.
             Where these are as many, the mask is of both; where not, lengths of rows count vectors too, as in torch.
         platform: of the model's device.
-        positions: the most tokens of a row; None: any number.
-        vocab: V.
+        model: the model's config, which says how long rows may get, and how many words there are.
         key: what draws go by; row i's draws depend on it and i alone.
         logits_processor: functions of a `Sight` and scores [R, V].
         stopping_criteria: see `Rule`.
@@ -93,7 +93,8 @@ def generate(
     check_functions(logits_processor, stopping_criteria, streamer)
     most, default = most_new(config, width + before, typed_length or before > 0)
     rows, read = _real(ids, shown), _real(ids if vectors is None else vectors, mask)
-    most = _fitted(read, most, positions, default)
+    vocab = model.vocab_size
+    most = fitted(model, max(map(len, read)), most, default)
     _check_words("input_ids", rows, vocab)
     _warn(config, width, most, vocab, drafts=assistant is not None or config.prompt_lookup_num_tokens is not None)
     pad = pad_of(config, config.eos)
@@ -104,7 +105,7 @@ def generate(
     task = task_of(config, vocab=vocab, pad=pad, key=key, custom=custom, prefix=prefix)
     without = _without(config, rows, negative_prompt_ids, negative_prompt_attention_mask)
     if without is not None:
-        _fitted(without, most, positions, default)
+        fitted(model, max(map(len, without)), most, default)
         _check_words("negative_prompt_ids", without, vocab)
     copies = 1 if config.num_beams > 1 else config.num_return_sequences
     if past is not None:
@@ -305,7 +306,7 @@ def _remembered(memory: Memory, prompts: Sequence[Prompt], new: Sequence[np.ndar
         cache = memory.rows.cache
         length = jax.numpy.array([len(p.read) + len(tokens) - 1 for p, tokens in zip(prompts, new, strict=True)])
         cache = jaxformers_seat(cache, np.arange(len(prompts)), cache.slots)
-        found["past_key_values"] = Cache(cache.cells, length, length)
+        found["past_key_values"] = dataclasses.replace(cache, length=length, reach=jax.numpy.zeros_like(length))
     return found
 
 
@@ -359,20 +360,33 @@ def _real(tokens: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     return [row[seen != 0] for row, seen in zip(tokens, mask, strict=True)]
 
 
-def _fitted(rows: Sequence[np.ndarray], most: int, positions: int | None, default: bool) -> int:
-    """How many tokens the rows may get: what is not said ends where the positions do."""
-    longest = max(map(len, rows))
-    if positions is not None and longest >= positions:
+def fitted(model: ModelConfig, prompt: int, most: int, default: bool) -> int:
+    """How many tokens a prompt of so many may get. What is not said ends where positions do, and also where no more is
+    promised; what is said ends with the positions alone.
+
+    Raises:
+        ValueError: there is no room.
+    """
+    positions, promised = model.longest_row, model.promised_row
+    if positions is not None and prompt >= positions:
         raise ValueError(
-            f"a prompt of {longest} tokens leaves no room: the model has {positions} positions; pass a shorter one"
+            f"a prompt of {prompt} tokens leaves no room: the model has {positions} positions; pass a shorter one"
         )
-    if positions is not None and longest + most > positions:
+    if default and promised is not None:
+        if prompt >= promised:
+            raise ValueError(
+                f"a prompt of {prompt} tokens leaves nothing of the {promised} that the config promises: "
+                "pass max_new_tokens to go on"
+            )
+        most = min(most, promised - prompt)
+    if positions is not None and prompt + most > positions:
         if not default:
             raise ValueError(
-                f"a prompt of {longest} tokens and {most} new ones are more than the model's {positions} positions: "
-                f"pass max_new_tokens={positions - longest} or a shorter prompt"
+                f"a prompt of {prompt} tokens and {most} new ones are more than the model's {positions} positions: "
+                f"pass max_new_tokens={positions - prompt} or a shorter prompt"
             )
-        most = positions - longest
+        most = positions - prompt
+    model.warn_of_row(prompt + most)
     return most
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import processors
 from .config import GenerationConfig
-from .generate import beside_vectors, check_functions, ends_of, most_new, pad_of
+from .generate import beside_vectors, check_functions, ends_of, fitted, most_new, pad_of
 from .processors import TokenTrie
 from .rows import Ends, Rows, Style, Voice, write
 
@@ -24,8 +24,6 @@ def written(
     mask: Any,
     *,
     vectors: Any = None,
-    vocab: int,
-    positions: int | None = None,
     key: jax.Array | None = None,
     logits_processor: Sequence[Callable[..., jax.Array]] | None = None,
     trie: TokenTrie | None = None,
@@ -42,8 +40,6 @@ def written(
         ids: [B, T] prompts, padded on either side.
         mask: [B, T] zero at padding; each row has a token. With vectors [B, E].
         vectors: [B, E, D] as of `generate`.
-        vocab: V.
-        positions: the most tokens of a row; None: any number.
         key: what draws go by.
         logits_processor: functions of a `Sight` and scores [B, V].
         trie: what rows may write.
@@ -72,14 +68,16 @@ def written(
     shown = real if width == wide else jnp.ones(ids.shape, bool)
     config, before = (config, 0) if vectors is None else beside_vectors(config, width, wide)
     most, default = most_new(config, width + before, typed_length or before > 0)
-    if positions is not None and wide + most > positions:
-        if not default or wide >= positions:
-            raise ValueError(f"{wide} tokens and {most} new ones are more than the model's {positions} positions")
-        most = positions - wide
+    most = fitted(voice.config, wide, most, default)
     eos = config.eos
     check_functions(logits_processor, None, None)
     program, values = processors.chosen(
-        config, vocab=vocab, eos=eos, sampling=bool(config.do_sample), custom=logits_processor or (), prefix=trie
+        config,
+        vocab=voice.config.vocab_size,
+        eos=eos,
+        sampling=bool(config.do_sample),
+        custom=logits_processor or (),
+        prefix=trie,
     )
     fill = pad_of(config, eos)
 

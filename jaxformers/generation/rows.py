@@ -354,9 +354,8 @@ def begun(
         cache = voice.cls.nothing(voice.params, voice.config, count, slots)
     else:
         slots = slots_for(max(slots, past.slots))
-        own = jax.eval_shape(lambda: voice.cls.nothing(voice.params, voice.config, count, slots)).cells
-        cells = jax.tree.map(lambda array, own: array.astype(own.dtype), past.cells, own)
-        past = dataclasses.replace(past, cells=cells)
+        own = jax.eval_shape(lambda: voice.cls.nothing(voice.params, voice.config, count, slots))
+        past = jax.tree.map(lambda array, own: array.astype(own.dtype), past, own)
         cache = jaxformers_seat(past, np.minimum(np.arange(count), len(prompts) - 1), slots)
     field = lambda name: _column([getattr(p, name) for p in prompts], count)  # noqa: E731
     length, read = (_column([len(getattr(p, name)) for p in prompts], count, 1) for name in ("ids", "read"))

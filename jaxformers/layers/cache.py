@@ -24,13 +24,15 @@ class Cache:
 
     cells: what each layer keeps, listed or stacked as the layers' params are.
     length: [B] how many tokens each row has.
-    reach: [B] the length that each row is known to reach; rotations that depend on the length go by it, so that a
-        prompt gives the same in parts as at once.
+    reach: [B] the length that each row is known to reach, 0 where nobody said; rotations that depend on the length go
+        by it, so that a prompt gives the same in parts as at once.
+    past: the tokens themselves, where the layers may have to read them again (`layers.again`).
     """
 
     cells: Any
     length: jax.Array
     reach: jax.Array
+    past: Past | None = None
 
     @property
     def slots(self) -> int:
@@ -38,7 +40,21 @@ class Cache:
         return _first(self.cells)["key"].shape[_SLOTS["key"]]
 
 
-_SLOTS = {"key": -1, "value": -2}  # the axis of places
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Past:
+    """The earlier tokens of B rows as they were given to the layers, each in its slot.
+
+    embeds: [B, 1, S, D] what entered. positions: [B, 1, S, 1]. beyond: [B] whether each row was read as one that is
+    longer than those of training.
+    """
+
+    embeds: jax.Array
+    positions: jax.Array
+    beyond: jax.Array
+
+
+_SLOTS = {"key": -1, "value": -2, "embeds": -2, "positions": -2}  # the axis of places
 _ROWS = -4  # the axis of rows
 
 
@@ -59,6 +75,12 @@ def empty(cells: declare.Tree, dtype: Any) -> Cache:
     made = jax.tree.map(lambda p: jnp.zeros(p.shape, dtype), cells, is_leaf=is_param)
     nothing = jnp.zeros(rows, jnp.int32)
     return Cache(made, nothing, nothing)
+
+
+def no_past(rows: int, slots: int, width: int, dtype: Any) -> Past:
+    """Room for the tokens of a cache, vectors of `width` numbers."""
+    embeds, positions = jnp.zeros((rows, 1, slots, width), dtype), jnp.zeros((rows, 1, slots, 1), jnp.int32)
+    return Past(embeds, positions, jnp.zeros(rows, bool))
 
 
 def write(cell: Any, k: jax.Array, v: jax.Array, slots: jax.Array) -> Any:
@@ -84,12 +106,14 @@ def grown(cache: Cache, slots: int) -> Cache:
     """The cache with room for more tokens."""
 
     def widen(path: Any, array: jax.Array) -> jax.Array:
-        axis = _SLOTS[path[-1].key]
+        axis = _SLOTS.get(jax.tree_util.keystr(path[-1:], simple=True))
+        if axis is None:
+            return array
         more = [(0, 0)] * array.ndim
         more[axis] = (0, slots - array.shape[axis])
         return jnp.pad(array, more)
 
-    return dataclasses.replace(cache, cells=jax.tree_util.tree_map_with_path(widen, cache.cells))
+    return jax.tree_util.tree_map_with_path(widen, cache)
 
 
 def axis_of_rows(array: jax.Array) -> int:

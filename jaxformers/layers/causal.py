@@ -23,7 +23,7 @@ class Causal:
     """What all layers of one call know of its tokens' order. T tokens are new, S are there to be seen.
 
     positions: [B or 1, T] of each token in its row, counted over real tokens, 0 at padding.
-    reach: [B or 1] the length that each row is known to reach.
+    reach: [B or 1, T or 1] the length that each token's row, or its text where rows hold several, is known to reach.
     slots: [B, T] the cache's slot of each token, past the end at padding; None without a cache.
     keys: [B or 1, S] the position of what may be seen.
     queries: [B or 1, T] up to which key each token sees: keys are compared as they lie, so padding is counted here
@@ -51,12 +51,12 @@ class Causal:
             counted = positions if inputs.positions is None else inputs.positions
             mask = None if inputs.mask is None else inputs.mask.astype(bool)
             seen = mask if mask is None else mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
-            return cls(counted, positions.max(1) + 1, None, positions, places, seen, None)
+            return cls(counted, _reached(inputs, positions), None, positions, places, seen, None)
         real = jnp.ones((rows, length), bool) if inputs.mask is None else inputs.mask.astype(bool)
         slots = cache.length[:, None] + jnp.cumsum(real, axis=1, dtype=jnp.int32) - 1
         positions = jnp.maximum(slots, 0) if inputs.positions is None else inputs.positions
         keys = jnp.arange(cache.slots)[None]
-        reach = jnp.maximum(cache.reach, cache.length + real.sum(1, dtype=jnp.int32))
+        reach = jnp.maximum(cache.reach, cache.length + real.sum(1, dtype=jnp.int32))[:, None]
         return cls(positions, reach, jnp.where(real, slots, cache.slots), keys, slots, None, cache)
 
     def seen(self, window: Any = FULL, ahead: Any = 0) -> jax.Array:
@@ -113,7 +113,15 @@ class Causal:
         if self.cache is None or self.slots is None:
             return None
         new = (self.slots < self.cache.slots).sum(1, dtype=jnp.int32)
-        return Cache(cells, self.cache.length + new, self.reach)
+        return dataclasses.replace(self.cache, cells=cells, length=self.cache.length + new)
+
+
+def _reached(inputs: Inputs, positions: jax.Array) -> jax.Array:
+    """How long the text of each token is, by the places of tokens in their texts [B or 1, T or 1]."""
+    if inputs.texts is None:
+        return positions.max(1, keepdims=True) + 1
+    longest = lambda places, owner: jax.ops.segment_max(places, owner, inputs.shape[1] + 1)[owner]  # noqa: E731
+    return jax.vmap(longest)(positions, inputs.texts) + 1
 
 
 def _counted(inputs: Inputs) -> jax.Array:

@@ -43,15 +43,15 @@ class Rotation:
     stretch: tuple[float, float] | None = None
 
     def turns(self, positions: jax.Array, reach: jax.Array) -> Turns:
-        """Of tokens at positions [B or 1, T] in rows that reach so far [B or 1]."""
+        """Of tokens at positions [B or 1, T] in rows that reach so far [B or 1, T or 1]."""
         steps = jnp.asarray(self.steps)
         if self.longer is not None:
-            steps = jnp.where(reach[:, None, None] > self.length, self.longer, steps)
+            steps = jnp.where(reach[..., None] > self.length, self.longer, steps)
         if self.stretch is not None:
             base, factor = self.stretch
             dim = 2 * len(self.steps)
             grown = factor * jnp.maximum(reach, self.length).astype(jnp.float32) / self.length - (factor - 1)
-            bases = base * grown[:, None, None] ** (dim / (dim - 2))
+            bases = base * grown[..., None] ** (dim / (dim - 2))
             steps = bases ** (-jnp.arange(0, dim, 2, dtype=jnp.float32) / dim)
         angles = positions[..., None].astype(jnp.float32) * steps
         return jax.lax.platform_dependent(angles, cpu=partial(_alone, self.gain), default=partial(_turns, self.gain))
@@ -134,10 +134,44 @@ def kind(told: Mapping[str, Any]) -> str:
     return "longrope" if word == "su" else word
 
 
-def longest(c: Any) -> int:
-    """The most tokens of a row: what the config says, times the factor of a rotation that stretches as rows grow."""
+def promised(c: Any) -> int:
+    """How many tokens of a row a config answers for: what it says, or where that is more the factor of a rotation times
+    the rows of training, which are `max_position_embeddings` where it does not say more of these.
+    """
+    most = c.max_position_embeddings
+    return int(max([most, *((told.get("factor") or 1) * _trained(c, told) for told in _each(c))]))
+
+
+def switch_length(c: Any) -> int | None:
+    """The length beyond which all tokens of a row are turned by other angles ("longrope"); None: there is none."""
+    return next((_trained(c, told) for told in _each(c) if kind(told) == "longrope"), None)
+
+
+def steady(c: Any, length: int) -> int:
+    """How many tokens a row of so many may get until the angles of all its tokens change."""
+    limits = [
+        _trained(c, told) if kind(told) == "longrope" else c.max_position_embeddings
+        for told in _each(c)
+        if kind(told) == "dynamic" or (kind(told) == "longrope" and length <= _trained(c, told))
+    ]
+    return max(0, min(limits, default=1 << 30) - length)
+
+
+def _each(c: Any) -> list[Mapping[str, Any]]:
+    """What a config says of each of its rotations: newer files may have one for each kind of layer."""
     told = scaling(c)
-    return int(c.max_position_embeddings * (told["factor"] if kind(told) == "dynamic" else 1))
+    return [inner for inner in told.values() if isinstance(inner, Mapping)] or [told]
+
+
+def _trained(c: Any, told: Mapping[str, Any]) -> int:
+    """The longest rows of training."""
+    return _said_trained(c, told) or c.max_position_embeddings
+
+
+def _said_trained(c: Any, told: Mapping[str, Any]) -> int | None:
+    """What a config says of these beside `max_position_embeddings`."""
+    name = "original_max_position_embeddings"
+    return getattr(c, name, None) or told.get(name)
 
 
 def check(c: Any, dim: int, field: str = "rope_scaling", told: Mapping[str, Any] | None = None) -> None:
@@ -216,8 +250,7 @@ def _yarn_gain(told: Mapping[str, Any]) -> float:
 
 def _longrope(c: Any, steps: np.ndarray, told: Mapping[str, Any]) -> Rotation:
     """Each pair has a factor of its own, and another one in rows beyond the length of training."""
-    own = getattr(c, "original_max_position_embeddings", None)
-    length = own or (getattr(c, "rope_parameters", None) or {}).get("original_max_position_embeddings")
+    own, length = getattr(c, "original_max_position_embeddings", None), _said_trained(c, told)
     factor = None if own else told.get("factor")
     factor = factor or (c.max_position_embeddings / length if length else 1.0)
     length = length or c.max_position_embeddings

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
@@ -24,6 +24,7 @@ from ..layers.run import Block, Encoded, run
 
 
 class EuroBertConfig(
+    Endless,
     Config,
     model_type="eurobert",
     aliases={"clf_pooling": "classifier_pooling"},

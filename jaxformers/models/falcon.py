@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare
-from ..config import Config, Depth, Epsilon, Rate, Size
+from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..layers import alibi, cache, heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
@@ -26,6 +26,7 @@ from .gpt2 import around
 
 
 class FalconConfig(
+    Endless,
     Config,
     model_type="falcon",
     aliases={"n_embed": "hidden_size"},
@@ -60,9 +61,9 @@ class FalconConfig(
     activation: str = "gelu"
 
     @property
-    def longest_row(self) -> int | None:
-        """The most tokens that a row may have; a penalty knows no end."""
-        return None if self.alibi else rotation.longest(self)
+    def promised_row(self) -> int | None:
+        """Rows of training, so much longer as a rotation is stretched; of a penalty, any number."""
+        return None if self.alibi else rotation.promised(self)
 
     def check(self) -> None:
         """Heads share the width evenly, and norms are where the architecture has them."""

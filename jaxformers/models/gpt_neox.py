@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare
-from ..config import Config, Depth, Epsilon, Rate, Size
+from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..declare import repeat
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
@@ -22,7 +22,7 @@ from ..layers.run import Encoded
 from ..twins import family, token_rate
 
 
-class GPTNeoXConfig(Config, model_type="gpt_neox", allowed={"hidden_act": ACTIVATIONS}):
+class GPTNeoXConfig(Endless, Config, model_type="gpt_neox", allowed={"hidden_act": ACTIVATIONS}):
     """Sizes and rates of a GPT-NeoX; the defaults are those of the one with 20 billion parameters.
 
     rotary_pct: the share of each head that is turned, rotary_emb_base: the base of the rotation; files may have both a
@@ -53,9 +53,9 @@ class GPTNeoXConfig(Config, model_type="gpt_neox", allowed={"hidden_act": ACTIVA
     tie_word_embeddings: bool = False
 
     @property
-    def longest_row(self) -> int | None:
-        """The most tokens that a row may have; a rotation that stretches as rows grow takes so much more."""
-        return rotation.longest(self)
+    def promised_row(self) -> int | None:
+        """Rows of training, so much longer as a rotation is stretched."""
+        return rotation.promised(self)
 
     def check(self) -> None:
         """Heads share the width evenly, and have pairs to turn; what is said twice is the same."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, lora, rotary
 from ..layers.activation import ACTIVATIONS
@@ -20,6 +20,7 @@ from ..layers.run import Encoded, run
 
 
 class JinaEmbeddingsV3Config(
+    Endless,
     Config,
     model_type="jina_embeddings_v3",
     also=("xlm-roberta",),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from .. import declare
-from ..config import Config, Depth, Epsilon, Rate, Size
+from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..declare import repeat
 from ..layers import rotation
 from ..layers.activation import ACTIVATIONS
@@ -32,7 +32,7 @@ from ..layers.run import Encoded
 from ..twins import family
 
 
-class Rotary:
+class Rotary(Endless):
     """Fields that decoders with rotary positions have, to be put before Config.
 
     num_key_value_heads: heads of keys and values, each for the same number of queries; None: as many.
@@ -63,9 +63,9 @@ class Rotary:
     ignores: ClassVar[Collection[str]] = ("is_llama_config", "max_sequence_length", "max_window_layers")
 
     @property
-    def longest_row(self) -> int | None:
-        """The most tokens that a row may have; a rotation that stretches as rows grow takes so much more."""
-        return rotation.longest(self)
+    def promised_row(self) -> int | None:
+        """Rows of training, so much longer as a rotation is stretched."""
+        return rotation.promised(self)
 
     def check(self) -> None:
         """Heads of keys share those of queries, and have pairs to rotate."""

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import rotary
 from ..layers.activation import ACTIVATIONS
@@ -29,6 +29,7 @@ from ..layers.run import Block, Encoded, either, run
 
 
 class ModernBertConfig(
+    Endless,
     Config,
     model_type="modernbert",
     aliases={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation", "rope_theta": "global_rope_theta"},

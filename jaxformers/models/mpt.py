@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare
-from ..config import Config, Depth, Epsilon, Rate, Size
+from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..declare import repeat
 from ..layers import alibi, heads
 from ..layers.attention import project
@@ -34,6 +34,7 @@ _ATTENTION: Mapping[str, Collection[Any]] = {
 
 
 class MptConfig(
+    Endless,
     Config,
     model_type="mpt",
     aliases={"num_attention_heads": "n_heads", "hidden_size": "d_model", "num_hidden_layers": "n_layers"},
@@ -74,11 +75,6 @@ class MptConfig(
                 raise ValueError(f"MptConfig: attn_config: {name}={str(value)[:60]} must be a number, {low} to {high}")
         if not (isinstance(rate(self), int | float) and 0 <= rate(self) <= 1):
             raise ValueError(f"MptConfig: attn_config: attn_pdrop={str(rate(self))[:60]} must be a rate, 0 to 1")
-
-    @property
-    def longest_row(self) -> int | None:
-        """A penalty knows no end."""
-        return None
 
 
 def rate(c: MptConfig) -> float:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Count, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Count, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import repeat, under
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
@@ -24,6 +24,7 @@ from ..twins import twin
 
 
 class NewConfig(
+    Endless,
     Config,
     model_type="new",
     allowed={

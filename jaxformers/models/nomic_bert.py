@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
@@ -26,6 +26,7 @@ GATES = {"swiglu": "silu", "geglu": "gelu", "glu": "sigmoid"}
 
 
 class NomicBertConfig(
+    Endless,
     Config,
     model_type="nomic_bert",
     aliases={

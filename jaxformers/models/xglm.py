@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from .. import declare
-from ..config import Config, Depth, Rate, Size, Token
+from ..config import Config, Depth, Endless, Rate, Size, Token
 from ..declare import repeat
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
@@ -22,6 +22,7 @@ from .opt import EPSILON, OFFSET, layer
 
 
 class XGLMConfig(
+    Endless,
     Config,
     model_type="xglm",
     aliases={"num_attention_heads": "attention_heads", "hidden_size": "d_model", "num_hidden_layers": "num_layers"},
@@ -45,11 +46,6 @@ class XGLMConfig(
     activation_dropout: Rate = 0.0
     scale_embedding: bool = True
     pad_token_id: Token | None = 1
-
-    @property
-    def longest_row(self) -> int | None:
-        """Positions are computed: there is no last one."""
-        return None
 
     def check(self) -> None:
         """Heads share the width evenly, and it has as many sines as cosines."""

@@ -116,18 +116,25 @@ class Engine:
                 running.close()
             report()
 
-    @property
-    def longest(self) -> int:
-        """The most tokens in a row that the model takes."""
-        return self.model.config.longest_row or 1 << 20
+    def longest(self, options: Any) -> int:
+        """The most tokens in a row: as many as the model has positions; where these have no end, what is asked for, or
+        the tokenizer says.
+        """
+        config = self.model.config
+        if config.longest_row is not None:
+            return config.longest_row
+        if self.task.asked(options) is not None:
+            return shapes.ENDLESS
+        most = min(self.tokenizer.model_max_length, shapes.ENDLESS)
+        return min(most, config.promised_row or most) if self.task.promised else most
 
     @property
     def steps(self) -> list[int]:
         """The lengths to which rows are padded."""
-        return shapes.lengths(self.longest)
+        return shapes.lengths(self.model.config.longest_row or shapes.ENDLESS)
 
     def _rows(self, items: Sequence[Any], options: Any) -> list[list[Row]]:
-        owned = self.task.rows(items, self.tokenizer, options, self.longest)
+        owned = self.task.rows(items, self.tokenizer, options, self.longest(options))
         for own in owned:
             if fault := self._fault(own, options):
                 raise fault
@@ -135,10 +142,12 @@ class Engine:
 
     def _fault(self, own: Sequence[Row], options: Any) -> ValueError | None:
         """What is wrong with the rows of one input: what a call of the model would refuse."""
+        longest = self.longest(options)
         for row in own:
-            if len(row) > self.longest:
-                advice = self.task.shorter(options, self.longest)
-                return ValueError(f"{len(row)} tokens, the model takes {self.longest}: {advice}")
+            if len(row) > longest:
+                advice = self.task.shorter(options, longest)
+                return ValueError(f"{len(row)} tokens, the model takes {longest}: {advice}")
+            self.model.config.warn_of_row(len(row))
             if len(row) == 0:
                 return ValueError("no tokens: the text is empty, and the tokenizer adds no special tokens")
             for name, bound in bounds(self.model.config).items():
@@ -152,7 +161,7 @@ class Engine:
     def _rows_or_errors(self, items: Sequence[Any], options: Any) -> list[list[Row] | Exception]:
         """The rows of each input, or what is wrong with it."""
         try:
-            owned = self.task.rows(items, self.tokenizer, options, self.longest)
+            owned = self.task.rows(items, self.tokenizer, options, self.longest(options))
             return [self._fault(own, options) or own for own in owned]
         except (ValueError, TypeError, KeyError) as error:
             if len(items) == 1:

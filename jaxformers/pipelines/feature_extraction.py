@@ -62,4 +62,9 @@ def shorter(options: Options, longest: int) -> str:
     return "pass truncation=True" + (" in tokenize_kwargs" if "truncation" in (options.tokenize_kwargs or {}) else "")
 
 
-TASK = Task("feature-extraction", None, Options, rows, compute, answer, shorter=shorter, packs=True)
+def asked(options: Options) -> int | None:
+    """The tokens of a text, where the caller says so."""
+    return options.settings.get("max_length")
+
+
+TASK = Task("feature-extraction", None, Options, rows, compute, answer, shorter=shorter, asked=asked, packs=True)

@@ -167,4 +167,11 @@ def shorter(options: Options, longest: int) -> str:
     return f"pass tokenizer_kwargs={{'truncation': True, 'max_length': {longest}}}"
 
 
-TASK = Task("fill-mask", "MaskedLM", Options, rows, compute, answer, static=static, read=read, shorter=shorter)
+def asked(options: Options) -> int | None:
+    """The tokens of a text, where the caller says so."""
+    return (options.tokenizer_kwargs or {}).get("max_length")
+
+
+TASK = Task(
+    "fill-mask", "MaskedLM", Options, rows, compute, answer, static=static, read=read, shorter=shorter, asked=asked
+)

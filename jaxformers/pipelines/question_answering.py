@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -284,4 +285,5 @@ TASK = Task(
     static=static,
     read=read,
     shorter=shorter,
+    asked=attrgetter("max_seq_len"),
 )

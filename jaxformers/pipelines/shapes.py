@@ -7,6 +7,9 @@ import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+ENDLESS = 1 << 30
+"""Tokens: stands for the longest row of a model whose positions have no end."""
+
 _CPU_TOKENS = 1024  # a batch's activations should stay in the cache of a core
 _ACCELERATOR_TOKENS = 32_768
 _STEP = 4  # between the row counts of short lists

@@ -112,6 +112,8 @@ class Task:
         bind: (task, source of the checkpoint or None, the class that it was saved from or None) → the task as the
             checkpoint settles it.
         shorter: (options, tokens that the model takes) → what a caller can do about a row that is longer.
+        asked: options → the tokens of a row that the caller or the checkpoint asks for; None: nobody says.
+        promised: whether texts are then cut to what the model's config promises.
         params: (model, tokenizer) → the tree that `compute` runs on, where it is not the model's own, prepared.
         settle: (options as a pipeline is made with, model, tokenizer) → the options as its calls start from.
         words: names of options, where they are not the fields of `options`.
@@ -136,6 +138,8 @@ class Task:
     inside: Callable[[Source], Source] = outermost
     bind: Callable[[Task, Source | None, type[Model] | None], Task] = lambda task, source, trained: task
     shorter: Callable[[Any, int], str] = lambda options, longest: "shorten the text"
+    asked: Callable[[Any], int | None] = lambda options: None
+    promised: bool = False
     params: Callable[[Any, Tokenizer], Any] = lambda model, tokenizer: model.prepared
     settle: Callable[[Any, Any, Tokenizer], Any] = lambda options, model, tokenizer: options
     words: Sequence[str] = ()

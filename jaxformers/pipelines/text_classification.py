@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Literal
 
 import jax
@@ -129,5 +130,6 @@ TASK = Task(
     answer,
     single,
     shorter=shorter,
+    asked=attrgetter("max_length"),
     packs=True,
 )

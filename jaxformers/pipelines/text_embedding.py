@@ -178,6 +178,7 @@ def bind(task: Task, source: Source | None, trained: type[Model] | None) -> Task
         settle=partial(settle, settings),
         arrays={"modules": settings.arrays},
         settings=settings,
+        asked=partial(_asked, settings),
         packs=not settings.sparse,
     )
 
@@ -193,6 +194,11 @@ def settle(settings: Settings, options: Options, model: Model, tokenizer: Tokeni
     if any(settings.arrays):
         settings.widths(model)
     return options
+
+
+def _asked(settings: Settings, options: Options) -> int | None:
+    """The tokens of a text, where the checkpoint says so."""
+    return settings.transformer.longest
 
 
 class Embedder(Pipeline):
@@ -370,4 +376,5 @@ TASK = Task(
     inside=sentence_files.inside,
     bind=bind,
     pipeline_class=Embedder,
+    promised=True,
 )

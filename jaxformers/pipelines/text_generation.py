@@ -23,6 +23,7 @@ from ..tokenizers import Tokenizer
 from . import text
 from .engine import Answers, Engine
 from .object import Pipeline
+from .shapes import ENDLESS
 from .task import Row, Task, one_or_several
 from .writing import Job, Way, Written, written
 
@@ -33,21 +34,20 @@ _DEFAULTS: Mapping[str, Any] = {"max_new_tokens": 256, "do_sample": True, "tempe
 
 _LENGTHS = ("max_new_tokens", "max_length")
 _WHAT_COMES_BACK = ("return_full_text", "return_text", "return_tensors")
-_ANY_NUMBER = 1 << 20  # positions
 
 
 @dataclasses.dataclass(frozen=True)
 class Owner:
     """What a model and its tokenizer say of themselves.
 
-    config: how it writes. special: what its config says for this task. prefix: words before each text. positions: the
-    most tokens of a row. tokenizer: its own.
+    config: how it writes. special: what its config says for this task. prefix: words before each text. promised: the
+    tokens of a row that its config answers for. tokenizer: its own.
     """
 
     config: GenerationConfig
     special: Mapping[str, Any]
     prefix: str
-    positions: int
+    promised: int
     tokenizer: Tokenizer
 
 
@@ -258,7 +258,7 @@ def settle(options: Options, model: Model, tokenizer: Tokenizer) -> Options:
         model.generation_config,
         {name: value for name, value in special.items() if name in SETTINGS},
         prefix,
-        model.config.longest_row or _ANY_NUMBER,
+        model.config.promised_row or ENDLESS,
         tokenizer,
     )
     assistant = options.assistant_model
@@ -424,6 +424,9 @@ def _fitted(ids: list[int], tokenizer: Tokenizer, options: Options, longest: int
                 f'max_new_tokens={longest - count}, or handle_long_generation="hole" to drop the beginning'
             )
         wanted = longest - count
+    assert options.owner is not None
+    if not options.typed and count < options.owner.promised:
+        wanted = min(wanted, options.owner.promised - count)
     return ids, wanted
 
 
@@ -437,6 +440,7 @@ def drive(engine: Engine, rows: Sequence[Row], numbers: Sequence[int], options: 
         for row, number in zip(rows, numbers, strict=True)
     ]
     model = engine.model
+    model.config.warn_of_row(max((len(job.ids) + job.most for job in jobs), default=0))
     way = Way(
         config=options.config,
         tokenizer=engine.tokenizer if options.tokenizer is None else options.tokenizer,

@@ -136,7 +136,12 @@ def chat_of(settings: Settings, tokenizer: Tokenizer) -> templates.Chat:
 
 def _size(settings: Settings, tokenizer: Tokenizer, options: Options, longest: int) -> int:
     """The most tokens of a row."""
-    return text.limit(tokenizer, longest, options.max_length or settings.transformer.longest)
+    return text.limit(tokenizer, longest, _asked(settings, options))
+
+
+def _asked(settings: Settings, options: Options) -> int | None:
+    """The tokens of a row that the caller or the checkpoint asks for."""
+    return options.max_length or settings.transformer.longest
 
 
 def _encoded(
@@ -385,6 +390,7 @@ def bind(task: Task, source: Source | None, trained: type[Model] | None) -> Task
         compute=settings.compute(SCORES),
         answer=partial(answer, settings),
         settle=partial(settle, settings),
+        asked=partial(_asked, settings),
         arrays={"modules": settings.arrays},
         settings=settings,
     )
@@ -429,5 +435,7 @@ TASK = Task(
     inside=sentence_files.inside,
     bind=bind,
     pipeline_class=Ranker,
+    asked=partial(_asked, _CLASSIFIER),
+    promised=True,
     packs=True,
 )

@@ -1261,3 +1261,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         alone=True,
     ),
 }
+
+
+def variants(architecture: Architecture) -> dict[str, dict[str, Any]]:
+    """The toy config and those of the cases that differ from it, by the word for each."""
+    named = {case.variant: case.config for case in architecture.variants}
+    return {name: {**architecture.config, **fields} for name, fields in {"": {}, **named}.items()}
