@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -191,7 +192,7 @@ def answer(item: Any, results: Sequence[tuple[Row, np.ndarray]], options: Option
         if options.strategy == "none":
             found += [one for one in named if one["entity"] not in options.ignored]
             continue
-        groups = [(group[0]["entity"], _entity(group, row.about.tokenizer)) for group in _groups(named)]
+        groups = [(group[0]["entity"], _entity(group, options.strategy, row.about)) for group in _groups(named)]
         found += [one for label, one in groups if not _is_ignored(label, one["entity_group"], options, config)]
     return _without_overlaps(found) if len(results) > 1 else found
 
@@ -275,15 +276,28 @@ def _groups(named: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return groups
 
 
-def _entity(group: Sequence[dict[str, Any]], tokenizer: Tokenizer) -> dict[str, Any]:
+def _entity(group: Sequence[dict[str, Any]], strategy: str, about: About) -> dict[str, Any]:
     """What users see of tokens or words that are one entity."""
+    texts = [one["word"] for one in group]
+    whole = strategy in _BY_WORD and not about.counted
     return {
         "entity_group": group[0]["entity"].split("-", 1)[-1],
         "score": float(np.nanmean([one["score"] for one in group])),
-        "word": tokenizer.convert_tokens_to_string([one["word"] for one in group]),
+        "word": _spaced(group, about.text) if whole else about.tokenizer.convert_tokens_to_string(texts),
         "start": group[0]["start"],
         "end": group[-1]["end"],
     }
+
+
+def _spaced(words: Sequence[dict[str, Any]], text: str) -> str:
+    """Words side by side, with the white space that stands between them in the text."""
+    whole: str = words[0]["word"]
+    for before, one in itertools.pairwise(words):
+        piece = text[one["start"] : one["end"]]
+        reached = before["start"] + len(text[before["start"] : before["end"]].rstrip())
+        space = text[reached : one["start"] + len(piece) - len(piece.lstrip())]
+        whole = f"{whole.rstrip()}{space}{one['word'].lstrip()}"
+    return whole
 
 
 def _is_ignored(label: str, kind: str, options: Options, config: Config) -> bool:

@@ -72,6 +72,16 @@ def test_words_are_what_people_see(
     assert words(tokenizers[kind], text, strategy) == expected
 
 
+@pytest.mark.parametrize("strategy", ["simple", *BY_WORD])
+@pytest.mark.parametrize("kind", ["byte_level", "unigram"])
+@pytest.mark.parametrize("text", ["new york city", "new\nyork\tcity, now", "x  new-york (xy)", "so\u0301l  x"])
+def test_an_entity_of_several_words_is_what_stands_in_the_text(
+    tokenizers: dict[str, Tokenizer], kind: str, strategy: str, text: str
+) -> None:
+    whole, (one,) = answered(tokenizers[kind], text, "I-X", aggregation_strategy=strategy)
+    assert one["word"].strip() == whole[one["start"] : one["end"]].strip() == text
+
+
 def test_punctuation_is_a_word_where_the_tokenizer_says_what_goes_on_with_one(tokenizers: dict[str, Tokenizer]) -> None:
     text = "new-york, (xy) don't"
     assert words(tokenizers["word_piece"], text, "first") == [*"new - york , ( xy ) don ' t".split()]
