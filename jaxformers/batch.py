@@ -192,10 +192,11 @@ def prompts(
     """
     rows = 1 if embeds is None else len(embeds)
     tokens = np.zeros((rows, 0), np.int32) if ids is None else np.asarray(_array("input_ids", ids))
-    if tokens.ndim != 2 or not len(tokens) or (tokens.size and tokens.dtype.kind not in "iu"):
-        raise ValueError(
-            f"{owner}: input_ids must be whole numbers [batch, seq], found {tokens.dtype} {tuple(tokens.shape)}"
-        )
+    if tokens.ndim != 2 or not len(tokens):
+        what = f"input_ids must be [batch, seq], found {tuple(tokens.shape)}{_lone('input_ids', tokens.shape, 2)}"
+        raise ValueError(f"{owner}: {what}")
+    if tokens.size and tokens.dtype.kind not in "iu":
+        raise ValueError(f"{owner}: input_ids must be whole numbers, found {tokens.dtype}")
     tokens = tokens.astype(np.int32)
     seen = None if mask is None else np.asarray(_array("attention_mask", mask))
     shape = shape_read(owner, tokens, seen, embeds)
@@ -239,7 +240,9 @@ def _check_vectors(cls: Any, c: Any, axes: str, embeds: Any) -> tuple[int, ...]:
     """The axes of tokens of vectors [..., D]."""
     shape, width = tuple(embeds.shape[:-1]), getattr(c, "embedding_size", None) or c.hidden_size
     fits = embeds.ndim == cls.axes + 1 and embeds.shape[-1] == width
-    if not fits or not jnp.issubdtype(embeds.dtype, jnp.floating):
+    if not jnp.issubdtype(embeds.dtype, jnp.floating):
+        raise ValueError(f"{cls.__name__}: inputs_embeds must be floats, found {embeds.dtype}: ids are input_ids")
+    if not fits:
         raise ValueError(
             f"{cls.__name__}: inputs_embeds must be floats [{axes}, {width}], found {embeds.dtype} "
             f"{tuple(embeds.shape)}{_lone('inputs_embeds', shape, cls.axes)}"

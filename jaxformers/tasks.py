@@ -306,6 +306,8 @@ def generate(
     ids = jnp.zeros((rows, 0), jnp.int32) if input_ids is None else jnp.asarray(input_ids)
     if ids.ndim != 2:
         raise ValueError(f"generate: input_ids must be [batch, seq], found {tuple(ids.shape)}: pass input_ids[None]")
+    if ids.size and not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise ValueError(f"generate: input_ids must be whole numbers, found {ids.dtype}")
     mask, pad = attention_mask, config.pad_token_id
     shape = batches.shape_read("generate", ids, mask, vectors)
     if mask is None:

@@ -1,6 +1,7 @@
 """The quick tour on real weights: every step's code as you would type it, what it answers, and how long it takes.
 
-All that goes to standard output is Python, with answers as comments: any of it can be pasted into an interpreter.
+All that is shown is Python, with answers and what is said beside them as comments: any of it can be pasted into an
+interpreter.
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ def run(options: argparse.Namespace) -> None:
         if not options.offline:
             _tell_without_pip([place for need in places if need not in models for place in places[need]])
         names: dict[str, Any] = {}
-        comments = Comments(sys.stdout)
+        comments, beside = Comments(sys.stdout), Comments(sys.stderr)
         print("# Every line can be pasted into a Python interpreter.")
         for i, step in enumerate(STEPS, 1):
             print(f"\n# {i}. {step.title}")
@@ -235,7 +236,7 @@ def run(options: argparse.Namespace) -> None:
             given = [] if step.needs in names else [f"{step.needs} = {models[step.needs]!r}"]
             for source in given + statements(step.code):
                 print(source, flush=True)
-                with contextlib.redirect_stdout(comments):
+                with contextlib.redirect_stdout(comments), contextlib.redirect_stderr(beside):
                     value = evaluate(source, names)
                     if value is not None:
                         print(short(value))
@@ -281,7 +282,7 @@ def _asked(missing: Mapping[Place, int]) -> bool:
             return True
         _tell(f"{total} are not fetched, since there is no terminal to ask in: --yes fetches them")
         return False
-    print(f"Fetch these {total}? [Y/n] ", end="", file=sys.stderr, flush=True)
+    print(f"# Fetch these {total}? [Y/n] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     return bool(answer) and answer.strip().lower() in ("", "y", "yes")
 
@@ -291,7 +292,7 @@ def _nothing(missing: Mapping[Place, int]) -> bool:
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(f"# {line}", file=sys.stderr, flush=True)
 
 
 def _tell_without_pip(places: Sequence[Place]) -> None:

@@ -215,12 +215,12 @@ class BatchEncoding(UserDict[str, Any]):
         return row, place
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class _Host:
     """What a BatchEncoding has beside its leaves.
 
-    Of a program's key only the names of leaves are a part. Without leaves it is everything, and equal to nothing else:
-    a traced function sees the rest then, since nothing tells it from one that is not.
+    Of a program's key only the names of leaves are a part. Without leaves it is everything, and equal to nothing else;
+    it goes into no traced function, for each batch would be a program.
 
     Attributes:
         leaves: the names of the leaves, sorted.
@@ -243,6 +243,9 @@ class _Host:
     def __hash__(self) -> int:
         return hash(self.leaves)
 
+    def __repr__(self) -> str:
+        return f"BatchEncoding of {', '.join(self.data)}; arrays: {', '.join(self.leaves) or 'none'}"
+
     @property
     def _is_all(self) -> bool:
         return not self.leaves and bool(self.data or self.encodings)
@@ -258,6 +261,11 @@ def _flatten(batch: BatchEncoding) -> tuple[list[tuple[Any, Any]], _Host]:
 
 def _unflatten(host: _Host, values: Iterable[Any]) -> BatchEncoding:
     found = dict(zip(host.leaves, values, strict=True))
+    if host.data and not found and isinstance(jnp.zeros(()), jax.core.Tracer):  # so are all new arrays within a trace
+        raise ValueError(
+            "a BatchEncoding of lists goes into no compiled function: call the tokenizer with return_tensors='np' or "
+            "'jax'"
+        )
     traced = any(isinstance(value, jax.core.Tracer) for value in found.values())
     names = [name for name in host.data if name in found or not traced]
     batch = BatchEncoding({name: found.get(name, host.data[name]) for name in names})

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import hub
-from . import files
+from . import backend, files
 from .base import Tokenizer
 from .bert import (
     BertTokenizer,
@@ -139,7 +139,10 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
 def _is_byte_level(source: hub.Source) -> bool:
     """Whether there is a tokenizer.json whose pieces are of bytes."""
     path = source.find(files.BACKEND)
-    return path is not None and b'"ByteLevel"' in path.read_bytes()
+    if path is None or b'"ByteLevel"' not in path.read_bytes():
+        return False
+    splitter, decoder = (getattr(backend.read(path), name) for name in ("pre_tokenizer", "decoder"))
+    return any(b'"ByteLevel"' in step.__getstate__() for step in (splitter, decoder) if step is not None)
 
 
 def _by_name(name: str) -> type[Tokenizer] | None:

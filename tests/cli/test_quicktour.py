@@ -29,13 +29,12 @@ MODULES = [
 
 
 def walked(environment: dict[str, str], *words: str) -> tuple[list[str], str]:
-    """The lines of a tour in a process of its own, and what it wrote beside them."""
+    """The lines of a tour in a process of its own, as a terminal shows them, and all of them as one text."""
     command = [sys.executable, "-m", "jaxformers", "quicktour", *words]
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=400, stdin=subprocess.DEVNULL
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines(), done.stderr
+    one = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, env=os.environ | environment, text=True, timeout=400, **one)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stdout
+    return done.stdout.splitlines(), done.stdout
 
 
 def pasted(lines: list[str], environment: dict[str, str]) -> list[str]:
@@ -159,7 +158,8 @@ def test_a_terminal_is_asked_once_with_the_sizes(typed: str, answer: bool, monke
     agree = quicktour.consent(yes=False)
     assert [agree(MISSING), agree(MISSING)] == [answer, answer]
     assert asked.getvalue() == (
-        "   1.2 GB  owner/name on the Hub\n   2.5 MB  owner/other on the Hub\nFetch these 1.2 GB of weights? [Y/n] "
+        "#    1.2 GB  owner/name on the Hub\n#    2.5 MB  owner/other on the Hub\n"
+        "# Fetch these 1.2 GB of weights? [Y/n] "
     )
 
 

@@ -167,7 +167,9 @@ def test_what_cannot_be_read_is_said(model: Any):
     for given, said in (
         ({"inputs_embeds": vectors[..., :-1]}, r"must be floats \[batch, seq, 24\], found float32 \(2, 5, 23\)"),
         ({"inputs_embeds": vectors[0]}, r"found float32 \(5, 24\): pass inputs_embeds\[None\]"),
-        ({"inputs_embeds": ids}, "inputs_embeds must be floats"),
+        ({"inputs_embeds": ids}, "inputs_embeds must be floats, found int32: ids are input_ids"),
+        ({"input_ids": ids[0]}, r"input_ids must be \[batch, seq\], found \(5,\): pass input_ids\[None\]"),
+        ({"input_ids": ids * 1.0}, "input_ids must be whole numbers, found float32"),
         ({"inputs_embeds": vectors[:, :0]}, "inputs_embeds is empty"),
         ({"inputs_embeds": vectors, "input_ids": ids[:1]}, "1 rows of input_ids beside 2 of inputs_embeds"),
         ({"inputs_embeds": vectors, "attention_mask": mask[:, :4]}, r"attention_mask has shape \(2, 4\)"),

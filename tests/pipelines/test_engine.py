@@ -26,6 +26,8 @@ from jaxformers import (
     BertForQuestionAnswering,
     BertForSequenceClassification,
     BertForTokenClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
     LlamaConfig,
     LlamaForSequenceClassification,
     Model,
@@ -323,6 +325,18 @@ def test_types_that_the_tokenizer_does_not_name_are_not_fed(tmp_path: Path) -> N
     tokenizer = AutoTokenizer.from_pretrained(tmp_path, model_input_names=["input_ids", "attention_mask"])
     pipe = pipeline("question-answering", model=tmp_path, tokenizer=tokenizer)
     assert 0 < pipe(question="a", context="b c d")["score"] < 1
+
+
+def test_types_that_the_model_has_no_place_for_are_left_out(tmp_path: Path) -> None:
+    """As sentence-transformers does with pairs: the tokens between the texts tell them apart."""
+    tokenizer = AutoTokenizer.from_pretrained(write_classifier(tmp_path / "bert"))
+    config = DistilBertConfig(vocab_size=len(tokenizer), dim=8, n_layers=1, n_heads=2, hidden_dim=8)
+    model = DistilBertForSequenceClassification(config)
+    pair = tokenizer("a", "b", return_tensors="np")
+    assert pair["token_type_ids"].any()
+    (logits,) = np.asarray(model(pair["input_ids"], pair["attention_mask"]).logits)
+    found = pipeline("text-classification", model=model, tokenizer=tokenizer)({"text": "a", "text_pair": "b"})
+    assert found["score"] == pytest.approx(float(np.exp(logits).max() / np.exp(logits).sum()), abs=1e-5)
 
 
 BEYOND: dict[str, tuple[Any, Any, dict[str, Any]]] = {

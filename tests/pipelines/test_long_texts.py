@@ -77,6 +77,12 @@ def test_vectors_are_of_what_is_promised_unless_a_checkpoint_says_more(folder: P
     assert np.abs(embed.encode(TEXT[:PLACES]) - embed.encode(TEXT[: PLACES - 1])).max() > 1e-4
 
 
+def test_a_length_that_is_said_of_an_embedding_may_only_be_less(folder: Path) -> None:
+    embed = made("text-embedding", folder, "", 50)
+    np.testing.assert_array_equal(embed(TEXT, max_length=60), embed(TEXT[:50]))
+    np.testing.assert_array_equal(embed(TEXT, max_length=40), embed(TEXT[:40]))
+
+
 def test_what_is_said_is_written(folder: Path, said: pytest.LogCaptureFixture) -> None:
     """And what nobody says ends with what is promised, unless the prompt is longer."""
     pipe = made("text-generation", folder, "CausalLM", None)

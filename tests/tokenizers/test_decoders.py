@@ -173,6 +173,17 @@ def test_a_llama_of_bytes_has_no_space_in_front(tmp_path: Path) -> None:
     assert jaxformers.LlamaTokenizer.from_pretrained(folder).tokenize("the") == ["the"]
 
 
+def test_a_word_of_the_vocabulary_makes_no_llama_of_bytes(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "Llama", tokenizer_class="LlamaTokenizerFast")
+    before = load(folder)("the the")["input_ids"]
+    file = folder / "tokenizer.json"
+    fields = json.loads(file.read_text())
+    fields["model"]["vocab"]["ByteLevel"] = len(fields["model"]["vocab"]) + 9
+    file.write_text(json.dumps(fields))
+    assert type(load(folder)) is jaxformers.LlamaTokenizer
+    assert load(folder)("the the")["input_ids"] == before
+
+
 def test_a_class_that_is_not_known_is_like_that_of_its_architecture(tmp_path: Path) -> None:
     files = next(files for name, files, _ in decoders.folders("Llama") if name == "bare")
     tokenizer = load(decoders.write(tmp_path, "llama", "CodeLlamaTokenizerFast", files))
