@@ -260,28 +260,34 @@ _UNASKED = 1e9  # bytes of weights that are fetched where there is no terminal t
 
 
 def consent(yes: bool) -> Callable[[Mapping[Place, int]], bool]:
-    """A function that says whether something may be fetched: asked once, in a terminal, unless the answer is `yes`."""
+    """A function that says whether something may be fetched: asked once, in a terminal, unless the answer is `yes`.
+
+    Where there is no terminal, little is fetched.
+    """
     answers = [True] if yes else []
 
     def agree(missing: Mapping[Place, int]) -> bool:
-        if not answers:
-            answers.append(_asked(missing))
-        return answers[0]
+        if answers:
+            return answers[0]
+        size = sum(missing.values())
+        for place, cost in missing.items():
+            _tell(f"{megabytes(cost):>9}  {place}")
+        total = f"{megabytes(size)} of weights"
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            answers.append(_asked(total))
+            return answers[0]
+        little = size < _UNASKED
+        _tell(
+            f"fetching {total} (--offline fetches nothing)"
+            if little
+            else f"{total} are not fetched, since there is no terminal to ask in: --yes fetches them"
+        )
+        return little
 
     return agree
 
 
-def _asked(missing: Mapping[Place, int]) -> bool:
-    for place, cost in missing.items():
-        _tell(f"{megabytes(cost):>9}  {place}")
-    size = sum(missing.values())
-    total = f"{megabytes(size)} of weights"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        if size < _UNASKED:
-            _tell(f"fetching {total} (--offline fetches nothing)")
-            return True
-        _tell(f"{total} are not fetched, since there is no terminal to ask in: --yes fetches them")
-        return False
+def _asked(total: str) -> bool:
     print(f"# Fetch these {total}? [Y/n] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     return bool(answer) and answer.strip().lower() in ("", "y", "yes")

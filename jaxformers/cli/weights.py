@@ -71,13 +71,14 @@ def settle(
 
     Args:
         needs: for each the places, the best first.
-        agree: asked with what would be fetched and its bytes; False: nothing is.
+        agree: asked with what would be fetched and its bytes; False: none of it is, and the next places are looked at.
         tell: takes a line about a fetch: that it begins, or why it did not succeed.
     """
     failed: set[Place] = set()
     while missing := dict(found for places in needs.values() for found in _missing(places, failed)):
         if not agree(missing):
-            break
+            failed |= missing.keys()
+            continue
         for place, cost in missing.items():
             tell(f"fetching {place} ({megabytes(cost)})")
             try:

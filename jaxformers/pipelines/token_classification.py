@@ -263,11 +263,12 @@ def _words(tokens: Sequence[dict[str, Any]], strategy: str, about: About) -> lis
 def _groups(named: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Neighbours with the same tag, which are one entity; "B-" begins a new one, and "O" is another tag than "I-O"."""
     groups: list[list[dict[str, Any]]] = []
-    before = None
+    before: Any = None
     for one in named:
         label = one["entity"]
         marked = label.startswith(("B-", "I-"))
-        tag = (marked, label[2:] if marked else label)
+        name = label[2:] if marked else label
+        tag = (marked, name) if name == "O" else name
         if tag == before and not label.startswith("B-"):
             groups[-1].append(one)
         else:

@@ -8,7 +8,7 @@ import tokenizers
 
 from . import files
 
-BEGINS, ENDS = NAMES = ("add_bos_token", "add_eos_token")
+NAMES = ("add_bos_token", "add_eos_token")
 
 SETTINGS = dict.fromkeys(NAMES, files.boolean)
 """The settings of a tokenizer that puts them there as it is asked to."""

@@ -340,3 +340,31 @@ def test_a_hub_that_cannot_be_reached_is_asked_once(online: FakeHub, monkeypatch
     hub = Hub()
     assert settle({"a": [HubModel("owner/a", hub)], "b": [HubModel("owner/b", hub)]}, yes, print) == {}
     assert asked == ["owner/a"]
+
+
+@dataclasses.dataclass
+class Weighing(Place):
+    """A place whose weights are so large."""
+
+    size: int
+    here: bool = False
+
+    __hash__ = object.__hash__
+
+    def at_hand(self) -> str | None:
+        return str(self.size) if self.here else None
+
+    def cost(self) -> int:
+        return self.size
+
+    def fetch(self) -> None:
+        self.here = True
+
+
+def test_where_much_is_refused_the_next_place_is_looked_at() -> None:
+    def little(missing: Mapping[Place, int]) -> bool:
+        return sum(missing.values()) < 1000
+
+    place, _ = settled(Weighing(5000), Weighing(500), agree=little)
+    assert place == "500"
+    assert settled(Weighing(5000), Weighing(4000), agree=little)[0] is None

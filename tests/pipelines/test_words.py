@@ -174,3 +174,12 @@ def test_tokens_are_left_out_by_their_labels(
 ) -> None:
     _, found = answered(tokenizers["word_piece"], "a b c d e f g", OUTSIDE, ignore_labels=ignored)
     assert "".join(one["word"] for one in found) == expected
+
+
+def test_a_label_without_a_mark_goes_on_with_its_kind(tokenizers: dict[str, Tokenizer]) -> None:
+    """As "I-" does; "O" alone is no kind of "I-O"."""
+    byte_level = tokenizers["byte_level"]
+    for first, second, kinds in (("X", "I-X", ["X"]), ("O", "I-O", ["O", "O"]), ("B-O", "I-O", ["O"])):
+        options = {"aggregation_strategy": "simple", "ignore_labels": []}
+        _, found = answered(byte_level, "xy", {"x": first, "y": second}, **options)
+        assert [one["entity_group"] for one in found] == kinds
