@@ -264,7 +264,7 @@ def _check_cache(owner: str, c: Any, cache: Cache, shape: tuple[int, ...]) -> No
     if longest is not None and reached > longest:
         raise ValueError(f"{owner}: {reached} tokens with those of past_key_values, the model has {longest} positions")
     c.warn_of_row(reached)
-    if reached > cache.slots:
+    if 0 < cache.slots < reached:
         raise ValueError(
             f"{owner}: past_key_values have room for {cache.slots} tokens, and {reached} are to stand there: make it "
             "with model.init_cache(rows, tokens)"

@@ -43,7 +43,6 @@ from .parallel import checked_mesh, door, shardings
 
 logger = logging.getLogger(__name__)
 
-_WORDS = ("word.table", "head.decoder.table")
 _MANY_PROGRAMS = 8  # direct calls compile once per shape; so many deserve a word
 
 # What torch users reach for, and what does the same here.
@@ -167,7 +166,7 @@ class Model:
             tree = self.declaration(config)
             _check_room(declare.size(tree) * 4, type(self).__name__)
             key = jax.random.key(0) if key is None else key
-            params = declare.init(tree, key, std=getattr(config, "initializer_range", 0.02))
+            params = declare.init(tree, key)
         self.__dict__.update(config=config, params=params, _generation=None)
 
     @classmethod
@@ -214,9 +213,13 @@ class Model:
         if not alone:
             return params
         with door.opened():
-            params = prepare(params)
-            rounds = lambda path: quantized.rounds(path) or path in _WORDS  # noqa: E731
-            return half.halved(params, rounds) if self.writes() else params
+            tree = declare.like(self.declaration(self.config), params)
+            return prepare(half.halved(params, tree) if self.writes() else params, tree)
+
+    @property
+    def laid_out(self) -> declare.Tree:
+        """The declaration of the params, with layers listed or stacked as they are."""
+        return declare.like(self.declaration(self.config), self.params)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For `pickle` and `copy`: what is prepared can be made again, and is as large as the model."""
@@ -287,37 +290,33 @@ class Model:
         config = self.config.replace(vocab_size=count)
         key = jax.random.key(0) if key is None else key
 
-        def resize(key: jax.Array, path: Any, param: declare.Param, array: Any) -> Any:
+        def resize(key: jax.Array, param: declare.Param, array: Any) -> Any:
             rows = param.axes.index("vocab") if "vocab" in param.axes else None
             if rows is None or param.shape[rows] == count:
                 return array
-            own = declare.key_of(key, jax.tree_util.keystr(path, simple=True, separator="."))
+            own = declare.key_of(key, param.path)
             if isinstance(array, quantized.Quantized):
                 return array.alike(vocabulary.resized(array.widened(), count, own))
             return jnp.moveaxis(vocabulary.resized(jnp.moveaxis(array, rows, 0), count, own), 0, rows)
 
-        def outside(tree: Any) -> Any:  # the layers have no words, and may be stacked
-            return {name: part for name, part in tree.items() if name != "layers"}
-
         def resize_all(params: Any, key: jax.Array) -> Any:
-            declared = outside(self.declaration(self.config))
-            return jax.tree_util.tree_map_with_path(partial(resize, key), declared, params, is_leaf=declare.is_param)
+            return jax.tree.map(partial(resize, key), self.laid_out, params, is_leaf=declare.is_param)
 
-        params = door.around(resize_all, outside(self.params), key)
-        return self.replace(config=config, params=self.params | params)
+        return self.replace(config=config, params=door.around(resize_all, self.params, key))
 
     # -- what it computes ---------------------------------------------------------------------------------------
 
     @classmethod
     def declaration(cls, config: Any) -> declare.Tree:
-        """The model's arrays, with their full Hub names."""
-        body = cls.arrays(config)
-        if not hasattr(cls, "head"):
-            return body
-        body = declare.under(cls.prefix, body)
-        if cls.head.tied and config.tie_word_embeddings:
-            body["word"] = body["word"] | {"table": declare.tied(body["word"]["table"], *cls.head.tied)}
-        return body | {"head": cls.head.parameters(config)}
+        """The model's arrays, with their full Hub names, layers listed."""
+        tree = cls.arrays(config)
+        if hasattr(cls, "head"):
+            tree = declare.under(cls.prefix, tree)
+            if cls.head.tied and config.tie_word_embeddings:
+                table = declare.tied(tree["word"]["table"], *cls.head.tied, role="unembedding")
+                tree["word"] = tree["word"] | {"table": table}
+            tree = tree | {"head": declare.outside(cls.head.parameters(config))}
+        return declare.settled(tree, config.drawn)
 
     @classmethod
     def forward(
@@ -344,15 +343,17 @@ class Model:
     def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
         dtype = params["word"]["table"].dtype
-        made = cache.empty(cls.cells(config, rows, slots), dtype)
+        made = cache.empty(run.arranged(cls.cells(config, rows, slots), params["layers"]), dtype)
         past = None if switch_length(config) is None else cache.no_past(rows, slots, config.hidden_size, dtype)
-        return dataclasses.replace(made, cells=run.arranged(made.cells, params["layers"]), past=past)
+        return dataclasses.replace(made, past=past)
 
     @classmethod
-    def _rounds(cls, path: str, config: Config) -> bool:
-        """Whether the array at a path is kept in fewer bits: of writers the words too, which each token multiplies."""
-        words = _WORDS[0] if config.tie_word_embeddings else _WORDS[1]
-        return quantized.rounds(path) or (cls.writes() and path == words)
+    def _rounds(cls, param: declare.Param) -> bool:
+        """Whether an array is kept in fewer bits: weights within layers, and of writers the words that score tokens.
+
+        What runs once a text is little, and its errors are not averaged away; of a router's an error is another expert.
+        """
+        return param.role == "matrix" or (cls.writes() and param.role == "unembedding")
 
     @classmethod
     def writes(cls) -> bool:
@@ -487,6 +488,7 @@ class Model:
         said = getattr(config, "quantization_config", None)
         files, config = plain(files, said), config if said is None else config.without("quantization_config")
         tree = cls.declaration(config)
+        tree = declare.stacked(tree) if stacked else tree
         plan = load.plan(
             files,
             tree,
@@ -497,8 +499,7 @@ class Model:
             | {"num_labels": config.num_labels},
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
-        new = sum(math.prod(param.shape) for path, param in declare.walk(tree) if path not in plan.found)
-        _check_room(new * 4, cls.__name__)
+        _check_room(plan.new * 4, cls.__name__)
         load.warn(
             plan.report,
             cls.__name__,
@@ -512,12 +513,9 @@ class Model:
             tree,
             dtype=_dtype(None if rounded else dtype, files),
             key=jax.random.key(0) if key is None else key,
-            std=getattr(config, "initializer_range", 0.02),
             shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
-            finish=lambda path, array: door.around(rounded, array) if rounded and cls._rounds(path, config) else array,
+            finish=lambda param, array: door.around(rounded, array) if rounded and cls._rounds(param) else array,
         )
-        if stacked:
-            params = params | {"layers": run.stack(params["layers"])}
         model = cls._made(config, params, GenerationConfig.of_model(source, config) if cls.writes() else None)
         return (model, plan.report.to_dict()) if output_loading_info else model
 
@@ -550,9 +548,7 @@ class Model:
         """What adds to a save what `save_pretrained` writes; made before the folder is touched, it raises as that."""
         with door.opened():
             params = quantized.restored(door.taken(self.params))
-            if not isinstance(params.get("layers", []), list):
-                params = params | {"layers": run.unstack(params["layers"])}
-        tree = self.declaration(self.config)
+        tree = self.laid_out
         _check_structure(tree, params, type(self).__name__)
         arrays = save.Named(params, tree)
         leaves = zip(jax.tree.leaves(params), jax.tree.leaves(tree, is_leaf=declare.is_param), strict=True)
@@ -610,9 +606,7 @@ def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
     """Refuse params of other names or shapes; stacked layers are compared as such."""
     if not isinstance(params, dict):
         raise ValueError(f"{owner}: params must be a nested dict of arrays, found {type(params).__name__}")
-    expected = declare.abstract(tree)
-    if not isinstance(params.get("layers", []), list):
-        expected = expected | {"layers": jax.eval_shape(run.stack, expected["layers"])}
+    expected = declare.abstract(declare.like(tree, params))
     wanted, given = (
         {jax.tree_util.keystr(path, simple=True, separator="."): getattr(leaf, "shape", ()) for path, leaf in leaves}
         for leaves in (

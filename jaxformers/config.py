@@ -28,6 +28,7 @@ import jax
 import numpy as np
 
 from . import durable, gguf, hub
+from .declare import Init, Normal, Param
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ _OLDER_ROTATION = frozenset({"rope_scaling", *_OF_WINDOWS, *(name for names in _
 # Types of those fields in `rest` that something here reads.
 _READ_FROM_REST: Mapping[str, Any] = {
     "architectures": tuple[str, ...] | None,
-    "initializer_range": Annotated[float, Between(0.0, 1000.0)],
+    **dict.fromkeys(("initializer_range", "init_std", "embed_init_std"), Annotated[float, Between(0.0, 1000.0)]),
     "output_attentions": bool | None,
     "output_hidden_states": bool | None,
     "return_dict": bool | None,
@@ -157,6 +158,7 @@ class Config:
     id2label: Mapping[int, str]
     label2id: Mapping[str, int]
 
+    usual_range: ClassVar[float] = 0.02  # the standard deviation of random weights without initializer_range
     model_type: ClassVar[str] = ""
     also: ClassVar[Collection[str]] = ()
     inside: ClassVar[Collection[str]] = ()
@@ -251,6 +253,15 @@ class Config:
                 f"{type(self).__name__}: a row of more than {self.promised_row} tokens runs, but is longer than the "
                 "config promises (max_position_embeddings, or what its rope_scaling makes of the rows of training)"
             )
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of random weights: initializer_range, where the config has it."""
+        return self._parsed.get("initializer_range", self.usual_range)
+
+    def drawn(self, param: Param) -> Init:
+        """How an array starts whose declaration does not say it."""
+        return Normal(self.spread)
 
     @property
     def unread(self) -> tuple[str, ...]:

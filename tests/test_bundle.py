@@ -579,7 +579,8 @@ def test_stacked_and_prepared_layers_compute_the_same(make, toy_config):
 
     asked = {"output_hidden_states": True, "output_attentions": True}
     expected = listed(IDS, MASK, **asked)
-    others = [stacked(IDS, MASK, **asked), listed.apply(prepare(listed.params), IDS, MASK, **asked)]
+    prepared = prepare(listed.params, listed.laid_out)
+    others = [stacked(IDS, MASK, **asked), listed.apply(prepared, IDS, MASK, **asked)]
     for other in others:
         assert jax.tree.structure(other) == jax.tree.structure(expected)
         for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(expected), strict=True):

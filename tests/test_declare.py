@@ -51,15 +51,22 @@ def test_tied_names_are_kept_as_they_are():
 
 
 def test_random_weights_by_their_initialisers():
-    params = declare.init(tree(), jax.random.key(0), std=0.5)
+    params = declare.init(tree(), jax.random.key(0))
     np.testing.assert_array_equal(params["layers"][0]["norm"]["scale"], np.ones(3))
     np.testing.assert_array_equal(params["layers"][0]["norm"]["bias"], np.zeros(3))
     np.testing.assert_array_equal(params["word"]["table"][1], np.zeros(3))
     assert np.abs(np.delete(params["word"]["table"], 1, axis=0)).min() > 0
     assert not np.array_equal(params["layers"][0]["up"]["weight"], params["layers"][1]["up"]["weight"])
-    wide = declare.init_one(declare.Param((200, 200), (None, None), "x"), jax.random.key(1), std=0.5)
-    assert abs(float(wide.std()) - 0.5) < 0.01
-    assert abs(float(wide.mean())) < 0.01
+    drawn = lambda init: init(jax.random.key(1), (200, 200), np.float32)  # noqa: E731
+    for init, mean, std in (
+        (declare.Normal(0.5), 0.0, 0.5),
+        (declare.Normal(0.5, cut=2.0), 0.0, 0.44),
+        (declare.Uniform(1.0, 3.0), 2.0, 3**-0.5),
+        (declare.by_fans, 0.0, 0.05),
+    ):
+        assert abs(float(drawn(init).mean()) - mean) < 0.01
+        assert abs(float(drawn(init).std()) - std) < 0.01
+    assert float(np.abs(drawn(declare.Normal(0.5, cut=2.0))).max()) <= 1.0
 
 
 def test_a_new_array_leaves_the_others_draws_alone():
@@ -86,8 +93,31 @@ def test_abstract_is_the_same_tree_without_memory():
 
 
 def test_sinusoids_are_sines_on_even_and_cosines_on_odd_columns():
-    table = declare.init_one(declare.Param((4, 6), (None, None), "x", "sinusoid"), jax.random.key(0))
+    table = declare.sinusoid(jax.random.key(0), (4, 6), np.float32)
     place, pair = np.arange(4)[:, None], np.arange(3)[None]
     angle = place / 10_000 ** (2 * pair / 6)
     np.testing.assert_allclose(table[:, 0::2], np.sin(angle), atol=1e-6)
     np.testing.assert_allclose(table[:, 1::2], np.cos(angle), atol=1e-6)
+
+
+def test_lists_of_layers_are_stacked_anywhere():
+    layer = {"up": declare.linear(3, 4, "up"), "experts": [declare.vector(2, "e0"), declare.vector(3, "e1")]}
+    both = {
+        "encoder": {"layers": declare.repeat(2, "encoder.{}", layer)},
+        "decoder": {"layers": [*declare.repeat(2, "decoder.{}", layer), declare.layer_norm(5, "decoder.2")]},
+    }
+    stacked = declare.stacked(declare.settled(both))
+    first = stacked["encoder"]["layers"]["up"]["weight"]
+    assert (first.shape, first.axes) == ((2, 4, 3), ("layers", None, "embed"))
+    assert [record.path for record in first.records] == [f"encoder.layers.{i}.up.weight" for i in range(2)]
+    assert [record.name for record in first.records] == [f"encoder.{i}.up.weight" for i in range(2)]
+    equal, other = stacked["decoder"]["layers"]  # a run of equal layers, and one of another kind
+    assert equal["experts"][1].shape == (2, 3)
+    assert other["scale"].shape == (1, 5)
+    key = jax.random.key(0)
+    listed, made = declare.init(both, key), declare.init(stacked, key)
+    np.testing.assert_array_equal(
+        made["encoder"]["layers"]["up"]["weight"][1], listed["encoder"]["layers"][1]["up"]["weight"]
+    )
+    assert jax.tree.structure(declare.like(both, made), is_leaf=declare.is_param) == jax.tree.structure(made)
+    assert declare.size(stacked) == declare.size(both)

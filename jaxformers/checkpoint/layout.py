@@ -5,9 +5,7 @@ inverse, and reads no more of a file than the part that is asked for.
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,23 +27,33 @@ def ours(param: Param, tensors: list[Tensor]) -> Tensor:
         case "squeezed":
             return _Squeezed(tensors[0])
         case "stacked":
-            return _Stacked(tuple(tensors))
+            return Stacked(tuple(tensors))
     return tensors[0]
 
 
-def theirs(param: Param, array: Any) -> Iterable[tuple[str, Any]]:
-    """What a file holds of one of our arrays: names and arrays in its layout, made when they are asked for."""
-    shape = tuple(array.shape)
+def theirs(param: Param, array: Any) -> Iterable[tuple[str, Written]]:
+    """What files hold of one of our arrays: names and arrays in their layout, made when they are asked for."""
+    return _written(param, tuple(array.shape), array.dtype, lambda: array)
+
+
+def _written(
+    param: Param, shape: tuple[int, ...], dtype: Any, array: Callable[[], Any]
+) -> Iterable[tuple[str, Written]]:
+    entry = lambda i: lambda: array()[i]  # noqa: E731
+    for i, record in enumerate(param.entries):
+        yield from _written(record, shape[1:], dtype, entry(i))
+    if param.entries:
+        return
     match param.layout:
         case "transposed":
-            yield param.name, Written(_turned(shape), array.dtype, lambda: array.swapaxes(-1, -2))
+            yield param.name, Written(_turned(shape), dtype, lambda: array().swapaxes(-1, -2))
         case "squeezed":
-            yield param.name, Written((*shape, 1), array.dtype, lambda: array[..., None])
+            yield param.name, Written((*shape, 1), dtype, lambda: array()[..., None])
         case "stacked":
             for i, name in enumerate(names(param, param.name)):
-                yield name, Written(shape[1:], array.dtype, partial(operator.getitem, array, i))
+                yield name, Written(shape[1:], dtype, entry(i))
         case _:
-            yield param.name, array
+            yield param.name, Written(shape, dtype, array)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +120,7 @@ class _Squeezed:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Stacked:
+class Stacked:
     """An array whose first axis counts tensors of a file."""
 
     parts: tuple[Tensor, ...]
@@ -125,10 +133,14 @@ class _Stacked:
     def dtype(self) -> np.dtype[Any]:
         return self.parts[0].dtype
 
+    def at(self, index: Index | None) -> list[tuple[Tensor, Index | None]]:
+        """The tensors of a part, each with the part that is meant of it."""
+        first, rest = (slice(None), ()) if not index else (index[0], index[1:])
+        return [(part, rest or None) for part in self.parts[first]]
+
     def read(self, index: Index | None = None) -> np.ndarray:
         """See `Tensor.read`."""
-        first, rest = (slice(None), ()) if not index else (index[0], index[1:])
-        return np.stack([part.read(rest or None) for part in self.parts[first]])
+        return np.stack([part.read(rest) for part, rest in self.at(index)])
 
 
 def missing(param: Param, name: str, files: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -51,10 +52,14 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Which tensor of the files fills which array of the tree; nothing has been read yet."""
+    """Which tensor of the files fills which array; nothing has been read yet.
 
-    found: Mapping[str, Tensor]  # by path in our tree
+    found: by `Param.path`. new: how many numbers are to be drawn, since no file has them.
+    """
+
+    found: Mapping[str, Tensor]
     report: Report
+    new: int = 0
 
 
 def plan(
@@ -71,7 +76,7 @@ def plan(
 
     Args:
         weights: the open files.
-        declaration: the model's arrays, with full Hub names.
+        declaration: the model's arrays, settled, listed or stacked, with full Hub names.
         prefixes: of the base model, such as "bert"; files may have any of them where the model has another or none.
         silent: names that may be in the files without a word, such as those of a pooler that this task does not use.
         unread: starts of such names.
@@ -86,7 +91,8 @@ def plan(
     used: set[str] = set()
     absent: list[Param] = []
     missing, mismatched = [], []
-    for path, param in declare.walk(declaration):
+    records = [record for _, param in declare.walk(declaration) for record in param.records]
+    for param in records:
         present = [name for name in _spellings(param, prefixes) if not layout.missing(param, name, weights)]
         used.update(part for name in present for part in layout.names(param, name))
         if not present:
@@ -101,7 +107,7 @@ def plan(
         if any(part.shape != parts[0].shape for part in parts) or tensor.shape != param.shape:
             mismatched.append((param.name, tensor.shape, param.shape))
         else:
-            found[path] = tensor
+            found[param.path] = tensor
     if mismatched and not ignore_mismatched_sizes:
         shown = "; ".join(f"{name}: {theirs} in the file, {ours} in the model" for name, theirs, ours in mismatched[:3])
         more = f" and {len(mismatched) - 3} more" if len(mismatched) > 3 else ""
@@ -111,9 +117,9 @@ def plan(
             f"{weights.files[0]}: sizes differ: {shown}{more}. Fix the config{fields and f' ({fields})'}, or pass "
             "ignore_mismatched_sizes=True to start these anew"
         )
-    if not mismatched and not _has_body(found, declaration):
+    if not mismatched and found.keys().isdisjoint(param.path for param in _body(records)):
         theirs = ", ".join(list(weights)[:3])
-        before = _before(weights, _known([param for _, param in _body(declaration)], prefixes))
+        before = _before(weights, _known(_body(records), prefixes))
         raise ValueError(
             f"{weights.files[0]}: none of the model's layers is there (it holds {theirs or 'nothing'}, …): "
             + (f"{_too_much(before)}; else " if before else "")
@@ -132,7 +138,8 @@ def plan(
         and name.rpartition(".")[2] not in _BUFFERS
         and not name.endswith(_CAUSAL_MASKS)
     ]
-    return Plan(found, Report(tuple(missing), tuple(sorted(unexpected)), tuple(mismatched)))
+    new = sum(math.prod(param.shape) for param in records if param.path not in found)
+    return Plan(found, Report(tuple(missing), tuple(sorted(unexpected)), tuple(mismatched)), new)
 
 
 def fill(
@@ -141,34 +148,53 @@ def fill(
     *,
     dtype: Any,
     key: jax.Array,
-    std: float,
     shardings: declare.Tree | None = None,
-    finish: Callable[[str, jax.Array], Any] = lambda path, array: array,
+    finish: Callable[[Param, jax.Array], Any] = lambda param, array: array,
 ) -> declare.Tree:
     """The tree of arrays: tensors that were found, cast to `dtype` (None: as stored), and random ones for the rest.
 
-    Each tensor is copied exactly once, one at a time; with `shardings` each device's part is read by itself. `finish`
-    may put another leaf in an array's place before the next is read.
+    Each tensor is copied exactly once, one at a time, those of stacked layers to their places in the stack; with
+    `shardings` each device's part is read by itself. `finish` may put another leaf in an array's place before the next
+    is read.
     """
     by_path = {} if shardings is None else _by_path(shardings, declaration)
     new = dtype or next((t.dtype for t in plan.found.values() if jnp.issubdtype(t.dtype, jnp.floating)), jnp.float32)
 
     def make(path: Any, param: Param) -> Any:
-        where = jax.tree_util.keystr(path, simple=True, separator=".")
-        return finish(where, read(where, param))
+        return finish(param, read(param, by_path.get(declare.keystr(path))))
 
-    def read(where: str, param: Param) -> jax.Array:
-        sharding = by_path.get(where)
-        tensor = plan.found.get(where)
-        if tensor is None:
-            array = declare.init_one(param, declare.key_of(key, where), std=std, dtype=param.dtype or new)
+    def read(param: Param, sharding: Any) -> jax.Array:
+        tensors = [plan.found.get(record.path) for record in param.records]
+        if not any(tensors):
+            array = declare.init_one(param, key, dtype=param.dtype or new)
             return array if sharding is None else jax.device_put(array, sharding)
+        drawn = lambda record: _Drawn(record, key, np.dtype(record.dtype or new))  # noqa: E731
+        parts = [tensor or drawn(record) for tensor, record in zip(tensors, param.records, strict=True)]
+        tensor = layout.Stacked(tuple(parts)) if param.entries else parts[0]
         target = np.dtype(param.dtype or dtype or tensor.dtype)
         if sharding is None:
-            return jax.device_put(_owned(tensor.read(), target))
-        return jax.make_array_from_callback(param.shape, sharding, lambda part: _owned(tensor.read(part), target))
+            return jax.device_put(_owned(tensor, target))
+        return jax.make_array_from_callback(param.shape, sharding, lambda part: _owned(tensor, target, part))
 
     return jax.tree_util.tree_map_with_path(make, declaration, is_leaf=declare.is_param)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Drawn:
+    """A random array in the place of a tensor that no file has."""
+
+    record: Param
+    key: jax.Array
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.record.shape
+
+    def read(self, index: Any = None) -> np.ndarray:
+        """See `Tensor.read`."""
+        array = np.asarray(declare.init_one(self.record, self.key, dtype=self.dtype))
+        return array if index is None else array[index]
 
 
 def warn(report: Report, owner: str, name: str, *, expected_all: bool) -> None:
@@ -207,18 +233,13 @@ def _check_plain(weights: Weights, name: str, parts: Sequence[Tensor]) -> None:
             )
 
 
-def _has_body(found: Iterable[str], declaration: declare.Tree) -> bool:
-    """Whether anything of the body was found."""
-    return not set(found).isdisjoint(path for path, _ in _body(declaration))
-
-
-def _body(declaration: declare.Tree) -> list[tuple[str, Param]]:
+def _body(records: Sequence[Param]) -> list[Param]:
     """The arrays of the layers, or of the rest of the body where there are no layers.
 
     Files of other architectures may well share the names of the embeddings.
     """
-    body = [(path, param) for path, param in declare.walk(declaration) if not path.startswith("head.")]
-    return [(path, param) for path, param in body if path.startswith("layers.")] or body
+    body = [param for param in records if not param.path.startswith("head.")]
+    return [param for param in body if param.path.startswith("layers.")] or body
 
 
 def _known(params: Iterable[Param], prefixes: Sequence[str]) -> set[str]:
@@ -280,14 +301,27 @@ def _by_path(tree: Any, declaration: declare.Tree) -> dict[str, Any]:
     return by_path
 
 
-def _owned(view: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A copy of `view` in memory of its own, so aligned that jax takes it over without a second copy.
+def _owned(tensor: Tensor, dtype: np.dtype, index: Any = None) -> np.ndarray:
+    """A copy of a tensor, or of a part, in memory of its own, so aligned that jax takes it over without a second copy.
 
-    Never the view itself: jax may alias what it is given, and the file or buffer behind a view may change.
+    Never a view: jax may alias what it is given, and the file or buffer behind a view may change.
     """
-    size = view.size * dtype.itemsize
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    array = raw[start : start + size].view(dtype).reshape(view.shape)
+    if isinstance(tensor, layout.Stacked):
+        (first, *rest), count = tensor.at(index), len(tensor.at(index))
+        view = first[0].read(first[1])
+        array = _aligned((count, *view.shape), dtype)
+        np.copyto(array[0], view, casting="unsafe")
+        for i, (part, within) in enumerate(rest, 1):
+            np.copyto(array[i], part.read(within), casting="unsafe")
+        return array
+    view = tensor.read(index)
+    array = _aligned(view.shape, dtype)
     np.copyto(array, view, casting="unsafe")
     return array
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..layers import cache as caches
 from ..layers.cache import Cache
 from ..layers.rotation import steady
 from ..runtime import note_shapes
@@ -68,10 +69,10 @@ def jaxformers_judge(
     places = length + jnp.arange(size)
     ids = rows.ids.at[0, places].set(draft, mode="drop")
     tokens = jnp.concatenate([rows.last[0], draft])[None]
-    cache = dataclasses.replace(rows.cache, length=rows.length - 1 + rows.ahead)
+    before = dataclasses.replace(rows.cache, length=rows.length - 1 + rows.ahead)
     meant = jnp.arange(size) < count
     real = jnp.concatenate([jnp.ones(1, bool), meant])[None]  # what is not meant may stand past the last position
-    logits, cache = cls.speak(params, config, tokens, cache, real)
+    logits, cache = cls.speak(params, config, tokens, before, real)
     wide = lambda name: jnp.broadcast_to(getattr(rows, name), (size + 1,))  # noqa: E731
     sight = Sight(
         ids=jnp.broadcast_to(ids, (size + 1, ids.shape[1])),
@@ -93,6 +94,9 @@ def jaxformers_judge(
         taken = jnp.where(agreed < count, jnp.concatenate([drawn, jnp.zeros_like(drawn[:1])])[agreed], 0.0)
         left = jnp.log(jnp.maximum(p[agreed] - taken, 0.0))
         last = jax.random.categorical(jax.random.fold_in(here, _CHOOSE), left).astype(jnp.int32)
+    if cache.recurrent:  # states hold refused tokens too, and are made again without
+        taken = (jnp.arange(size + 1) <= agreed)[None]
+        cache = caches.restored(cache, cls.read(params, config, tokens, taken, before))
     ids = ids.at[0, length + agreed].set(last, mode="drop")
     new = length + 1 + jnp.arange(size + 1)  # the row's length with each of the new tokens
     token = ids[0, jnp.minimum(new - 1, ids.shape[1] - 1)]
@@ -222,6 +226,7 @@ def _drafting(
             cache = dataclasses.replace(cache, length=jnp.array([have[0]], jnp.int32))
             cache = jaxformers_read(assistant.cls, assistant.params, assistant.config, part, real, cache)
             have[0] += len(missing)
+        before = caches.saved(cache)
         rows = dataclasses.replace(
             rows, ids=own, length=np.array([length], np.int32), done=np.array([False]), cache=cache
         )
@@ -236,8 +241,8 @@ def _drafting(
             key,
             np.int32(max(0, most)),
         )
-        state[0] = rows
-        have[0] = length  # its own tokens behind that may be refused
+        state[0] = dataclasses.replace(rows, cache=caches.restored(rows.cache, before))
+        have[0] = length - 1 if before.recurrent else length  # its own tokens behind that may be refused
         drafted = np.asarray(rows.ids)[0, length : int(rows.length[0])]
         assert kept.scores is not None
         odds = jax.nn.log_softmax(kept.scores[:, 0])

@@ -207,7 +207,7 @@ def _searched(
     same = lambda old, now: jnp.where(was.reshape(-1, *[1] * (now.ndim - 1)), now, old)  # noqa: E731
     after = {name: same(getattr(beams, name), now) for name, now in after.items()}
     source = (jnp.arange(rows)[:, None] * count + jnp.where(was[:, None], kept_parent, jnp.arange(count))).reshape(-1)
-    return dataclasses.replace(beams, **after, going=was & going, cache=caches.rows_of(beams.cache, source))
+    return dataclasses.replace(beams, **after, going=was & going, cache=caches.beams_of(beams.cache, source))
 
 
 def _drawn(sums: jax.Array, count: int, key: jax.Array, beams: Beams) -> tuple[jax.Array, jax.Array]:
@@ -329,7 +329,7 @@ def _started(voice: Voice, prompts: Sequence[Prompt], count: int, platform: str,
         ended_length=np.repeat(own["length"][:, None], count, axis=1),
         open=np.ones(len(prompts), bool),
         going=np.ones(len(prompts), bool),
-        cache=caches.rows_of(rows.cache, jnp.repeat(jnp.arange(len(prompts)), count)),
+        cache=caches.beams_of(rows.cache, jnp.repeat(jnp.arange(len(prompts)), count)),
     )
 
 

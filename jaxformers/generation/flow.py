@@ -148,6 +148,8 @@ def _segment(
     room = rows.ids.shape[1] - longest
     most = 1 if watch.on_token is not None else _BUSY if busy else _SEGMENT
     steps = min(room, watch.stops.steps or most, most)
+    if rows.cache.recurrent and watch.memory is not None and watch.stops.texts:
+        steps = 1  # what a text cuts off could not be taken back from the states that remain
     style = Style(task.program, _SEGMENT if task.scores or task.logits else 0, task.scores, task.logits)
     rows, kept, done = jaxformers_write(
         voice.cls, style, voice.params, voice.config, rows, task.values, task.ends, task.key, np.int32(steps), last

@@ -290,15 +290,20 @@ def jaxformers_seat(cache: Cache, rows: jax.Array, slots: int) -> Cache:
 def _speak(cls: Any, params: Any, config: Any, rows: Rows, last: jax.Array | None) -> tuple[jax.Array, Rows]:
     """Scores [R, V] of what follows each row, whose last token, or `last`, is thereby read."""
     cache = dataclasses.replace(rows.cache, length=rows.length - 1 + rows.ahead)
-    logits, cache = cls.speak(params, config, rows.last if last is None else last, cache)
+    logits, cache = cls.speak(params, config, rows.last if last is None else last, cache, _counted(rows))
     return logits[:, 0], dataclasses.replace(rows, cache=cache)
 
 
 def _speak_without(cls: Any, params: Any, config: Any, rows: Rows) -> tuple[jax.Array, Rows]:
     """`_speak` for the rows without their prompts."""
     assert rows.without is not None
-    logits, cache = cls.speak(params, config, rows.without.last, rows.without.cache)
+    logits, cache = cls.speak(params, config, rows.without.last, rows.without.cache, _counted(rows))
     return logits[:, 0], dataclasses.replace(rows, without=Without(rows.without.last, cache))
+
+
+def _counted(rows: Rows) -> jax.Array | None:
+    """Which rows' last tokens are read [R, 1]; None: all, for what is kept by position is read again without harm."""
+    return ~rows.done[:, None] if rows.cache.recurrent else None
 
 
 def _written(rows: Rows, chosen: jax.Array, ends: Ends) -> Rows:

@@ -42,7 +42,7 @@ def again(decode: Decode) -> Decode:
         beyond = order.reach[:, 0] > switch
         if cache.slots > switch:  # rows of smaller caches cannot be beyond
             reach = jnp.where(beyond, switch + 1, 0)
-            wrong = (cache.past.beyond != beyond) & (cache.length > 0)
+            wrong = (cache.past.beyond.array != beyond) & (cache.length > 0)
             cells = _read_again(decode, params, c, dataclasses.replace(cache, reach=reach), cache.past, wrong)
             inputs = dataclasses.replace(inputs, cache=dataclasses.replace(cache, cells=cells))
         encoded = decode(params, c, inputs, want, drop)
@@ -58,10 +58,10 @@ def _read_again(decode: Decode, params: Any, c: Any, cache: Cache, past: Past, w
 
     def read(part: jax.Array, cells: Any) -> Any:
         start = jnp.minimum(part * size, cache.slots - size)  # the last part may read a few tokens twice
-        cut = lambda array: jax.lax.dynamic_slice_in_dim(array[:, 0], start, size, axis=1)  # noqa: E731
+        cut = lambda leaf: jax.lax.dynamic_slice_in_dim(leaf.array, start, size, axis=1)  # noqa: E731
         real = wrong[:, None] & (start + jnp.arange(size) < cache.length[:, None])
         begun = dataclasses.replace(cache, cells=cells, length=jnp.full(rows, start, jnp.int32), past=None)
-        tokens = Inputs(embeds=cut(past.embeds), mask=real, positions=cut(past.positions)[..., 0], cache=begun)
+        tokens = Inputs(embeds=cut(past.embeds), mask=real, positions=cut(past.positions), cache=begun)
         return decode(params, c, tokens).cache.cells
 
     parts = -(-jnp.where(wrong, cache.length, 0).max() // size)
@@ -70,6 +70,7 @@ def _read_again(decode: Decode, params: Any, c: Any, cache: Cache, past: Past, w
 
 def _with(past: Past, order: Causal, x: jax.Array, beyond: jax.Array) -> Past:
     """What is kept of a cache's tokens, and of new ones x [B, T, D]."""
-    put = jax.vmap(lambda kept, slots, new: kept.at[0, slots].set(new.astype(kept.dtype), mode="drop"))
-    positions = jnp.broadcast_to(order.positions, x.shape[:2])[..., None]
-    return Past(put(past.embeds, order.slots, x), put(past.positions, order.slots, positions), beyond)
+    put = jax.vmap(lambda kept, slots, new: kept.at[slots].set(new.astype(kept.dtype), mode="drop"))
+    embeds = past.embeds.put(put(past.embeds.array, order.slots, x))
+    positions = jnp.broadcast_to(order.positions, x.shape[:2])
+    return Past(embeds, past.positions.put(put(past.positions.array, order.slots, positions)), past.beyond.put(beyond))

@@ -23,7 +23,7 @@ def attention(dim: int, *names: str) -> declare.Tree:
     projections = {
         ours: declare.linear(dim, dim, name, ("embed", "heads")) for ours, name in zip(QKV, names[:3], strict=True)
     }
-    return projections | {"out": declare.linear(dim, dim, names[3], ("heads", "embed"))}
+    return declare.together("qkv", projections) | {"out": declare.linear(dim, dim, names[3], ("heads", "embed"))}
 
 
 def visible(mask: jax.Array | None) -> jax.Array | None:
@@ -218,20 +218,28 @@ def _up_to(used: jax.Array, slots: int, function: Callable[..., Any]) -> Callabl
     return lambda *arrays: jax.lax.switch(quarter, branches, *arrays)
 
 
-def prepare(params: Any) -> Any:
-    """A tree in which each layer's query, key and value are one fused projection, and its gate and up another: fewer,
-    larger products.
+GROUPS = {"qkv": QKV, "gate_up": ("gate", "up")}
+"""The products that `prepare` makes: of which dense layers, in which order."""
 
-    Projections that are no plain dense layers, such as those in groups, stay as they are, and so do those of which only
-    some have a bias.
+
+def prepare(params: Any, declaration: declare.Tree) -> Any:
+    """A tree in which the dense layers of each declared group are one: fewer, larger products.
+
+    Those of which only some have a bias, or that are not all kept alike, stay as they are.
+
+    Args:
+        params: listed or stacked.
+        declaration: of these arrays, laid out as they are (`declare.like`).
     """
-    if isinstance(params, list | tuple):
-        return type(params)(prepare(child) for child in params)
-    if not isinstance(params, dict):
+    if isinstance(declaration, list | tuple):
+        return type(declaration)(prepare(*pair) for pair in zip(params, declaration, strict=True))
+    if not isinstance(declaration, dict):
         return params
-    children = {name: prepare(child) for name, child in params.items()}
-    for names, fused in ((QKV, "qkv"), (("gate", "up"), "gate_up")):
-        if all("weight" in children.get(name, ()) for name in names) and _alike([children[name] for name in names]):
+    children = {name: prepare(params[name], part) for name, part in declaration.items()}
+    for fused, names in GROUPS.items():
+        weights = [declaration[name].get("weight") if name in declaration else None for name in names]
+        together = all(getattr(weight, "group", None) == fused for weight in weights)
+        if together and _alike([children[name] for name in names]):
             children[fused] = _joined([children.pop(name) for name in names])
     return children
 

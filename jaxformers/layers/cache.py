@@ -1,14 +1,19 @@
-"""What decoders keep of earlier tokens: keys and values by position, in a layout that only this file knows.
+"""What layers keep of earlier tokens, as arrays whose declared axes say what becomes of them.
 
-A row's token at position p stands in slot p, whatever padding is beside it, and sees the slots up to its own. What
-stands in later slots is meaningless and harmless: a slot is written before a token can see it. So nothing is ever
-cleared, tokens are taken back by making a row shorter, and prompts of any length share their programs.
+Keys and values are kept by position, in a layout that only this file knows: a row's token at position p stands in slot
+p, whatever padding is beside it, and sees the slots up to its own. What stands in later slots is meaningless and
+harmless: a slot is written before a token can see it. So nothing is ever cleared, tokens are taken back by making a row
+shorter, and prompts of any length share their programs.
+
+A leaf without slots is the state of a recurrence: masked tokens must leave it as it is, and whoever takes tokens back
+puts the state from before them in its place (`restored`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +24,43 @@ from ..declare import Param, is_param
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class Leaf:
+    """One array of what a layer keeps, with what its axes count.
+
+    "batch": rows, of which beams are some. "source": rows that the beams of a row share. "length": slots, one for each
+    position. "ring": slots that later positions take over. Layers that are stacked have one axis more in front, so axes
+    are counted from the end.
+    """
+
+    array: jax.Array
+    axes: tuple[str | None, ...] = dataclasses.field(metadata={"static": True})
+
+    def at(self, name: str) -> int | None:
+        """Which axis counts this, from the end; None: none does."""
+        return self.axes.index(name) - len(self.axes) if name in self.axes else None
+
+    @property
+    def rows(self) -> int | None:
+        """Which axis counts rows, from the start; None: none does."""
+        axis = self.at("batch" if "batch" in self.axes else "source")
+        return None if axis is None else axis + self.array.ndim
+
+    def put(self, array: jax.Array) -> Self:
+        """The leaf with another array."""
+        return dataclasses.replace(self, array=array)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it is a state of all earlier tokens together."""
+        return "batch" in self.axes and not {"length", "ring"} & {*self.axes}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Cache:
     """The earlier tokens of B rows.
 
-    cells: what each layer keeps, listed or stacked as the layers' params are.
+    cells: what each layer keeps, a tree of `Leaf`, listed or stacked as the layers' params are.
     length: [B] how many tokens each row has.
     reach: [B] the length that each row is known to reach, 0 where nobody said; rotations that depend on the length go
         by it, so that a prompt gives the same in parts as at once.
@@ -36,8 +74,13 @@ class Cache:
 
     @property
     def slots(self) -> int:
-        """How many tokens a row has room for."""
-        return _first(self.cells)["key"].shape[_SLOTS["key"]]
+        """How many tokens a row has room for; 0: nothing is kept by position."""
+        return max((leaf.array.shape[axis] for leaf in leaves(self) if (axis := leaf.at("length"))), default=0)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether any layer keeps a state, from which no token can be taken back."""
+        return any(leaf.recurrent for leaf in leaves(self))
 
 
 @jax.tree_util.register_dataclass
@@ -45,17 +88,41 @@ class Cache:
 class Past:
     """The earlier tokens of B rows as they were given to the layers, each in its slot.
 
-    embeds: [B, 1, S, D] what entered. positions: [B, 1, S, 1]. beyond: [B] whether each row was read as one that is
-    longer than those of training.
+    embeds: [B, S, D] what entered. positions: [B, S]. beyond: [B] whether each row was read as one that is longer than
+    those of training.
     """
 
-    embeds: jax.Array
-    positions: jax.Array
-    beyond: jax.Array
+    embeds: Leaf
+    positions: Leaf
+    beyond: Leaf
 
 
-_SLOTS = {"key": -1, "value": -2, "embeds": -2, "positions": -2}  # the axis of places
-_ROWS = -4  # the axis of rows
+def leaves(cache: Cache) -> list[Leaf]:
+    """What the layers keep, leaf by leaf."""
+    return jax.tree.leaves(cache.cells, is_leaf=_is_leaf)
+
+
+def _is_leaf(x: Any) -> bool:
+    return isinstance(x, Leaf)
+
+
+def _mapped(function: Callable[..., Leaf], cache: Cache, *others: Cache) -> Cache:
+    """The cache with what the function gives for each leaf, and for those of other caches in its place."""
+    kept, *same = ((one.cells, one.past) for one in (cache, *others))
+    cells, past = jax.tree.map(function, kept, *same, is_leaf=_is_leaf)
+    return dataclasses.replace(cache, cells=cells, past=past)
+
+
+def by_rows(function: Callable[..., jax.Array], cache: Cache, *others: Cache) -> Cache:
+    """The cache of what `function(array, axis of rows, *arrays of the others)` gives; an axis of None: no rows."""
+
+    def put(leaf: Leaf, *same: Leaf) -> Leaf:
+        return leaf.put(function(leaf.array, leaf.rows, *(other.array for other in same)))
+
+    length, reach = (
+        function(getattr(cache, name), 0, *(getattr(other, name) for other in others)) for name in ("length", "reach")
+    )
+    return dataclasses.replace(_mapped(put, cache, *others), length=length, reach=reach)
 
 
 def keys_values(rows: int, slots: int, heads: int, dim: int, value_dim: int | None = None) -> declare.Tree:
@@ -63,24 +130,28 @@ def keys_values(rows: int, slots: int, heads: int, dim: int, value_dim: int | No
 
     Keys lie transposed: on CPU the products over both are two to ten times as fast as with the dimensions last in both.
     """
+    key, value = ("batch", "kv_heads", None, "length"), ("batch", "kv_heads", "length", None)
     return {
-        "key": Param((rows, heads, dim, slots), ("batch", "kv_heads", None, "length"), "key", "zeros"),
-        "value": Param((rows, heads, slots, value_dim or dim), ("batch", "kv_heads", "length", None), "value", "zeros"),
+        "key": Param((rows, heads, dim, slots), key, "key", "buffer"),
+        "value": Param((rows, heads, slots, value_dim or dim), value, "value", "buffer"),
     }
 
 
 def empty(cells: declare.Tree, dtype: Any) -> Cache:
-    """A cache without tokens, from the declaration of its cells, one a layer."""
-    rows = jax.tree.leaves(cells, is_leaf=is_param)[0].shape[0]
-    made = jax.tree.map(lambda p: jnp.zeros(p.shape, dtype), cells, is_leaf=is_param)
+    """A cache without tokens, from the declaration of its cells; its axes are those of `Leaf`."""
+    made = jax.tree.map(lambda p: Leaf(jnp.zeros(p.shape, p.dtype or dtype), p.axes), cells, is_leaf=is_param)
+    rows = next(p.shape[p.axes.index("batch")] for _, p in declare.walk(cells) if "batch" in p.axes)
     nothing = jnp.zeros(rows, jnp.int32)
     return Cache(made, nothing, nothing)
 
 
 def no_past(rows: int, slots: int, width: int, dtype: Any) -> Past:
     """Room for the tokens of a cache, vectors of `width` numbers."""
-    embeds, positions = jnp.zeros((rows, 1, slots, width), dtype), jnp.zeros((rows, 1, slots, 1), jnp.int32)
-    return Past(embeds, positions, jnp.zeros(rows, bool))
+    return Past(
+        Leaf(jnp.zeros((rows, slots, width), dtype), ("batch", "length", None)),
+        Leaf(jnp.zeros((rows, slots), jnp.int32), ("batch", "length")),
+        Leaf(jnp.zeros(rows, bool), ("batch",)),
+    )
 
 
 def write(cell: Any, k: jax.Array, v: jax.Array, slots: jax.Array) -> Any:
@@ -94,49 +165,68 @@ def write(cell: Any, k: jax.Array, v: jax.Array, slots: jax.Array) -> Any:
 
     if slots.size == 1:  # XLA takes a scatter of one apart, and copies both caches to fuse the parts: so it gets two
         k, v, slots = (jnp.repeat(x, 2, axis=1) for x in (k, v, slots))
-    return {"key": jax.vmap(put_key)(cell["key"], k, slots), "value": jax.vmap(put_value)(cell["value"], v, slots)}
+    key, value = cell["key"], cell["value"]
+    new = {"key": jax.vmap(put_key)(key.array, k, slots), "value": jax.vmap(put_value)(value.array, v, slots)}
+    return cell | {name: cell[name].put(array) for name, array in new.items()}
 
 
 def read(cell: Any) -> tuple[jax.Array, jax.Array]:
     """Keys [B, K, d, S] and values [B, K, S, d], as `attention.weighed` takes them."""
-    return cell["key"], cell["value"]
+    return cell["key"].array, cell["value"].array
 
 
 def grown(cache: Cache, slots: int) -> Cache:
     """The cache with room for more tokens."""
 
-    def widen(path: Any, array: jax.Array) -> jax.Array:
-        axis = _SLOTS.get(jax.tree_util.keystr(path[-1:], simple=True))
+    def widen(leaf: Leaf) -> Leaf:
+        axis = leaf.at("length")
         if axis is None:
-            return array
-        more = [(0, 0)] * array.ndim
-        more[axis] = (0, slots - array.shape[axis])
-        return jnp.pad(array, more)
+            return leaf
+        more = [(0, 0)] * leaf.array.ndim
+        more[axis] = (0, slots - leaf.array.shape[axis])
+        return leaf.put(jnp.pad(leaf.array, more))
 
-    return jax.tree_util.tree_map_with_path(widen, cache)
-
-
-def axis_of_rows(array: jax.Array) -> int:
-    """The axis of an array of a cache, or of a whole one's layers, that has an entry a row."""
-    return array.ndim + _ROWS if array.ndim > 1 else 0
+    return _mapped(widen, cache)
 
 
 def rows_of(cache: Cache, rows: jax.Array) -> Cache:
     """The cache whose row i is row `rows[i]` of this one."""
-    return jax.tree.map(lambda array: jnp.take(array, rows, axis=axis_of_rows(array)), cache)
+    return _taken(cache, rows, ("batch", "source"))
+
+
+def beams_of(cache: Cache, rows: jax.Array) -> Cache:
+    """The same where the rows become beams, or change places among them: what beams share stays as it is."""
+    return _taken(cache, rows, ("batch",))
+
+
+def _taken(cache: Cache, rows: jax.Array, names: tuple[str, ...]) -> Cache:
+    def take(leaf: Leaf) -> Leaf:
+        axis = next((axis for name in names if (axis := leaf.at(name)) is not None), None)
+        return leaf if axis is None else leaf.put(jnp.take(leaf.array, rows, axis=axis))
+
+    length, reach = jnp.take(cache.length, rows), jnp.take(cache.reach, rows)
+    return dataclasses.replace(_mapped(take, cache), length=length, reach=reach)
 
 
 def replaced(cache: Cache, rows: jax.Array, other: Cache) -> Cache:
     """The cache with the rows of another one in place of its own `rows`; numbers past the end are left out."""
 
-    def put(array: jax.Array, new: jax.Array) -> jax.Array:
-        axis = axis_of_rows(array)
+    def put(array: jax.Array, axis: int | None, new: jax.Array) -> jax.Array:
+        if axis is None:
+            return array
         moved = jnp.moveaxis(array, axis, 0).at[rows].set(jnp.moveaxis(new, axis, 0), mode="drop")
         return jnp.moveaxis(moved, 0, axis)
 
-    return jax.tree.map(put, cache, other)
+    return by_rows(put, cache, other)
 
 
-def _first(cells: Any) -> Any:
-    """The cell of the first layer, or the stacked one of all."""
-    return cells[0] if isinstance(cells, list | tuple) else cells
+def saved(cache: Cache) -> Cache:
+    """The cache with copies of its states, which are still there when the rest has been given away."""
+    copy = lambda leaf: leaf.put(jnp.copy(leaf.array)) if leaf.recurrent else leaf  # noqa: E731
+    return dataclasses.replace(cache, cells=jax.tree.map(copy, cache.cells, is_leaf=_is_leaf))
+
+
+def restored(cache: Cache, before: Cache) -> Cache:
+    """The cache with the states of another in place of its own."""
+    back = lambda leaf, old: old if leaf.recurrent else leaf  # noqa: E731
+    return dataclasses.replace(cache, cells=jax.tree.map(back, cache.cells, before.cells, is_leaf=_is_leaf))

@@ -84,9 +84,8 @@ def projections(
     """Arrays of attention with `heads` heads of queries and `keys` of keys and values, `width` numbers each."""
     sizes = zip(QKV, names[:3], (heads, keys, keys), strict=True)
     tree = {ours: declare.linear(d, count * width, name, ("embed", "heads"), bias=bias) for ours, name, count in sizes}
-    return declare.under(
-        prefix, tree | {"out": declare.linear(heads * width, d, names[3], ("heads", "embed"), bias=out_bias)}
-    )
+    out = {"out": declare.linear(heads * width, d, names[3], ("heads", "embed"), bias=out_bias)}
+    return declare.under(prefix, declare.together("qkv", tree) | out)
 
 
 def gate_up_down(
@@ -99,22 +98,28 @@ def gate_up_down(
 ) -> declare.Tree:
     """Arrays of a gated feed-forward network."""
     gate, up, down = names
-    tree = {
+    opened = {
         "gate": declare.linear(d, inner, gate, ("embed", "mlp"), bias=bias),
         "up": declare.linear(d, inner, up, ("embed", "mlp"), bias=bias),
-        "down": declare.linear(inner, d, down, ("mlp", "embed"), bias=bias),
     }
+    tree = declare.together("gate_up", opened) | {"down": declare.linear(inner, d, down, ("mlp", "embed"), bias=bias)}
     return declare.under(prefix, tree)
 
 
 def up_down(
-    d: int, inner: int, *, prefix: str = "mlp", names: Sequence[str] = ("up_proj", "down_proj"), bias: bool = False
+    d: int,
+    inner: int,
+    *,
+    prefix: str = "mlp",
+    names: Sequence[str] = ("up_proj", "down_proj"),
+    bias: bool = False,
+    residual: declare.Init | None = None,
 ) -> declare.Tree:
-    """Arrays of a feed-forward network without a gate."""
+    """Arrays of a feed-forward network without a gate. residual: how what is added to the residual starts."""
     up, down = names
     tree = {
         "up": declare.linear(d, inner, up, ("embed", "mlp"), bias=bias),
-        "down": declare.linear(inner, d, down, ("mlp", "embed"), bias=bias),
+        "down": declare.linear(inner, d, down, ("mlp", "embed"), bias=bias, init=residual),
     }
     return declare.under(prefix, tree)
 

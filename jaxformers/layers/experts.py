@@ -33,7 +33,7 @@ _ROWS = (8, 64)  # tokens of an expert at a time, least and most
 
 def router(d: int, count: int, name: str, *, bias: bool = False) -> declare.Tree:
     """A router's arrays: what each expert is scored by."""
-    return declare.linear(d, count, name, bias=bias)
+    return declare.linear(d, count, name, bias=bias, role="router")
 
 
 def one_by_one(
@@ -43,14 +43,11 @@ def one_by_one(
 
     def stack(part: str, outputs: int, inputs: int, axes: tuple[str, str]) -> declare.Tree:
         shape = (count, outputs, inputs)
-        return {"weight": Param(shape, ("expert", *axes), f"{name}.{part}.weight", layout="stacked")}
+        return {"weight": Param(shape, ("expert", *axes), f"{name}.{part}.weight", "matrix", layout="stacked")}
 
     gate, up, down = parts
-    return {
-        "gate": stack(gate, inner, d, ("mlp", "embed")),
-        "up": stack(up, inner, d, ("mlp", "embed")),
-        "down": stack(down, d, inner, ("embed", "mlp")),
-    }
+    opened = {"gate": stack(gate, inner, d, ("mlp", "embed")), "up": stack(up, inner, d, ("mlp", "embed"))}
+    return declare.together("gate_up", opened) | {"down": stack(down, d, inner, ("embed", "mlp"))}
 
 
 def check(c: Any, count: str, chosen: str = "num_experts_per_tok") -> None:

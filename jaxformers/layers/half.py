@@ -7,13 +7,13 @@ less exact. So what weights multiply is rounded as it comes, and nothing else is
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import declare
 from .product import product
 from .quantized import Quantized
 
@@ -51,11 +51,16 @@ class Half(Quantized):
         return product(x.astype(self.values.dtype), self.values, jnp.float32, out_sharding)
 
 
-def halved(params: Any, chosen: Callable[[str], bool]) -> Any:
-    """The tree with those arrays of half types as `Half` whose paths are chosen; nothing is copied."""
+def halved(params: Any, declaration: declare.Tree) -> Any:
+    """The tree with weights of half types as `Half`: those of dense layers, and words; nothing is copied.
 
-    def kept(path: Any, array: Any) -> Any:
-        name = jax.tree_util.keystr(path, simple=True, separator=".")
-        return Half(array) if chosen(name) and array.dtype in (jnp.bfloat16, jnp.float16) else array
+    Args:
+        params: listed or stacked.
+        declaration: of these arrays, laid out as they are (`declare.like`).
+    """
 
-    return jax.tree_util.tree_map_with_path(kept, params)
+    def kept(param: declare.Param, array: Any) -> Any:
+        chosen = param.role == "matrix" or (param.role in ("table", "unembedding") and "vocab" in param.axes)
+        return Half(array) if chosen and array.dtype in (jnp.bfloat16, jnp.float16) else array
+
+    return jax.tree.map(kept, declaration, params, is_leaf=declare.is_param)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .. import declare
 from ..declare import Param
 from . import embedding
 from .inputs import Inputs
@@ -23,8 +24,8 @@ def dense(layer: Any, tasks: int, rank: int) -> Any:
     return layer | {
         "weight": dataclasses.replace(weight, name=original),
         "tasks": {
-            "narrow": Param((tasks, rank, d_in), (None, None, into), narrow),
-            "widen": Param((tasks, d_out, rank), (None, out, None), widen, "zeros"),
+            "narrow": Param((tasks, rank, d_in), (None, None, into), narrow, "kernel"),
+            "widen": Param((tasks, d_out, rank), (None, out, None), widen, "kernel", declare.zeros),
         },
     }
 
@@ -37,8 +38,8 @@ def table(rows: Any, tasks: int, rank: int) -> Any:
     return {
         "table": dataclasses.replace(table, name=original),
         "tasks": {
-            "narrow": Param((tasks, count, rank), (None, axis, None), narrow, "zeros"),
-            "widen": Param((tasks, rank, dim), (None, None, embed), widen),
+            "narrow": Param((tasks, count, rank), (None, axis, None), narrow, "kernel", declare.zeros),
+            "widen": Param((tasks, rank, dim), (None, None, embed), widen, "kernel"),
         },
     }
 

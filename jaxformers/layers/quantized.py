@@ -77,18 +77,6 @@ class Scaled(Quantized):
         return self.scale[..., None]
 
 
-def rounds(path: str) -> bool:
-    """Whether the array at a path of a model's tree is kept in fewer bits: the weights that `linear` and `grouped` take
-    inside a layer, in the list of layers or apart.
-
-    Embeddings, norms, poolers and heads stay as they are, but for the words of models that write (`Model._rounds`):
-    they are few, and errors there are not averaged away. So does what is neither, such as the kernels of convolutions
-    and XLNet's projections with an axis of their own for heads, and routers, of which an error chooses another expert.
-    """
-    inside = path.count(".") > 1 and not path.startswith("head.") and ".router." not in path
-    return inside and path.rpartition(".")[2] in ("weight", "blocks")
-
-
 def restored(params: Any) -> Any:
     """The tree with plain arrays in place of `Quantized`, in the type of the arrays beside them."""
     leaves = jax.tree.leaves(params, is_leaf=is_quantized)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .. import declare
 from .inputs import Want
 
 Block = Callable[..., tuple[jax.Array, Any]]
@@ -179,12 +180,14 @@ def unstack(layers: Any) -> list[Any]:
     return [jax.tree.map(lambda array, i=i: array[i], layers) for i in range(count)]
 
 
-def arranged(cells: Sequence[Any], layers: Any) -> Any:
-    """What each layer keeps, listed or stacked as the layers are."""
+def listed(layers: Any) -> list[Any]:
+    """The layers' trees, for an architecture whose layers cannot be scanned."""
+    return layers if isinstance(layers, list) else unstack(layers)
+
+
+def arranged(cells: Sequence[declare.Tree], layers: Any) -> declare.Tree:
+    """The declaration of what each layer keeps, listed or stacked as the layers are."""
     if isinstance(layers, list):
         return list(cells)
-    if not isinstance(layers, tuple):
-        return stack(cells)
-    ends = list(itertools.accumulate(jax.tree.leaves(run)[0].shape[0] for run in layers))
-    starts = [0, *ends[:-1]]
-    return tuple(stack(cells[start:end]) for start, end in zip(starts, ends, strict=True))
+    runs = layers if isinstance(layers, tuple) else (layers,)
+    return declare.in_runs(cells, [jax.tree.leaves(run)[0].shape[0] for run in runs])

@@ -67,14 +67,14 @@ def body(c: AlbertConfig) -> declare.Tree:
         for group in range(c.num_hidden_groups)
     ]
     return embeddings(c, c.embedding_size) | {
-        "project": declare.linear(c.embedding_size, d, "encoder.embedding_hidden_mapping_in"),
+        "project": declare.projection(c.embedding_size, d, "encoder.embedding_hidden_mapping_in"),
         "layers": [each for group in groups for each in group],
     }
 
 
 def with_pooler(c: AlbertConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler")}
 
 
 def encode(params: Any, c: AlbertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

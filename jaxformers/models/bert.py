@@ -57,7 +57,7 @@ def body(c: BertConfig) -> declare.Tree:
 
 def with_pooler(c: BertConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def encode(params: Any, c: BertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

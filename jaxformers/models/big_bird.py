@@ -86,7 +86,7 @@ def body(c: BigBirdConfig) -> declare.Tree:
 
 def with_pooler(c: BigBirdConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler")}
 
 
 def attend_blocks(

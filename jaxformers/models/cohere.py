@@ -55,7 +55,7 @@ def parameters(c: CohereConfig) -> declare.Tree:
     d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
 
     def head_norm(name: str, count: int) -> declare.Tree:
-        return {"scale": Param((count, width(c)), ("heads", None), f"self_attn.{name}.weight", "ones")}
+        return {"scale": Param((count, width(c)), ("heads", None), f"self_attn.{name}.weight", "norm", declare.ones)}
 
     norms = {"query_norm": head_norm("q_norm", heads[0]), "key_norm": head_norm("k_norm", heads[1])}
     layer = {

@@ -14,7 +14,7 @@ from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import attend, merge, project, visible
+from ..layers.attention import QKV, attend, merge, project, visible
 from ..layers.convolution import convolve
 from ..layers.dropout import Drop, no_drop
 from ..layers.grouped import grouped
@@ -88,7 +88,7 @@ def parameters(c: ConvBertConfig) -> declare.Tree:
             return declare.linear(d_in, d_out, name, axes)
         shape = (c.num_groups, d_out // c.num_groups, d_in // c.num_groups)
         return {
-            "blocks": Param(shape, (None, *axes[::-1]), f"{name}.weight", layout="transposed"),
+            "blocks": Param(shape, (None, *axes[::-1]), f"{name}.weight", "matrix", layout="transposed"),
             "bias": declare.vector(d_out, f"{name}.bias", axes[1]),
         }
 
@@ -96,15 +96,15 @@ def parameters(c: ConvBertConfig) -> declare.Tree:
         **under(
             "attention.self",
             {
-                "query": declare.linear(d, half, "query", ("embed", "heads")),
-                "key": declare.linear(d, half, "key", ("embed", "heads")),
-                "value": declare.linear(d, half, "value", ("embed", "heads")),
+                **declare.together("qkv", {name: declare.linear(d, half, name, ("embed", "heads")) for name in QKV}),
                 "around": under(  # what is around each place, to be multiplied with its query
                     "key_conv_attn_layer",
                     {
-                        "depthwise": Param((d, 1, c.conv_kernel_size), ("embed", None, None), "depthwise.weight"),
-                        "weight": Param((half, d), ("heads", "embed"), "pointwise.weight", layout="squeezed"),
-                        "bias": Param((half,), ("heads",), "bias", "zeros", layout="squeezed"),
+                        "depthwise": Param(
+                            (d, 1, c.conv_kernel_size), ("embed", None, None), "depthwise.weight", "kernel"
+                        ),
+                        "weight": Param((half, d), ("heads", "embed"), "pointwise.weight", "matrix", layout="squeezed"),
+                        "bias": Param((half,), ("heads",), "bias", "bias", declare.zeros, layout="squeezed"),
                     },
                 ),
                 "kernel": declare.linear(half, c.heads * c.conv_kernel_size, "conv_kernel_layer"),
@@ -119,7 +119,7 @@ def parameters(c: ConvBertConfig) -> declare.Tree:
     }
     tree = embeddings(c, c.embedding_size)
     if c.embedding_size != d:
-        tree["project"] = declare.linear(c.embedding_size, d, "embeddings_project")
+        tree["project"] = declare.projection(c.embedding_size, d, "embeddings_project")
     return tree | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
 
 

@@ -98,7 +98,7 @@ def tables(c: Any) -> declare.Tree:
         del tree["type"]
     tree["norm"] = declare.layer_norm(c.hidden_size, "embeddings.LayerNorm")
     if width != c.hidden_size:
-        tree["project"] = declare.linear(width, c.hidden_size, "embeddings.embed_proj", bias=False)
+        tree["project"] = declare.projection(width, c.hidden_size, "embeddings.embed_proj", bias=False)
     if c.relative_attention:
         tree["distance"] = declare.embedding(2 * span(c), c.hidden_size, "encoder.rel_embeddings")
     return tree
@@ -138,8 +138,8 @@ def parameters(c: DebertaConfig) -> declare.Tree:
         attention["p2c"] = declare.linear(d, d, "pos_q_proj", ("embed", "heads"))
     if c.talking_head:
         square = (c.num_attention_heads, c.num_attention_heads)
-        attention["mix_scores"] = Param(square, (None, None), "head_logits_proj.weight")
-        attention["mix_odds"] = Param(square, (None, None), "head_weights_proj.weight")
+        attention["mix_scores"] = Param(square, (None, None), "head_logits_proj.weight", "kernel")
+        attention["mix_odds"] = Param(square, (None, None), "head_weights_proj.weight", "kernel")
     layer = {
         **under("attention.self", attention),
         "out": declare.linear(d, d, "attention.output.dense", ("heads", "embed")),

@@ -126,7 +126,7 @@ def parameters(c: DebertaV2Config) -> declare.Tree:
                 layer[kind] = declare.linear(d, d, f"attention.self.{name}", ("embed", "heads"))
     if c.conv_kernel_size:
         tree["convolution"] = {
-            "kernel": Param((d, d, c.conv_kernel_size), ("embed", None, None), "encoder.conv.conv.weight"),
+            "kernel": Param((d, d, c.conv_kernel_size), ("embed", None, None), "encoder.conv.conv.weight", "kernel"),
             "bias": declare.vector(d, "encoder.conv.conv.bias", "embed"),
             "norm": declare.layer_norm(d, "encoder.conv.LayerNorm"),
         }

@@ -59,7 +59,9 @@ class DeepseekV3Config(
 def parameters(c: DeepseekV3Config) -> declare.Tree:
     """The model's arrays; of the correction small differences count."""
     name = "gate.e_score_correction_bias"
-    return arrays(c, {"correction": Param((c.n_routed_experts,), (None,), name, "zeros", dtype="float32")})
+    return arrays(
+        c, {"correction": Param((c.n_routed_experts,), (None,), name, "buffer", declare.zeros, dtype="float32")}
+    )
 
 
 def corrected_route(c: Any) -> experts.Route:

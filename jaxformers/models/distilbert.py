@@ -66,12 +66,15 @@ def parameters(c: DistilBertConfig) -> declare.Tree:
         "down": declare.linear(c.hidden_dim, c.dim, "ffn.lin2", ("mlp", "embed")),
         "ffn_norm": declare.layer_norm(c.dim, "output_layer_norm"),
     }
-    positions: declare.Init = "sinusoid" if c.sinusoidal_pos_embds else "normal"
+    role: declare.Role = "buffer" if c.sinusoidal_pos_embds else "table"
+    init = declare.sinusoid if c.sinusoidal_pos_embds else None
     return under(
         "embeddings",
         {
             "word": declare.embedding(c.vocab_size, c.dim, "word_embeddings", "vocab", zero_row=c.pad_token_id),
-            "position": declare.embedding(c.max_position_embeddings, c.dim, "position_embeddings", init=positions),
+            "position": declare.embedding(
+                c.max_position_embeddings, c.dim, "position_embeddings", role=role, init=init
+            ),
             "norm": declare.layer_norm(c.dim, "LayerNorm"),
         },
     ) | {"layers": repeat(c.n_layers, "transformer.layer.{}", layer)}

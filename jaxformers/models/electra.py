@@ -59,7 +59,7 @@ def parameters(c: ElectraConfig) -> declare.Tree:
     """The encoder's arrays; the embeddings are projected where they are of another width."""
     tree = embeddings(c, c.embedding_size)
     if c.embedding_size != c.hidden_size:
-        tree["project"] = declare.linear(c.embedding_size, c.hidden_size, "embeddings_project")
+        tree["project"] = declare.projection(c.embedding_size, c.hidden_size, "embeddings_project")
     return tree | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
 
 

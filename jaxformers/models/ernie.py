@@ -29,7 +29,7 @@ def body(c: ErnieConfig) -> declare.Tree:
 
 def with_pooler(c: ErnieConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 class ErnieModel(

@@ -101,7 +101,8 @@ def body(c: EsmConfig) -> declare.Tree:
     }
     if c.position_embedding_type == "rotary":
         pairs = (d // c.num_attention_heads // 2,)
-        layer["frequencies"] = Param(pairs, (None,), "attention.self.rotary_embeddings.inv_freq", "frequencies")
+        name = "attention.self.rotary_embeddings.inv_freq"
+        layer["frequencies"] = Param(pairs, (None,), name, "buffer", declare.turning)
     else:
         name = "embeddings.position_embeddings"
         tree["position"] = declare.embedding(c.max_position_embeddings, d, name, zero_row=c.pad_token_id)
@@ -113,7 +114,7 @@ def body(c: EsmConfig) -> declare.Tree:
     return tree | {
         "layers": layers,
         "final_norm": declare.layer_norm(d, "encoder.emb_layer_norm_after"),
-        "contact": declare.linear(
+        "contact": declare.projection(
             c.num_hidden_layers * c.num_attention_heads, 1, "contact_head.regression", (None, None)
         ),
     }
@@ -121,7 +122,7 @@ def body(c: EsmConfig) -> declare.Tree:
 
 def with_pooler(c: EsmConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def embedded(params: Any, c: EsmConfig, inputs: Inputs) -> jax.Array:

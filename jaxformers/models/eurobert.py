@@ -13,6 +13,7 @@ from ..declare import repeat
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
+from ..layers.decoder import gate_up_down, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gated import opened
@@ -73,21 +74,13 @@ class EuroBertConfig(
 def parameters(c: EuroBertConfig) -> declare.Tree:
     """The encoder's arrays."""
     d, inner = c.hidden_size, c.intermediate_size
-    keys = d // c.num_attention_heads * (c.num_key_value_heads or c.num_attention_heads)
-
-    def projection(d_in: int, d_out: int, name: str, axes: tuple[str, str]) -> declare.Tree:
-        return declare.linear(d_in, d_out, name, axes, bias=c.mlp_bias if "mlp" in name else c.attention_bias)
+    width, keys = d // c.num_attention_heads, c.num_key_value_heads or c.num_attention_heads
 
     layer = {
         "attention_norm": declare.rms_norm(d, "input_layernorm"),
-        "query": projection(d, d, "self_attn.q_proj", ("embed", "heads")),
-        "key": projection(d, keys, "self_attn.k_proj", ("embed", "heads")),
-        "value": projection(d, keys, "self_attn.v_proj", ("embed", "heads")),
-        "out": projection(d, d, "self_attn.o_proj", ("heads", "embed")),
+        **projections(d, c.num_attention_heads, keys, width, bias=c.attention_bias, out_bias=c.attention_bias),
         "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
-        "gate": projection(d, inner, "mlp.gate_proj", ("embed", "mlp")),
-        "up": projection(d, inner, "mlp.up_proj", ("embed", "mlp")),
-        "down": projection(inner, d, "mlp.down_proj", ("mlp", "embed")),
+        **gate_up_down(d, inner, bias=c.mlp_bias),
     }
     return {
         "word": declare.embedding(c.vocab_size, d, "embed_tokens", "vocab", zero_row=c.pad_token_id),

@@ -51,9 +51,9 @@ def parameters(c: FNetConfig) -> declare.Tree:
         "ffn_norm": declare.layer_norm(d, "output.LayerNorm"),
     }
     return embeddings(c, d) | {
-        "project": declare.linear(d, d, "embeddings.projection"),
+        "project": declare.projection(d, d, "embeddings.projection"),
         "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer),
-        "pooler": declare.linear(d, d, "pooler.dense"),
+        "pooler": declare.projection(d, d, "pooler.dense"),
     }
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.relative import look_around, sines_then_cosines
-from ..layers.run import Encoded, unstack
+from ..layers.run import Encoded, listed
 from .electra import replaced
 
 _FIRST = 2  # the segment of a text's first token, which is of every other's segment too
@@ -67,6 +67,8 @@ class FunnelConfig(
     pool_q_only: bool = True
     pad_token_id: Token | None = None
 
+    usual_range: ClassVar[float] = 0.1
+
     def check(self) -> None:
         """There are blocks, and a number of repeats for each; vectors of distances are pairs."""
         if not self.block_sizes or len(self.repeats) != len(self.block_sizes):
@@ -76,6 +78,15 @@ class FunnelConfig(
             )
         if self.d_model % 2:
             raise ValueError(f"FunnelConfig: d_model={self.d_model} must be even")
+
+    def drawn(self, param: Param) -> declare.Init:
+        """Dense layers by their sizes, words widely, and what each head has of its own above zero."""
+        match param.role:
+            case "matrix" | "projection":
+                return declare.by_fans
+            case "table" | "unembedding" if "vocab" in param.axes:
+                return declare.Normal(1.0)
+        return declare.Uniform(0.0, self.spread)
 
     @property
     def repeats(self) -> tuple[int, ...]:
@@ -88,7 +99,7 @@ def layer(c: FunnelConfig) -> declare.Tree:
     d, n, width = c.d_model, c.n_head, c.d_head
 
     def per_head(name: str) -> Param:
-        return Param((n, width), ("heads", None), f"attention.{name}")
+        return Param((n, width), ("heads", None), f"attention.{name}", "bias")
 
     axes = ("embed", "heads")
     return {
@@ -96,11 +107,11 @@ def layer(c: FunnelConfig) -> declare.Tree:
         "key": declare.linear(d, n * width, "attention.k_head", axes),
         "value": declare.linear(d, n * width, "attention.v_head", axes),
         "out": declare.linear(n * width, d, "attention.post_proj", ("heads", "embed")),
-        "distance": Param((d, n, width), ("embed", "heads", None), "attention.r_kernel"),
+        "distance": Param((d, n, width), ("embed", "heads", None), "attention.r_kernel", "kernel"),
         "content_bias": per_head("r_w_bias"),
         "distance_bias": per_head("r_r_bias"),
         "segment_bias": per_head("r_s_bias"),
-        "segments": Param((2, n, width), (None, "heads", None), "attention.seg_embed"),
+        "segments": Param((2, n, width), (None, "heads", None), "attention.seg_embed", "table"),
         "attention_norm": declare.layer_norm(d, "attention.layer_norm"),
         "up": declare.linear(d, c.d_inner, "ffn.linear_1", ("embed", "mlp")),
         "down": declare.linear(c.d_inner, d, "ffn.linear_2", ("mlp", "embed")),
@@ -220,7 +231,7 @@ def encode_blocks(params: Any, c: FunnelConfig, inputs: Inputs, want: Want = Wan
         raise ValueError("Funnel takes an attention_mask [batch, seq]")
     x = layer_norm(params["norm"], embed_tokens(params["word"], inputs), c.layer_norm_eps)
     x = drop("embeddings", x, c.hidden_dropout)
-    layers = iter(params["layers"] if isinstance(params["layers"], list) else unstack(params["layers"]))
+    layers = iter(listed(params["layers"]))
     runs = sum(size * times for size, times in zip(c.block_sizes, c.repeats, strict=True))
     drops: Iterator[Drop] = iter(drop.each(runs))
     row, states, attentions = Row(inputs.segments, inputs.mask), [x], []
@@ -255,7 +266,7 @@ def encode(params: Any, c: FunnelConfig, inputs: Inputs, want: Want = Want(), dr
     fine = encoded.hidden_states[c.block_sizes[0]]
     x = fine + spread(c, encoded.state, fine.shape[1])
     row, states, attentions = Row(inputs.segments, inputs.mask), [x], []
-    for p, each in zip(params["decoder"], rest, strict=True):
+    for p, each in zip(listed(params["decoder"]), rest, strict=True):
         x, weights = apply(p, c, x, row, x, row, each)
         states.append(x)
         attentions.append(weights)

@@ -85,9 +85,14 @@ def width(c: Any) -> int:
     return c.n_embd // c.n_head
 
 
-def conv1d(d_in: int, d_out: int, name: str, axes: tuple[str, str]) -> declare.Tree:
+def conv1d(d_in: int, d_out: int, name: str, axes: tuple[str, str], init: declare.Init | None = None) -> declare.Tree:
     """A dense layer as GPT and GPT-2 have it."""
-    return transposed(declare.linear(d_in, d_out, name, axes))
+    return transposed(declare.linear(d_in, d_out, name, axes, init=init))
+
+
+def residual(c: Any) -> declare.Init:
+    """How what is added to the residual starts: it adds up over two halves of each layer."""
+    return declare.Normal(c.spread / (2 * c.n_layer) ** 0.5)
 
 
 def parameters(c: GPT2Config) -> declare.Tree:
@@ -96,10 +101,10 @@ def parameters(c: GPT2Config) -> declare.Tree:
     layer = {
         "attention_norm": declare.layer_norm(d, "ln_1"),
         "qkv": conv1d(d, 3 * d, "attn.c_attn", ("embed", "heads")),
-        "out": conv1d(d, d, "attn.c_proj", ("heads", "embed")),
+        "out": conv1d(d, d, "attn.c_proj", ("heads", "embed"), residual(c)),
         "ffn_norm": declare.layer_norm(d, "ln_2"),
         "up": conv1d(d, inner, "mlp.c_fc", ("embed", "mlp")),
-        "down": conv1d(inner, d, "mlp.c_proj", ("mlp", "embed")),
+        "down": conv1d(inner, d, "mlp.c_proj", ("mlp", "embed"), residual(c)),
     }
     return around(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
 

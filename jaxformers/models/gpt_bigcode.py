@@ -15,7 +15,7 @@ from ..layers.gpt import attention, in_groups, words
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..twins import family, token_rate
-from .gpt2 import SEGMENTED, GPT2Config, around, width
+from .gpt2 import SEGMENTED, GPT2Config, around, residual, width
 
 
 class GPTBigCodeConfig(
@@ -53,9 +53,9 @@ def parameters(c: GPTBigCodeConfig) -> declare.Tree:
     layer = {
         "attention_norm": declare.layer_norm(d, "ln_1"),
         "qkv": declare.linear(d, d + 2 * keys(c) * width(c), "attn.c_attn", ("embed", "heads")),
-        "out": declare.linear(d, d, "attn.c_proj", ("heads", "embed")),
+        "out": declare.linear(d, d, "attn.c_proj", ("heads", "embed"), init=residual(c)),
         "ffn_norm": declare.layer_norm(d, "ln_2"),
-        **up_down(d, c.n_inner or 4 * d, names=("c_fc", "c_proj"), bias=True),
+        **up_down(d, c.n_inner or 4 * d, names=("c_fc", "c_proj"), bias=True, residual=residual(c)),
     }
     return around(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
 

@@ -89,15 +89,18 @@ def parameters(c: GptOssConfig) -> declare.Tree:
     d, inner, count = c.hidden_size, c.intermediate_size, c.num_local_experts
 
     def stack(name: str, outputs: int, inputs: int, axes: tuple[str, str]) -> declare.Tree:
-        weight = Param((count, outputs, inputs), ("expert", *axes), name, layout="transposed")
-        return {"weight": weight, "bias": Param((count, outputs), ("expert", axes[0]), f"{name}_bias", "zeros")}
+        weight = Param((count, outputs, inputs), ("expert", *axes), name, "matrix", layout="transposed")
+        return {
+            "weight": weight,
+            "bias": Param((count, outputs), ("expert", axes[0]), f"{name}_bias", "bias", declare.zeros),
+        }
 
     each = {
         "gate_up": stack("experts.gate_up_proj", 2 * inner, d, ("mlp", "embed")),
         "down": stack("experts.down_proj", d, inner, ("embed", "mlp")),
     }
     mixture = declare.under("mlp", {"router": experts.router(d, count, "router", bias=True), "experts": each})
-    sinks = Param((c.num_attention_heads,), ("heads",), "self_attn.sinks")
+    sinks = Param((c.num_attention_heads,), ("heads",), "self_attn.sinks", "bias")
     return around(c, attention(c) | mixture | {"sinks": sinks})
 
 

@@ -44,8 +44,8 @@ class GraniteMoeConfig(
 def parameters(c: GraniteMoeConfig) -> declare.Tree:
     """The model's arrays."""
     d, inner, count = c.hidden_size, c.intermediate_size, c.num_local_experts
-    gate_up = Param((count, 2 * inner, d), ("expert", "mlp", "embed"), "input_linear.weight")
-    down = Param((count, d, inner), ("expert", "embed", "mlp"), "output_linear.weight")
+    gate_up = Param((count, 2 * inner, d), ("expert", "mlp", "embed"), "input_linear.weight", "matrix")
+    down = Param((count, d, inner), ("expert", "embed", "mlp"), "output_linear.weight", "matrix")
     mixture = {
         "router": experts.router(d, count, "router.layer"),
         "experts": {"gate_up": {"weight": gate_up}, "down": {"weight": down}},

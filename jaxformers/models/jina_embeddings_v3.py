@@ -97,7 +97,7 @@ def body(c: JinaEmbeddingsV3Config) -> declare.Tree:
 
 def with_pooler(c: JinaEmbeddingsV3Config) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": dense(c, declare.linear(c.hidden_size, c.hidden_size, "pooler.dense"))}
+    return body(c) | {"pooler": dense(c, declare.projection(c.hidden_size, c.hidden_size, "pooler.dense"))}
 
 
 def dense(c: JinaEmbeddingsV3Config, layer: declare.Tree) -> declare.Tree:

@@ -78,13 +78,13 @@ def body(c: LongformerConfig) -> declare.Tree:
     """The encoder's arrays."""
     d = c.hidden_size
     whole = {name: declare.linear(d, d, f"attention.self.{name}_global", ("embed", "heads")) for name in QKV}
-    layer = post_norm.layer(c) | {"global": whole}
+    layer = post_norm.layer(c) | {"global": declare.together("qkv", whole)}
     return embeddings(c, d) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
 
 
 def with_pooler(c: LongformerConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 Marks = Callable[[LongformerConfig, Inputs], jax.Array | None]

@@ -44,7 +44,7 @@ def body(c: LukeConfig) -> declare.Tree:
         "norm": declare.layer_norm(d, "LayerNorm"),
     }
     if narrow != d:
-        entities["project"] = declare.linear(narrow, d, "entity_embedding_dense", bias=False)
+        entities["project"] = declare.projection(narrow, d, "entity_embedding_dense", bias=False)
     return embeddings(c, d) | {
         "entities": under("entity_embeddings", entities),
         "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", each),
@@ -53,7 +53,7 @@ def body(c: LukeConfig) -> declare.Tree:
 
 def with_pooler(c: LukeConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def words_beside_entities() -> Head:
@@ -64,7 +64,7 @@ def words_beside_entities() -> Head:
         entities = {
             "dense": declare.linear(c.hidden_size, narrow, "transform.dense"),
             "norm": declare.layer_norm(narrow, "transform.LayerNorm"),
-            "bias": Param((c.entity_vocab_size,), (None,), "bias", "zeros"),
+            "bias": Param((c.entity_vocab_size,), (None,), "bias", "bias", declare.zeros),
         }
         return roberta.words.parameters(c) | {"entities": under("entity_predictions", entities)}
 

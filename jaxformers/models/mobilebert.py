@@ -98,11 +98,8 @@ def body(c: MobileBertConfig) -> declare.Tree:
         "ffn_norm": declare.layer_norm(w, "output.LayerNorm"),
     }
     layer = {
-        # Apart from the value: `attention.prepare` fuses what stands together, and they have other inputs.
-        "match": {
-            "query": declare.linear(w, w, "attention.self.query", ("embed", "heads")),
-            "key": declare.linear(w, w, "attention.self.key", ("embed", "heads")),
-        },
+        "query": declare.linear(w, w, "attention.self.query", ("embed", "heads")),
+        "key": declare.linear(w, w, "attention.self.key", ("embed", "heads")),
         "value": declare.linear(w if c.use_bottleneck_attention else d, w, "attention.self.value", ("embed", "heads")),
         "out": declare.linear(w, w, "attention.output.dense", ("heads", "embed")),
         "attention_norm": declare.layer_norm(w, "attention.output.LayerNorm"),
@@ -122,7 +119,9 @@ def body(c: MobileBertConfig) -> declare.Tree:
             ),
             "position": declare.embedding(c.max_position_embeddings, d, "position_embeddings"),
             "type": declare.embedding(c.type_vocab_size, d, "token_type_embeddings"),
-            "project": declare.linear(c.embedding_size * (3 if c.trigram_input else 1), d, "embedding_transformation"),
+            "project": declare.projection(
+                c.embedding_size * (3 if c.trigram_input else 1), d, "embedding_transformation"
+            ),
             "norm": declare.layer_norm(d, "LayerNorm"),
         },
     ) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
@@ -132,7 +131,7 @@ def with_pooler(c: MobileBertConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's, where it has any."""
     if not c.classifier_activation:
         return body(c)
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def norm(p: Any, c: MobileBertConfig, x: jax.Array, epsilon: float) -> jax.Array:
@@ -177,7 +176,7 @@ def block(c: MobileBertConfig, seen: jax.Array | None) -> Block:
         matched = valued
         if "narrow_match" in p and not c.use_bottleneck_attention:
             matched = narrowed(p["narrow_match"], x)
-        q, k = (split(linear(p["match"][name], matched)) for name in ("query", "key"))
+        q, k = (split(linear(p[name], matched)) for name in ("query", "key"))
         v = split(linear(p["value"], valued))
         context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
         h = drop("attention", linear(p["out"], merge(context), like=y), inside)
@@ -208,7 +207,7 @@ def vocabulary() -> heads.Head:
         tree = {
             "dense": declare.linear(d, d, "transform.dense"),
             "norm": declare.layer_norm(d, "transform.LayerNorm"),
-            "rest": Param((d - e, c.vocab_size), (None, "vocab"), "dense.weight"),
+            "rest": Param((d - e, c.vocab_size), (None, "vocab"), "dense.weight", "unembedding"),
             "bias": declare.tied(
                 declare.vector(c.vocab_size, "bias", "vocab"), "decoder.bias", first=not c.tie_word_embeddings
             ),

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
-from ..declare import repeat
+from ..declare import Param, repeat
 from ..layers import rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
@@ -110,6 +110,19 @@ class ModernBertConfig(
         told = rotations(self, self.local_rope_theta or self.global_rope_theta)
         return {kind: (self.global_rope_theta if base is None else base, said) for kind, (base, said) in told.items()}
 
+    def drawn(self, param: Param) -> declare.Init:
+        """Normal, but for what would be far from zero."""
+        return declare.Normal(self.spread, CUT)
+
+
+CUT = 2.0
+"""In standard deviations: no random weight is further from zero."""
+
+
+def residual(c: ModernBertConfig) -> declare.Init:
+    """How what is added to the residual starts."""
+    return declare.Normal(c.spread / (2 * c.num_hidden_layers) ** 0.5, CUT)
+
 
 def parameters(c: ModernBertConfig) -> declare.Tree:
     """The encoder's arrays. The first layer, which has no norm before its attention, stands apart."""
@@ -117,10 +130,10 @@ def parameters(c: ModernBertConfig) -> declare.Tree:
     layer = {
         "attention_norm": declare.layer_norm(d, "attn_norm", bias=c.norm_bias),
         "qkv": declare.linear(d, 3 * d, "attn.Wqkv", ("embed", "heads"), bias=c.attention_bias),
-        "out": declare.linear(d, d, "attn.Wo", ("heads", "embed"), bias=c.attention_bias),
+        "out": declare.linear(d, d, "attn.Wo", ("heads", "embed"), bias=c.attention_bias, init=residual(c)),
         "ffn_norm": declare.layer_norm(d, "mlp_norm", bias=c.norm_bias),
         "up_gate": declare.linear(d, 2 * c.intermediate_size, "mlp.Wi", ("embed", "mlp"), bias=c.mlp_bias),
-        "down": declare.linear(c.intermediate_size, d, "mlp.Wo", ("mlp", "embed"), bias=c.mlp_bias),
+        "down": declare.linear(c.intermediate_size, d, "mlp.Wo", ("mlp", "embed"), bias=c.mlp_bias, init=residual(c)),
     }
     first, *rest = repeat(c.num_hidden_layers, "layers.{}", layer)
     del first["attention_norm"]
@@ -183,7 +196,7 @@ def encode(params: Any, c: ModernBertConfig, inputs: Inputs, want: Want = Want()
 def transformed(c: ModernBertConfig) -> declare.Tree:
     """The arrays that every head has before its last layer."""
     d = c.hidden_size
-    dense = declare.linear(d, d, "head.dense", bias=c.classifier_bias)
+    dense = declare.linear(d, d, "head.dense", bias=c.classifier_bias, init=residual(c))
     return {"dense": dense, "norm": declare.layer_norm(d, "head.norm", bias=c.norm_bias)}
 
 
@@ -215,7 +228,9 @@ def classifier(labels: int | None, state: Any) -> Head:
     """Scores of the vectors that `state` takes from the encoder's result; `labels` None: as many as the config says."""
 
     def parameters(c: ModernBertConfig) -> declare.Tree:
-        return transformed(c) | {"classifier": declare.linear(c.hidden_size, labels or c.num_labels, "classifier")}
+        init = declare.Normal(c.hidden_size**-0.5, CUT)
+        last = declare.linear(c.hidden_size, labels or c.num_labels, "classifier", init=init)
+        return transformed(c) | {"classifier": last}
 
     def forward(params: Any, c: ModernBertConfig, encoded: Encoded, drop: Drop) -> jax.Array:
         p = params["head"]

@@ -73,6 +73,7 @@ def body(c: MPNetConfig) -> declare.Tree:
         (c.relative_attention_num_buckets, c.num_attention_heads),
         (None, "heads"),
         "encoder.relative_attention_bias.weight",
+        "table",
     )
     return under("embeddings", tables) | {
         "distance": {"table": distance},
@@ -82,7 +83,7 @@ def body(c: MPNetConfig) -> declare.Tree:
 
 def with_pooler(c: MPNetConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def encode(params: Any, c: MPNetConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

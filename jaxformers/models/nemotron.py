@@ -4,7 +4,7 @@ is above one, a plain network of squared rectifiers, and half of each head turne
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -37,10 +37,13 @@ class NemotronConfig(Partly, Config, model_type="nemotron"):
     attention_bias: bool = False
     mlp_bias: bool = False
 
+    usual_range: ClassVar[float] = 0.0134
+
 
 def offset_layer_norm(d: int, name: str) -> declare.Tree:
     """Arrays of a layer norm whose scale is kept as what it is above one."""
-    return declare.offset_norm(d, name) | {"bias": declare.vector(d, f"{name}.bias", "embed")}
+    scale = declare.Param((d,), ("embed",), f"{name}.weight", "norm", declare.ones)  # torch's too starts at twice one
+    return {"offset": scale, "bias": declare.vector(d, f"{name}.bias", "embed")}
 
 
 def parameters(c: NemotronConfig) -> declare.Tree:

@@ -95,7 +95,7 @@ def body(c: NewConfig) -> declare.Tree:
 
 def with_pooler(c: NewConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def gated(c: NewConfig) -> Feed:

@@ -99,12 +99,15 @@ class NomicBertConfig(
 def body(c: NomicBertConfig) -> declare.Tree:
     """The encoder's arrays."""
     d, inner = c.n_embd, c.n_inner
+    opened = {
+        ours: declare.linear(d, inner, f"mlp.{name}", ("embed", "mlp"), bias=c.mlp_fc1_bias)
+        for ours, name in (("up", "fc11"), ("gate", "fc12"))
+    }
     layer = {
         "qkv": declare.linear(d, 3 * d, "attn.Wqkv", ("embed", "heads"), bias=c.qkv_proj_bias),
         "out": declare.linear(d, d, "attn.out_proj", ("heads", "embed"), bias=c.qkv_proj_bias),
         "attention_norm": declare.layer_norm(d, "norm1"),
-        "up": declare.linear(d, inner, "mlp.fc11", ("embed", "mlp"), bias=c.mlp_fc1_bias),
-        "gate": declare.linear(d, inner, "mlp.fc12", ("embed", "mlp"), bias=c.mlp_fc1_bias),
+        **declare.together("gate_up", opened),
         "down": declare.linear(inner, d, "mlp.fc2", ("mlp", "embed"), bias=c.mlp_fc2_bias),
         "ffn_norm": declare.layer_norm(d, "norm2"),
     }
@@ -119,7 +122,7 @@ def body(c: NomicBertConfig) -> declare.Tree:
 
 def with_pooler(c: NomicBertConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.n_embd, c.n_embd, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.n_embd, c.n_embd, "pooler.dense")}
 
 
 def gated(c: NomicBertConfig) -> Feed:

@@ -74,7 +74,7 @@ def parameters(c: NystromformerConfig) -> declare.Tree:
     each = layer(c)
     if c.conv_kernel_size is not None:
         shape = (c.num_attention_heads, 1, c.conv_kernel_size, 1)
-        each["convolution"] = Param(shape, ("heads", None, None, None), "attention.self.conv.weight")
+        each["convolution"] = Param(shape, ("heads", None, None, None), "attention.self.conv.weight", "kernel")
     rows = c.max_position_embeddings + _BEFORE
     return embeddings(c, c.hidden_size) | {
         "position": declare.embedding(rows, c.hidden_size, "embeddings.position_embeddings"),

@@ -52,14 +52,14 @@ class RemBertConfig(
 def body(c: RemBertConfig) -> declare.Tree:
     """The encoder's arrays."""
     return embeddings(c, c.input_embedding_size) | {
-        "project": declare.linear(c.input_embedding_size, c.hidden_size, "encoder.embedding_hidden_mapping_in"),
+        "project": declare.projection(c.input_embedding_size, c.hidden_size, "encoder.embedding_hidden_mapping_in"),
         "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c)),
     }
 
 
 def with_pooler(c: RemBertConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def encode(params: Any, c: RemBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

@@ -60,7 +60,7 @@ def body(c: RobertaConfig) -> declare.Tree:
 
 def with_pooler(c: RobertaConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def encode(params: Any, c: RobertaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

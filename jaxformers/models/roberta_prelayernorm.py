@@ -40,7 +40,7 @@ def body(c: RobertaPreLayerNormConfig) -> declare.Tree:
 
 def with_pooler(c: RobertaPreLayerNormConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def encode(

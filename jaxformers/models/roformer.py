@@ -68,9 +68,9 @@ def parameters(c: RoFormerConfig) -> declare.Tree:
     tree = embeddings(c, width(c))
     del tree["position"]
     if width(c) != c.hidden_size:
-        tree["project"] = declare.linear(width(c), c.hidden_size, "embeddings_project")
+        tree["project"] = declare.projection(width(c), c.hidden_size, "embeddings_project")
     shape = (c.max_position_embeddings, c.hidden_size // c.num_attention_heads)
-    angles = declare.Param(shape, (None, None), "encoder.embed_positions.weight", "sines_then_cosines")
+    angles = declare.Param(shape, (None, None), "encoder.embed_positions.weight", "buffer", declare.sines_then_cosines)
     return tree | {
         "angles": {"table": angles},
         "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c)),

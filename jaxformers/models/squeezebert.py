@@ -72,7 +72,7 @@ def parameters(c: SqueezeBertConfig) -> declare.Tree:
 
     def dense(d_in: int, d_out: int, groups: int, name: str, axis: str = "heads") -> declare.Tree:
         return {
-            "blocks": Param((d_out, d_in // groups), (axis, None), f"{name}.weight", layout="squeezed"),
+            "blocks": Param((d_out, d_in // groups), (axis, None), f"{name}.weight", "matrix", layout="squeezed"),
             "bias": declare.vector(d_out, f"{name}.bias", axis),
         }
 
@@ -93,7 +93,7 @@ def parameters(c: SqueezeBertConfig) -> declare.Tree:
     }
     return embeddings(c, d) | {
         "layers": repeat(c.num_hidden_layers, "encoder.layers.{}", layer),
-        "pooler": declare.linear(d, d, "pooler.dense"),
+        "pooler": declare.projection(d, d, "pooler.dense"),
     }
 
 

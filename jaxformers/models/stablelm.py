@@ -59,7 +59,7 @@ def parameters(c: StableLmConfig) -> declare.Tree:
 
     def head_norms(name: str, count: int) -> declare.Tree:
         names = f"self_attn.{name}.norms.{{}}.weight"
-        return {"scale": Param((count, width(c)), ("heads", None), names, "ones", layout="stacked")}
+        return {"scale": Param((count, width(c)), ("heads", None), names, "norm", declare.ones, layout="stacked")}
 
     norms = {"query_norm": head_norms("q_layernorm", heads[0]), "key_norm": head_norms("k_layernorm", heads[1])}
     layer = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import declare
 from ..config import Config, Depth, Epsilon, Rate, Size, Window
@@ -52,6 +52,8 @@ class Starcoder2Config(
     residual_dropout: Rate = 0.0
     embedding_dropout: Rate = 0.0
     use_bias: bool = True
+
+    usual_range: ClassVar[float] = 0.018042
     tie_word_embeddings: bool = True
 
 

@@ -77,14 +77,14 @@ def parameters(c: XLNetConfig) -> declare.Tree:
     d, shape = c.d_model, (c.n_head, c.d_model // c.n_head)
 
     def projection(name: str) -> Param:
-        return Param((d, *shape), ("embed", "heads", None), name)
+        return Param((d, *shape), ("embed", "heads", None), name, "kernel")
 
     attention = {
         **{ours: projection(theirs) for ours, theirs in zip(PROJECTIONS, "qkvor", strict=True)},
-        "word_bias": Param(shape, ("heads", None), "r_w_bias"),
-        "distance_bias": Param(shape, ("heads", None), "r_r_bias"),
-        "segment_bias": Param(shape, ("heads", None), "r_s_bias"),
-        "segments": Param((2, *shape), (None, "heads", None), "seg_embed"),
+        "word_bias": Param(shape, ("heads", None), "r_w_bias", "bias"),
+        "distance_bias": Param(shape, ("heads", None), "r_r_bias", "bias"),
+        "segment_bias": Param(shape, ("heads", None), "r_s_bias", "bias"),
+        "segments": Param((2, *shape), (None, "heads", None), "seg_embed", "table"),
         "attention_norm": declare.layer_norm(d, "layer_norm"),
     }
     feed = {
@@ -94,7 +94,7 @@ def parameters(c: XLNetConfig) -> declare.Tree:
     }
     return {
         "word": declare.embedding(c.vocab_size, d, "word_embedding", "vocab"),
-        "mask": Param((1, 1, d), (None, None, "embed"), "mask_emb"),  # of its training, and for nothing else
+        "mask": Param((1, 1, d), (None, None, "embed"), "mask_emb", "table"),  # of its training, and for nothing else
         "layers": repeat(c.n_layer, "layer.{}", under("rel_attn", attention) | under("ff", feed)),
     }
 

@@ -72,7 +72,7 @@ def body(c: XmodConfig) -> declare.Tree:
 
 def with_pooler(c: XmodConfig) -> declare.Tree:
     """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.linear(c.hidden_size, c.hidden_size, "pooler.dense")}
+    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
 
 
 def adapted(adapters: Any, c: XmodConfig, x: jax.Array, languages: jax.Array | None) -> jax.Array:

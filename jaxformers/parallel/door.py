@@ -49,18 +49,19 @@ def through(function: Callable[..., Any], inputs: Inputs, *args: Any) -> Any:
 
     count, rows = inputs.shape[0], _layout_of_rows(inputs)
 
-    def leave(x: Any, axis: int = 0, like: Any = None) -> Any:
+    def leave(x: Any, axis: int | None = 0, like: Any = None) -> Any:
         if _is_explicit(_mesh_of(like)):
             spec = jax.typeof(like).sharding.spec
         else:
-            spec = PartitionSpec(*[None] * axis, rows) if x.ndim and x.shape[axis] % count == 0 else PartitionSpec()
+            divided = axis is not None and x.ndim and x.shape[axis] % count == 0
+            spec = PartitionSpec(*[None] * (axis or 0), rows) if divided else PartitionSpec()
         return reshard(x, NamedSharding(mesh, spec))
 
     def leave_all(x: Any) -> Any:
         if not isinstance(x, Cache):
             return leave(x)
         like = x if inputs.cache is None else inputs.cache
-        return jax.tree.map(lambda x, like: leave(x, caches.axis_of_rows(x), like), x, like)
+        return caches.by_rows(leave, x, like)
 
     return jax.tree.map(leave_all, out, is_leaf=lambda x: isinstance(x, Cache))
 
@@ -130,9 +131,10 @@ def _automatic(mesh: AnyMesh) -> AnyMesh:
 def _layout_of_rows(inputs: Inputs) -> Any:
     """The mesh axes among which the rows of a batch are divided; None: each device has all."""
     plain = dataclasses.replace(inputs, cache=None)
-    arrays = [(x, 0) for x in jax.tree.leaves(plain)]
-    arrays += [(x, caches.axis_of_rows(x)) for x in jax.tree.leaves(inputs.cache)]
-    return next(filter(None, (jax.typeof(x).sharding.spec[axis] for x, axis in arrays)), None)
+    arrays: list[tuple[Any, int | None]] = [(x, 0) for x in jax.tree.leaves(plain)]
+    if inputs.cache is not None:
+        arrays += [(leaf.array, leaf.rows) for leaf in caches.leaves(inputs.cache)] + [(inputs.cache.length, 0)]
+    return next(filter(None, (jax.typeof(x).sharding.spec[axis] for x, axis in arrays if axis is not None)), None)
 
 
 def _moved(x: jax.Array, mesh: AbstractMesh) -> jax.Array:

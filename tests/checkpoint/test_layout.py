@@ -35,8 +35,8 @@ class Stored:
 
 def files(kind: Layout, array: np.ndarray) -> tuple[Param, dict[str, Stored]]:
     """The record of an array, and what a file holds of it."""
-    param = Param(array.shape, (None,) * array.ndim, "a.{}.w" if kind == "stacked" else "a.w", layout=kind)
-    made = {name: part() if callable(part) else part for name, part in layout.theirs(param, array)}
+    param = Param(array.shape, (None,) * array.ndim, "a.{}.w" if kind == "stacked" else "a.w", "matrix", layout=kind)
+    made = {name: part() for name, part in layout.theirs(param, array)}
     assert {name: part.shape for name, part in layout.theirs(param, array)} == {k: v.shape for k, v in made.items()}
     return param, {name: Stored(part) for name, part in made.items()}
 
@@ -81,7 +81,7 @@ def test_files_have_the_shapes_of_torch() -> None:
 
 
 def test_another_last_axis_is_another_shape() -> None:
-    param = Param((4, 3), (None, None), "w", layout="squeezed")
+    param = Param((4, 3), (None, None), "w", "matrix", layout="squeezed")
     assert layout.ours(param, [Stored(np.zeros((4, 3, 2)))]).shape == (4, 3, 2)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxformers import declare
 from jaxformers.layers.attention import attend, merge, prepare, project, visible, weighed
 from jaxformers.layers.dropout import Dropout
 
@@ -143,8 +144,12 @@ def test_prepared_params_project_the_same(stacked):
         for _ in range(2)
     ]
     tree = {"word": draw(3), "layers": layers if not stacked else jax.tree.map(lambda *x: np.stack(x), *layers)}
-    fused = prepare(tree)
-    assert jax.tree.structure(prepare(fused)) == jax.tree.structure(fused)
+    dense = declare.together("qkv", {name: declare.linear(4, 6, name) for name in ("query", "key", "value")})
+    alone = {name: declare.linear(4, 6, name) for name in ("query", "key", "value")}
+    declared = lambda layer: {"word": declare.vector(3, "w"), "layers": [layer | {"up": declare.vector(2, "up")}] * 2}  # noqa: E731
+    fused = prepare(tree, declare.like(declared(dense), tree))
+    kept = prepare(tree, declare.like(declared(alone), tree))  # of the same names, but no group
+    assert jax.tree.structure(kept) == jax.tree.structure(tree)
     x = draw(1, 5, 4)
     for i, layer in enumerate(layers):
         ours = jax.tree.map(lambda a, i=i: a[i], fused["layers"]) if stacked else fused["layers"][i]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxformers import declare
 from jaxformers.layers import experts, int8
 from jaxformers.layers.attention import prepare
 
@@ -68,7 +69,10 @@ def test_all_ways_are_one(way: str, size: int, biased: bool) -> None:
     p, given = networks(biased), tokens(size)
     answer = expected(p, *given)
     np.testing.assert_allclose(jax.jit(WAYS[way])(p, *given), answer, atol=1e-5)
-    fused = prepare({"experts": p})["experts"]
+    declared = experts.one_by_one(4, 12, 8, "e.{}")
+    if biased:
+        declared |= {name: part | {"bias": declare.vector(1, "b")} for name, part in declared.items()}
+    fused = prepare({"experts": p}, {"experts": declared})["experts"]
     assert fused.keys() == {"gate_up", "down"}
     np.testing.assert_allclose(WAYS[way](fused, *given), answer, atol=1e-5)
 

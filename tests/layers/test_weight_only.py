@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import jaxformers
+from jaxformers import declare
 from jaxformers.layers import experts, run, weight_only
 from jaxformers.layers.attention import prepare
 from jaxformers.layers.embedding import embed
@@ -165,8 +166,12 @@ def test_fused_projections(kind: Any, stacked: bool) -> None:
         names = ("query", "key", "value")
         return {n: {"weight": weight_only.rounded(normal(8, 40, seed=seed + i), kind)} for i, n in enumerate(names)}
 
+    names = ("query", "key", "value")
+    dense = {name: declare.linear(40, 8, name, bias=False) for name in names}
+    declared = declare.together("qkv", dense)
     layers = run.stack([layer(0), layer(3)]) if stacked else [layer(0), layer(3)]
-    fused, wide = prepare(layers), prepare(plain(layers))
+    tree = declare.like([declared, declared], layers)
+    fused, wide = prepare(layers, tree), prepare(plain(layers), tree)
     for small in [fused] if stacked else fused:
         assert isinstance(small["qkv"]["weight"], weight_only.WeightOnly)
     jax.tree.map(np.testing.assert_array_equal, plain(fused), wide)
