@@ -17,58 +17,27 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jaxformers"
 
 
-def architectures() -> dict[str, tuple[str, dict[str, str]]]:
-    """`model_type` → its file, its configs and models in the order of the file, each with the class of `tasks.py` that
-    it is made from, "" where the file defines it; twins stand after it.
+def architectures() -> dict[str, tuple[str, list[str]]]:
+    """`model_type` → its file, and its public classes in the order of the file, the config first.
 
-    A call `family(globals(), "Llama", ...)` makes the classes that most decoders have, a call `twin(globals(),
-    "Camembert", "camembert", ...)` all of the file's classes once more.
+    Most files have one architecture; those that are another one under another name stand after it.
     """
-    found = {}
+    found: dict[str, tuple[str, list[str]]] = {}
     for path in sorted(path for path in (PACKAGE / "models").glob("*.py") if path.name != "__init__.py"):
-        body = ast.parse(path.read_text()).body
-        classes = {node.name: "" for node in body if isinstance(node, ast.ClassDef) and _is_public(node)}
-        for call in _calls(body, "family"):
-            classes |= _family(call)
-        found[_model_type(body)] = (path.stem, classes)
-        old = _prefix(classes)
-        for call in _calls(body, "twin"):
-            prefix, model_type = (ast.literal_eval(word) for word in call.args[1:3])
-            found[model_type] = (path.stem, {prefix + name.removeprefix(old): kind for name, kind in classes.items()})
-    return found
+        classes: list[str] = []
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.ClassDef) or not _is_public(node):
+                continue
+            if model_type := next((word.value for word in node.keywords if word.arg == "model_type"), None):
+                early = classes if path.stem not in {file for file, _ in found.values()} else []
+                found[ast.literal_eval(model_type)] = (path.stem, classes := [*early])
+            classes.append(node.name)
+    return dict(sorted(found.items(), key=lambda item: item[1][0]))
 
 
 def _is_public(node: ast.ClassDef) -> bool:
     """Whether a class is a config, a model or an output, and no part of the file's own."""
     return bool(node.keywords) or any(ast.unparse(base).endswith("Output") for base in node.bases)
-
-
-def _calls(body: list[ast.stmt], name: str) -> list[ast.Call]:
-    """The calls of a function that stand by themselves at the top level of a file."""
-    values = (node.value for node in body if isinstance(node, ast.Expr))
-    return [call for call in values if isinstance(call, ast.Call) and ast.unparse(call.func) == name]
-
-
-def _family(call: ast.Call) -> dict[str, str]:
-    """The names of the classes that a call of `family` makes, each with the class that it is made from."""
-    prefix = ast.literal_eval(call.args[1])
-    said = (ast.literal_eval(word.value) for word in call.keywords if word.arg == "tasks")
-    return {f"{prefix}Model": "Decoder"} | {f"{prefix}For{task}": task for task in next(said, _usual_tasks()).split()}
-
-
-def _usual_tasks() -> str:
-    """What `family` takes for its `tasks` where a call does not say."""
-    for node in ast.parse((PACKAGE / "twins.py").read_text()).body:
-        if isinstance(node, ast.FunctionDef) and node.name == "family":
-            defaults = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            return next(ast.literal_eval(value) for word, value in defaults if word.arg == "tasks" and value)
-    raise SystemExit("jaxformers/twins.py has no family()")
-
-
-def _model_type(body: list[ast.stmt]) -> str:
-    """The word that the file's first config class reads."""
-    said = (word for node in body if isinstance(node, ast.ClassDef) for word in node.keywords)
-    return next(ast.literal_eval(word.value) for word in said if word.arg == "model_type")
 
 
 def _prefix(classes: Iterable[str]) -> str:
@@ -86,20 +55,12 @@ def room_names() -> dict[str, list[str]]:
 def stub() -> str:
     """The text of `__init__.pyi`: every public name, from where it is defined."""
     lines = [f"from .{room} import {name} as {name}" for room, names in room_names().items() for name in names]
-    twins: list[str] = []
-    families: list[str] = []
-    originals: dict[str, dict[str, str]] = {}
-    for file, classes in architectures().values():
-        if file in originals:
-            twins += [f"{ours} = {other}" for ours, other in zip(classes, originals[file], strict=True)]
-        else:
-            originals[file] = classes
-            lines += [f"from .models.{file} import {name} as {name}" for name, kind in classes.items() if not kind]
-            families += [f"class {name}(tasks.{kind}): ..." for name, kind in classes.items() if kind]
-    head = "# Made by docs/generate.py: what `jaxformers/__init__.py` loads lazily, for editors and type checkers.\n"
+    lines += [
+        f"from .models.{file} import {name} as {name}" for file, names in architectures().values() for name in names
+    ]
     lines.append("from . import tasks as tasks")
-    made = "".join(f"{line}\n" for line in (*sorted(families), *sorted(twins)))
-    return head + "\n".join(sorted(lines)) + "\n\n__version__: str\n" + made
+    head = "# Made by docs/generate.py: what `jaxformers/__init__.py` loads lazily, for editors and type checkers.\n"
+    return head + "\n".join(sorted(lines)) + "\n\n__version__: str\n"
 
 
 # What torch Transformers calls otherwise than `<architecture>For<head>`.

@@ -1,16 +1,16 @@
 """Which class for which checkpoint.
 
-By convention: the file is `models/<model_type>.py` (with "-" as "_"; one table names those of twins), the config in it
-is `<Prefix>Config`, and the classes are `<Prefix>Model` and `<Prefix>For<Task>`. Only that one file is imported.
-`register` adds to the convention.
+Each architecture has a file in `models/`, or stands in that of another that it is under another name. Which one is read
+in their texts, and only that one is imported. The config in it is `<Prefix>Config`, and the classes are `<Prefix>Model`
+and `<Prefix>For<Task>`. `register` adds to the convention.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.resources
-import importlib.util
 import pkgutil
 import re
 from collections.abc import Mapping
@@ -23,16 +23,6 @@ from .bundle import Model
 from .config import Config
 from .outputs import Output
 
-# Architectures without a file of their own: `model_type` → the file whose last lines make them (see `twins.py`), or of
-# which they hold one as the part that reads text.
-_FILES: Mapping[str, str] = {
-    "camembert": "roberta",
-    "data2vec-text": "roberta",
-    "gemma3": "gemma3_text",
-    "gte": "new",
-    "xlm-roberta": "roberta",
-}
-
 # Config classes of repositories' own code whose `model_type` is another architecture's → ours.
 _CODE: Mapping[str, str] = {"XLMRobertaFlashConfig": "jina_embeddings_v3"}
 
@@ -41,14 +31,25 @@ _registered_configs: dict[str, type[Config]] = {}
 _registered_models: dict[tuple[type[Config], str], type[Model]] = {}
 
 
-def model_types() -> list[str]:
-    """The `model_type` words that have a file or are registered. Files are read, not imported."""
+@functools.cache
+def _files() -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The file of each `model_type`, and of each class. Files are read, not imported."""
     folder = importlib.resources.files(models)
-    texts = (
-        folder.joinpath(f"{module.name}.py").read_text("utf-8") for module in pkgutil.iter_modules(models.__path__)
-    )
-    said = {match[1] for text in texts if (match := re.search(r'\bmodel_type="([^"]+)"', text))}
-    return sorted({*said, *_FILES, *_registered_configs})
+    types: dict[str, str] = {}
+    classes: dict[str, str] = {}
+    for info in pkgutil.iter_modules(models.__path__):
+        text = folder.joinpath(f"{info.name}.py").read_text("utf-8")
+        inside = [
+            word for words in re.findall(r"\binside=\(([^)]*)\)", text) for word in re.findall(r'"([^"]+)"', words)
+        ]
+        types |= dict.fromkeys([*re.findall(r'\bmodel_type="([^"]+)"', text), *inside], info.name)
+        classes |= dict.fromkeys(re.findall(r"^class (\w+)\(", text, re.MULTILINE), info.name)
+    return types, classes
+
+
+def model_types() -> list[str]:
+    """The `model_type` words that have a file or are registered."""
+    return sorted({*_files()[0], *_registered_configs})
 
 
 def config_class(model_type: str) -> type[Config]:
@@ -129,22 +130,17 @@ def named(name: str) -> Any:
     Raises:
         AttributeError: there is none.
     """
-    files = {info.name: info.name for info in pkgutil.iter_modules(models.__path__)}
-    for word, file in {**files, **_FILES}.items():
-        if name.lower().replace("_", "").startswith(word.replace("-", "").replace("_", "")):
-            module = importlib.import_module(f"{models.__name__}.{file}")
-            value = vars(module).get(name)
-            if isinstance(value, type) and value.__module__ == module.__name__:
-                return value
+    file = _files()[1].get(name)
+    value = None if file is None else vars(importlib.import_module(f"{models.__name__}.{file}"))[name]
+    if isinstance(value, type) and issubclass(value, Config | Model | Output):
+        return value
     raise AttributeError(f"jaxformers has no class {name!r}")
 
 
 def _module(model_type: str) -> Any:
-    """The one file of an architecture, None where there is none. A type with other letters is no file name."""
-    name = _FILES.get(model_type, model_type.replace("-", "_"))
-    if not name.isidentifier() or importlib.util.find_spec(f"{models.__name__}.{name}") is None:
-        return None
-    return importlib.import_module(f"{models.__name__}.{name}")
+    """The one file of an architecture, None where there is none."""
+    file = _files()[0].get(model_type)
+    return None if file is None else importlib.import_module(f"{models.__name__}.{file}")
 
 
 def _no_instances(cls: type) -> OSError:

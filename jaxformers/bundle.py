@@ -30,7 +30,6 @@ from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
 from .layers import cache, half, int8, quantized, run, vocabulary, weight_only
-from .layers.again import again
 from .layers.attention import prepare
 from .layers.cache import Cache
 from .layers.dropout import Drop, Dropout, no_drop
@@ -38,6 +37,7 @@ from .layers.heads import Head, pool
 from .layers.inputs import Inputs, Want
 from .layers.rotation import switch_length
 from .layers.run import Encoded
+from .network import Network
 from .outputs import Output
 from .parallel import checked_mesh, door, shardings
 
@@ -87,12 +87,11 @@ class Model:
     prefix: ClassVar[str] = ""
     prefixes: ClassVar[tuple[str, ...]] = ()
     head: ClassVar[Head]
-    arrays: ClassVar[Callable[[Any], declare.Tree]]  # `parameters` in a class statement; torch users call .parameters()
-    encode: ClassVar[Callable[..., Encoded]]
+    network: ClassVar[Network]
+    also: ClassVar[tuple[str, ...]] = ()
     accepts: ClassVar[tuple[str, ...]] = batches.USUAL
     neutral: ClassVar[bool] = True  # whether padding on the right, masked, leaves a row's results as they are
     packs: ClassVar[bool] = True  # and whether other texts behind it in the same row do
-    cells: ClassVar[Callable[[Any, int, int], declare.Tree]]  # (config, rows, slots) → what the layers keep
 
     def __init_subclass__(
         cls,
@@ -100,41 +99,51 @@ class Model:
         task: str | None = None,
         labels: Mapping[str, batches.Label] | None = None,
         axes: int | None = None,
-        base: type[Model] | None = None,
-        head: Head | None = None,
         config: type[Config] | None = None,
+        network: Network | None = None,
         prefix: str | None = None,
-        parameters: Callable[[Any], declare.Tree] | None = None,
-        encode: Callable[..., Encoded] | None = None,
+        also: tuple[str, ...] | None = None,
         accepts: tuple[str, ...] | None = None,
         neutral: bool | None = None,
         packs: bool | None = None,
-        cells: Callable[[Any, int, int], declare.Tree] | None = None,
-        also: tuple[str, ...] = (),
+        base: type[Model] | None = None,
+        head: Head | None = None,
+        parameters: Callable[[Any], declare.Tree] | None = None,
     ) -> None:
-        """Declare a task (`task, labels, axes`), a base model (`config, prefix, parameters, encode, accepts`), or a
-        base model with a head (`base, head`, and `parameters` where the task does not use all of the base's arrays).
-        `neutral=False` stands where padding changes a row's results, which must then go in without; `packs=False` where
-        other texts in the same row do, though no token sees them. `cells` says what the layers of a model that reads in
-        one direction keep of each token, `also` other prefixes under which files may hold the base model.
+        """Declare a task (`task, labels, axes`), a base model (`config, network`), or one with a head (`base`).
+
+        Args:
+            task: what follows "For" in class names.
+            labels: the task's label keywords.
+            axes: of ids: 2, or 3 where a row has several texts.
+            config: the config's class.
+            network: what the model consists of; of a head `base`'s, or its own.
+            prefix: of the base model's names in files that hold a head too.
+            also: other prefixes under which files may hold it.
+            accepts: keywords of a call, in the order of positional arguments.
+            neutral: False where padding changes a row's results, which must then go in without.
+            packs: False where other texts in the same row change a text's results, though no token sees them.
+            base: the base model that a head stands on.
+            head: the head; without it the task's usual one, or that of the class that this one is a twin of.
+            parameters: the base model's arrays, where the task does not use all of them.
         """
         given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
-        given |= {"neutral": neutral, "packs": False if neutral is False else packs}
+        given |= {"neutral": neutral, "packs": False if neutral is False else packs, "also": also, "prefix": prefix}
         if base is not None:
             given |= {"base": base, "config_class": base.config_class, "accepts": base.accepts}
-            given |= {"prefix": base.prefix if prefix is None else prefix}
-            given |= {name: getattr(base, name) for name in ("neutral", "packs") if given[name] is None}
-            given |= {name: base.__dict__[name] for name in ("encode", "arrays", "cells") if name in base.__dict__}
+            given |= {name: getattr(base, name) for name in ("neutral", "packs", "also") if given[name] is None}
+            given["network"] = network or getattr(cls, "network", base.network)
+            given["prefix"] = cls.prefix_on(base) if prefix is None else prefix
         elif config is not None:
-            given |= {"base": cls, "config_class": config, "prefix": prefix}
-        given |= {"arrays": staticmethod(parameters)} if parameters else {}
-        given |= {"encode": staticmethod(again(encode) if cells else encode)} if encode else {}
-        given |= {"cells": staticmethod(cells)} if cells else {}
+            given |= {"base": cls, "config_class": config, "network": network}
+        if parameters is not None:
+            given["network"] = dataclasses.replace(given["network"], parameters=parameters)
         for name, value in given.items():
             if value is not None:
                 setattr(cls, name, value)
-        others = cls.base.prefixes if base is not None else also
-        cls.prefixes = tuple(dict.fromkeys((cls.prefix, *others)))
+        if base is not None and not hasattr(cls, "head"):
+            cls.head = cls.usual_head(base)
+        cls.prefixes = tuple(dict.fromkeys((cls.prefix, *([base.prefix] if base else ()), *cls.also)))
         jax.tree_util.register_pytree_with_keys(
             cls,
             lambda model: ([(jax.tree_util.GetAttrKey("params"), model.params)], model._structure),
@@ -148,6 +157,16 @@ class Model:
                 serialize_auxdata=_written,
                 deserialize_auxdata=partial(_read, cls),
             )
+
+    @classmethod
+    def usual_head(cls, base: type[Model]) -> Head:
+        """The task's head on most base models of a kind."""
+        raise TypeError(f"{cls.__name__} needs head=: there is no usual one for {base.__name__}")
+
+    @classmethod
+    def prefix_on(cls, base: type[Model]) -> str:
+        """What stands before the base model's names in files that hold the task's head too."""
+        return base.prefix
 
     def __init__(self, config: Config, *, params: Any = None, key: jax.Array | None = None) -> None:
         """A model with given or random weights.
@@ -309,7 +328,7 @@ class Model:
     @classmethod
     def declaration(cls, config: Any) -> declare.Tree:
         """The model's arrays, with their full Hub names, layers listed."""
-        tree = cls.arrays(config)
+        tree = cls.network.parameters(config)
         if hasattr(cls, "head"):
             tree = declare.under(cls.prefix, tree)
             if cls.head.tied and config.tie_word_embeddings:
@@ -331,7 +350,7 @@ class Model:
         """The pure function of the class: one batch to its output, with the loss where labels are given."""
         if want.cache and inputs.cache is None:
             inputs = dataclasses.replace(inputs, cache=cls.nothing(params, config, *inputs.shape))
-        encoded = cls.encode(params, config, inputs, want, drop)
+        encoded = cls.network(params, config, inputs, want, drop)
         ends = inputs.ends(config.pad_token_id)
         encoded = dataclasses.replace(encoded, owners=inputs.owners, starts=inputs.starts, ends=ends)
         if "pooler" in params and encoded.pooled is None:
@@ -342,8 +361,9 @@ class Model:
     @classmethod
     def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
+        assert cls.network.cells is not None, "a model that reads in both directions"
         dtype = params["word"]["table"].dtype
-        made = cache.empty(run.arranged(cls.cells(config, rows, slots), params["layers"]), dtype)
+        made = cache.empty(run.arranged(cls.network.cells(config, rows, slots), params["layers"]), dtype)
         past = None if switch_length(config) is None else cache.no_past(rows, slots, config.hidden_size, dtype)
         return dataclasses.replace(made, past=past)
 
@@ -369,7 +389,7 @@ class Model:
         """
         if min(batch_size, max_length) < 1:
             raise ValueError(f"init_cache({batch_size}, {max_length}): expected rows and tokens, 1 or more of each")
-        if not hasattr(self, "cells"):
+        if self.network.cells is None:
             raise TypeError(f"{type(self).__name__} reads in both directions: it has no cache")
         return self.nothing(self.params, self.config, batch_size, max_length)
 
@@ -493,7 +513,9 @@ class Model:
             files,
             tree,
             prefixes=cls.prefixes,
-            silent=[param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.arrays(config)))],
+            silent=[
+                param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.network.parameters(config)))
+            ],
             unread=config.unread,
             sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
             | {"num_labels": config.num_labels},

@@ -13,12 +13,13 @@ import numpy as np
 
 from . import batch as batches
 from . import generation, outputs, runtime
-from .batch import Label
+from .batch import CAUSAL, Label
 from .bundle import Model
 from .generation import GenerationConfig
-from .layers import losses
+from .layers import heads, losses
 from .layers.cache import Cache
 from .layers.dropout import Drop, no_drop
+from .layers.heads import Head
 from .layers.inputs import Inputs, Want
 from .layers.run import Encoded
 from .parallel import door
@@ -43,7 +44,7 @@ class Encoder(Model, task="", labels={}):
         )
 
 
-class Decoder(Model, task="", labels={}):
+class Decoder(Model, task="", labels={}, prefix="model", also=("transformer",), accepts=CAUSAL):
     """A model without a head that reads in one direction: hidden states, and what the next tokens need of these."""
 
     @classmethod
@@ -56,6 +57,11 @@ class Decoder(Model, task="", labels={}):
 
 class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per="token")}):
     """Scores of every word to follow each token; labels [B, T] with -100 where none counts, not shifted."""
+
+    @classmethod
+    def usual_head(cls, base: type[Model]) -> Head:
+        """The word table, or one of its own."""
+        return heads.words("lm_head")
 
     @generation.told
     def generate(
@@ -184,7 +190,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
     @classmethod
     def read(cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
         """The cache with tokens in it, ids [B, T] or vectors [B, T, D], of which real [B, T] is true."""
-        return cls.encode(params, config, _inputs(tokens, real, cache), Want(), no_drop).cache
+        return cls.network(params, config, _inputs(tokens, real, cache), Want(), no_drop).cache
 
     @classmethod
     def speak(
@@ -193,7 +199,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         """Scores float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
         those in it of which real [B, T] is true; None: all.
         """
-        encoded = cls.encode(params, config, _inputs(tokens, real, cache), Want(), no_drop)
+        encoded = cls.network(params, config, _inputs(tokens, real, cache), Want(), no_drop)
         return cls.head.forward(params, config, encoded, no_drop).astype(jnp.float32), encoded.cache
 
     @classmethod
@@ -344,6 +350,11 @@ class SequenceClassification(Model, task="SequenceClassification", labels={"labe
     """Scores of each label for a text; labels [B] (one class, or a value) or [B, num_labels]."""
 
     @classmethod
+    def usual_head(cls, base: type[Model]) -> Head:
+        """Of decoders scores of a text's last token; each encoder has its own."""
+        return heads.last_token() if base.network.decode is not None else super().usual_head(base)
+
+    @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, num_labels] and the loss by config.problem_type."""
         loss = losses.classification(scores, labels["labels"], config.problem_type) if labels else None
@@ -364,6 +375,13 @@ class TokenClassification(Model, task="TokenClassification", labels={"labels": L
     """Scores of each label for every token; labels [B, T] with -100 where none counts."""
 
     @classmethod
+    def usual_head(cls, base: type[Model]) -> Head:
+        """Scores of every token."""
+        if base.network.decode is not None:
+            return heads.each_token("score", rate=heads.token_rate)
+        return heads.each_token(rate=heads.classifier_rate)
+
+    @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T, num_labels] and their mean cross-entropy over counted labels."""
         loss = losses.cross_entropy(scores, labels["labels"]) if labels else None
@@ -372,6 +390,16 @@ class TokenClassification(Model, task="TokenClassification", labels={"labels": L
 
 class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_positions": Label(), "end_positions": Label()}):
     """Where in a context the answer starts and ends; start_positions and end_positions [B]."""
+
+    @classmethod
+    def usual_head(cls, base: type[Model]) -> Head:
+        """Scores of every token, to be the first and the last of an answer."""
+        return heads.span()
+
+    @classmethod
+    def prefix_on(cls, base: type[Model]) -> str:
+        """Of most decoders torch Transformers has another one here."""
+        return base.also[0] if base.network.decode is not None and base.prefix == "model" else base.prefix
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:

@@ -18,7 +18,7 @@ FLOORS = (
     ("layers",),
     ("checkpoint", "tokenizers", "parallel"),
     ("generation",),
-    ("batch", "bundle", "tasks", "twins"),
+    ("batch", "bundle", "network", "tasks"),
     ("models",),
     ("auto", "training"),
     ("pipelines",),
@@ -26,7 +26,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# On one floor: configs are read by name, also out of GGUF files, and written safely; the bundle is spread over three.
+# On one floor: configs are read by name, also out of GGUF files, and written safely; the bundle is spread over four.
 BESIDE = {
     ("config", "hub"),
     ("config", "durable"),
@@ -36,9 +36,7 @@ BESIDE = {
     ("bundle", "batch"),
     ("tasks", "bundle"),
     ("tasks", "batch"),
-    ("twins", "bundle"),
-    ("twins", "tasks"),
-    ("twins", "batch"),
+    ("bundle", "network"),
 }
 
 FOREIGN = {"torch", "transformers", "tensorflow", "sentence_transformers"}

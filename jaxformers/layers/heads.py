@@ -54,6 +54,12 @@ def classifier_rate(c: Any) -> float:
     return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout
 
 
+def token_rate(c: Any) -> float:
+    """The dropout before a classifier of a decoder's tokens."""
+    said = (getattr(c, name, None) for name in ("classifier_dropout", "hidden_dropout"))
+    return next((rate for rate in said if rate is not None), 0.1)
+
+
 def pooled(name: str = "classifier", *, rate: Rate = no_rate, labels: int | None = None) -> Head:
     """Scores [B, labels] of the pooled vector; `labels` None: as many as the config says."""
 

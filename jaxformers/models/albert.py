@@ -16,6 +16,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import block, check_heads, embedded, embeddings, self_attention
 from ..layers.run import Encoded, reuse, run
+from ..network import Network
 
 
 class AlbertConfig(
@@ -104,7 +105,7 @@ words = heads.vocabulary(
 in_order = heads.pooled("sop_classifier.classifier", rate=classifier_rate)
 
 
-class AlbertModel(tasks.Encoder, config=AlbertConfig, prefix="albert", parameters=with_pooler, encode=encode):
+class AlbertModel(tasks.Encoder, config=AlbertConfig, prefix="albert", network=Network(with_pooler, encode)):
     """The encoder with its pooler, without a head."""
 
 
@@ -128,7 +129,7 @@ class AlbertForTokenClassification(
     """One set of scores a token."""
 
 
-class AlbertForQuestionAnswering(tasks.QuestionAnswering, base=AlbertModel, parameters=body, head=heads.span()):
+class AlbertForQuestionAnswering(tasks.QuestionAnswering, base=AlbertModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

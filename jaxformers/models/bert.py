@@ -14,6 +14,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class BertConfig(
@@ -76,7 +77,7 @@ words = heads.vocabulary(
 follows = heads.pooled("cls.seq_relationship", labels=2)
 
 
-class BertModel(tasks.Encoder, config=BertConfig, prefix="bert", parameters=with_pooler, encode=encode):
+class BertModel(tasks.Encoder, config=BertConfig, prefix="bert", network=Network(with_pooler, encode)):
     """The encoder with its pooler, without a head."""
 
 
@@ -98,13 +99,11 @@ class BertForSequenceClassification(
     """One set of scores a text."""
 
 
-class BertForTokenClassification(
-    tasks.TokenClassification, base=BertModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
-):
+class BertForTokenClassification(tasks.TokenClassification, base=BertModel, parameters=body):
     """One set of scores a token."""
 
 
-class BertForQuestionAnswering(tasks.QuestionAnswering, base=BertModel, parameters=body, head=heads.span()):
+class BertForQuestionAnswering(tasks.QuestionAnswering, base=BertModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

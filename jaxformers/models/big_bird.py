@@ -29,6 +29,7 @@ from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import Mix, block, check_heads, embeddings, layer, self_attention, summed
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class BigBirdConfig(
@@ -203,7 +204,7 @@ _QUESTION = 1e6  # less than any score: what tokens of a question lose
 
 
 class BigBirdModel(
-    tasks.Encoder, config=BigBirdConfig, prefix="bert", parameters=with_pooler, encode=encode, neutral=False
+    tasks.Encoder, config=BigBirdConfig, prefix="bert", network=Network(with_pooler, encode), neutral=False
 ):
     """The encoder with its pooler, without a head. Padding moves a row's last block, and how many blocks it has."""
 
@@ -230,9 +231,7 @@ class BigBirdForSequenceClassification(
     """One set of scores a text."""
 
 
-class BigBirdForTokenClassification(
-    tasks.TokenClassification, base=BigBirdModel, head=heads.each_token(rate=heads.classifier_rate)
-):
+class BigBirdForTokenClassification(tasks.TokenClassification, base=BigBirdModel):
     """One set of scores a token."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads
@@ -18,7 +18,7 @@ from ..layers.gpt import attention, in_blocks, scaled
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .opt import EPSILON, OFFSET, layer
 
 
@@ -73,17 +73,21 @@ def decode(params: Any, c: BioGptConfig, inputs: Inputs, want: Want = Want(), dr
     return dataclasses.replace(encoded, state=norm(params["final_norm"], encoded.state))
 
 
-family(
-    globals(),
-    "BioGpt",
-    BioGptConfig,
-    parameters,
-    decode,
-    keys_values,
-    base="biogpt",
-    tasks="CausalLM SequenceClassification TokenClassification",
-    heads={
-        "CausalLM": heads.words("output_projection"),
-        "TokenClassification": heads.each_token("classifier", rate=heads.classifier_rate),
-    },
-)
+class BioGptModel(
+    tasks.Decoder, config=BioGptConfig, prefix="biogpt", network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class BioGptForCausalLM(tasks.CausalLM, base=BioGptModel, head=heads.words("output_projection")):
+    """Scores of every word to follow each token."""
+
+
+class BioGptForSequenceClassification(tasks.SequenceClassification, base=BioGptModel):
+    """One set of scores a text, from its last token."""
+
+
+class BioGptForTokenClassification(
+    tasks.TokenClassification, base=BioGptModel, head=heads.each_token("classifier", rate=heads.classifier_rate)
+):
+    """One set of scores a token."""

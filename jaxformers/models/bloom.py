@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..batch import CAUSAL
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import alibi, heads
@@ -13,10 +13,11 @@ from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, 
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups
+from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
-from ..twins import family, token_rate
+from ..network import Network
 from .gpt2 import around
 
 UNPLACED = tuple(word for word in CAUSAL if word != "position_ids")
@@ -71,14 +72,29 @@ def decode(params: Any, c: BloomConfig, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Bloom",
-    BloomConfig,
-    parameters,
-    decode,
-    keys_values,
-    base="transformer",
-    heads={"TokenClassification": heads.each_token("classifier", rate=token_rate)},
+class BloomModel(
+    tasks.Decoder,
+    config=BloomConfig,
+    prefix="transformer",
+    network=Network(parameters, decode=decode, cells=keys_values),
     accepts=UNPLACED,
-)
+):
+    """The model without a head."""
+
+
+class BloomForCausalLM(tasks.CausalLM, base=BloomModel):
+    """Scores of every word to follow each token."""
+
+
+class BloomForSequenceClassification(tasks.SequenceClassification, base=BloomModel):
+    """One set of scores a text, from its last token."""
+
+
+class BloomForTokenClassification(
+    tasks.TokenClassification, base=BloomModel, head=heads.each_token("classifier", rate=token_rate)
+):
+    """One set of scores a token."""
+
+
+class BloomForQuestionAnswering(tasks.QuestionAnswering, base=BloomModel):
+    """Where in a context the answer starts and ends."""

@@ -6,14 +6,14 @@ from typing import Any
 
 import jax
 
-from .. import declare
+from .. import declare, tasks
 from ..layers import heads
 from ..layers.decoder import keys_values
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .gpt2 import SEGMENTED, around, width
 from .gptj import GPTJConfig, layer, read
 
@@ -52,15 +52,15 @@ def decode(params: Any, c: CodeGenConfig, inputs: Inputs, want: Want = Want(), d
     return read(params, c, inputs, split, want, drop)
 
 
-family(
-    globals(),
-    "CodeGen",
-    CodeGenConfig,
-    parameters,
-    decode,
-    keys_values,
-    base="transformer",
-    tasks="CausalLM",
-    heads={"CausalLM": heads.words("lm_head", bias=True)},
+class CodeGenModel(
+    tasks.Decoder,
+    config=CodeGenConfig,
+    prefix="transformer",
+    network=Network(parameters, decode=decode, cells=keys_values),
     accepts=SEGMENTED,
-)
+):
+    """The model without a head."""
+
+
+class CodeGenForCausalLM(tasks.CausalLM, base=CodeGenModel, head=heads.words("lm_head", bias=True)):
+    """Scores of every word to follow each token."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Size, Token
 from ..declare import Param
 from ..layers import heads, rotation
@@ -27,7 +27,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import Rotary, around, keys, width
 
 
@@ -79,4 +79,10 @@ def decode(params: Any, c: CohereConfig, inputs: Inputs, want: Want = Want(), dr
 
 SCALED = heads.words("lm_head", last=lambda c, scores: scores * c.logit_scale)
 
-family(globals(), "Cohere", CohereConfig, parameters, decode, keys_values, tasks="CausalLM", heads={"CausalLM": SCALED})
+
+class CohereModel(tasks.Decoder, config=CohereConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class CohereForCausalLM(tasks.CausalLM, base=CohereModel, head=SCALED):
+    """Scores of every word to follow each token."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import tasks
 from ..config import Repeats, Window
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -26,7 +27,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .cohere import SCALED, CohereConfig, parameters
 from .llama import keys, width
 
@@ -71,6 +72,9 @@ def decode(params: Any, c: Cohere2Config, inputs: Inputs, want: Want = Want(), d
     return decoded(order, block, params, x, *each, want=want, norm=norm)
 
 
-family(
-    globals(), "Cohere2", Cohere2Config, parameters, decode, keys_values, tasks="CausalLM", heads={"CausalLM": SCALED}
-)
+class Cohere2Model(tasks.Decoder, config=Cohere2Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Cohere2ForCausalLM(tasks.CausalLM, base=Cohere2Model, head=SCALED):
+    """Scores of every word to follow each token."""

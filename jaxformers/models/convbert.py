@@ -22,6 +22,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import Feed, Mix, block, embedded, embeddings
 from ..layers.run import Encoded, run
+from ..network import Network
 from .electra import words
 
 
@@ -160,7 +161,7 @@ def encode(params: Any, c: ConvBertConfig, inputs: Inputs, want: Want = Want(), 
 
 
 class ConvBertModel(
-    tasks.Encoder, config=ConvBertConfig, prefix="convbert", parameters=parameters, encode=encode, neutral=False
+    tasks.Encoder, config=ConvBertConfig, prefix="convbert", network=Network(parameters, encode), neutral=False
 ):
     """The encoder without a head. Convolutions see padding."""
 
@@ -183,13 +184,11 @@ class ConvBertForSequenceClassification(
     """One set of scores a text."""
 
 
-class ConvBertForTokenClassification(
-    tasks.TokenClassification, base=ConvBertModel, head=heads.each_token(rate=heads.classifier_rate)
-):
+class ConvBertForTokenClassification(tasks.TokenClassification, base=ConvBertModel):
     """One set of scores a token."""
 
 
-class ConvBertForQuestionAnswering(tasks.QuestionAnswering, base=ConvBertModel, head=heads.span()):
+class ConvBertForQuestionAnswering(tasks.QuestionAnswering, base=ConvBertModel):
     """Where in a context the answer starts and ends."""
 
 

@@ -14,6 +14,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.gpt import attention, in_blocks, sines, words
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
+from ..network import Network
 from .gpt2 import SEGMENTED, Sizes, width
 
 EPSILON = 1e-6
@@ -80,9 +81,7 @@ class CTRLModel(
     tasks.Decoder,
     config=CTRLConfig,
     prefix="transformer",
-    parameters=parameters,
-    encode=decode,
-    cells=keys_values,
+    network=Network(parameters, decode=decode, cells=keys_values),
     accepts=SEGMENTED,
 ):
     """The model without a head."""

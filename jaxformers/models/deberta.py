@@ -25,6 +25,7 @@ from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import Mix, block, check_heads, embeddings, summed
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class DebertaConfig(
@@ -253,7 +254,7 @@ def of_text(labels: int | None = None) -> heads.Head:
     )
 
 
-class DebertaModel(tasks.Encoder, config=DebertaConfig, prefix="deberta", parameters=parameters, encode=encode):
+class DebertaModel(tasks.Encoder, config=DebertaConfig, prefix="deberta", network=Network(parameters, encode)):
     """The encoder without a head."""
 
 
@@ -271,5 +272,5 @@ class DebertaForTokenClassification(
     """One set of scores a token."""
 
 
-class DebertaForQuestionAnswering(tasks.QuestionAnswering, base=DebertaModel, head=heads.span()):
+class DebertaForQuestionAnswering(tasks.QuestionAnswering, base=DebertaModel):
     """Where in a context the answer starts and ends."""

@@ -23,6 +23,7 @@ from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import Mix, block, check_heads
 from ..layers.run import Encoded, either, run
+from ..network import Network
 from .deberta import check_usual, entered, head_rate, of_text, seen, tables, words
 
 
@@ -200,7 +201,7 @@ def encode(params: Any, c: DebertaV2Config, inputs: Inputs, want: Want = Want(),
     return run(first, params["layers"], x, drop.each(c.num_hidden_layers), which, want=want)
 
 
-class DebertaV2Model(tasks.Encoder, config=DebertaV2Config, prefix="deberta", parameters=parameters, encode=encode):
+class DebertaV2Model(tasks.Encoder, config=DebertaV2Config, prefix="deberta", network=Network(parameters, encode)):
     """The encoder without a head."""
 
 
@@ -218,7 +219,7 @@ class DebertaV2ForTokenClassification(
     """One set of scores a token."""
 
 
-class DebertaV2ForQuestionAnswering(tasks.QuestionAnswering, base=DebertaV2Model, head=heads.span()):
+class DebertaV2ForQuestionAnswering(tasks.QuestionAnswering, base=DebertaV2Model):
     """Where in a context the answer starts and ends."""
 
 

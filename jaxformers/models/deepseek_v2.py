@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Between, Config, Depth, Epsilon, Repeats, Size
 from ..layers import cache, experts, rotation
 from ..layers.causal import Causal
@@ -24,7 +24,7 @@ from ..layers.linear import linear
 from ..layers.norm import rms_norm
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import Rotary, around
 
 EPSILON = 1e-6
@@ -228,12 +228,13 @@ def decode(params: Any, c: DeepseekV2Config, inputs: Inputs, want: Want = Want()
     return run_layers(params, c, inputs, want, drop, turn=neighbours, route=softmax_route(c))
 
 
-family(
-    globals(),
-    "DeepseekV2",
-    DeepseekV2Config,
-    parameters,
-    decode,
-    cells,
-    tasks="CausalLM SequenceClassification",
-)
+class DeepseekV2Model(tasks.Decoder, config=DeepseekV2Config, network=Network(parameters, decode=decode, cells=cells)):
+    """The model without a head."""
+
+
+class DeepseekV2ForCausalLM(tasks.CausalLM, base=DeepseekV2Model):
+    """Scores of every word to follow each token."""
+
+
+class DeepseekV2ForSequenceClassification(tasks.SequenceClassification, base=DeepseekV2Model):
+    """One set of scores a text, from its last token."""

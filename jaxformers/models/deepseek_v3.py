@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Repeats, Size
 from ..declare import Param
 from ..layers import experts
@@ -17,7 +17,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import halves, neighbours
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .deepseek_v2 import Latent, arrays, cells, run_layers
 
 
@@ -85,12 +85,17 @@ def decode(params: Any, c: DeepseekV3Config, inputs: Inputs, want: Want = Want()
     return run_layers(params, c, inputs, want, drop, turn=turn, route=corrected_route(c))
 
 
-family(
-    globals(),
-    "DeepseekV3",
-    DeepseekV3Config,
-    parameters,
-    decode,
-    cells,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class DeepseekV3Model(tasks.Decoder, config=DeepseekV3Config, network=Network(parameters, decode=decode, cells=cells)):
+    """The model without a head."""
+
+
+class DeepseekV3ForCausalLM(tasks.CausalLM, base=DeepseekV3Model):
+    """Scores of every word to follow each token."""
+
+
+class DeepseekV3ForSequenceClassification(tasks.SequenceClassification, base=DeepseekV3Model):
+    """One set of scores a text, from its last token."""
+
+
+class DeepseekV3ForTokenClassification(tasks.TokenClassification, base=DeepseekV3Model):
+    """One set of scores a token."""

@@ -18,6 +18,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class DistilBertConfig(
@@ -107,8 +108,7 @@ class DistilBertModel(
     tasks.Encoder,
     config=DistilBertConfig,
     prefix="distilbert",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     accepts=("input_ids", "attention_mask", "inputs_embeds", "position_ids"),
 ):
     """The encoder without a head."""

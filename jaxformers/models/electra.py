@@ -19,6 +19,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class ElectraConfig(
@@ -98,7 +99,7 @@ words = heads.vocabulary(
 )
 
 
-class ElectraModel(tasks.Encoder, config=ElectraConfig, prefix="electra", parameters=parameters, encode=encode):
+class ElectraModel(tasks.Encoder, config=ElectraConfig, prefix="electra", network=Network(parameters, encode)):
     """The encoder without a head."""
 
 
@@ -120,13 +121,11 @@ class ElectraForSequenceClassification(
     """One set of scores a text."""
 
 
-class ElectraForTokenClassification(
-    tasks.TokenClassification, base=ElectraModel, head=heads.each_token(rate=heads.classifier_rate)
-):
+class ElectraForTokenClassification(tasks.TokenClassification, base=ElectraModel):
     """One set of scores a token."""
 
 
-class ElectraForQuestionAnswering(tasks.QuestionAnswering, base=ElectraModel, head=heads.span()):
+class ElectraForQuestionAnswering(tasks.QuestionAnswering, base=ElectraModel):
     """Where in a context the answer starts and ends."""
 
 

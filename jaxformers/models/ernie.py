@@ -6,6 +6,7 @@ from .. import declare, tasks
 from ..batch import USUAL
 from ..config import Size
 from ..layers import heads
+from ..network import Network
 from .bert import BertConfig, encode, follows, words
 from .bert import body as bert_body
 
@@ -36,8 +37,7 @@ class ErnieModel(
     tasks.Encoder,
     config=ErnieConfig,
     prefix="ernie",
-    parameters=with_pooler,
-    encode=encode,
+    network=Network(with_pooler, encode),
     accepts=(*USUAL, "task_type_ids"),
 ):
     """The encoder with its pooler, without a head."""
@@ -61,13 +61,11 @@ class ErnieForSequenceClassification(
     """One set of scores a text."""
 
 
-class ErnieForTokenClassification(
-    tasks.TokenClassification, base=ErnieModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
-):
+class ErnieForTokenClassification(tasks.TokenClassification, base=ErnieModel, parameters=body):
     """One set of scores a token."""
 
 
-class ErnieForQuestionAnswering(tasks.QuestionAnswering, base=ErnieModel, parameters=body, head=heads.span()):
+class ErnieForQuestionAnswering(tasks.QuestionAnswering, base=ErnieModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Size, Token
 from ..layers.decoder import gate_up_down, keys_values, projections
-from ..twins import family
+from ..network import Network
 from .helium import decode
 from .llama import Rotary, around, keys, width
 
@@ -40,4 +40,11 @@ def parameters(c: Ernie4_5Config) -> declare.Tree:
     return around(c, layer)
 
 
-family(globals(), "Ernie4_5", Ernie4_5Config, parameters, decode, keys_values, tasks="CausalLM")
+class Ernie4_5Model(
+    tasks.Decoder, config=Ernie4_5Config, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class Ernie4_5ForCausalLM(tasks.CausalLM, base=Ernie4_5Model):
+    """Scores of every word to follow each token."""

@@ -22,6 +22,7 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import check_counted, check_heads, rotary_attention, self_attention
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
+from ..network import Network
 
 _MASKED = 0.15 * 0.8  # the share of tokens that were masked in training
 
@@ -173,10 +174,9 @@ class EsmModel(
     tasks.Encoder,
     config=EsmConfig,
     prefix="esm",
-    parameters=with_pooler,
-    encode=encode,
+    network=Network(with_pooler, encode),
     accepts=("input_ids", "attention_mask", "position_ids", "inputs_embeds"),
-    packs=False,  # masks are counted by rows
+    packs=False,
 ):
     """The encoder with its pooler, without a head."""
 

@@ -22,6 +22,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import rms_norm
 from ..layers.run import Block, Encoded, run
+from ..network import Network
 
 
 class EuroBertConfig(
@@ -139,8 +140,7 @@ class EuroBertModel(
     tasks.Encoder,
     config=EuroBertConfig,
     prefix="model",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     accepts=("input_ids", "attention_mask", "position_ids", "inputs_embeds"),
 ):
     """The encoder without a head."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Size, Window
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -30,7 +30,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import Rotary, around, keys, width
 from .qwen3 import head_norms
 
@@ -92,12 +92,21 @@ def decode(params: Any, c: Exaone4Config, inputs: Inputs, want: Want = Want(), d
     return decoded(order, block, params, x, *each, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Exaone4",
-    Exaone4Config,
-    parameters,
-    decode,
-    keys_values,
-    prefixes={"QuestionAnswering": "transformer"},
-)
+class Exaone4Model(tasks.Decoder, config=Exaone4Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Exaone4ForCausalLM(tasks.CausalLM, base=Exaone4Model):
+    """Scores of every word to follow each token."""
+
+
+class Exaone4ForSequenceClassification(tasks.SequenceClassification, base=Exaone4Model):
+    """One set of scores a text, from its last token."""
+
+
+class Exaone4ForTokenClassification(tasks.TokenClassification, base=Exaone4Model):
+    """One set of scores a token."""
+
+
+class Exaone4ForQuestionAnswering(tasks.QuestionAnswering, base=Exaone4Model):
+    """Where in a context the answer starts and ends."""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..layers import alibi, cache, heads, rotation
 from ..layers.activation import ACTIVATIONS
@@ -18,10 +18,11 @@ from ..layers.decoder import Mix, decoded, dropped, norms_first, plain, side_by_
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, turned
+from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
-from ..twins import family, token_rate
+from ..network import Network
 from .gpt2 import around
 
 
@@ -147,13 +148,25 @@ def decode(params: Any, c: FalconConfig, inputs: Inputs, want: Want = Want(), dr
     return decoded(order, block, params, x, each, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Falcon",
-    FalconConfig,
-    parameters,
-    decode,
-    cells,
-    base="transformer",
-    heads={"TokenClassification": heads.each_token("classifier", rate=token_rate)},
-)
+class FalconModel(
+    tasks.Decoder, config=FalconConfig, prefix="transformer", network=Network(parameters, decode=decode, cells=cells)
+):
+    """The model without a head."""
+
+
+class FalconForCausalLM(tasks.CausalLM, base=FalconModel):
+    """Scores of every word to follow each token."""
+
+
+class FalconForSequenceClassification(tasks.SequenceClassification, base=FalconModel):
+    """One set of scores a text, from its last token."""
+
+
+class FalconForTokenClassification(
+    tasks.TokenClassification, base=FalconModel, head=heads.each_token("classifier", rate=token_rate)
+):
+    """One set of scores a token."""
+
+
+class FalconForQuestionAnswering(tasks.QuestionAnswering, base=FalconModel):
+    """Where in a context the answer starts and ends."""

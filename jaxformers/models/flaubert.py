@@ -10,6 +10,7 @@ from ..layers import heads, post_norm, pre_norm
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
+from ..network import Network
 from .xlm import XLMConfig, head_rate, parameters, summary, through
 
 
@@ -41,8 +42,7 @@ class FlaubertModel(
     tasks.Encoder,
     config=FlaubertConfig,
     prefix="transformer",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     accepts=("input_ids", "attention_mask", "langs", "token_type_ids", "position_ids", "inputs_embeds"),
 ):
     """The encoder without a head."""
@@ -62,7 +62,7 @@ class FlaubertForTokenClassification(
     """One set of scores a token."""
 
 
-class FlaubertForQuestionAnsweringSimple(tasks.QuestionAnswering, base=FlaubertModel, head=heads.span()):
+class FlaubertForQuestionAnsweringSimple(tasks.QuestionAnswering, base=FlaubertModel):
     """Where in a context the answer starts and ends."""
 
 

@@ -18,6 +18,7 @@ from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import embeddings, summed
 from ..layers.run import Block, Encoded, run
+from ..network import Network
 
 
 class FNetConfig(
@@ -105,8 +106,7 @@ class FNetModel(
     tasks.Encoder,
     config=FNetConfig,
     prefix="fnet",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     accepts=("input_ids", "token_type_ids", "position_ids", "inputs_embeds"),
     neutral=False,
 ):
@@ -133,7 +133,7 @@ class FNetForTokenClassification(tasks.TokenClassification, base=FNetModel, head
     """One set of scores a token."""
 
 
-class FNetForQuestionAnswering(tasks.QuestionAnswering, base=FNetModel, head=heads.span()):
+class FNetForQuestionAnswering(tasks.QuestionAnswering, base=FNetModel):
     """Where in a context the answer starts and ends."""
 
 

@@ -25,6 +25,7 @@ from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.relative import look_around, sines_then_cosines
 from ..layers.run import Encoded, listed
+from ..network import Network
 from .electra import replaced
 
 _FIRST = 2  # the segment of a text's first token, which is of every other's segment too
@@ -297,8 +298,7 @@ class FunnelModel(
     tasks.Encoder,
     config=FunnelConfig,
     prefix="funnel",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     accepts=("input_ids", "attention_mask", "token_type_ids", "inputs_embeds"),
     neutral=False,
 ):
@@ -309,8 +309,7 @@ class FunnelBaseModel(
     tasks.Encoder,
     config=FunnelConfig,
     prefix="funnel",
-    parameters=without_decoder,
-    encode=encode_blocks,
+    network=Network(without_decoder, encode_blocks),
     accepts=FunnelModel.accepts,
     neutral=False,
 ):
@@ -337,7 +336,7 @@ class FunnelForTokenClassification(tasks.TokenClassification, base=FunnelModel, 
     """One set of scores a token."""
 
 
-class FunnelForQuestionAnswering(tasks.QuestionAnswering, base=FunnelModel, head=heads.span()):
+class FunnelForQuestionAnswering(tasks.QuestionAnswering, base=FunnelModel):
     """Where in a context the answer starts and ends."""
 
 

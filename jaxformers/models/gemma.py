@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Size, Token
 from ..layers import rotation
 from ..layers.activation import ACTIVATIONS
@@ -28,7 +28,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import LlamaConfig, keys, width
 from .llama import around as llama_around
 
@@ -97,12 +97,17 @@ def decode(params: Any, c: GemmaConfig, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Gemma",
-    GemmaConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class GemmaModel(tasks.Decoder, config=GemmaConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class GemmaForCausalLM(tasks.CausalLM, base=GemmaModel):
+    """Scores of every word to follow each token."""
+
+
+class GemmaForSequenceClassification(tasks.SequenceClassification, base=GemmaModel):
+    """One set of scores a text, from its last token."""
+
+
+class GemmaForTokenClassification(tasks.TokenClassification, base=GemmaModel):
+    """One set of scores a token."""

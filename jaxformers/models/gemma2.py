@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Positive, Size, Window
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
@@ -32,7 +32,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .gemma import GemmaConfig, around, scaled
 from .llama import keys, width
 
@@ -101,13 +101,17 @@ def capped(c: Any, scores: jax.Array) -> jax.Array:
     return scores if cap is None else cap * jnp.tanh(scores / cap)
 
 
-family(
-    globals(),
-    "Gemma2",
-    Gemma2Config,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-    heads={"CausalLM": heads.words("lm_head", last=capped)},
-)
+class Gemma2Model(tasks.Decoder, config=Gemma2Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Gemma2ForCausalLM(tasks.CausalLM, base=Gemma2Model, head=heads.words("lm_head", last=capped)):
+    """Scores of every word to follow each token."""
+
+
+class Gemma2ForSequenceClassification(tasks.SequenceClassification, base=Gemma2Model):
+    """One set of scores a text, from its last token."""
+
+
+class Gemma2ForTokenClassification(tasks.TokenClassification, base=Gemma2Model):
+    """One set of scores a token."""

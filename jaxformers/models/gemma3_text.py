@@ -10,7 +10,6 @@ from typing import Any
 import jax
 
 from .. import declare, tasks
-from ..batch import CAUSAL
 from ..config import Positive, Repeats, Size
 from ..layers import heads, rotation
 from ..layers.attention import project
@@ -32,6 +31,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.norm import offset_rms_norm
 from ..layers.rotation import halves
 from ..layers.run import Encoded, either
+from ..network import Network
 from . import gemma2
 from .gemma import around, scaled
 from .gemma2 import Gemma2Config, capped
@@ -118,12 +118,8 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want()
 class Gemma3TextModel(
     tasks.Decoder,
     config=Gemma3TextConfig,
-    prefix="model",
     also=("language_model.model", "model.language_model"),
-    parameters=parameters,
-    encode=decode,
-    cells=keys_values,
-    accepts=CAUSAL,
+    network=Network(parameters, decode=decode, cells=keys_values),
 ):
     """The model without a head."""
 
@@ -132,7 +128,5 @@ class Gemma3ForCausalLM(tasks.CausalLM, base=Gemma3TextModel, head=heads.words("
     """Scores of every word to follow each token."""
 
 
-class Gemma3TextForSequenceClassification(
-    tasks.SequenceClassification, base=Gemma3TextModel, head=heads.last_token("score")
-):
+class Gemma3TextForSequenceClassification(tasks.SequenceClassification, base=Gemma3TextModel):
     """One set of scores a text, from its last token."""

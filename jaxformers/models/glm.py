@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -16,7 +16,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import around, keys, width
 from .phi import Partly
 from .phi3 import gate_and_up
@@ -63,12 +63,17 @@ def decode(params: Any, c: GlmConfig, inputs: Inputs, want: Want = Want(), drop:
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Glm",
-    GlmConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class GlmModel(tasks.Decoder, config=GlmConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class GlmForCausalLM(tasks.CausalLM, base=GlmModel):
+    """Scores of every word to follow each token."""
+
+
+class GlmForSequenceClassification(tasks.SequenceClassification, base=GlmModel):
+    """One set of scores a text, from its last token."""
+
+
+class GlmForTokenClassification(tasks.TokenClassification, base=GlmModel):
+    """One set of scores a token."""

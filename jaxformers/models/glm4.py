@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_around, root_mean_square, rotated
@@ -13,7 +13,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from . import glm
 from .glm import GlmConfig
 from .llama import around, keys, width
@@ -42,12 +42,17 @@ def decode(params: Any, c: Glm4Config, inputs: Inputs, want: Want = Want(), drop
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Glm4",
-    Glm4Config,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class Glm4Model(tasks.Decoder, config=Glm4Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Glm4ForCausalLM(tasks.CausalLM, base=Glm4Model):
+    """Scores of every word to follow each token."""
+
+
+class Glm4ForSequenceClassification(tasks.SequenceClassification, base=Glm4Model):
+    """One set of scores a text, from its last token."""
+
+
+class Glm4ForTokenClassification(tasks.TokenClassification, base=Glm4Model):
+    """One set of scores a token."""

@@ -21,9 +21,10 @@ from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, 
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import words
+from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import token_rate
+from ..network import Network
 
 SEGMENTED = (*CAUSAL, "token_type_ids")
 """What models take whose segments are words."""
@@ -136,19 +137,17 @@ class GPT2Model(
     tasks.Decoder,
     config=GPT2Config,
     prefix="transformer",
-    parameters=parameters,
-    encode=decode,
-    cells=keys_values,
+    network=Network(parameters, decode=decode, cells=keys_values),
     accepts=SEGMENTED,
 ):
     """The model without a head."""
 
 
-class GPT2LMHeadModel(tasks.CausalLM, base=GPT2Model, head=heads.words("lm_head")):
+class GPT2LMHeadModel(tasks.CausalLM, base=GPT2Model):
     """Scores of every word to follow each token."""
 
 
-class GPT2ForSequenceClassification(tasks.SequenceClassification, base=GPT2Model, head=heads.last_token()):
+class GPT2ForSequenceClassification(tasks.SequenceClassification, base=GPT2Model):
     """One set of scores a text, from its last token."""
 
 
@@ -156,5 +155,5 @@ class GPT2ForTokenClassification(tasks.TokenClassification, base=GPT2Model, head
     """One set of scores a token."""
 
 
-class GPT2ForQuestionAnswering(tasks.QuestionAnswering, base=GPT2Model, head=heads.span()):
+class GPT2ForQuestionAnswering(tasks.QuestionAnswering, base=GPT2Model):
     """Where in a context the answer starts and ends."""

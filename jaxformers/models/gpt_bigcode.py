@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Size
 from ..layers import cache, heads
 from ..layers.causal import Causal
@@ -12,9 +12,10 @@ from ..layers.decoder import decoded, dropped, norms_first, plain, standardised,
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import attention, in_groups, words
+from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family, token_rate
+from ..network import Network
 from .gpt2 import SEGMENTED, GPT2Config, around, residual, width
 
 
@@ -76,15 +77,25 @@ def decode(params: Any, c: GPTBigCodeConfig, inputs: Inputs, want: Want = Want()
     return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "GPTBigCode",
-    GPTBigCodeConfig,
-    parameters,
-    decode,
-    cells,
-    base="transformer",
-    tasks="CausalLM SequenceClassification TokenClassification",
-    heads={"TokenClassification": heads.each_token("classifier", rate=token_rate)},
+class GPTBigCodeModel(
+    tasks.Decoder,
+    config=GPTBigCodeConfig,
+    prefix="transformer",
+    network=Network(parameters, decode=decode, cells=cells),
     accepts=SEGMENTED,
-)
+):
+    """The model without a head."""
+
+
+class GPTBigCodeForCausalLM(tasks.CausalLM, base=GPTBigCodeModel):
+    """Scores of every word to follow each token."""
+
+
+class GPTBigCodeForSequenceClassification(tasks.SequenceClassification, base=GPTBigCodeModel):
+    """One set of scores a text, from its last token."""
+
+
+class GPTBigCodeForTokenClassification(
+    tasks.TokenClassification, base=GPTBigCodeModel, head=heads.each_token("classifier", rate=token_rate)
+):
+    """One set of scores a token."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -15,10 +15,11 @@ from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, 
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import attention, in_blocks, words
+from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
-from ..twins import family, token_rate
+from ..network import Network
 from .gpt2 import SEGMENTED, around
 
 _LOCAL = "local"
@@ -100,14 +101,29 @@ def decode(params: Any, c: GPTNeoConfig, inputs: Inputs, want: Want = Want(), dr
     return decoded(order, block, params, x, drop.each(c.num_layers), windows, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "GPTNeo",
-    GPTNeoConfig,
-    parameters,
-    decode,
-    keys_values,
-    base="transformer",
-    heads={"TokenClassification": heads.each_token("classifier", rate=token_rate)},
+class GPTNeoModel(
+    tasks.Decoder,
+    config=GPTNeoConfig,
+    prefix="transformer",
+    network=Network(parameters, decode=decode, cells=keys_values),
     accepts=SEGMENTED,
-)
+):
+    """The model without a head."""
+
+
+class GPTNeoForCausalLM(tasks.CausalLM, base=GPTNeoModel):
+    """Scores of every word to follow each token."""
+
+
+class GPTNeoForSequenceClassification(tasks.SequenceClassification, base=GPTNeoModel):
+    """One set of scores a text, from its last token."""
+
+
+class GPTNeoForTokenClassification(
+    tasks.TokenClassification, base=GPTNeoModel, head=heads.each_token("classifier", rate=token_rate)
+):
+    """One set of scores a token."""
+
+
+class GPTNeoForQuestionAnswering(tasks.QuestionAnswering, base=GPTNeoModel):
+    """Where in a context the answer starts and ends."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..declare import repeat
 from ..layers import heads, rotation
@@ -16,10 +16,11 @@ from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, 
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, turned
+from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
-from ..twins import family, token_rate
+from ..network import Network
 
 
 class GPTNeoXConfig(Endless, Config, model_type="gpt_neox", allowed={"hidden_act": ACTIVATIONS}):
@@ -102,16 +103,28 @@ def decode(params: Any, c: GPTNeoXConfig, inputs: Inputs, want: Want = Want(), d
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "GPTNeoX",
-    GPTNeoXConfig,
-    parameters,
-    decode,
-    keys_values,
-    base="gpt_neox",
-    heads={
-        "CausalLM": heads.words("embed_out"),
-        "TokenClassification": heads.each_token("classifier", rate=token_rate),
-    },
-)
+class GPTNeoXModel(
+    tasks.Decoder,
+    config=GPTNeoXConfig,
+    prefix="gpt_neox",
+    network=Network(parameters, decode=decode, cells=keys_values),
+):
+    """The model without a head."""
+
+
+class GPTNeoXForCausalLM(tasks.CausalLM, base=GPTNeoXModel, head=heads.words("embed_out")):
+    """Scores of every word to follow each token."""
+
+
+class GPTNeoXForSequenceClassification(tasks.SequenceClassification, base=GPTNeoXModel):
+    """One set of scores a text, from its last token."""
+
+
+class GPTNeoXForTokenClassification(
+    tasks.TokenClassification, base=GPTNeoXModel, head=heads.each_token("classifier", rate=token_rate)
+):
+    """One set of scores a token."""
+
+
+class GPTNeoXForQuestionAnswering(tasks.QuestionAnswering, base=GPTNeoXModel):
+    """Where in a context the answer starts and ends."""

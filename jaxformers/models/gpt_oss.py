@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Epsilon, Positive, Repeats, Size, Window
 from ..declare import Param
 from ..layers import experts, rotation
@@ -30,7 +30,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import halves
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import LlamaConfig, around, attention, keys, width
 
 YARN = {
@@ -132,12 +132,17 @@ def decode(params: Any, c: GptOssConfig, inputs: Inputs, want: Want = Want(), dr
     return decoded(order, norms_first(mix, feed, norm), params, x, each, seen, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "GptOss",
-    GptOssConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class GptOssModel(tasks.Decoder, config=GptOssConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class GptOssForCausalLM(tasks.CausalLM, base=GptOssModel):
+    """Scores of every word to follow each token."""
+
+
+class GptOssForSequenceClassification(tasks.SequenceClassification, base=GptOssModel):
+    """One set of scores a text, from its last token."""
+
+
+class GptOssForTokenClassification(tasks.TokenClassification, base=GptOssModel):
+    """One set of scores a token."""

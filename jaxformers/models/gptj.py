@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Rate, Size
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
@@ -16,7 +16,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.gpt import Split, attention, in_blocks, turned, words
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .gpt2 import SEGMENTED, Sizes, around, width
 
 
@@ -84,15 +84,23 @@ def decode(params: Any, c: GPTJConfig, inputs: Inputs, want: Want = Want(), drop
     return read(params, c, inputs, in_blocks(width(c)), want, drop)
 
 
-family(
-    globals(),
-    "GPTJ",
-    GPTJConfig,
-    parameters,
-    decode,
-    keys_values,
-    base="transformer",
-    tasks="CausalLM SequenceClassification QuestionAnswering",
-    heads={"CausalLM": heads.words("lm_head", bias=True)},
+class GPTJModel(
+    tasks.Decoder,
+    config=GPTJConfig,
+    prefix="transformer",
+    network=Network(parameters, decode=decode, cells=keys_values),
     accepts=SEGMENTED,
-)
+):
+    """The model without a head."""
+
+
+class GPTJForCausalLM(tasks.CausalLM, base=GPTJModel, head=heads.words("lm_head", bias=True)):
+    """Scores of every word to follow each token."""
+
+
+class GPTJForSequenceClassification(tasks.SequenceClassification, base=GPTJModel):
+    """One set of scores a text, from its last token."""
+
+
+class GPTJForQuestionAnswering(tasks.QuestionAnswering, base=GPTJModel):
+    """Where in a context the answer starts and ends."""

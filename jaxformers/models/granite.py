@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import tasks
 from ..layers import heads, rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
@@ -13,7 +14,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .gemma2 import Positive
 from .llama import LlamaConfig, keys, parameters, width
 
@@ -37,13 +38,11 @@ def decode(params: Any, c: GraniteConfig, inputs: Inputs, want: Want = Want(), d
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Granite",
-    GraniteConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM",
-    heads={"CausalLM": heads.words("lm_head", last=lambda c, scores: scores / c.logits_scaling)},
-)
+class GraniteModel(tasks.Decoder, config=GraniteConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class GraniteForCausalLM(
+    tasks.CausalLM, base=GraniteModel, head=heads.words("lm_head", last=lambda c, scores: scores / c.logits_scaling)
+):
+    """Scores of every word to follow each token."""

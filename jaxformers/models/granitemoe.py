@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Repeats
 from ..declare import Param
 from ..layers import experts, heads, rotation
@@ -16,7 +16,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .granite import GraniteConfig
 from .llama import around, attention, keys, width
 
@@ -64,13 +64,13 @@ def decode(params: Any, c: GraniteMoeConfig, inputs: Inputs, want: Want = Want()
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "GraniteMoe",
-    GraniteMoeConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM",
-    heads={"CausalLM": heads.words("lm_head", last=lambda c, scores: scores / c.logits_scaling)},
-)
+class GraniteMoeModel(
+    tasks.Decoder, config=GraniteMoeConfig, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class GraniteMoeForCausalLM(
+    tasks.CausalLM, base=GraniteMoeModel, head=heads.words("lm_head", last=lambda c, scores: scores / c.logits_scaling)
+):
+    """Scores of every word to follow each token."""

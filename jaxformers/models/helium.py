@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Depth, Epsilon, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -14,7 +14,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from . import llama
 from .llama import LlamaConfig, around, keys, width
 
@@ -60,12 +60,17 @@ def decode(params: Any, c: LlamaConfig, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Helium",
-    HeliumConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class HeliumModel(tasks.Decoder, config=HeliumConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class HeliumForCausalLM(tasks.CausalLM, base=HeliumModel):
+    """Scores of every word to follow each token."""
+
+
+class HeliumForSequenceClassification(tasks.SequenceClassification, base=HeliumModel):
+    """One set of scores a text, from its last token."""
+
+
+class HeliumForTokenClassification(tasks.TokenClassification, base=HeliumModel):
+    """One set of scores a token."""

@@ -17,6 +17,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.norm import layer_norm
 from ..layers.post_norm import block, rotary_attention
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class JinaEmbeddingsV3Config(
@@ -130,8 +131,7 @@ class JinaEmbeddingsV3Model(
     tasks.Encoder,
     config=JinaEmbeddingsV3Config,
     prefix="roberta",
-    parameters=with_pooler,
-    encode=encode,
+    network=Network(with_pooler, encode),
     accepts=("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds", "adapter_mask"),
     packs=False,
 ):
@@ -169,7 +169,5 @@ class JinaEmbeddingsV3ForTokenClassification(
     """One set of scores a token."""
 
 
-class JinaEmbeddingsV3ForQuestionAnswering(
-    tasks.QuestionAnswering, base=JinaEmbeddingsV3Model, parameters=body, head=heads.span()
-):
+class JinaEmbeddingsV3ForQuestionAnswering(tasks.QuestionAnswering, base=JinaEmbeddingsV3Model, parameters=body):
     """Where in a context the answer starts and ends."""

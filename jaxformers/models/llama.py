@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..declare import repeat
 from ..layers import rotation
@@ -29,7 +29,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 
 
 class Rotary(Endless):
@@ -143,4 +143,21 @@ def decode(params: Any, c: LlamaConfig, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(globals(), "Llama", LlamaConfig, parameters, decode, keys_values, prefixes={"QuestionAnswering": "transformer"})
+class LlamaModel(tasks.Decoder, config=LlamaConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class LlamaForCausalLM(tasks.CausalLM, base=LlamaModel):
+    """Scores of every word to follow each token."""
+
+
+class LlamaForSequenceClassification(tasks.SequenceClassification, base=LlamaModel):
+    """One set of scores a text, from its last token."""
+
+
+class LlamaForTokenClassification(tasks.TokenClassification, base=LlamaModel):
+    """One set of scores a token."""
+
+
+class LlamaForQuestionAnswering(tasks.QuestionAnswering, base=LlamaModel):
+    """Where in a context the answer starts and ends."""

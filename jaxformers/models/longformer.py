@@ -20,6 +20,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import Mix, check_counted, check_heads, embedded, embeddings
 from ..layers.run import Block, Encoded, run
+from ..network import Network
 
 
 class LongformerConfig(
@@ -185,8 +186,7 @@ class LongformerModel(
     tasks.Encoder,
     config=LongformerConfig,
     prefix="longformer",
-    parameters=with_pooler,
-    encode=encoder(nobody),
+    network=Network(with_pooler, encoder(nobody)),
     accepts=(
         "input_ids",
         "attention_mask",
@@ -213,8 +213,7 @@ class LongformerForMaskedLM(
 class LongformerForSequenceClassification(
     tasks.SequenceClassification,
     base=LongformerModel,
-    parameters=body,
-    encode=encoder(first),
+    network=Network(body, encoder(first)),
     head=heads.first_token("classifier.dense", "tanh", "classifier.out_proj", rate=head_rate, rate_before=head_rate),
 ):
     """One set of scores a text, whose first token sees all."""
@@ -229,8 +228,7 @@ class LongformerForTokenClassification(
 class LongformerForQuestionAnswering(
     tasks.QuestionAnswering,
     base=LongformerModel,
-    parameters=body,
-    encode=encoder(question),
+    network=Network(body, encoder(question)),
     head=heads.span(),
     packs=False,
 ):
@@ -240,7 +238,7 @@ class LongformerForQuestionAnswering(
 class LongformerForMultipleChoice(
     tasks.MultipleChoice,
     base=LongformerModel,
-    encode=encoder(choice),
+    network=Network(with_pooler, encoder(choice)),
     head=heads.pooled(rate=head_rate, labels=1),
 ):
     """Which of several continuations fits best; their tokens see all."""

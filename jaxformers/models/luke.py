@@ -14,6 +14,7 @@ from ..layers import heads
 from ..layers.heads import Head
 from ..layers.post_norm import embeddings, layer
 from ..layers.run import Encoded
+from ..network import Network
 from ..outputs import Array, Layers
 from . import roberta
 from .roberta import RobertaConfig, encode
@@ -82,7 +83,7 @@ class LukeMaskedLMOutput(outputs.Output):
     attentions: Layers | None = None
 
 
-class LukeModel(tasks.Encoder, config=LukeConfig, prefix="luke", parameters=with_pooler, encode=encode):
+class LukeModel(tasks.Encoder, config=LukeConfig, prefix="luke", network=Network(with_pooler, encode)):
     """The encoder with its pooler, without a head."""
 
 
@@ -110,13 +111,11 @@ class LukeForSequenceClassification(
     """One set of scores a text."""
 
 
-class LukeForTokenClassification(
-    tasks.TokenClassification, base=LukeModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
-):
+class LukeForTokenClassification(tasks.TokenClassification, base=LukeModel, parameters=body):
     """One set of scores a token."""
 
 
-class LukeForQuestionAnswering(tasks.QuestionAnswering, base=LukeModel, parameters=body, head=heads.span()):
+class LukeForQuestionAnswering(tasks.QuestionAnswering, base=LukeModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import tasks
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -21,7 +22,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import keys, parameters, width
 from .mistral import MistralConfig
 
@@ -47,12 +48,23 @@ def decode(params: Any, c: MinistralConfig, inputs: Inputs, want: Want = Want(),
     return decoded(order, block, params, x, drop.each(count), seen, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Ministral",
-    MinistralConfig,
-    parameters,
-    decode,
-    keys_values,
-    prefixes={"QuestionAnswering": "transformer"},
-)
+class MinistralModel(
+    tasks.Decoder, config=MinistralConfig, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class MinistralForCausalLM(tasks.CausalLM, base=MinistralModel):
+    """Scores of every word to follow each token."""
+
+
+class MinistralForSequenceClassification(tasks.SequenceClassification, base=MinistralModel):
+    """One set of scores a text, from its last token."""
+
+
+class MinistralForTokenClassification(tasks.TokenClassification, base=MinistralModel):
+    """One set of scores a token."""
+
+
+class MinistralForQuestionAnswering(tasks.QuestionAnswering, base=MinistralModel):
+    """Where in a context the answer starts and ends."""

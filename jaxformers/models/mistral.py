@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import tasks
 from ..config import Size, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
@@ -12,7 +13,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import LlamaConfig, keys, parameters, width
 
 
@@ -36,4 +37,21 @@ def decode(params: Any, c: MistralConfig, inputs: Inputs, want: Want = Want(), d
     return decoded(order, block, params, x, each, seen, want=want, norm=norm)
 
 
-family(globals(), "Mistral", MistralConfig, parameters, decode, keys_values)
+class MistralModel(tasks.Decoder, config=MistralConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class MistralForCausalLM(tasks.CausalLM, base=MistralModel):
+    """Scores of every word to follow each token."""
+
+
+class MistralForSequenceClassification(tasks.SequenceClassification, base=MistralModel):
+    """One set of scores a text, from its last token."""
+
+
+class MistralForTokenClassification(tasks.TokenClassification, base=MistralModel):
+    """One set of scores a token."""
+
+
+class MistralForQuestionAnswering(tasks.QuestionAnswering, base=MistralModel, prefix="model"):
+    """Where in a context the answer starts and ends."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Epsilon, Repeats, Window
 from ..layers import experts, rotation
 from ..layers.causal import FULL, Causal
@@ -15,7 +15,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from . import llama
 from .llama import around, keys, width
 from .mistral import MistralConfig
@@ -62,4 +62,21 @@ def decode(params: Any, c: MixtralConfig, inputs: Inputs, want: Want = Want(), d
     return decoded(order, norms_first(mix, feed, norm), params, x, each, seen, want=want, norm=norm)
 
 
-family(globals(), "Mixtral", MixtralConfig, parameters, decode, keys_values)
+class MixtralModel(tasks.Decoder, config=MixtralConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class MixtralForCausalLM(tasks.CausalLM, base=MixtralModel):
+    """Scores of every word to follow each token."""
+
+
+class MixtralForSequenceClassification(tasks.SequenceClassification, base=MixtralModel):
+    """One set of scores a text, from its last token."""
+
+
+class MixtralForTokenClassification(tasks.TokenClassification, base=MixtralModel):
+    """One set of scores a token."""
+
+
+class MixtralForQuestionAnswering(tasks.QuestionAnswering, base=MixtralModel, prefix="model"):
+    """Where in a context the answer starts and ends."""

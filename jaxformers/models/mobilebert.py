@@ -22,6 +22,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear, unembed
 from ..layers.norm import layer_norm
 from ..layers.run import Block, Encoded, run
+from ..network import Network
 
 
 class MobileBertConfig(
@@ -231,7 +232,7 @@ follows = heads.pooled("cls.seq_relationship", labels=2)
 
 
 class MobileBertModel(
-    tasks.Encoder, config=MobileBertConfig, prefix="mobilebert", parameters=with_pooler, encode=encode, neutral=False
+    tasks.Encoder, config=MobileBertConfig, prefix="mobilebert", network=Network(with_pooler, encode), neutral=False
 ):
     """The encoder with its pooler, without a head. The last token's neighbour is padding, where there is any."""
 
@@ -254,13 +255,11 @@ class MobileBertForSequenceClassification(
     """One set of scores a text."""
 
 
-class MobileBertForTokenClassification(
-    tasks.TokenClassification, base=MobileBertModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
-):
+class MobileBertForTokenClassification(tasks.TokenClassification, base=MobileBertModel, parameters=body):
     """One set of scores a token."""
 
 
-class MobileBertForQuestionAnswering(tasks.QuestionAnswering, base=MobileBertModel, parameters=body, head=heads.span()):
+class MobileBertForQuestionAnswering(tasks.QuestionAnswering, base=MobileBertModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

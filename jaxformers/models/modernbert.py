@@ -26,6 +26,7 @@ from ..layers.linear import linear, unembed
 from ..layers.norm import layer_norm
 from ..layers.post_norm import check_heads
 from ..layers.run import Block, Encoded, either, run
+from ..network import Network
 
 
 class ModernBertConfig(
@@ -260,8 +261,7 @@ class ModernBertModel(
     tasks.Encoder,
     config=ModernBertConfig,
     prefix="model",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     accepts=("input_ids", "attention_mask", "position_ids", "inputs_embeds"),
 ):
     """The encoder without a head."""

@@ -16,6 +16,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import block, check_heads, embedded, self_attention
 from ..layers.run import Encoded, run
+from ..network import Network
 
 PAD = 1
 """The padding token behind which positions count, whatever pad_token_id says."""
@@ -103,8 +104,7 @@ class MPNetModel(
     tasks.Encoder,
     config=MPNetConfig,
     prefix="mpnet",
-    parameters=with_pooler,
-    encode=encode,
+    network=Network(with_pooler, encode),
     accepts=("input_ids", "attention_mask", "position_ids", "inputs_embeds"),
 ):
     """The encoder with its pooler, without a head."""
@@ -136,7 +136,7 @@ class MPNetForTokenClassification(
     """One set of scores a token."""
 
 
-class MPNetForQuestionAnswering(tasks.QuestionAnswering, base=MPNetModel, parameters=body, head=heads.span()):
+class MPNetForQuestionAnswering(tasks.QuestionAnswering, base=MPNetModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

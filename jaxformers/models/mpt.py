@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..declare import repeat
 from ..layers import alibi, heads
@@ -18,10 +18,11 @@ from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, 
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention
+from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
-from ..twins import family, token_rate
+from ..network import Network
 from .bloom import UNPLACED
 
 _ATTENTION: Mapping[str, Collection[Any]] = {
@@ -115,14 +116,29 @@ def decode(params: Any, c: MptConfig, inputs: Inputs, want: Want = Want(), drop:
     return decoded(order, block, params, x, drop.each(c.n_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Mpt",
-    MptConfig,
-    parameters,
-    decode,
-    keys_values,
-    base="transformer",
-    heads={"TokenClassification": heads.each_token("classifier", rate=token_rate)},
+class MptModel(
+    tasks.Decoder,
+    config=MptConfig,
+    prefix="transformer",
+    network=Network(parameters, decode=decode, cells=keys_values),
     accepts=UNPLACED,
-)
+):
+    """The model without a head."""
+
+
+class MptForCausalLM(tasks.CausalLM, base=MptModel):
+    """Scores of every word to follow each token."""
+
+
+class MptForSequenceClassification(tasks.SequenceClassification, base=MptModel):
+    """One set of scores a text, from its last token."""
+
+
+class MptForTokenClassification(
+    tasks.TokenClassification, base=MptModel, head=heads.each_token("classifier", rate=token_rate)
+):
+    """One set of scores a token."""
+
+
+class MptForQuestionAnswering(tasks.QuestionAnswering, base=MptModel):
+    """Where in a context the answer starts and ends."""

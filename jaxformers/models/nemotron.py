@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Epsilon, Size
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -19,7 +19,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.norm import layer_norm
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import around, keys, width
 from .phi import Partly
 
@@ -73,12 +73,23 @@ def decode(params: Any, c: NemotronConfig, inputs: Inputs, want: Want = Want(), 
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Nemotron",
-    NemotronConfig,
-    parameters,
-    decode,
-    keys_values,
-    prefixes={"QuestionAnswering": "transformer"},
-)
+class NemotronModel(
+    tasks.Decoder, config=NemotronConfig, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class NemotronForCausalLM(tasks.CausalLM, base=NemotronModel):
+    """Scores of every word to follow each token."""
+
+
+class NemotronForSequenceClassification(tasks.SequenceClassification, base=NemotronModel):
+    """One set of scores a text, from its last token."""
+
+
+class NemotronForTokenClassification(tasks.TokenClassification, base=NemotronModel):
+    """One set of scores a token."""
+
+
+class NemotronForQuestionAnswering(tasks.QuestionAnswering, base=NemotronModel):
+    """Where in a context the answer starts and ends."""

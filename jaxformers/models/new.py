@@ -20,7 +20,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import Feed, block, embedded, rotary_attention
 from ..layers.run import Encoded, run
-from ..twins import twin
+from ..network import Network
 
 
 class NewConfig(
@@ -117,7 +117,7 @@ def encode(params: Any, c: NewConfig, inputs: Inputs, want: Want = Want(), drop:
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-class NewModel(tasks.Encoder, config=NewConfig, prefix="new", parameters=body, encode=encode):
+class NewModel(tasks.Encoder, config=NewConfig, prefix="new", network=Network(body, encode)):
     """The encoder without a head."""
 
 
@@ -137,10 +137,29 @@ class NewForSequenceClassification(
     """One set of scores a text."""
 
 
-class NewForTokenClassification(
-    tasks.TokenClassification, base=NewModel, head=heads.each_token(rate=heads.classifier_rate)
-):
+class NewForTokenClassification(tasks.TokenClassification, base=NewModel):
     """One set of scores a token."""
 
 
-twin(globals(), "Gte", "gte", "gte", vocab_size=250048, max_position_embeddings=8192, rope_theta=160_000.0)
+class GteConfig(NewConfig, model_type="gte"):
+    """Sizes and rates of a GTE as torch Transformers has it."""
+
+    vocab_size: Size = 250048
+    max_position_embeddings: Size = 8192
+    rope_theta: float = 160_000.0
+
+
+class GteModel(NewModel, config=GteConfig, prefix="gte"):
+    """The encoder without a head."""
+
+
+class GteForMaskedLM(NewForMaskedLM, base=GteModel):
+    """Scores of every word at every place."""
+
+
+class GteForSequenceClassification(NewForSequenceClassification, base=GteModel):
+    """One set of scores a text."""
+
+
+class GteForTokenClassification(NewForTokenClassification, base=GteModel):
+    """One set of scores a token."""

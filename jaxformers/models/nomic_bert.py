@@ -20,6 +20,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import Feed, block, embedded, rotary_attention
 from ..layers.run import Encoded, run
+from ..network import Network
 
 GATES = {"swiglu": "silu", "geglu": "gelu", "glu": "sigmoid"}
 """What those words stand for, of the gate's activation."""
@@ -145,7 +146,7 @@ def classifier_rate(c: NomicBertConfig) -> float:
 
 
 class NomicBertModel(
-    tasks.Encoder, config=NomicBertConfig, prefix="bert", also=("nomic_bert",), parameters=body, encode=encode
+    tasks.Encoder, config=NomicBertConfig, prefix="bert", also=("nomic_bert",), network=Network(body, encode)
 ):
     """The encoder without a head."""
 

@@ -20,6 +20,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import Mix, block, check_heads, embedded, embeddings, layer
 from ..layers.run import Encoded, run
+from ..network import Network
 
 _BEFORE = 2  # rows of the table of positions before the first token's
 _STEPS = 6  # of the iteration towards an inverse
@@ -157,8 +158,7 @@ class NystromformerModel(
     tasks.Encoder,
     config=NystromformerConfig,
     prefix="nystromformer",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     neutral=False,
 ):
     """The encoder without a head. Convolutions and landmarks see padding."""
@@ -193,7 +193,7 @@ class NystromformerForTokenClassification(
     """One set of scores a token."""
 
 
-class NystromformerForQuestionAnswering(tasks.QuestionAnswering, base=NystromformerModel, head=heads.span()):
+class NystromformerForQuestionAnswering(tasks.QuestionAnswering, base=NystromformerModel):
     """Where in a context the answer starts and ends."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -27,7 +27,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import Rotary, around, keys, width
 
 
@@ -66,4 +66,13 @@ def decode(params: Any, c: OlmoConfig, inputs: Inputs, want: Want = Want(), drop
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(globals(), "Olmo", OlmoConfig, parameters, decode, keys_values, tasks="CausalLM SequenceClassification")
+class OlmoModel(tasks.Decoder, config=OlmoConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class OlmoForCausalLM(tasks.CausalLM, base=OlmoModel):
+    """Scores of every word to follow each token."""
+
+
+class OlmoForSequenceClassification(tasks.SequenceClassification, base=OlmoModel):
+    """One set of scores a text, from its last token."""

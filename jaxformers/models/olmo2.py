@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Epsilon, Size, Token
 from ..layers import rotation
 from ..layers.attention import merge
@@ -29,7 +29,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import Rotary, around, keys, width
 
 
@@ -76,4 +76,13 @@ def decode(params: Any, c: Olmo2Config, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(globals(), "Olmo2", Olmo2Config, parameters, decode, keys_values, tasks="CausalLM SequenceClassification")
+class Olmo2Model(tasks.Decoder, config=Olmo2Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Olmo2ForCausalLM(tasks.CausalLM, base=Olmo2Model):
+    """Scores of every word to follow each token."""
+
+
+class Olmo2ForSequenceClassification(tasks.SequenceClassification, base=Olmo2Model):
+    """One set of scores a text, from its last token."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from .. import tasks
 from ..config import Window
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -28,7 +29,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded, either
-from ..twins import family
+from ..network import Network
 from .llama import check_heads, keys, width
 from .olmo2 import Olmo2Config, normed_as_one, parameters
 
@@ -71,4 +72,13 @@ def decode(params: Any, c: Olmo3Config, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, *each, want=want, norm=norm)
 
 
-family(globals(), "Olmo3", Olmo3Config, parameters, decode, keys_values, tasks="CausalLM SequenceClassification")
+class Olmo3Model(tasks.Decoder, config=Olmo3Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Olmo3ForCausalLM(tasks.CausalLM, base=Olmo3Model):
+    """Scores of every word to follow each token."""
+
+
+class Olmo3ForSequenceClassification(tasks.SequenceClassification, base=Olmo3Model):
+    """One set of scores a text, from its last token."""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Epsilon, Repeats, Size, Token
 from ..layers import experts, rotation
 from ..layers.causal import Causal
@@ -18,7 +18,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import LlamaConfig, around, attention, keys, width
 from .olmo2 import normed_as_one
 
@@ -83,4 +83,9 @@ def decode(params: Any, c: OlmoeConfig, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(globals(), "Olmoe", OlmoeConfig, parameters, decode, keys_values, tasks="CausalLM")
+class OlmoeModel(tasks.Decoder, config=OlmoeConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class OlmoeForCausalLM(tasks.CausalLM, base=OlmoeModel):
+    """Scores of every word to follow each token."""

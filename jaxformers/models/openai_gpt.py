@@ -9,7 +9,6 @@ from typing import Any
 from .. import declare, tasks
 from ..config import Config, Rate, Size
 from ..declare import repeat
-from ..layers import heads
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, plain, standardised
 from ..layers.dropout import Drop, no_drop
@@ -17,6 +16,7 @@ from ..layers.embedding import embed
 from ..layers.gpt import attention, in_blocks, sums_normed, words
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
+from ..network import Network
 from .gpt2 import SEGMENTED, Sizes, conv1d, width
 
 ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "silu": "silu", "swish": "silu"}
@@ -73,17 +73,15 @@ class OpenAIGPTModel(
     tasks.Decoder,
     config=OpenAIGPTConfig,
     prefix="transformer",
-    parameters=parameters,
-    encode=decode,
-    cells=keys_values,
+    network=Network(parameters, decode=decode, cells=keys_values),
     accepts=SEGMENTED,
 ):
     """The model without a head."""
 
 
-class OpenAIGPTLMHeadModel(tasks.CausalLM, base=OpenAIGPTModel, head=heads.words("lm_head")):
+class OpenAIGPTLMHeadModel(tasks.CausalLM, base=OpenAIGPTModel):
     """Scores of every word to follow each token."""
 
 
-class OpenAIGPTForSequenceClassification(tasks.SequenceClassification, base=OpenAIGPTModel, head=heads.last_token()):
+class OpenAIGPTForSequenceClassification(tasks.SequenceClassification, base=OpenAIGPTModel):
     """One set of scores a text, from its last token."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Rate, Size, Token
 from ..declare import repeat, under
 from ..layers import heads
@@ -22,7 +22,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 
 OFFSET = 2
 """Rows of fairseq's tables of positions before the first token's."""
@@ -122,17 +122,21 @@ def narrow(c: OPTConfig) -> int:
     return c.embedding_size
 
 
-family(
-    globals(),
-    "OPT",
-    OPTConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification QuestionAnswering",
-    heads={
-        "CausalLM": heads.words("lm_head", width=narrow),
-        "SequenceClassification": heads.last_token("score", width=narrow),
-        "QuestionAnswering": heads.span("qa_outputs", width=narrow),
-    },
-)
+class OPTModel(tasks.Decoder, config=OPTConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class OPTForCausalLM(tasks.CausalLM, base=OPTModel, head=heads.words("lm_head", width=narrow)):
+    """Scores of every word to follow each token."""
+
+
+class OPTForSequenceClassification(
+    tasks.SequenceClassification, base=OPTModel, head=heads.last_token("score", width=narrow)
+):
+    """One set of scores a text, from its last token."""
+
+
+class OPTForQuestionAnswering(
+    tasks.QuestionAnswering, base=OPTModel, prefix="model", head=heads.span("qa_outputs", width=narrow)
+):
+    """Where in a context the answer starts and ends."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import gpt, rotation
 from ..layers.causal import Causal
@@ -16,7 +16,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import halves
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import around, width
 from .phi import Partly, head_norms
 
@@ -63,12 +63,19 @@ def decode(params: Any, c: PersimmonConfig, inputs: Inputs, want: Want = Want(),
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Persimmon",
-    PersimmonConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class PersimmonModel(
+    tasks.Decoder, config=PersimmonConfig, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class PersimmonForCausalLM(tasks.CausalLM, base=PersimmonModel):
+    """Scores of every word to follow each token."""
+
+
+class PersimmonForSequenceClassification(tasks.SequenceClassification, base=PersimmonModel):
+    """One set of scores a text, from its last token."""
+
+
+class PersimmonForTokenClassification(tasks.TokenClassification, base=PersimmonModel):
+    """One set of scores a token."""

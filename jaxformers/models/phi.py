@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import heads, rotation
 from ..layers.causal import Causal
@@ -26,7 +26,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import Rotary, around, check_heads, keys, width
 
 
@@ -83,13 +83,17 @@ def decode(params: Any, c: PhiConfig, inputs: Inputs, want: Want = Want(), drop:
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Phi",
-    PhiConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-    heads={"CausalLM": heads.words("lm_head", bias=True)},
-)
+class PhiModel(tasks.Decoder, config=PhiConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class PhiForCausalLM(tasks.CausalLM, base=PhiModel, head=heads.words("lm_head", bias=True)):
+    """Scores of every word to follow each token."""
+
+
+class PhiForSequenceClassification(tasks.SequenceClassification, base=PhiModel):
+    """One set of scores a text, from its last token."""
+
+
+class PhiForTokenClassification(tasks.TokenClassification, base=PhiModel):
+    """One set of scores a token."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Epsilon, Rate, Size, Token, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
@@ -15,7 +15,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import around, keys, width
 from .phi import Partly
 
@@ -83,12 +83,17 @@ def decode(params: Any, c: Phi3Config, inputs: Inputs, want: Want = Want(), drop
     return decoded(order, block, params, x, each, seen, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Phi3",
-    Phi3Config,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class Phi3Model(tasks.Decoder, config=Phi3Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Phi3ForCausalLM(tasks.CausalLM, base=Phi3Model):
+    """Scores of every word to follow each token."""
+
+
+class Phi3ForSequenceClassification(tasks.SequenceClassification, base=Phi3Model):
+    """One set of scores a text, from its last token."""
+
+
+class Phi3ForTokenClassification(tasks.TokenClassification, base=Phi3Model):
+    """One set of scores a token."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Size, Window
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -25,7 +25,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from . import llama
 from .llama import LlamaConfig, around, keys, width
 
@@ -71,4 +71,21 @@ def decode(params: Any, c: Qwen2Config, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, each, seen(c), want=want, norm=norm)
 
 
-family(globals(), "Qwen2", Qwen2Config, parameters, decode, keys_values, prefixes={"QuestionAnswering": "transformer"})
+class Qwen2Model(tasks.Decoder, config=Qwen2Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Qwen2ForCausalLM(tasks.CausalLM, base=Qwen2Model):
+    """Scores of every word to follow each token."""
+
+
+class Qwen2ForSequenceClassification(tasks.SequenceClassification, base=Qwen2Model):
+    """One set of scores a text, from its last token."""
+
+
+class Qwen2ForTokenClassification(tasks.TokenClassification, base=Qwen2Model):
+    """One set of scores a token."""
+
+
+class Qwen2ForQuestionAnswering(tasks.QuestionAnswering, base=Qwen2Model):
+    """Where in a context the answer starts and ends."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Repeats, Size, Window
 from ..layers import experts, rotation
 from ..layers.causal import Causal
@@ -28,7 +28,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import LlamaConfig, around, attention, keys, width
 
 
@@ -122,4 +122,23 @@ def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, want: Want = Want(), 
     return decoded(order, norms_first(mix, feed(c, shared), norm), params, x, each, want=want, norm=norm)
 
 
-family(globals(), "Qwen2Moe", Qwen2MoeConfig, parameters, decode, keys_values)
+class Qwen2MoeModel(
+    tasks.Decoder, config=Qwen2MoeConfig, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class Qwen2MoeForCausalLM(tasks.CausalLM, base=Qwen2MoeModel):
+    """Scores of every word to follow each token."""
+
+
+class Qwen2MoeForSequenceClassification(tasks.SequenceClassification, base=Qwen2MoeModel):
+    """One set of scores a text, from its last token."""
+
+
+class Qwen2MoeForTokenClassification(tasks.TokenClassification, base=Qwen2MoeModel):
+    """One set of scores a token."""
+
+
+class Qwen2MoeForQuestionAnswering(tasks.QuestionAnswering, base=Qwen2MoeModel, prefix="model"):
+    """Where in a context the answer starts and ends."""

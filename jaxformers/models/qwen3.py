@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Size
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -13,7 +13,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from . import llama
 from .llama import around, keys, width
 from .qwen2 import Qwen2Config, seen
@@ -48,4 +48,21 @@ def decode(params: Any, c: Qwen3Config, inputs: Inputs, want: Want = Want(), dro
     return decoded(order, block, params, x, each, seen(c), want=want, norm=norm)
 
 
-family(globals(), "Qwen3", Qwen3Config, parameters, decode, keys_values, prefixes={"QuestionAnswering": "transformer"})
+class Qwen3Model(tasks.Decoder, config=Qwen3Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class Qwen3ForCausalLM(tasks.CausalLM, base=Qwen3Model):
+    """Scores of every word to follow each token."""
+
+
+class Qwen3ForSequenceClassification(tasks.SequenceClassification, base=Qwen3Model):
+    """One set of scores a text, from its last token."""
+
+
+class Qwen3ForTokenClassification(tasks.TokenClassification, base=Qwen3Model):
+    """One set of scores a token."""
+
+
+class Qwen3ForQuestionAnswering(tasks.QuestionAnswering, base=Qwen3Model):
+    """Where in a context the answer starts and ends."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Repeats, Size, Window
 from ..layers import experts, rotation
 from ..layers.causal import FULL, Causal
@@ -15,7 +15,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import LlamaConfig, around, attention, keys, width
 from .qwen2_moe import Sparse, feed, layers
 from .qwen3 import head_norms
@@ -65,12 +65,23 @@ def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, want: Want = Want(), 
     return decoded(order, norms_first(mix, feed(c), norm), params, x, each, seen, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Qwen3Moe",
-    Qwen3MoeConfig,
-    parameters,
-    decode,
-    keys_values,
-    prefixes={"QuestionAnswering": "transformer"},
-)
+class Qwen3MoeModel(
+    tasks.Decoder, config=Qwen3MoeConfig, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class Qwen3MoeForCausalLM(tasks.CausalLM, base=Qwen3MoeModel):
+    """Scores of every word to follow each token."""
+
+
+class Qwen3MoeForSequenceClassification(tasks.SequenceClassification, base=Qwen3MoeModel):
+    """One set of scores a text, from its last token."""
+
+
+class Qwen3MoeForTokenClassification(tasks.TokenClassification, base=Qwen3MoeModel):
+    """One set of scores a token."""
+
+
+class Qwen3MoeForQuestionAnswering(tasks.QuestionAnswering, base=Qwen3MoeModel):
+    """Where in a context the answer starts and ends."""

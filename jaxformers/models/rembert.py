@@ -17,6 +17,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class RemBertConfig(
@@ -74,7 +75,7 @@ def classifier_rate(c: RemBertConfig) -> float:
     return c.classifier_dropout_prob
 
 
-class RemBertModel(tasks.Encoder, config=RemBertConfig, prefix="rembert", parameters=with_pooler, encode=encode):
+class RemBertModel(tasks.Encoder, config=RemBertConfig, prefix="rembert", network=Network(with_pooler, encode)):
     """The encoder with its pooler, without a head."""
 
 
@@ -105,7 +106,7 @@ class RemBertForTokenClassification(
     """One set of scores a token."""
 
 
-class RemBertForQuestionAnswering(tasks.QuestionAnswering, base=RemBertModel, parameters=body, head=heads.span()):
+class RemBertForQuestionAnswering(tasks.QuestionAnswering, base=RemBertModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

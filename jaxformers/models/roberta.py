@@ -18,7 +18,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import block, check_counted, check_heads, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
-from ..twins import twin
+from ..network import Network
 
 
 class RobertaConfig(
@@ -78,7 +78,7 @@ from_first_token = heads.first_token(
 )
 
 
-class RobertaModel(tasks.Encoder, config=RobertaConfig, prefix="roberta", parameters=with_pooler, encode=encode):
+class RobertaModel(tasks.Encoder, config=RobertaConfig, prefix="roberta", network=Network(with_pooler, encode)):
     """The encoder with its pooler, without a head."""
 
 
@@ -92,13 +92,11 @@ class RobertaForSequenceClassification(
     """One set of scores a text."""
 
 
-class RobertaForTokenClassification(
-    tasks.TokenClassification, base=RobertaModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
-):
+class RobertaForTokenClassification(tasks.TokenClassification, base=RobertaModel, parameters=body):
     """One set of scores a token."""
 
 
-class RobertaForQuestionAnswering(tasks.QuestionAnswering, base=RobertaModel, parameters=body, head=heads.span()):
+class RobertaForQuestionAnswering(tasks.QuestionAnswering, base=RobertaModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 
@@ -108,6 +106,91 @@ class RobertaForMultipleChoice(
     """Which of several continuations fits best."""
 
 
-twin(globals(), "XLMRoberta", "xlm-roberta", "roberta", vocab_size=30522)
-twin(globals(), "Camembert", "camembert", "roberta", vocab_size=30522)
-twin(globals(), "Data2VecText", "data2vec-text", "data2vec_text", vocab_size=30522)
+class XLMRobertaConfig(RobertaConfig, model_type="xlm-roberta"):
+    """Sizes and rates of an XLM-RoBERTa (Conneau et al. 2020, arXiv 1911.02116), a RoBERTa for a hundred languages."""
+
+    vocab_size: Size = 30522
+
+
+class XLMRobertaModel(RobertaModel, config=XLMRobertaConfig, prefix="roberta"):
+    """The encoder with its pooler, without a head."""
+
+
+class XLMRobertaForMaskedLM(RobertaForMaskedLM, base=XLMRobertaModel):
+    """Scores of every word at every place."""
+
+
+class XLMRobertaForSequenceClassification(RobertaForSequenceClassification, base=XLMRobertaModel):
+    """One set of scores a text."""
+
+
+class XLMRobertaForTokenClassification(RobertaForTokenClassification, base=XLMRobertaModel):
+    """One set of scores a token."""
+
+
+class XLMRobertaForQuestionAnswering(RobertaForQuestionAnswering, base=XLMRobertaModel):
+    """Where in a context the answer starts and ends."""
+
+
+class XLMRobertaForMultipleChoice(RobertaForMultipleChoice, base=XLMRobertaModel):
+    """Which of several continuations fits best."""
+
+
+class CamembertConfig(RobertaConfig, model_type="camembert"):
+    """Sizes and rates of a CamemBERT (Martin et al. 2020, arXiv 1911.03894), which is a RoBERTa for French."""
+
+    vocab_size: Size = 30522
+
+
+class CamembertModel(RobertaModel, config=CamembertConfig, prefix="roberta"):
+    """The encoder with its pooler, without a head."""
+
+
+class CamembertForMaskedLM(RobertaForMaskedLM, base=CamembertModel):
+    """Scores of every word at every place."""
+
+
+class CamembertForSequenceClassification(RobertaForSequenceClassification, base=CamembertModel):
+    """One set of scores a text."""
+
+
+class CamembertForTokenClassification(RobertaForTokenClassification, base=CamembertModel):
+    """One set of scores a token."""
+
+
+class CamembertForQuestionAnswering(RobertaForQuestionAnswering, base=CamembertModel):
+    """Where in a context the answer starts and ends."""
+
+
+class CamembertForMultipleChoice(RobertaForMultipleChoice, base=CamembertModel):
+    """Which of several continuations fits best."""
+
+
+class Data2VecTextConfig(RobertaConfig, model_type="data2vec-text"):
+    """Sizes and rates of a data2vec (Baevski et al. 2022, arXiv 2202.03555) for text, which is a RoBERTa."""
+
+    vocab_size: Size = 30522
+
+
+class Data2VecTextModel(RobertaModel, config=Data2VecTextConfig, prefix="data2vec_text"):
+    """The encoder with its pooler, without a head."""
+
+
+class Data2VecTextForMaskedLM(RobertaForMaskedLM, base=Data2VecTextModel):
+    """Scores of every word at every place."""
+
+
+class Data2VecTextForSequenceClassification(RobertaForSequenceClassification, base=Data2VecTextModel):
+    """One set of scores a text."""
+
+
+class Data2VecTextForTokenClassification(RobertaForTokenClassification, base=Data2VecTextModel):
+    """One set of scores a token."""
+
+
+class Data2VecTextForQuestionAnswering(RobertaForQuestionAnswering, base=Data2VecTextModel):
+    """Where in a context the answer starts and ends."""
+
+
+class Data2VecTextForMultipleChoice(RobertaForMultipleChoice, base=Data2VecTextModel):
+    """Which of several continuations fits best."""

@@ -15,6 +15,7 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import embedded, embeddings, self_attention
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
+from ..network import Network
 from .roberta import RobertaConfig, from_first_token, words
 
 
@@ -55,11 +56,7 @@ def encode(
 
 
 class RobertaPreLayerNormModel(
-    tasks.Encoder,
-    config=RobertaPreLayerNormConfig,
-    prefix="roberta_prelayernorm",
-    parameters=with_pooler,
-    encode=encode,
+    tasks.Encoder, config=RobertaPreLayerNormConfig, prefix="roberta_prelayernorm", network=Network(with_pooler, encode)
 ):
     """The encoder with its pooler, without a head."""
 
@@ -83,9 +80,7 @@ class RobertaPreLayerNormForTokenClassification(
     """One set of scores a token."""
 
 
-class RobertaPreLayerNormForQuestionAnswering(
-    tasks.QuestionAnswering, base=RobertaPreLayerNormModel, parameters=body, head=heads.span()
-):
+class RobertaPreLayerNormForQuestionAnswering(tasks.QuestionAnswering, base=RobertaPreLayerNormModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

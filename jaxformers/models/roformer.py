@@ -19,6 +19,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import Mix, block, check_heads, embedded, embeddings, layer
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class RoFormerConfig(
@@ -112,7 +113,7 @@ def head_rate(c: RoFormerConfig) -> float:
     return c.hidden_dropout_prob
 
 
-class RoFormerModel(tasks.Encoder, config=RoFormerConfig, prefix="roformer", parameters=parameters, encode=encode):
+class RoFormerModel(tasks.Encoder, config=RoFormerConfig, prefix="roformer", network=Network(parameters, encode)):
     """The encoder without a head."""
 
 
@@ -146,7 +147,7 @@ class RoFormerForTokenClassification(
     """One set of scores a token."""
 
 
-class RoFormerForQuestionAnswering(tasks.QuestionAnswering, base=RoFormerModel, head=heads.span()):
+class RoFormerForQuestionAnswering(tasks.QuestionAnswering, base=RoFormerModel):
     """Where in a context the answer starts and ends."""
 
 

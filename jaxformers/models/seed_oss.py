@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Depth, Rate, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -22,7 +22,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from . import llama
 from .llama import LlamaConfig, around, keys, width
 
@@ -61,12 +61,21 @@ def decode(params: Any, c: SeedOssConfig, inputs: Inputs, want: Want = Want(), d
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "SeedOss",
-    SeedOssConfig,
-    parameters,
-    decode,
-    keys_values,
-    prefixes={"QuestionAnswering": "transformer"},
-)
+class SeedOssModel(tasks.Decoder, config=SeedOssConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class SeedOssForCausalLM(tasks.CausalLM, base=SeedOssModel):
+    """Scores of every word to follow each token."""
+
+
+class SeedOssForSequenceClassification(tasks.SequenceClassification, base=SeedOssModel):
+    """One set of scores a text, from its last token."""
+
+
+class SeedOssForTokenClassification(tasks.TokenClassification, base=SeedOssModel):
+    """One set of scores a token."""
+
+
+class SeedOssForQuestionAnswering(tasks.QuestionAnswering, base=SeedOssModel):
+    """Where in a context the answer starts and ends."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import tasks
 from ..config import Depth, Repeats, Size, Token, Window
 from ..layers import rotation
 from ..layers.causal import Causal
@@ -25,7 +26,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import LlamaConfig, keys, parameters, width
 
 
@@ -73,12 +74,21 @@ def decode(params: Any, c: SmolLM3Config, inputs: Inputs, want: Want = Want(), d
     return decoded(order, block, params, x, *each, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "SmolLM3",
-    SmolLM3Config,
-    parameters,
-    decode,
-    keys_values,
-    prefixes={"QuestionAnswering": "transformer"},
-)
+class SmolLM3Model(tasks.Decoder, config=SmolLM3Config, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class SmolLM3ForCausalLM(tasks.CausalLM, base=SmolLM3Model):
+    """Scores of every word to follow each token."""
+
+
+class SmolLM3ForSequenceClassification(tasks.SequenceClassification, base=SmolLM3Model):
+    """One set of scores a text, from its last token."""
+
+
+class SmolLM3ForTokenClassification(tasks.TokenClassification, base=SmolLM3Model):
+    """One set of scores a token."""
+
+
+class SmolLM3ForQuestionAnswering(tasks.QuestionAnswering, base=SmolLM3Model):
+    """Where in a context the answer starts and ends."""

@@ -22,6 +22,7 @@ from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
+from ..network import Network
 
 
 class SplinterConfig(
@@ -100,7 +101,7 @@ def span() -> Head:
     return Head(parameters, forward)
 
 
-class SplinterModel(tasks.Encoder, config=SplinterConfig, prefix="splinter", parameters=parameters, encode=encode):
+class SplinterModel(tasks.Encoder, config=SplinterConfig, prefix="splinter", network=Network(parameters, encode)):
     """The encoder without a head."""
 
 

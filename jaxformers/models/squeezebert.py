@@ -19,6 +19,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.norm import layer_norm
 from ..layers.post_norm import check_heads, embedded, embeddings
 from ..layers.run import Block, Encoded, run
+from ..network import Network
 
 
 class SqueezeBertConfig(Config, model_type="squeezebert", allowed={"hidden_act": ACTIVATIONS}):
@@ -128,7 +129,7 @@ def head_rate(c: SqueezeBertConfig) -> float:
 
 
 class SqueezeBertModel(
-    tasks.Encoder, config=SqueezeBertConfig, prefix="transformer", parameters=parameters, encode=encode
+    tasks.Encoder, config=SqueezeBertConfig, prefix="transformer", network=Network(parameters, encode)
 ):
     """The encoder with its pooler, without a head. With every head stands the pooler, used or not."""
 
@@ -158,7 +159,7 @@ class SqueezeBertForTokenClassification(
     """One set of scores a token."""
 
 
-class SqueezeBertForQuestionAnswering(tasks.QuestionAnswering, base=SqueezeBertModel, head=heads.span()):
+class SqueezeBertForQuestionAnswering(tasks.QuestionAnswering, base=SqueezeBertModel):
     """Where in a context the answer starts and ends."""
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Epsilon, Rate, Size
 from ..declare import Param
 from ..layers import rotation
@@ -28,7 +28,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import around, keys, width
 from .phi import Partly
 
@@ -84,12 +84,19 @@ def decode(params: Any, c: StableLmConfig, inputs: Inputs, want: Want = Want(), 
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-family(
-    globals(),
-    "StableLm",
-    StableLmConfig,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class StableLmModel(
+    tasks.Decoder, config=StableLmConfig, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class StableLmForCausalLM(tasks.CausalLM, base=StableLmModel):
+    """Scores of every word to follow each token."""
+
+
+class StableLmForSequenceClassification(tasks.SequenceClassification, base=StableLmModel):
+    """One set of scores a text, from its last token."""
+
+
+class StableLmForTokenClassification(tasks.TokenClassification, base=StableLmModel):
+    """One set of scores a token."""

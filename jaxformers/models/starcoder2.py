@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
@@ -23,7 +23,7 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .llama import Rotary, around, keys, width
 
 
@@ -81,12 +81,19 @@ def decode(params: Any, c: Starcoder2Config, inputs: Inputs, want: Want = Want()
     return decoded(order, block, params, x, drop.each(count), seen, want=want, norm=norm)
 
 
-family(
-    globals(),
-    "Starcoder2",
-    Starcoder2Config,
-    parameters,
-    decode,
-    keys_values,
-    tasks="CausalLM SequenceClassification TokenClassification",
-)
+class Starcoder2Model(
+    tasks.Decoder, config=Starcoder2Config, network=Network(parameters, decode=decode, cells=keys_values)
+):
+    """The model without a head."""
+
+
+class Starcoder2ForCausalLM(tasks.CausalLM, base=Starcoder2Model):
+    """Scores of every word to follow each token."""
+
+
+class Starcoder2ForSequenceClassification(tasks.SequenceClassification, base=Starcoder2Model):
+    """One set of scores a text, from its last token."""
+
+
+class Starcoder2ForTokenClassification(tasks.TokenClassification, base=Starcoder2Model):
+    """One set of scores a token."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from .. import declare
+from .. import declare, tasks
 from ..config import Config, Depth, Endless, Rate, Size, Token
 from ..declare import repeat
 from ..layers.activation import ACTIVATIONS
@@ -17,7 +17,7 @@ from ..layers.gpt import attention, in_blocks, scaled, sines
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
-from ..twins import family
+from ..network import Network
 from .opt import EPSILON, OFFSET, layer
 
 
@@ -77,4 +77,9 @@ def decode(params: Any, c: XGLMConfig, inputs: Inputs, want: Want = Want(), drop
     return decoded(order, block, params, x, drop.each(c.num_layers), want=want, norm=norm)
 
 
-family(globals(), "XGLM", XGLMConfig, parameters, decode, keys_values, tasks="CausalLM")
+class XGLMModel(tasks.Decoder, config=XGLMConfig, network=Network(parameters, decode=decode, cells=keys_values)):
+    """The model without a head."""
+
+
+class XGLMForCausalLM(tasks.CausalLM, base=XGLMModel):
+    """Scores of every word to follow each token."""

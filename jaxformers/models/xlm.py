@@ -19,6 +19,7 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.run import Block, Encoded, run
+from ..network import Network
 
 
 class XLMConfig(
@@ -178,8 +179,7 @@ class XLMModel(
     tasks.Encoder,
     config=XLMConfig,
     prefix="transformer",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     accepts=("input_ids", "attention_mask", "langs", "token_type_ids", "position_ids", "inputs_embeds"),
 ):
     """The encoder without a head."""
@@ -197,7 +197,7 @@ class XLMForTokenClassification(tasks.TokenClassification, base=XLMModel, head=h
     """One set of scores a token."""
 
 
-class XLMForQuestionAnsweringSimple(tasks.QuestionAnswering, base=XLMModel, head=heads.span()):
+class XLMForQuestionAnsweringSimple(tasks.QuestionAnswering, base=XLMModel):
     """Where in a context the answer starts and ends."""
 
 

@@ -18,6 +18,7 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import embeddings, self_attention, summed
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
+from ..network import Network
 from .roberta import RobertaConfig, from_first_token, words
 
 
@@ -68,11 +69,7 @@ def encode(params: Any, c: XLMRobertaXLConfig, inputs: Inputs, want: Want = Want
 
 
 class XLMRobertaXLModel(
-    tasks.Encoder,
-    config=XLMRobertaXLConfig,
-    prefix="roberta",
-    parameters=with_pooler,
-    encode=encode,
+    tasks.Encoder, config=XLMRobertaXLConfig, prefix="roberta", network=Network(with_pooler, encode)
 ):
     """The encoder with its pooler, without a head."""
 
@@ -96,9 +93,7 @@ class XLMRobertaXLForTokenClassification(
     """One set of scores a token."""
 
 
-class XLMRobertaXLForQuestionAnswering(
-    tasks.QuestionAnswering, base=XLMRobertaXLModel, parameters=body, head=heads.span()
-):
+class XLMRobertaXLForQuestionAnswering(tasks.QuestionAnswering, base=XLMRobertaXLModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 

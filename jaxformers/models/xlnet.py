@@ -23,6 +23,7 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import check_heads
 from ..layers.relative import look_around, sines_then_cosines
 from ..layers.run import Block, Encoded, run
+from ..network import Network
 
 
 class XLNetConfig(
@@ -163,8 +164,7 @@ class XLNetModel(
     tasks.Encoder,
     config=XLNetConfig,
     prefix="transformer",
-    parameters=parameters,
-    encode=encode,
+    network=Network(parameters, encode),
     accepts=("input_ids", "attention_mask", "token_type_ids", "inputs_embeds"),
 ):
     """The encoder without a head."""
@@ -178,7 +178,7 @@ class XLNetForTokenClassification(tasks.TokenClassification, base=XLNetModel, he
     """One set of scores a token."""
 
 
-class XLNetForQuestionAnsweringSimple(tasks.QuestionAnswering, base=XLNetModel, head=heads.span()):
+class XLNetForQuestionAnsweringSimple(tasks.QuestionAnswering, base=XLNetModel):
     """Where in a context the answer starts and ends."""
 
 

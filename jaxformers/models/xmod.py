@@ -20,6 +20,7 @@ from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import embedded, embeddings, layer, self_attention
 from ..layers.run import Block, Encoded, run
+from ..network import Network
 from .roberta import RobertaConfig, from_first_token, words
 
 
@@ -146,8 +147,7 @@ class XmodModel(
     tasks.Encoder,
     config=XmodConfig,
     prefix="roberta",
-    parameters=with_pooler,
-    encode=encode,
+    network=Network(with_pooler, encode),
     accepts=("input_ids", "lang_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds"),
 ):
     """The encoder with its pooler, without a head; lang_ids [B] are places in config.languages."""
@@ -163,13 +163,11 @@ class XmodForSequenceClassification(
     """One set of scores a text."""
 
 
-class XmodForTokenClassification(
-    tasks.TokenClassification, base=XmodModel, parameters=body, head=heads.each_token(rate=heads.classifier_rate)
-):
+class XmodForTokenClassification(tasks.TokenClassification, base=XmodModel, parameters=body):
     """One set of scores a token."""
 
 
-class XmodForQuestionAnswering(tasks.QuestionAnswering, base=XmodModel, parameters=body, head=heads.span()):
+class XmodForQuestionAnswering(tasks.QuestionAnswering, base=XmodModel, parameters=body):
     """Where in a context the answer starts and ends."""
 
 
