@@ -107,7 +107,7 @@ with jax.set_mesh(mesh):
         return jax.lax.scan(step, cache, ids.T)[1]
     close(jnp.swapaxes(jax.jit(steps)(model.params, spread), 0, 1))
 first = model(spread[:, :4], use_cache=True).past_key_values
-assert jax.typeof(first.cells[0]["key"]).sharding.spec[0] == "data" == jax.typeof(first.length).sharding.spec[0]
+assert jax.typeof(first.cells[0]["key"].array).sharding.spec[0] == "data" == jax.typeof(first.length).sharding.spec[0]
 
 # Rows that are divided need nothing of each other.
 data = jax.make_mesh((8,), ("data",))

@@ -26,8 +26,10 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# On one floor: configs are read by name, also out of GGUF files, and written safely; the bundle is spread over four.
+# On one floor: configs say how arrays start; they are read by name, also out of GGUF files, and written safely; the
+# bundle is spread over four.
 BESIDE = {
+    ("config", "declare"),
     ("config", "hub"),
     ("config", "durable"),
     ("config", "gguf"),

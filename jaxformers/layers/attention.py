@@ -237,8 +237,8 @@ def prepare(params: Any, declaration: declare.Tree) -> Any:
         return params
     children = {name: prepare(params[name], part) for name, part in declaration.items()}
     for fused, names in GROUPS.items():
-        weights = [declaration[name].get("weight") if name in declaration else None for name in names]
-        together = all(getattr(weight, "group", None) == fused for weight in weights)
+        parts = [part for name in names if isinstance(part := declaration.get(name), dict)]
+        together = [part["weight"].group for part in parts if "weight" in part] == [fused] * len(names)
         if together and _alike([children[name] for name in names]):
             children[fused] = _joined([children.pop(name) for name in names])
     return children

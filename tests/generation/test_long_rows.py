@@ -21,6 +21,7 @@ from jaxformers.generation.flow import flow
 from jaxformers.generation.generate import task_of
 from jaxformers.generation.rows import Prompt
 from jaxformers.layers import run
+from jaxformers.layers.again import again
 from jaxformers.layers.inputs import Inputs
 from tests.models import rule
 
@@ -217,9 +218,9 @@ def test_texts_in_one_row_go_by_their_own_length(model: Any) -> None:
     texts = np.array([[1] * len(long) + [2] * len(short)])
     packed = Inputs(ids=jnp.array([[*long, *short]]), texts=jnp.array(texts), starts=jnp.array([0, len(long)]))
     cls = type(model)
-    together = cls.encode(model.params, model.config, packed.separated()).state[0]
+    together = cls.network.decode(model.params, model.config, packed.separated()).state[0]
     for part, ids in ((slice(0, len(long)), long), (slice(len(long), None), short)):
-        alone = cls.encode(model.params, model.config, Inputs(ids=jnp.array([ids]))).state[0]
+        alone = cls.network.decode(model.params, model.config, Inputs(ids=jnp.array([ids]))).state[0]
         np.testing.assert_allclose(together[part], alone, atol=2e-4)
 
 
@@ -231,6 +232,6 @@ def test_other_models_have_no_part_in_it() -> None:
     inputs = Inputs(ids=jnp.array([[5, 6]]), cache=cache)
     with_it, without = (
         str(jax.make_jaxpr(lambda x, f=f: f(model.params, model.config, x).state)(inputs))
-        for f in (type(model).encode, type(model).encode.__wrapped__)
+        for f in (again(type(model).network.decode), type(model).network.decode)
     )
     assert with_it == without

@@ -12,17 +12,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxformers import declare, tasks
-from jaxformers.batch import CAUSAL
 from jaxformers.config import Config, Depth, Size
 from jaxformers.declare import Param, repeat
 from jaxformers.layers import cache as caches
-from jaxformers.layers import heads
 from jaxformers.layers.causal import Causal
 from jaxformers.layers.decoder import decoded
 from jaxformers.layers.dropout import Drop, no_drop
 from jaxformers.layers.embedding import embed_tokens
 from jaxformers.layers.inputs import Inputs, Want
 from jaxformers.layers.run import Encoded
+from jaxformers.network import Network
 
 WINDOW, RING, DECAY, FIRST = 4, 4 + 64, 0.7, 2
 
@@ -137,23 +136,21 @@ def words_kept(c: ToyConfig, rows: int, slots: int) -> declare.Tree:
     return [{"seen": Param((rows, slots), ("batch", "length"), "seen", "buffer", dtype="int32")}]
 
 
-class HybridModel(
-    tasks.Decoder, config=ToyConfig, prefix="", parameters=parameters, encode=hybrid, cells=cells, accepts=CAUSAL
-):
+class HybridModel(tasks.Decoder, config=ToyConfig, prefix="", network=Network(parameters, decode=hybrid, cells=cells)):
     """Without a head."""
 
 
-class HybridForCausalLM(tasks.CausalLM, base=HybridModel, head=heads.words("lm_head")):
+class HybridForCausalLM(tasks.CausalLM, base=HybridModel):
     """Scores of words."""
 
 
 class PlainModel(
-    tasks.Decoder, config=ToyConfig, prefix="", parameters=parameters, encode=plain, cells=words_kept, accepts=CAUSAL
+    tasks.Decoder, config=ToyConfig, prefix="", network=Network(parameters, decode=plain, cells=words_kept)
 ):
     """Without a head."""
 
 
-class PlainForCausalLM(tasks.CausalLM, base=PlainModel, head=heads.words("lm_head")):
+class PlainForCausalLM(tasks.CausalLM, base=PlainModel):
     """Scores of words."""
 
 

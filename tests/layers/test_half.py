@@ -63,7 +63,7 @@ def test_models_that_write_round_nothing_else_on_a_cpu(tied: bool):
     far, near = (np.abs(scores(params) - scores(exact.params)).max() for params in (model.params, kept))
     assert 0 < near < far
     first = model.generate(ids, max_new_tokens=3, return_dict_in_generate=True)
-    assert first.past_key_values.cells[0]["key"].dtype == jnp.float32
+    assert first.past_key_values.cells[0]["key"].array.dtype == jnp.float32
     half = first.past_key_values
     half = jax.tree.map(lambda x: x.astype("bfloat16") if x.dtype == jnp.float32 else x, half)
     for cache in (first.past_key_values, half):  # the cache of a direct call is of the half type

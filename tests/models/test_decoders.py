@@ -14,7 +14,7 @@ import jaxformers
 from . import golden
 from .registry import LIMIT, heavy, load
 
-CASES = {name: case for name, case in golden.cases().items() if hasattr(getattr(jaxformers, case.cls), "cells")}
+CASES = {name: case for name, case in golden.cases().items() if getattr(jaxformers, case.cls).network.cells}
 SPEAKERS = [name for name, case in CASES.items() if case.generated]
 
 
