@@ -16,7 +16,7 @@ PACKAGE = ROOT / "jaxformers"
 FLOORS = (
     ("config", "outputs", "declare", "runtime", "hub", "durable", "gguf"),
     ("layers",),
-    ("checkpoint", "tokenizers", "parallel"),
+    ("checkpoint", "tokenizers", "parallel", "sizes"),
     ("generation",),
     ("batch", "bundle", "network", "tasks"),
     ("models",),

@@ -11,7 +11,7 @@ import jax
 from .. import declare
 from . import cache
 from .activation import ACTIVATIONS
-from .attention import QKV, project
+from .attention import merge, project
 from .causal import FULL, Causal
 from .dropout import Drop
 from .gated import opened
@@ -70,60 +70,6 @@ def decoded(
     return dataclasses.replace(encoded, state=state, hidden_states=states, cells=None, cache=order.after(encoded.cells))
 
 
-def projections(
-    d: int,
-    heads: int,
-    keys: int,
-    width: int,
-    *,
-    prefix: str = "self_attn",
-    names: Sequence[str] = ("q_proj", "k_proj", "v_proj", "o_proj"),
-    bias: bool = False,
-    out_bias: bool = False,
-) -> declare.Tree:
-    """Arrays of attention with `heads` heads of queries and `keys` of keys and values, `width` numbers each."""
-    sizes = zip(QKV, names[:3], (heads, keys, keys), strict=True)
-    tree = {ours: declare.linear(d, count * width, name, ("embed", "heads"), bias=bias) for ours, name, count in sizes}
-    out = {"out": declare.linear(heads * width, d, names[3], ("heads", "embed"), bias=out_bias)}
-    return declare.under(prefix, declare.together("qkv", tree) | out)
-
-
-def gate_up_down(
-    d: int,
-    inner: int,
-    *,
-    prefix: str = "mlp",
-    names: Sequence[str] = ("gate_proj", "up_proj", "down_proj"),
-    bias: bool = False,
-) -> declare.Tree:
-    """Arrays of a gated feed-forward network."""
-    gate, up, down = names
-    opened = {
-        "gate": declare.linear(d, inner, gate, ("embed", "mlp"), bias=bias),
-        "up": declare.linear(d, inner, up, ("embed", "mlp"), bias=bias),
-    }
-    tree = declare.together("gate_up", opened) | {"down": declare.linear(inner, d, down, ("mlp", "embed"), bias=bias)}
-    return declare.under(prefix, tree)
-
-
-def up_down(
-    d: int,
-    inner: int,
-    *,
-    prefix: str = "mlp",
-    names: Sequence[str] = ("up_proj", "down_proj"),
-    bias: bool = False,
-    residual: declare.Init | None = None,
-) -> declare.Tree:
-    """Arrays of a feed-forward network without a gate. residual: how what is added to the residual starts."""
-    up, down = names
-    tree = {
-        "up": declare.linear(d, inner, up, ("embed", "mlp"), bias=bias),
-        "down": declare.linear(inner, d, down, ("mlp", "embed"), bias=bias, init=residual),
-    }
-    return declare.under(prefix, tree)
-
-
 def rotated(
     order: Causal,
     turns: Turns,
@@ -154,6 +100,16 @@ def rotated(
 def normed(norm: Norm) -> Heads:
     """Queries and keys are normalised, each head for itself, where the layer has norms for them."""
     return lambda p, q, k, v: (norm(p["query_norm"], q), norm(p["key_norm"], k), v) if "query_norm" in p else (q, k, v)
+
+
+def normed_as_one(norm: Norm) -> Heads:
+    """Queries and keys are normalised, all heads together."""
+
+    def heads(p: Any, q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        queries, keys = norm(p["query_norm"], merge(q)), norm(p["key_norm"], merge(k))
+        return queries.reshape(q.shape), keys.reshape(k.shape), v
+
+    return heads
 
 
 SLIDING, WHOLE = "sliding_attention", "full_attention"

@@ -9,7 +9,8 @@ from ..batch import CAUSAL
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import alibi, heads
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised, up_down
+from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder_arrays import up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups

@@ -11,28 +11,20 @@ from ..config import Config, Depth, Epsilon, Size, Token
 from ..declare import Param
 from ..layers import heads, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import (
-    decoded,
-    gate_up_down,
-    gated,
-    keys_values,
-    normed,
-    projections,
-    rotated,
-    side_by_side,
-    standardised,
-)
+from ..layers.decoder import decoded, gated, keys_values, normed, rotated, side_by_side, standardised
+from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import Rotary, around, keys, width
+from ..sizes import RotarySizes
 
 
 class CohereConfig(
-    Rotary, Config, model_type="cohere", allowed={"mlp_bias": (False,)}, ignores=("model_max_length", "n_ctx")
+    RotarySizes, Config, model_type="cohere", allowed={"mlp_bias": (False,)}, ignores=("model_max_length", "n_ctx")
 ):
     """Sizes and rates of a Command R; use_qk_norm: queries and keys are normalised, with a scale for each head."""
 
@@ -52,10 +44,10 @@ class CohereConfig(
 
 def parameters(c: CohereConfig) -> declare.Tree:
     """The model's arrays."""
-    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
 
     def head_norm(name: str, count: int) -> declare.Tree:
-        return {"scale": Param((count, width(c)), ("heads", None), f"self_attn.{name}.weight", "norm", declare.ones)}
+        return {"scale": Param((count, head_dim(c)), ("heads", None), f"self_attn.{name}.weight", "norm", declare.ones)}
 
     norms = {"query_norm": head_norm("q_norm", heads[0]), "key_norm": head_norm("k_norm", heads[1])}
     layer = {
@@ -64,14 +56,14 @@ def parameters(c: CohereConfig) -> declare.Tree:
         **(norms if c.use_qk_norm else {}),
         **gate_up_down(d, c.intermediate_size),
     }
-    return around(c, layer) | {"final_norm": declare.layer_norm(d, "norm", bias=False)}
+    return model_arrays(c, layer) | {"final_norm": declare.layer_norm(d, "norm", bias=False)}
 
 
 def decode(params: Any, c: CohereConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), turn=neighbours, heads=normed(norm), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), turn=neighbours, heads=normed(norm), rate=c.attention_dropout)
     block = side_by_side(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

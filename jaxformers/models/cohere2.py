@@ -24,12 +24,12 @@ from ..layers.decoder import (
 )
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
 from ..network import Network
 from .cohere import SCALED, CohereConfig, parameters
-from .llama import keys, width
 
 
 class Cohere2Config(
@@ -62,8 +62,8 @@ class Cohere2Config(
 def decode(params: Any, c: Cohere2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), standardised(c.layer_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), turn=neighbours, rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), turn=neighbours, rate=c.attention_dropout)
     block = side_by_side(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     kinds = c.layer_types or [SLIDING if (i + 1) % c.sliding_window_pattern else WHOLE for i in range(count)]

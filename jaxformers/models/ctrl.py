@@ -9,7 +9,8 @@ from ..config import Config, Depth, Epsilon, Size
 from ..declare import frequencies, repeat
 from ..layers import heads
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, projections, standardised
+from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder_arrays import projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.gpt import attention, in_blocks, sines, words
 from ..layers.inputs import Inputs, Want

@@ -16,7 +16,8 @@ from .. import declare, tasks
 from ..config import Between, Config, Depth, Epsilon, Repeats, Size
 from ..layers import cache, experts, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import Feed, Mix, Turn, decoded, gate_up_down, gated, norms_first, root_mean_square
+from ..layers.decoder import Feed, Mix, Turn, decoded, gated, norms_first, root_mean_square
+from ..layers.decoder_arrays import gate_up_down, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
@@ -25,7 +26,7 @@ from ..layers.norm import rms_norm
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import Rotary, around
+from ..sizes import RotarySizes
 
 EPSILON = 1e-6
 """Of the norms within attention, whatever the others have."""
@@ -33,7 +34,7 @@ Further = Annotated[int, Between(0, 1024)]
 """A number of layers that guess further tokens."""
 
 
-class Latent(Rotary):
+class Latent(RotarySizes):
     """Fields of both DeepSeeks, to be put before Config.
 
     q_lora_rank, kv_lora_rank: of how few numbers queries, and keys and values, are made; None: queries of all.
@@ -62,7 +63,7 @@ class Latent(Rotary):
     num_nextn_predict_layers: Further = 0
 
     ignores: ClassVar[Collection[str]] = (
-        *Rotary.ignores,
+        *RotarySizes.ignores,
         *("aux_loss_alpha", "ep_size", "output_router_logits", "qk_head_dim", "router_aux_loss_coef", "seq_aux"),
     )
 
@@ -151,7 +152,7 @@ def arrays(c: Any, correction: declare.Tree) -> declare.Tree:
     }
     kinds = (gate_up_down(d, c.intermediate_size), declare.under("mlp", sparse))
     each = [attention(c) | kinds[i >= c.first_k_dense_replace] for i in range(c.num_hidden_layers)]
-    return around(c, {}) | {"layers": declare.numbered("layers.{}", each)}
+    return model_arrays(c, {}) | {"layers": declare.numbered("layers.{}", each)}
 
 
 def parameters(c: DeepseekV2Config) -> declare.Tree:

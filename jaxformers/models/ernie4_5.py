@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Size, Token
-from ..layers.decoder import gate_up_down, keys_values, projections
+from ..layers.decoder import keys_values
+from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
+from ..layers.gqa import head_dim, kv_heads
 from ..network import Network
+from ..sizes import RotarySizes
 from .helium import decode
-from .llama import Rotary, around, keys, width
 
 
-class Ernie4_5Config(Rotary, Config, model_type="ernie4_5"):
+class Ernie4_5Config(RotarySizes, Config, model_type="ernie4_5"):
     """Llama's sizes, with heads of a width of their own; use_bias: of all dense layers."""
 
     vocab_size: Size = 103424
@@ -30,14 +32,14 @@ class Ernie4_5Config(Rotary, Config, model_type="ernie4_5"):
 
 def parameters(c: Ernie4_5Config) -> declare.Tree:
     """The model's arrays."""
-    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
     layer = {
         "attention_norm": declare.rms_norm(d, "input_layernorm"),
         **projections(d, *heads, bias=c.use_bias, out_bias=c.use_bias),
         "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
         **gate_up_down(d, c.intermediate_size, bias=c.use_bias),
     }
-    return around(c, layer)
+    return model_arrays(c, layer)
 
 
 class Ernie4_5Model(

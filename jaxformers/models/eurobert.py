@@ -13,7 +13,7 @@ from ..declare import repeat
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
-from ..layers.decoder import gate_up_down, projections
+from ..layers.decoder_arrays import gate_up_down, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gated import opened

@@ -16,26 +16,27 @@ from ..layers.decoder import (
     WHOLE,
     check_kinds,
     decoded,
-    gate_up_down,
     gated,
     keys_values,
     normed,
     norms_last,
-    projections,
     root_mean_square,
     rotated,
     windows,
 )
+from ..layers.decoder_arrays import gate_up_down, head_norms, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import Rotary, around, keys, width
-from .qwen3 import head_norms
+from ..sizes import RotarySizes
 
 
-class Exaone4Config(Rotary, Config, model_type="exaone4", allowed={"attention_bias": (False,), "mlp_bias": (False,)}):
+class Exaone4Config(
+    RotarySizes, Config, model_type="exaone4", allowed={"attention_bias": (False,), "mlp_bias": (False,)}
+):
     """Llama's sizes, and which layers see a window.
 
     sliding_window: how many tokens these see; None: every layer sees all and is turned. layer_types: which these are;
@@ -71,20 +72,20 @@ def parameters(c: Exaone4Config) -> declare.Tree:
     """The model's arrays."""
     d = c.hidden_size
     layer = {
-        **projections(d, c.num_attention_heads, keys(c), width(c)),
+        **projections(d, c.num_attention_heads, kv_heads(c), head_dim(c)),
         **head_norms(c),
         "attention_norm": declare.rms_norm(d, "post_attention_layernorm"),
         **gate_up_down(d, c.intermediate_size),
         "ffn_norm": declare.rms_norm(d, "post_feedforward_layernorm"),
     }
-    return around(c, layer)
+    return model_arrays(c, layer)
 
 
 def decode(params: Any, c: Exaone4Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), heads=normed(norm), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     block = norms_last(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     turned = [kind == SLIDING or not c.sliding_window for kind in kinds(c)]

@@ -10,31 +10,24 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Size, Token
+from ..config import Config, Size, Token
 from ..layers import rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import (
-    decoded,
-    gate_up_down,
-    gated,
-    keys_values,
-    norms_first,
-    offset_root_mean_square,
-    projections,
-    rotated,
-)
+from ..layers.decoder import decoded, gated, keys_values, norms_first, offset_root_mean_square, rotated
+from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import LlamaConfig, keys, width
-from .llama import around as llama_around
+from ..sizes import GatedSizes
 
 
 class GemmaConfig(
-    LlamaConfig,
+    GatedSizes,
+    Config,
     model_type="gemma",
     allowed={
         "mlp_bias": (False,),
@@ -66,7 +59,7 @@ def layer(c: Any) -> declare.Tree:
     d, bias = c.hidden_size, c.attention_bias
     return {
         "attention_norm": declare.offset_norm(d, "input_layernorm"),
-        **projections(d, c.num_attention_heads, keys(c), width(c), bias=bias, out_bias=bias),
+        **projections(d, c.num_attention_heads, kv_heads(c), head_dim(c), bias=bias, out_bias=bias),
         "ffn_norm": declare.offset_norm(d, "post_attention_layernorm"),
         **gate_up_down(d, c.intermediate_size),
     }
@@ -74,7 +67,7 @@ def layer(c: Any) -> declare.Tree:
 
 def around(c: Any, layer: declare.Tree) -> declare.Tree:
     """The model's arrays, given those of a layer."""
-    return llama_around(c, layer) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
+    return model_arrays(c, layer) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
 
 
 def parameters(c: GemmaConfig) -> declare.Tree:
@@ -90,8 +83,8 @@ def scaled(c: Any, x: jax.Array) -> jax.Array:
 def decode(params: Any, c: GemmaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_activation or c.hidden_act), norm)
     x = scaled(c, embed_tokens(params["word"], inputs))
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

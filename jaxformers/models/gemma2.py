@@ -19,22 +19,21 @@ from ..layers.decoder import (
     WHOLE,
     check_kinds,
     decoded,
-    gate_up_down,
     gated,
     keys_values,
     norms_around,
     offset_root_mean_square,
-    projections,
     rotated,
     windows,
 )
+from ..layers.decoder_arrays import gate_up_down, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
 from .gemma import GemmaConfig, around, scaled
-from .llama import keys, width
 
 
 class Gemma2Config(
@@ -70,7 +69,7 @@ def layer(c: Any) -> declare.Tree:
     d, bias = c.hidden_size, c.attention_bias
     return {
         "attention_norm": declare.offset_norm(d, "input_layernorm"),
-        **projections(d, c.num_attention_heads, keys(c), width(c), bias=bias, out_bias=bias),
+        **projections(d, c.num_attention_heads, kv_heads(c), head_dim(c), bias=bias, out_bias=bias),
         "attention_post_norm": declare.offset_norm(d, "post_attention_layernorm"),
         "ffn_norm": declare.offset_norm(d, "pre_feedforward_layernorm"),
         **gate_up_down(d, c.intermediate_size),
@@ -86,9 +85,9 @@ def parameters(c: Gemma2Config) -> declare.Tree:
 def decode(params: Any, c: Gemma2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
     scale, cap = c.query_pre_attn_scalar**-0.5, c.attn_logit_softcapping
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout, scale=scale, cap=cap)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout, scale=scale, cap=cap)
     block = norms_around(mix, gated(c.hidden_activation), norm)
     x, each = scaled(c, embed_tokens(params["word"], inputs)), drop.each(c.num_hidden_layers)
     kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]

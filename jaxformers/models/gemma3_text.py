@@ -27,6 +27,7 @@ from ..layers.decoder import (
 )
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import check_heads, head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.norm import offset_rms_norm
 from ..layers.rotation import halves
@@ -35,7 +36,6 @@ from ..network import Network
 from . import gemma2
 from .gemma import around, scaled
 from .gemma2 import Gemma2Config, capped
-from .llama import check_heads, keys, width
 
 
 class Gemma3TextConfig(
@@ -65,14 +65,14 @@ class Gemma3TextConfig(
         check_heads(self)
         gemma2.check_kinds(self)
         for base, told in rotations(self, self.rope_local_base_freq).values():
-            rotation.check(self, width(self), told={"rope_theta": base, **told})
+            rotation.check(self, head_dim(self), told={"rope_theta": base, **told})
 
 
 def parameters(c: Gemma3TextConfig) -> declare.Tree:
     """The model's arrays."""
     norms = {
-        "query_norm": declare.offset_norm(width(c), "self_attn.q_norm", axis=None),
-        "key_norm": declare.offset_norm(width(c), "self_attn.k_norm", axis=None),
+        "query_norm": declare.offset_norm(head_dim(c), "self_attn.q_norm", axis=None),
+        "key_norm": declare.offset_norm(head_dim(c), "self_attn.k_norm", axis=None),
     }
     return around(c, gemma2.layer(c) | norms)
 
@@ -90,14 +90,14 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want()
         )
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
     whole, local = (
-        rotation.rotation(c, width(c), base=float(base), told=told).turns(order.positions, order.reach)
+        rotation.rotation(c, head_dim(c), base=float(base), told=told).turns(order.positions, order.reach)
         for base, told in rotations(c, c.rope_local_base_freq).values()
     )
 
     def mix(
         p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any, ahead: Any, slides: Any
     ) -> tuple[jax.Array, jax.Array, Any]:
-        q, k, v = project(p, x, width(c), keys(c))
+        q, k, v = project(p, x, head_dim(c), kv_heads(c))
         q, k = offset_rms_norm(p["query_norm"], q, c.rms_norm_eps), offset_rms_norm(p["key_norm"], k, c.rms_norm_eps)
         turns = either(slides, lambda: local, lambda: whole)
         options: dict[str, Any] = {"scale": c.query_pre_attn_scalar**-0.5, "rate": c.attention_dropout, "drop": drop}

@@ -10,19 +10,19 @@ from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, projections, root_mean_square, rotated
+from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import fused_gate_up, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import around, keys, width
-from .phi import Partly
-from .phi3 import gate_and_up
+from ..sizes import PartlyRotarySizes
 
 
-class GlmConfig(Partly, Config, model_type="glm", allowed={"mlp_bias": (False,)}):
+class GlmConfig(PartlyRotarySizes, Config, model_type="glm", allowed={"mlp_bias": (False,)}):
     """Sizes and rates of a GLM-4; attention_bias: of queries, keys and values."""
 
     vocab_size: Size = 151552
@@ -42,22 +42,22 @@ def layer(c: Any) -> declare.Tree:
     d = c.hidden_size
     return {
         "attention_norm": declare.rms_norm(d, "input_layernorm"),
-        **projections(d, c.num_attention_heads, keys(c), width(c), bias=c.attention_bias),
+        **projections(d, c.num_attention_heads, kv_heads(c), head_dim(c), bias=c.attention_bias),
         "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
-        **gate_and_up(d, c.intermediate_size),
+        **fused_gate_up(d, c.intermediate_size),
     }
 
 
 def parameters(c: GlmConfig) -> declare.Tree:
     """The model's arrays."""
-    return around(c, layer(c))
+    return model_arrays(c, layer(c))
 
 
 def decode(params: Any, c: GlmConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), turn=neighbours, rate=c.attention_dropout)
+    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), turn=neighbours, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

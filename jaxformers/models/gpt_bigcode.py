@@ -8,7 +8,8 @@ from .. import declare, tasks
 from ..config import Size
 from ..layers import cache, heads
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, norms_first, plain, standardised, up_down
+from ..layers.decoder import decoded, dropped, norms_first, plain, standardised
+from ..layers.decoder_arrays import up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import attention, in_groups, words

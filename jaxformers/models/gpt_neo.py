@@ -11,7 +11,8 @@ from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, projections, standardised, up_down
+from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder_arrays import projections, up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import attention, in_blocks, words

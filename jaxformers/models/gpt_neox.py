@@ -12,7 +12,8 @@ from ..declare import repeat
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, side_by_side, standardised, up_down
+from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, side_by_side, standardised
+from ..layers.decoder_arrays import up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, turned

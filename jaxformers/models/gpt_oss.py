@@ -10,28 +10,21 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Epsilon, Positive, Repeats, Size, Window
+from ..config import Config, Epsilon, Positive, Repeats, Size, Window
 from ..declare import Param
 from ..layers import experts, rotation
 from ..layers.attention import project
 from ..layers.causal import Causal
-from ..layers.decoder import (
-    SLIDING,
-    WHOLE,
-    check_kinds,
-    decoded,
-    keys_values,
-    norms_first,
-    root_mean_square,
-    windows,
-)
+from ..layers.decoder import SLIDING, WHOLE, check_kinds, decoded, keys_values, norms_first, root_mean_square, windows
+from ..layers.decoder_arrays import attention_arrays, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import halves
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import LlamaConfig, around, attention, keys, width
+from ..sizes import GatedSizes
 
 YARN = {
     "rope_type": "yarn",
@@ -44,7 +37,8 @@ YARN = {
 
 
 class GptOssConfig(
-    LlamaConfig,
+    GatedSizes,
+    Config,
     model_type="gpt_oss",
     aliases={"num_experts": "num_local_experts"},
     allowed={"mlp_bias": (False,), "hidden_act": ("silu",), "attention_bias": (True,)},
@@ -101,7 +95,7 @@ def parameters(c: GptOssConfig) -> declare.Tree:
     }
     mixture = declare.under("mlp", {"router": experts.router(d, count, "router", bias=True), "experts": each})
     sinks = Param((c.num_attention_heads,), ("heads",), "self_attn.sinks", "bias")
-    return around(c, attention(c) | mixture | {"sinks": sinks})
+    return model_arrays(c, attention_arrays(c) | mixture | {"sinks": sinks})
 
 
 def bounded(limit: float, slope: float) -> experts.Gate:
@@ -118,10 +112,10 @@ def bounded(limit: float, slope: float) -> experts.Gate:
 def decode(params: Any, c: GptOssConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
 
     def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any) -> tuple[jax.Array, jax.Array, Any]:
-        q, k, v = project(p, x, width(c), keys(c))
+        q, k, v = project(p, x, head_dim(c), kv_heads(c))
         q, k = halves(q, turns), halves(k, turns)
         return order.attend(q, k, v, cell, window=window, sinks=p["sinks"], rate=c.attention_dropout, drop=drop)
 

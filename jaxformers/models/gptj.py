@@ -11,7 +11,8 @@ from ..config import Config, Depth, Rate, Size
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, plain, projections, side_by_side, standardised, up_down
+from ..layers.decoder import decoded, dropped, keys_values, plain, side_by_side, standardised
+from ..layers.decoder_arrays import projections, up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.gpt import Split, attention, in_blocks, turned, words
 from ..layers.inputs import Inputs, Want

@@ -6,20 +6,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import tasks
+from .. import declare, tasks
+from ..config import Config, Positive
 from ..layers import heads, rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .gemma2 import Positive
-from .llama import LlamaConfig, keys, parameters, width
+from ..sizes import GatedSizes
 
 
-class GraniteConfig(LlamaConfig, model_type="granite"):
+class GraniteConfig(GatedSizes, Config, model_type="granite"):
     """Llama's sizes, and four factors; attention_multiplier stands for 1 / sqrt(numbers of a head)."""
 
     embedding_multiplier: float = 1.0
@@ -28,11 +30,16 @@ class GraniteConfig(LlamaConfig, model_type="granite"):
     logits_scaling: Positive = 1.0
 
 
+def parameters(c: GraniteConfig) -> declare.Tree:
+    """The model's arrays."""
+    return model_arrays(c, layer_arrays(c))
+
+
 def decode(params: Any, c: GraniteConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), scale=c.attention_multiplier, rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm, lambda p, half, y, drop: y * c.residual_multiplier)
     x = embed_tokens(params["word"], inputs) * c.embedding_multiplier
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

@@ -12,13 +12,14 @@ from ..declare import Param
 from ..layers import experts, heads, rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import attention_arrays, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
 from .granite import GraniteConfig
-from .llama import around, attention, keys, width
 
 
 class GraniteMoeConfig(
@@ -50,14 +51,14 @@ def parameters(c: GraniteMoeConfig) -> declare.Tree:
         "router": experts.router(d, count, "router.layer"),
         "experts": {"gate_up": {"weight": gate_up}, "down": {"weight": down}},
     }
-    return around(c, attention(c) | declare.under("block_sparse_moe", mixture))
+    return model_arrays(c, attention_arrays(c) | declare.under("block_sparse_moe", mixture))
 
 
 def decode(params: Any, c: GraniteMoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), scale=c.attention_multiplier, rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
     feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
     block = norms_first(mix, feed, norm, lambda p, half, y, drop: y * c.residual_multiplier)
     x = embed_tokens(params["word"], inputs) * c.embedding_multiplier

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Depth, Epsilon, Size, Token
+from ..config import Config, Depth, Epsilon, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, projections, root_mean_square, rotated
+from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import layer_arrays, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import neighbours
 from ..layers.run import Encoded
 from ..network import Network
-from . import llama
-from .llama import LlamaConfig, around, keys, width
+from ..sizes import GatedSizes
 
 
-class HeliumConfig(LlamaConfig, model_type="helium"):
+class HeliumConfig(GatedSizes, Config, model_type="helium"):
     """Llama's sizes; attention_bias: of queries, keys and values."""
 
     vocab_size: Size = 48000
@@ -37,7 +38,7 @@ class HeliumConfig(LlamaConfig, model_type="helium"):
     def check(self) -> None:
         """Llama's rules, and heads that are together as wide as the layers."""
         super().check()
-        if self.num_attention_heads * width(self) != self.hidden_size:
+        if self.num_attention_heads * head_dim(self) != self.hidden_size:
             raise ValueError(
                 f"HeliumConfig: num_attention_heads={self.num_attention_heads} times head_dim={self.head_dim} "
                 f"is not hidden_size={self.hidden_size}"
@@ -46,15 +47,15 @@ class HeliumConfig(LlamaConfig, model_type="helium"):
 
 def parameters(c: HeliumConfig) -> declare.Tree:
     """The model's arrays."""
-    biased = projections(c.hidden_size, c.num_attention_heads, keys(c), width(c), bias=c.attention_bias)
-    return around(c, llama.layer(c) | biased)
+    biased = projections(c.hidden_size, c.num_attention_heads, kv_heads(c), head_dim(c), bias=c.attention_bias)
+    return model_arrays(c, layer_arrays(c) | biased)
 
 
-def decode(params: Any, c: LlamaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Any, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), turn=neighbours, rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), turn=neighbours, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import tasks
-from ..config import Size, Window
+from .. import declare, tasks
+from ..config import Config, Size, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import LlamaConfig, keys, parameters, width
+from ..sizes import GatedSizes
 
 
-class MistralConfig(LlamaConfig, model_type="mistral", allowed={"attention_bias": (False,), "mlp_bias": (False,)}):
+class MistralConfig(
+    GatedSizes, Config, model_type="mistral", allowed={"attention_bias": (False,), "mlp_bias": (False,)}
+):
     """Llama's sizes, and sliding_window: how many tokens each sees, itself included; None: all before it."""
 
     intermediate_size: Size = 14336
@@ -26,11 +30,16 @@ class MistralConfig(LlamaConfig, model_type="mistral", allowed={"attention_bias"
     sliding_window: Window | None = 4096
 
 
+def parameters(c: MistralConfig) -> declare.Tree:
+    """The model's arrays."""
+    return model_arrays(c, layer_arrays(c))
+
+
 def decode(params: Any, c: MistralConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers

@@ -11,13 +11,13 @@ from ..config import Epsilon, Repeats, Window
 from ..layers import experts, rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import attention_arrays, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from . import llama
-from .llama import around, keys, width
 from .mistral import MistralConfig
 
 
@@ -48,14 +48,14 @@ def parameters(c: MixtralConfig) -> declare.Tree:
     d, count = c.hidden_size, c.num_local_experts
     each = experts.one_by_one(count, d, c.intermediate_size, "experts.{}", ("w1", "w3", "w2"))
     mixture = {"router": experts.router(d, count, "gate"), "experts": each}
-    return around(c, llama.attention(c) | declare.under("block_sparse_moe", mixture))
+    return model_arrays(c, attention_arrays(c) | declare.under("block_sparse_moe", mixture))
 
 
 def decode(params: Any, c: MixtralConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
     x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers

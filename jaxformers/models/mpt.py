@@ -14,7 +14,8 @@ from ..declare import repeat
 from ..layers import alibi, heads
 from ..layers.attention import project
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised, up_down
+from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder_arrays import up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention

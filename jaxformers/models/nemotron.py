@@ -13,18 +13,19 @@ from .. import declare, tasks
 from ..config import Config, Epsilon, Size
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, keys_values, norms_first, plain, projections, rotated, up_down
+from ..layers.decoder import decoded, keys_values, norms_first, plain, rotated
+from ..layers.decoder_arrays import model_arrays, projections, up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.norm import layer_norm
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import around, keys, width
-from .phi import Partly
+from ..sizes import PartlyRotarySizes
 
 
-class NemotronConfig(Partly, Config, model_type="nemotron"):
+class NemotronConfig(PartlyRotarySizes, Config, model_type="nemotron"):
     """Sizes and rates of a Nemotron; the defaults are those of the one with 15 billion parameters."""
 
     vocab_size: Size = 256000
@@ -48,14 +49,14 @@ def offset_layer_norm(d: int, name: str) -> declare.Tree:
 
 def parameters(c: NemotronConfig) -> declare.Tree:
     """The model's arrays."""
-    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
     layer = {
         "attention_norm": offset_layer_norm(d, "input_layernorm"),
         **projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_bias),
         "ffn_norm": offset_layer_norm(d, "post_attention_layernorm"),
         **up_down(d, c.intermediate_size, bias=c.mlp_bias),
     }
-    return around(c, layer) | {"final_norm": offset_layer_norm(d, "norm")}
+    return model_arrays(c, layer) | {"final_norm": offset_layer_norm(d, "norm")}
 
 
 def decode(params: Any, c: NemotronConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
@@ -66,8 +67,8 @@ def decode(params: Any, c: NemotronConfig, inputs: Inputs, want: Want = Want(), 
         return layer_norm({"scale": scale, "bias": p["bias"]}, x, c.norm_eps)
 
     order = Causal.of(inputs)
-    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, plain(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

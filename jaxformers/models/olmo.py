@@ -13,25 +13,18 @@ from .. import declare, tasks
 from ..config import Config, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import (
-    decoded,
-    gate_up_down,
-    gated,
-    keys_values,
-    norms_first,
-    projections,
-    rotated,
-    standardised,
-)
+from ..layers.decoder import decoded, gated, keys_values, norms_first, rotated, standardised
+from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import Rotary, around, keys, width
+from ..sizes import RotarySizes
 
 
-class OlmoConfig(Rotary, Config, model_type="olmo", allowed={"mlp_bias": (False,)}):
+class OlmoConfig(RotarySizes, Config, model_type="olmo", allowed={"mlp_bias": (False,)}):
     """Llama's sizes, and clip_qkv: the largest that queries, keys and values may be; None: any."""
 
     vocab_size: Size = 50304
@@ -42,14 +35,14 @@ class OlmoConfig(Rotary, Config, model_type="olmo", allowed={"mlp_bias": (False,
 
 def parameters(c: OlmoConfig) -> declare.Tree:
     """The model's arrays."""
-    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
     layer = {
         "attention_norm": {},
         **projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_bias),
         "ffn_norm": {},
         **gate_up_down(d, c.intermediate_size),
     }
-    return around(c, layer) | {"final_norm": {}}
+    return model_arrays(c, layer) | {"final_norm": {}}
 
 
 def decode(params: Any, c: OlmoConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
@@ -59,8 +52,8 @@ def decode(params: Any, c: OlmoConfig, inputs: Inputs, want: Want = Want(), drop
         return heads if c.clip_qkv is None else tuple(jnp.clip(x, -c.clip_qkv, c.clip_qkv) for x in heads)
 
     order, norm = Causal.of(inputs), standardised(1e-5)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), heads=bounded, rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=bounded, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

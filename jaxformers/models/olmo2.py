@@ -6,34 +6,30 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-
 from .. import declare, tasks
 from ..config import Config, Epsilon, Size, Token
 from ..layers import rotation
-from ..layers.attention import merge
 from ..layers.causal import Causal
 from ..layers.decoder import (
-    Heads,
-    Norm,
     decoded,
-    gate_up_down,
     gated,
     keys_values,
+    normed_as_one,
     norms_last,
-    projections,
     root_mean_square,
     rotated,
 )
+from ..layers.decoder_arrays import gate_up_down, joint_head_norms, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import Rotary, around, keys, width
+from ..sizes import RotarySizes
 
 
-class Olmo2Config(Rotary, Config, model_type="olmo2", allowed={"mlp_bias": (False,)}):
+class Olmo2Config(RotarySizes, Config, model_type="olmo2", allowed={"mlp_bias": (False,)}):
     """Llama's sizes."""
 
     vocab_size: Size = 50304
@@ -44,33 +40,22 @@ class Olmo2Config(Rotary, Config, model_type="olmo2", allowed={"mlp_bias": (Fals
 
 def parameters(c: Olmo2Config) -> declare.Tree:
     """The model's arrays."""
-    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
     layer = {
         **projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_bias),
-        "query_norm": declare.rms_norm(heads[0] * width(c), "self_attn.q_norm", "heads"),
-        "key_norm": declare.rms_norm(heads[1] * width(c), "self_attn.k_norm", "heads"),
+        **joint_head_norms(c),
         "attention_norm": declare.rms_norm(d, "post_attention_layernorm"),
         **gate_up_down(d, c.intermediate_size),
         "ffn_norm": declare.rms_norm(d, "post_feedforward_layernorm"),
     }
-    return around(c, layer)
-
-
-def normed_as_one(norm: Norm) -> Heads:
-    """Queries and keys are normalised, all heads together."""
-
-    def heads(p: Any, q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        queries, keys = norm(p["query_norm"], merge(q)), norm(p["key_norm"], merge(k))
-        return queries.reshape(q.shape), keys.reshape(k.shape), v
-
-    return heads
+    return model_arrays(c, layer)
 
 
 def decode(params: Any, c: Olmo2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), heads=normed_as_one(norm), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed_as_one(norm), rate=c.attention_dropout)
     block = norms_last(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

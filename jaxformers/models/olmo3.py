@@ -19,6 +19,7 @@ from ..layers.decoder import (
     decoded,
     gated,
     keys_values,
+    normed_as_one,
     norms_last,
     root_mean_square,
     rotated,
@@ -27,11 +28,11 @@ from ..layers.decoder import (
 )
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import check_heads, head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded, either
 from ..network import Network
-from .llama import check_heads, keys, width
-from .olmo2 import Olmo2Config, normed_as_one, parameters
+from .olmo2 import Olmo2Config, parameters
 
 
 class Olmo3Config(Olmo2Config, model_type="olmo3"):
@@ -49,20 +50,20 @@ class Olmo3Config(Olmo2Config, model_type="olmo3"):
         check_heads(self)
         check_kinds(self)
         for base, told in rotations(self, self.rope_theta).values():
-            rotation.check(self, width(self), told={"rope_theta": base, **told})
+            rotation.check(self, head_dim(self), told={"rope_theta": base, **told})
 
 
 def decode(params: Any, c: Olmo3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
     whole, near = (
-        rotation.rotation(c, width(c), base=float(base), told=told).turns(order.positions, order.reach)
+        rotation.rotation(c, head_dim(c), base=float(base), told=told).turns(order.positions, order.reach)
         for base, told in rotations(c, c.rope_theta).values()
     )
 
     def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any, slides: Any) -> tuple[jax.Array, jax.Array, Any]:
         turns, heads = either(slides, lambda: near, lambda: whole), normed_as_one(norm)
-        of_kind = rotated(order, turns, width(c), keys(c), heads=heads, rate=c.attention_dropout)
+        of_kind = rotated(order, turns, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
         return of_kind(p, x, cell, drop, window)
 
     block = norms_last(mix, gated(c.hidden_act), norm)

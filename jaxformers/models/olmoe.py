@@ -10,21 +10,23 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Epsilon, Repeats, Size, Token
+from ..config import Config, Epsilon, Repeats, Size, Token
 from ..layers import experts, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import decoded, keys_values, normed_as_one, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import attention_arrays, joint_head_norms, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import LlamaConfig, around, attention, keys, width
-from .olmo2 import normed_as_one
+from ..sizes import GatedSizes
 
 
 class OlmoeConfig(
-    LlamaConfig,
+    GatedSizes,
+    Config,
     model_type="olmoe",
     aliases={"num_local_experts": "num_experts"},
     allowed={"mlp_bias": (False,)},
@@ -58,25 +60,21 @@ def parameters(c: OlmoeConfig) -> declare.Tree:
     """The model's arrays."""
     d, count = c.hidden_size, c.num_experts
     each = experts.one_by_one(count, d, c.intermediate_size, "experts.{}")
-    norms = {
-        "query_norm": declare.rms_norm(c.num_attention_heads * width(c), "self_attn.q_norm", "heads"),
-        "key_norm": declare.rms_norm(keys(c) * width(c), "self_attn.k_norm", "heads"),
-    }
     sparse = declare.under("mlp", {"router": experts.router(d, count, "gate"), "experts": each})
-    return around(c, attention(c) | norms | sparse)
+    return model_arrays(c, attention_arrays(c) | joint_head_norms(c) | sparse)
 
 
 def decode(params: Any, c: OlmoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
     as_one = normed_as_one(norm)
 
     def heads(p: Any, *heads: jax.Array) -> Any:
         made = as_one(p, *heads)
         return made if c.clip_qkv is None else tuple(jnp.clip(x, -c.clip_qkv, c.clip_qkv) for x in made)
 
-    mix = rotated(order, turns, width(c), keys(c), heads=heads, rate=c.attention_dropout)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
     chosen = experts.best(c.num_experts_per_tok, normalised=c.norm_topk_prob)
     block = norms_first(mix, experts.mixture(chosen, experts.halves(c.hidden_act)), norm)
     x = embed_tokens(params["word"], inputs)

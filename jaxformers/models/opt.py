@@ -14,7 +14,8 @@ from ..declare import repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, projections, standardised
+from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder_arrays import projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed, embed_tokens
 from ..layers.gpt import attention, in_blocks, sums_normed

@@ -10,18 +10,19 @@ from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import gpt, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, normed, norms_first, plain, standardised, up_down
+from ..layers.decoder import decoded, dropped, keys_values, normed, norms_first, plain, standardised
+from ..layers.decoder_arrays import head_norms, model_arrays, up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import halves
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import around, width
-from .phi import Partly, head_norms
+from ..sizes import PartlyRotarySizes
 
 
-class PersimmonConfig(Partly, Config, model_type="persimmon", allowed={"num_key_value_heads": (None,)}):
+class PersimmonConfig(PartlyRotarySizes, Config, model_type="persimmon", allowed={"num_key_value_heads": (None,)}):
     """Sizes and rates of a Persimmon. qk_layernorm: queries and keys are normalised."""
 
     vocab_size: Size = 262144
@@ -42,19 +43,19 @@ def parameters(c: PersimmonConfig) -> declare.Tree:
     layer = {
         "attention_norm": declare.layer_norm(d, "input_layernorm"),
         "qkv": declare.linear(d, 3 * d, "self_attn.query_key_value", ("embed", "heads")),
-        **(head_norms(c) if c.qk_layernorm else {}),
+        **(head_norms(c, declare.layer_norm, ("q_layernorm", "k_layernorm")) if c.qk_layernorm else {}),
         "out": declare.linear(d, d, "self_attn.dense", ("heads", "embed")),
         "ffn_norm": declare.layer_norm(d, "post_attention_layernorm"),
         **up_down(d, c.intermediate_size, names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
     }
-    return around(c, layer) | {"final_norm": declare.layer_norm(d, "final_layernorm")}
+    return model_arrays(c, layer) | {"final_norm": declare.layer_norm(d, "final_layernorm")}
 
 
 def decode(params: Any, c: PersimmonConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
-    fused, heads = gpt.in_groups(width(c), c.num_attention_heads), normed(norm)
+    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
+    fused, heads = gpt.in_groups(head_dim(c), c.num_attention_heads), normed(norm)
     split = gpt.turned(lambda p, x: heads(p, *fused(p, x)), halves, turns)
     block = norms_first(
         gpt.attention(order, split, rate=c.attention_dropout), plain(c.hidden_act), norm, dropped(ffn=c.hidden_dropout)

@@ -11,17 +11,18 @@ from ..config import Config, Epsilon, Rate, Size, Token, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, dropped, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import fused_gate_up, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import around, keys, width
-from .phi import Partly
+from ..sizes import PartlyRotarySizes
 
 
 class Phi3Config(
-    Partly,
+    PartlyRotarySizes,
     Config,
     model_type="phi3",
     allowed={
@@ -53,30 +54,22 @@ class Phi3Config(
 def parameters(c: Phi3Config) -> declare.Tree:
     """The model's arrays."""
     d, heads, inner = c.hidden_size, c.num_attention_heads, c.intermediate_size
-    all_heads = (heads + 2 * keys(c)) * width(c)
+    all_heads = (heads + 2 * kv_heads(c)) * head_dim(c)
     layer = {
         "attention_norm": declare.rms_norm(d, "input_layernorm"),
         "qkv": declare.linear(d, all_heads, "self_attn.qkv_proj", ("embed", "heads"), bias=False),
-        "out": declare.linear(heads * width(c), d, "self_attn.o_proj", ("heads", "embed"), bias=False),
+        "out": declare.linear(heads * head_dim(c), d, "self_attn.o_proj", ("heads", "embed"), bias=False),
         "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
-        **gate_and_up(d, inner),
+        **fused_gate_up(d, inner),
     }
-    return around(c, layer)
-
-
-def gate_and_up(d: int, inner: int) -> declare.Tree:
-    """Arrays of a gated network whose files hold gate and up as one."""
-    return {
-        "gate_up": declare.linear(d, 2 * inner, "mlp.gate_up_proj", ("embed", "mlp"), bias=False),
-        "down": declare.linear(inner, d, "mlp.down_proj", ("mlp", "embed"), bias=False),
-    }
+    return model_arrays(c, layer)
 
 
 def decode(params: Any, c: Phi3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     x, each = drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop), drop.each(c.num_hidden_layers)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers

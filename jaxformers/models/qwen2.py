@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Size, Window
+from ..config import Config, Size, Window
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -16,21 +16,23 @@ from ..layers.decoder import (
     gated,
     keys_values,
     norms_first,
-    projections,
     root_mean_square,
     rotated,
     windows,
 )
+from ..layers.decoder_arrays import layer_arrays, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from . import llama
-from .llama import LlamaConfig, around, keys, width
+from ..sizes import GatedSizes
 
 
-class Qwen2Config(LlamaConfig, model_type="qwen2", allowed={"attention_bias": (False, True), "mlp_bias": (False,)}):
+class Qwen2Config(
+    GatedSizes, Config, model_type="qwen2", allowed={"attention_bias": (False, True), "mlp_bias": (False,)}
+):
     """Llama's sizes, and which layers see a window alone: those from max_window_layers on, or as layer_types says."""
 
     vocab_size: Size = 151936
@@ -57,15 +59,15 @@ def seen(c: Any) -> list[int]:
 
 def parameters(c: Qwen2Config) -> declare.Tree:
     """The model's arrays."""
-    biased = projections(c.hidden_size, c.num_attention_heads, keys(c), width(c), bias=True)
-    return around(c, llama.layer(c) | biased)
+    biased = projections(c.hidden_size, c.num_attention_heads, kv_heads(c), head_dim(c), bias=True)
+    return model_arrays(c, layer_arrays(c) | biased)
 
 
 def decode(params: Any, c: Qwen2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
     return decoded(order, block, params, x, each, seen(c), want=want, norm=norm)

@@ -9,27 +9,19 @@ from typing import Any
 import jax
 
 from .. import declare, tasks
-from ..config import Repeats, Size, Window
+from ..config import Config, Repeats, Size, Window
 from ..layers import experts, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import (
-    Feed,
-    decoded,
-    gate_up_down,
-    gated,
-    keys_values,
-    norms_first,
-    projections,
-    root_mean_square,
-    rotated,
-)
+from ..layers.decoder import Feed, decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import attention_arrays, gate_up_down, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import LlamaConfig, around, attention, keys, width
+from ..sizes import GatedSizes
 
 
 class Sparse:
@@ -51,7 +43,8 @@ class Sparse:
 
 class Qwen2MoeConfig(
     Sparse,
-    LlamaConfig,
+    GatedSizes,
+    Config,
     model_type="qwen2_moe",
     aliases={"num_local_experts": "num_experts"},
     allowed={"use_sliding_window": (False,), "attention_bias": (False,), "mlp_bias": (False,)},
@@ -92,13 +85,13 @@ def layers(c: Any, shared: declare.Tree) -> list[declare.Tree]:
 def parameters(c: Qwen2MoeConfig) -> declare.Tree:
     """The model's arrays."""
     d = c.hidden_size
-    biased = attention(c) | projections(d, c.num_attention_heads, keys(c), width(c), bias=c.qkv_bias)
+    biased = attention_arrays(c) | projections(d, c.num_attention_heads, kv_heads(c), head_dim(c), bias=c.qkv_bias)
     shared = {
         "shared": gate_up_down(d, c.shared_expert_intermediate_size, prefix="shared_expert"),
         "shared_gate": declare.linear(d, 1, "shared_expert_gate", bias=False),
     }
     each = [biased | feed for feed in layers(c, shared)]
-    return around(c, {}) | {"layers": declare.numbered("layers.{}", each)}
+    return model_arrays(c, {}) | {"layers": declare.numbered("layers.{}", each)}
 
 
 def feed(c: Any, *beside: Feed) -> Feed:
@@ -111,8 +104,8 @@ def feed(c: Any, *beside: Feed) -> Feed:
 def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     own = gated(c.hidden_act)
 
     def shared(p: Any, x: jax.Array, drop: Drop) -> jax.Array:

@@ -9,13 +9,13 @@ from ..config import Size
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, normed, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import head_norms, layer_arrays, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from . import llama
-from .llama import around, keys, width
 from .qwen2 import Qwen2Config, seen
 
 
@@ -25,24 +25,16 @@ class Qwen3Config(Qwen2Config, model_type="qwen3"):
     head_dim: Size | None = 128
 
 
-def head_norms(c: Any) -> declare.Tree:
-    """Norms of queries and of keys, which all heads share."""
-    return {
-        "query_norm": declare.rms_norm(width(c), "self_attn.q_norm", axis=None),
-        "key_norm": declare.rms_norm(width(c), "self_attn.k_norm", axis=None),
-    }
-
-
 def parameters(c: Qwen3Config) -> declare.Tree:
     """The model's arrays."""
-    return around(c, llama.layer(c) | head_norms(c))
+    return model_arrays(c, layer_arrays(c) | head_norms(c))
 
 
 def decode(params: Any, c: Qwen3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), heads=normed(norm), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
     return decoded(order, block, params, x, each, seen(c), want=want, norm=norm)

@@ -7,23 +7,25 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Repeats, Size, Window
+from ..config import Config, Repeats, Size, Window
 from ..layers import experts, rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, keys_values, normed, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import attention_arrays, head_norms, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import LlamaConfig, around, attention, keys, width
+from ..sizes import GatedSizes
 from .qwen2_moe import Sparse, feed, layers
-from .qwen3 import head_norms
 
 
 class Qwen3MoeConfig(
     Sparse,
-    LlamaConfig,
+    GatedSizes,
+    Config,
     model_type="qwen3_moe",
     aliases={"num_local_experts": "num_experts"},
     allowed={"mlp_bias": (False,)},
@@ -51,15 +53,15 @@ class Qwen3MoeConfig(
 
 def parameters(c: Qwen3MoeConfig) -> declare.Tree:
     """The model's arrays."""
-    each = [attention(c) | head_norms(c) | own for own in layers(c, {})]
-    return around(c, {}) | {"layers": declare.numbered("layers.{}", each)}
+    each = [attention_arrays(c) | head_norms(c) | own for own in layers(c, {})]
+    return model_arrays(c, {}) | {"layers": declare.numbered("layers.{}", each)}
 
 
 def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), heads=normed(norm), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
     seen = [c.sliding_window or FULL if c.use_sliding_window else FULL] * c.num_hidden_layers
     return decoded(order, norms_first(mix, feed(c), norm), params, x, each, seen, want=want, norm=norm)

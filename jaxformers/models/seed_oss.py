@@ -5,29 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Depth, Rate, Size, Token
+from ..config import Config, Depth, Rate, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import (
-    decoded,
-    dropped,
-    gated,
-    keys_values,
-    norms_first,
-    projections,
-    root_mean_square,
-    rotated,
-)
+from ..layers.decoder import decoded, dropped, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder_arrays import layer_arrays, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from . import llama
-from .llama import LlamaConfig, around, keys, width
+from ..sizes import GatedSizes
 
 
-class SeedOssConfig(LlamaConfig, model_type="seed_oss"):
+class SeedOssConfig(GatedSizes, Config, model_type="seed_oss"):
     """Llama's sizes; attention_bias: of queries, keys and values; attention_out_bias: of the projection after these."""
 
     vocab_size: Size = 155136
@@ -46,16 +38,16 @@ class SeedOssConfig(LlamaConfig, model_type="seed_oss"):
 
 def parameters(c: SeedOssConfig) -> declare.Tree:
     """The model's arrays."""
-    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
     biased = projections(d, *heads, bias=c.attention_bias, out_bias=c.attention_out_bias)
-    return around(c, llama.layer(c) | biased)
+    return model_arrays(c, layer_arrays(c) | biased)
 
 
 def decode(params: Any, c: SeedOssConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm, dropped(attention=c.residual_dropout, ffn=c.residual_dropout))
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import tasks
-from ..config import Depth, Repeats, Size, Token, Window
+from .. import declare, tasks
+from ..config import Config, Depth, Repeats, Size, Token, Window
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
@@ -22,15 +22,17 @@ from ..layers.decoder import (
     rotated,
     windows,
 )
+from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import LlamaConfig, keys, parameters, width
+from ..sizes import GatedSizes
 
 
-class SmolLM3Config(LlamaConfig, model_type="smollm3"):
+class SmolLM3Config(GatedSizes, Config, model_type="smollm3"):
     """Llama's sizes, and which layers are turned.
 
     no_rope_layers: zero for each layer that is not, in spite of its name; None: each no_rope_layer_interval-th.
@@ -61,11 +63,16 @@ class SmolLM3Config(LlamaConfig, model_type="smollm3"):
             raise ValueError(f"SmolLM3Config: no_rope_layers tells of {count} layers, num_hidden_layers={layers}")
 
 
+def parameters(c: SmolLM3Config) -> declare.Tree:
+    """The model's arrays."""
+    return model_arrays(c, layer_arrays(c))
+
+
 def decode(params: Any, c: SmolLM3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     turned = [bool(said) for said in c.no_rope_layers or [(i + 1) % c.no_rope_layer_interval for i in range(count)]]

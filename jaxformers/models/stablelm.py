@@ -14,26 +14,25 @@ from ..layers.causal import Causal
 from ..layers.decoder import (
     decoded,
     dropped,
-    gate_up_down,
     gated,
     keys_values,
     normed,
     norms_first,
-    projections,
     rotated,
     side_by_side,
     standardised,
 )
+from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import around, keys, width
-from .phi import Partly
+from ..sizes import PartlyRotarySizes
 
 
-class StableLmConfig(Partly, Config, model_type="stablelm", allowed={"mlp_bias": (False,)}):
+class StableLmConfig(PartlyRotarySizes, Config, model_type="stablelm", allowed={"mlp_bias": (False,)}):
     """Sizes and rates of a StableLM; the defaults are those of the one with 3 billion parameters.
 
     use_qkv_bias: of queries, keys and values. qk_layernorm: queries and keys are normalised, each head by a norm of its
@@ -55,11 +54,11 @@ class StableLmConfig(Partly, Config, model_type="stablelm", allowed={"mlp_bias":
 
 def parameters(c: StableLmConfig) -> declare.Tree:
     """The model's arrays."""
-    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
 
     def head_norms(name: str, count: int) -> declare.Tree:
         names = f"self_attn.{name}.norms.{{}}.weight"
-        return {"scale": Param((count, width(c)), ("heads", None), names, "norm", declare.ones, layout="stacked")}
+        return {"scale": Param((count, head_dim(c)), ("heads", None), names, "norm", declare.ones, layout="stacked")}
 
     norms = {"query_norm": head_norms("q_layernorm", heads[0]), "key_norm": head_norms("k_layernorm", heads[1])}
     layer = {
@@ -70,14 +69,14 @@ def parameters(c: StableLmConfig) -> declare.Tree:
     }
     if not c.use_parallel_residual:
         layer["ffn_norm"] = declare.layer_norm(d, "post_attention_layernorm")
-    return around(c, layer) | {"final_norm": declare.layer_norm(d, "norm")}
+    return model_arrays(c, layer) | {"final_norm": declare.layer_norm(d, "norm")}
 
 
 def decode(params: Any, c: StableLmConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, width(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), heads=normed(norm), rate=c.attention_dropout)
+    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     layer = side_by_side if c.use_parallel_residual else norms_first
     block = layer(mix, gated(c.hidden_act), norm, dropped(ffn=c.hidden_dropout))
     x = embed_tokens(params["word"], inputs)

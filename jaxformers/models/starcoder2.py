@@ -8,27 +8,19 @@ from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import (
-    decoded,
-    dropped,
-    keys_values,
-    norms_first,
-    plain,
-    projections,
-    rotated,
-    standardised,
-    up_down,
-)
+from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, rotated, standardised
+from ..layers.decoder_arrays import model_arrays, projections, up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
+from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .llama import Rotary, around, keys, width
+from ..sizes import RotarySizes
 
 
 class Starcoder2Config(
-    Rotary,
+    RotarySizes,
     Config,
     model_type="starcoder2",
     allowed={"mlp_type": ("default",), "norm_type": ("layer_norm",)},
@@ -59,21 +51,21 @@ class Starcoder2Config(
 
 def parameters(c: Starcoder2Config) -> declare.Tree:
     """The model's arrays."""
-    d, heads = c.hidden_size, (c.num_attention_heads, keys(c), width(c))
+    d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
     layer = {
         "attention_norm": declare.layer_norm(d, "input_layernorm"),
         **projections(d, *heads, bias=c.use_bias, out_bias=c.use_bias),
         "ffn_norm": declare.layer_norm(d, "post_attention_layernorm"),
         **up_down(d, c.intermediate_size, names=("c_fc", "c_proj"), bias=c.use_bias),
     }
-    return around(c, layer) | {"final_norm": declare.layer_norm(d, "norm")}
+    return model_arrays(c, layer) | {"final_norm": declare.layer_norm(d, "norm")}
 
 
 def decode(params: Any, c: Starcoder2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), standardised(c.norm_epsilon), c.num_hidden_layers
-    turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, width(c), keys(c), rate=c.attention_dropout)
+    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     rates = dropped(attention=c.residual_dropout, ffn=c.residual_dropout)
     block = norms_first(mix, plain(c.hidden_act), norm, rates)
     x = drop("embeddings", embed_tokens(params["word"], inputs), c.embedding_dropout)
