@@ -32,6 +32,9 @@ FIELDS = {
 USUAL = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
 # What models take that read in one direction.
 CAUSAL = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inputs_embeds")
+# The same where segments are words, and where distances alone are known.
+SEGMENTED = (*CAUSAL, "token_type_ids")
+UNPLACED = tuple(word for word in CAUSAL if word != "position_ids")
 _FLAGS = ("output_hidden_states", "output_attentions", "return_dict")
 FOR_USERS = frozenset(
     """

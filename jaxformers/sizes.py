@@ -6,11 +6,14 @@ An architecture says its own defaults behind them, and what else it has.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from .config import Depth, Endless, Epsilon, Rate, Size
-from .layers import gqa, rotation
+from .config import Between, Depth, Endless, Epsilon, Rate, Repeats, Size
+from .layers import experts, gqa, rotation
 from .layers.activation import ACTIVATIONS
+
+Further = Annotated[int, Between(0, 1024)]
+"""A number of layers that guess further tokens."""
 
 
 class RotarySizes(Endless):
@@ -71,3 +74,103 @@ class PartlyRotarySizes(RotarySizes):
         """Heads of keys share those of queries, and have pairs to rotate."""
         gqa.check_heads(self)
         rotation.check(self, rotation.part(self, gqa.head_dim(self)))
+
+
+class GPTSizes:
+    """Decoders whose fields have the names of GPT's line."""
+
+    vocab_size: Size = 50257
+    n_positions: Size = 1024
+    n_embd: Size = 768
+    n_layer: Depth = 12
+    n_head: Size = 12
+    resid_pdrop: Rate = 0.1
+    embd_pdrop: Rate = 0.1
+    layer_norm_epsilon: Epsilon = 1e-5
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "hidden_size": "n_embd",
+        "max_position_embeddings": "n_positions",
+        "num_attention_heads": "n_head",
+        "num_hidden_layers": "n_layer",
+    }
+
+    def check(self) -> None:
+        """Heads share the width evenly."""
+        if self.n_embd % self.n_head:
+            raise ValueError(f"{type(self).__name__}: n_embd={self.n_embd} is no multiple of n_head={self.n_head}")
+
+
+class SparseSizes:
+    """Decoders some of whose layers have experts, beside the sizes of all layers.
+
+    moe_intermediate_size: width of an expert; intermediate_size: of a layer without. num_experts_per_tok:
+    experts of a token. norm_topk_prob: whether their shares sum to one. decoder_sparse_step: of so many layers the last
+    has experts; mlp_only_layers: layers that have none. The loss is that of the words alone, whatever
+    output_router_logits and router_aux_loss_coef say.
+    """
+
+    num_experts: Repeats = 60
+    num_experts_per_tok: Repeats = 4
+    moe_intermediate_size: Size = 1408
+    norm_topk_prob: bool = False
+    decoder_sparse_step: Repeats = 1
+    mlp_only_layers: tuple[int, ...] | None = ()
+
+
+class LatentSizes(RotarySizes):
+    """Decoders with multi-head latent attention, and experts in all layers but the first.
+
+    q_lora_rank, kv_lora_rank: of how few numbers queries, and keys and values, are made; None: queries of all.
+    qk_rope_head_dim: numbers of a head that positions turn; qk_nope_head_dim: the others; v_head_dim: those of values.
+    first_k_dense_replace: layers that have one network; n_routed_experts: networks of the others, of which a token goes
+    to num_experts_per_tok in topk_group of n_group groups; n_shared_experts: networks for all; moe_intermediate_size:
+    width of each; routed_scaling_factor: on what routed ones give. num_nextn_predict_layers: layers behind the last, of
+    which files hold arrays that nothing here computes with.
+    """
+
+    rms_norm_eps: Epsilon = 1e-6
+    attention_bias: bool = False
+    q_lora_rank: Size | None = 1536
+    kv_lora_rank: Size = 512
+    qk_rope_head_dim: Size = 64
+    qk_nope_head_dim: Size = 128
+    v_head_dim: Size = 128
+    first_k_dense_replace: Depth = 0
+    n_routed_experts: Repeats = 64
+    n_shared_experts: Repeats = 2
+    num_experts_per_tok: Repeats = 6
+    moe_intermediate_size: Size = 1407
+    n_group: Repeats | None = None
+    topk_group: Repeats | None = None
+    routed_scaling_factor: float = 1.0
+    num_nextn_predict_layers: Further = 0
+
+    ignores: ClassVar[Collection[str]] = (
+        *RotarySizes.ignores,
+        *("aux_loss_alpha", "ep_size", "output_router_logits", "qk_head_dim", "router_aux_loss_coef", "seq_aux"),
+    )
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Starts of the names of layers that guess further tokens."""
+        return tuple(f"layers.{self.num_hidden_layers + i}." for i in range(self.num_nextn_predict_layers))
+
+    @property
+    def groups(self) -> tuple[int, int]:
+        """How many groups of experts there are, and in how many of them those of a token are."""
+        return self.n_group or 1, self.topk_group or 1
+
+    def check(self) -> None:
+        """All heads have keys, with pairs to rotate; and groups hold the experts of a token."""
+        owner, heads = type(self).__name__, self.num_attention_heads
+        if self.num_key_value_heads not in (None, heads):
+            raise ValueError(f"{owner}: num_key_value_heads={self.num_key_value_heads} must be {heads}, as of queries")
+        rotation.check(self, self.qk_rope_head_dim)
+        experts.check(self, "n_routed_experts")
+        (groups, kept), count = self.groups, self.n_routed_experts
+        if count % groups or kept > groups or self.num_experts_per_tok > kept * (count // groups):
+            raise ValueError(
+                f"{owner}: n_routed_experts={count} must be a multiple of n_group={groups}, of which topk_group={kept} "
+                f"hold num_experts_per_tok={self.num_experts_per_tok}"
+            )

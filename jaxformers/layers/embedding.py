@@ -25,3 +25,8 @@ def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:
         return inputs.embeds.astype(p["table"].dtype)
     assert inputs.ids is not None
     return embed(p, inputs.ids)
+
+
+def scaled_by_width(x: jax.Array) -> jax.Array:
+    """Word vectors [B, T, D] times the root of D, rounded to their type."""
+    return x * jnp.asarray(x.shape[-1] ** 0.5, x.dtype)

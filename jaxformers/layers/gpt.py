@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .. import declare
 from .attention import project
 from .causal import FULL, Causal
 from .decoder import Added, Feed, Mix, Norm, Turn
@@ -21,6 +22,30 @@ from .rotation import Turns
 
 Split = Callable[[Any, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 """(arrays, x [B, T, D]) → queries [B, T, H, d], keys and values [B, T, K, d]."""
+
+
+def head_dim(c: Any) -> int:
+    """Numbers of a head."""
+    return c.hidden_size // c.num_attention_heads
+
+
+def conv1d(d_in: int, d_out: int, name: str, axes: tuple[str, str], init: declare.Init | None = None) -> declare.Tree:
+    """A dense layer whose files hold its matrix transposed."""
+    return declare.transposed(declare.linear(d_in, d_out, name, axes, init=init))
+
+
+def residual(c: Any) -> declare.Init:
+    """How what is added to the residual starts: it adds up over two halves of each layer."""
+    return declare.Normal(c.spread / (2 * c.num_hidden_layers) ** 0.5)
+
+
+def model_arrays(c: Any, layer: declare.Tree, word: str = "wte") -> declare.Tree:
+    """The model's arrays but for positions, given those of a layer and the name of the word table."""
+    return {
+        "word": declare.embedding(c.vocab_size, c.hidden_size, word, "vocab"),
+        "layers": declare.repeat(c.num_hidden_layers, "h.{}", layer),
+        "final_norm": declare.layer_norm(c.hidden_size, "ln_f"),
+    }
 
 
 def words(params: Any, inputs: Inputs) -> jax.Array:

@@ -14,12 +14,12 @@ from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
+from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, scaled
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
 from ..network import Network
-from .opt import EPSILON, OFFSET, layer
 
 
 class BioGptConfig(Config, model_type="biogpt", allowed={"hidden_act": ACTIVATIONS}, ignores=("layerdrop",)):
@@ -55,7 +55,7 @@ def parameters(c: BioGptConfig) -> declare.Tree:
     return {
         "word": declare.embedding(c.vocab_size, d, "embed_tokens", "vocab", zero_row=c.pad_token_id),
         "position": declare.embedding(c.max_position_embeddings + OFFSET, d, "embed_positions"),
-        "layers": repeat(c.num_hidden_layers, "layers.{}", layer(c, c.intermediate_size)),
+        "layers": repeat(c.num_hidden_layers, "layers.{}", layer_arrays(c, c.intermediate_size)),
         "final_norm": declare.layer_norm(d, "layer_norm"),
     }
 

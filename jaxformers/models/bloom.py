@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..batch import CAUSAL
+from ..batch import UNPLACED
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import alibi, heads
 from ..layers.causal import Causal
@@ -13,16 +13,12 @@ from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, 
 from ..layers.decoder_arrays import up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
-from ..layers.gpt import attention, in_groups
+from ..layers.gpt import attention, in_groups, model_arrays
 from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import around
-
-UNPLACED = tuple(word for word in CAUSAL if word != "position_ids")
-"""What models take that know distances alone."""
 
 
 class BloomConfig(
@@ -60,7 +56,7 @@ def parameters(c: BloomConfig) -> declare.Tree:
         "ffn_norm": declare.layer_norm(d, "post_attention_layernorm"),
         **up_down(d, 4 * d, names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
     }
-    return around(c, layer, "word_embeddings") | {"norm": declare.layer_norm(d, "word_embeddings_layernorm")}
+    return model_arrays(c, layer, "word_embeddings") | {"norm": declare.layer_norm(d, "word_embeddings_layernorm")}
 
 
 def decode(params: Any, c: BloomConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

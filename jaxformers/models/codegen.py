@@ -7,14 +7,15 @@ from typing import Any
 import jax
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..layers import heads
 from ..layers.decoder import keys_values
 from ..layers.dropout import Drop, no_drop
+from ..layers.gpt import head_dim, model_arrays
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import SEGMENTED, around, width
 from .gptj import GPTJConfig, layer, read
 
 BLOCKS = 4
@@ -38,15 +39,15 @@ def parameters(c: CodeGenConfig) -> declare.Tree:
         "qkv": declare.linear(d, 3 * d, "attn.qkv_proj", ("embed", "heads"), bias=False),
         "out": declare.linear(d, d, "attn.out_proj", ("heads", "embed"), bias=False),
     }
-    return around(c, layer(c) | projections)
+    return model_arrays(c, layer(c) | projections)
 
 
 def decode(params: Any, c: CodeGenConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
 
     def split(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        fused = linear(p["qkv"], x).reshape(*x.shape[:-1], BLOCKS, 3, -1, width(c))
-        q, v, k = (fused[..., i, :, :].reshape(*x.shape[:-1], -1, width(c)) for i in range(3))
+        fused = linear(p["qkv"], x).reshape(*x.shape[:-1], BLOCKS, 3, -1, head_dim(c))
+        q, v, k = (fused[..., i, :, :].reshape(*x.shape[:-1], -1, head_dim(c)) for i in range(3))
         return q, k, v
 
     return read(params, c, inputs, split, want, drop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Depth, Epsilon, Size
 from ..declare import frequencies, repeat
 from ..layers import heads
@@ -12,18 +13,18 @@ from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.decoder_arrays import projections
 from ..layers.dropout import Drop, no_drop
-from ..layers.gpt import attention, in_blocks, sines, words
+from ..layers.gpt import attention, head_dim, in_blocks, sines, words
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import SEGMENTED, Sizes, width
+from ..sizes import GPTSizes
 
 EPSILON = 1e-6
 """Of the norms in the layers, whatever the config says of the last one."""
 
 
 class CTRLConfig(
-    Sizes,
+    GPTSizes,
     Config,
     model_type="ctrl",
     ignores="""
@@ -31,7 +32,7 @@ class CTRLConfig(
         summary_use_proj
     """.split(),
 ):
-    """Sizes and rates of CTRL; dff: width of the network. layer_norm_epsilon: of the norm after the last layer."""
+    """GPTSizes and rates of CTRL; dff: width of the network. layer_norm_epsilon: of the norm after the last layer."""
 
     vocab_size: Size = 246534
     n_positions: Size = 256
@@ -54,7 +55,7 @@ def parameters(c: CTRLConfig) -> declare.Tree:
     layer = {
         "attention_norm": declare.layer_norm(d, "layernorm1"),
         **projections(
-            d, c.n_head, c.n_head, width(c), prefix="multi_head_attention", names=names, bias=True, out_bias=True
+            d, c.n_head, c.n_head, head_dim(c), prefix="multi_head_attention", names=names, bias=True, out_bias=True
         ),
         "ffn_norm": declare.layer_norm(d, "layernorm2"),
         "up": declare.linear(d, c.dff, "ffn.0", ("embed", "mlp")),
@@ -71,7 +72,7 @@ def decode(params: Any, c: CTRLConfig, inputs: Inputs, want: Want = Want(), drop
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order = Causal.of(inputs)
     added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
-    block = norms_first(attention(order, in_blocks(width(c))), plain("relu"), standardised(EPSILON), added)
+    block = norms_first(attention(order, in_blocks(head_dim(c))), plain("relu"), standardised(EPSILON), added)
     x = words(params, inputs) * c.n_embd**0.5
     waves = sines(order.positions, frequencies(c.n_embd // 2)).astype(x.dtype)
     x, norm = drop("embeddings", x + waves, c.embd_pdrop), standardised(c.layer_norm_epsilon)

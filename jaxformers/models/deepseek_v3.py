@@ -12,17 +12,21 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Depth, Repeats, Size
 from ..declare import Param
-from ..layers import experts
+from ..layers import experts, latent, sparse
+from ..layers.causal import Causal
+from ..layers.decoder import decoded, norms_first, root_mean_square
+from ..layers.decoder_arrays import model_arrays
 from ..layers.dropout import Drop, no_drop
+from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.rotation import halves, neighbours
 from ..layers.run import Encoded
 from ..network import Network
-from .deepseek_v2 import Latent, arrays, cells, run_layers
+from ..sizes import LatentSizes
 
 
 class DeepseekV3Config(
-    Latent,
+    LatentSizes,
     Config,
     model_type="deepseek_v3",
     aliases={"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"},
@@ -59,9 +63,9 @@ class DeepseekV3Config(
 def parameters(c: DeepseekV3Config) -> declare.Tree:
     """The model's arrays; of the correction small differences count."""
     name = "gate.e_score_correction_bias"
-    return arrays(
-        c, {"correction": Param((c.n_routed_experts,), (None,), name, "buffer", declare.zeros, dtype="float32")}
-    )
+    correction = Param((c.n_routed_experts,), (None,), name, "buffer", declare.zeros, dtype="float32")
+    each = [latent.attention_arrays(c) | feed for feed in sparse.after_first(c, {"correction": correction})]
+    return model_arrays(c, {}) | {"layers": declare.numbered("layers.{}", each)}
 
 
 def corrected_route(c: Any) -> experts.Route:
@@ -82,10 +86,15 @@ def corrected_route(c: Any) -> experts.Route:
 def decode(params: Any, c: DeepseekV3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     turn = neighbours if c.rope_interleave else halves
-    return run_layers(params, c, inputs, want, drop, turn=turn, route=corrected_route(c))
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    block = norms_first(latent.attention(c, order, turn), sparse.beside_shared(c, corrected_route(c)), norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 
-class DeepseekV3Model(tasks.Decoder, config=DeepseekV3Config, network=Network(parameters, decode=decode, cells=cells)):
+class DeepseekV3Model(
+    tasks.Decoder, config=DeepseekV3Config, network=Network(parameters, decode=decode, cells=latent.cells)
+):
     """The model without a head."""
 
 

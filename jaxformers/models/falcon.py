@@ -18,13 +18,12 @@ from ..layers.decoder import Mix, decoded, dropped, norms_first, plain, side_by_
 from ..layers.decoder_arrays import up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
-from ..layers.gpt import attention, in_groups, turned
+from ..layers.gpt import attention, in_groups, model_arrays, turned
 from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import around
 
 
 class FalconConfig(
@@ -116,7 +115,7 @@ def parameters(c: FalconConfig) -> declare.Tree:
         "out": declare.linear(d, d, "self_attention.dense", ("heads", "embed"), bias=c.bias),
         **up_down(d, c.ffn_hidden_size or 4 * d, names=("dense_h_to_4h", "dense_4h_to_h"), bias=c.bias),
     }
-    return around(c, layer, "word_embeddings")
+    return model_arrays(c, layer, "word_embeddings")
 
 
 def cells(c: FalconConfig, rows: int, slots: int) -> declare.Tree:

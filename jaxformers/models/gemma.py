@@ -6,9 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from .. import declare, tasks
 from ..config import Config, Size, Token
 from ..layers import rotation
@@ -17,7 +14,7 @@ from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_first, offset_root_mean_square, rotated
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
-from ..layers.embedding import embed_tokens
+from ..layers.embedding import embed_tokens, scaled_by_width
 from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
@@ -65,19 +62,9 @@ def layer(c: Any) -> declare.Tree:
     }
 
 
-def around(c: Any, layer: declare.Tree) -> declare.Tree:
-    """The model's arrays, given those of a layer."""
-    return model_arrays(c, layer) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
-
-
 def parameters(c: GemmaConfig) -> declare.Tree:
     """The model's arrays."""
-    return around(c, layer(c))
-
-
-def scaled(c: Any, x: jax.Array) -> jax.Array:
-    """Word vectors [B, T, D] times the root of D, rounded to their type as it was in training."""
-    return x * jnp.asarray(c.hidden_size**0.5, x.dtype)
+    return model_arrays(c, layer(c)) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
 
 
 def decode(params: Any, c: GemmaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
@@ -86,7 +73,7 @@ def decode(params: Any, c: GemmaConfig, inputs: Inputs, want: Want = Want(), dro
     turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
     mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_activation or c.hidden_act), norm)
-    x = scaled(c, embed_tokens(params["word"], inputs))
+    x = scaled_by_width(embed_tokens(params["word"], inputs))
     return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
 
 

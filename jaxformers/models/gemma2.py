@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Positive, Size, Window
+from ..config import Config, Positive, Size, Token, Window
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
@@ -26,18 +26,26 @@ from ..layers.decoder import (
     rotated,
     windows,
 )
-from ..layers.decoder_arrays import gate_up_down, projections
+from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
-from ..layers.embedding import embed_tokens
+from ..layers.embedding import embed_tokens, scaled_by_width
 from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .gemma import GemmaConfig, around, scaled
+from ..sizes import GatedSizes
 
 
 class Gemma2Config(
-    GemmaConfig, model_type="gemma2", allowed={"hidden_activation": ACTIVATIONS, "hidden_act": (None, *ACTIVATIONS)}
+    GatedSizes,
+    Config,
+    model_type="gemma2",
+    allowed={
+        "mlp_bias": (False,),
+        "hidden_act": (None, *ACTIVATIONS),
+        "hidden_activation": ACTIVATIONS,
+        "use_bidirectional_attention": (None, False),
+    },
 ):
     """Gemma's sizes; the defaults are those of the model with 2 billion parameters.
 
@@ -46,17 +54,23 @@ class Gemma2Config(
     the scores of attention and of words; None: none.
     """
 
+    vocab_size: Size = 256000
     hidden_size: Size = 2304
     intermediate_size: Size = 9216
     num_hidden_layers: Size = 26
     num_attention_heads: Size = 8
     num_key_value_heads: Size | None = 4
+    head_dim: Size | None = 256
+    hidden_act: str = "gelu_pytorch_tanh"
     hidden_activation: str = "gelu_pytorch_tanh"
+    max_position_embeddings: Size = 8192
     query_pre_attn_scalar: Positive = 256.0
     sliding_window: Window | None = 4096
     layer_types: tuple[str, ...] | None = None
     final_logit_softcapping: Positive | None = 30.0
     attn_logit_softcapping: Positive | None = 50.0
+    pad_token_id: Token | None = 0
+    tie_word_embeddings: bool = True
 
     def check(self) -> None:
         """Llama's rules, and a kind for each layer."""
@@ -79,7 +93,7 @@ def layer(c: Any) -> declare.Tree:
 
 def parameters(c: Gemma2Config) -> declare.Tree:
     """The model's arrays."""
-    return around(c, layer(c))
+    return model_arrays(c, layer(c)) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
 
 
 def decode(params: Any, c: Gemma2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
@@ -89,7 +103,7 @@ def decode(params: Any, c: Gemma2Config, inputs: Inputs, want: Want = Want(), dr
     scale, cap = c.query_pre_attn_scalar**-0.5, c.attn_logit_softcapping
     mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout, scale=scale, cap=cap)
     block = norms_around(mix, gated(c.hidden_activation), norm)
-    x, each = scaled(c, embed_tokens(params["word"], inputs)), drop.each(c.num_hidden_layers)
+    x, each = scaled_by_width(embed_tokens(params["word"], inputs)), drop.each(c.num_hidden_layers)
     kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]
     return decoded(order, block, params, x, each, windows(kinds, c.sliding_window), want=want, norm=norm)
 

@@ -17,6 +17,7 @@ from ..layers.causal import Causal
 from ..layers.decoder import (
     SLIDING,
     WHOLE,
+    check_kinds,
     decoded,
     gated,
     keys_values,
@@ -25,8 +26,9 @@ from ..layers.decoder import (
     rotations,
     windows,
 )
+from ..layers.decoder_arrays import head_norms, model_arrays
 from ..layers.dropout import Drop, no_drop
-from ..layers.embedding import embed_tokens
+from ..layers.embedding import embed_tokens, scaled_by_width
 from ..layers.gqa import check_heads, head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.norm import offset_rms_norm
@@ -34,7 +36,6 @@ from ..layers.rotation import halves
 from ..layers.run import Encoded, either
 from ..network import Network
 from . import gemma2
-from .gemma import around, scaled
 from .gemma2 import Gemma2Config, capped
 
 
@@ -63,18 +64,15 @@ class Gemma3TextConfig(
     def check(self) -> None:
         """Heads, kinds of layers, and a rotation for each kind."""
         check_heads(self)
-        gemma2.check_kinds(self)
+        check_kinds(self)
         for base, told in rotations(self, self.rope_local_base_freq).values():
             rotation.check(self, head_dim(self), told={"rope_theta": base, **told})
 
 
 def parameters(c: Gemma3TextConfig) -> declare.Tree:
     """The model's arrays."""
-    norms = {
-        "query_norm": declare.offset_norm(head_dim(c), "self_attn.q_norm", axis=None),
-        "key_norm": declare.offset_norm(head_dim(c), "self_attn.k_norm", axis=None),
-    }
-    return around(c, gemma2.layer(c) | norms)
+    layer = gemma2.layer(c) | head_norms(c, declare.offset_norm)
+    return model_arrays(c, layer) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
 
 
 def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
@@ -105,7 +103,7 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want()
 
     block = norms_around(mix, gated(c.hidden_activation), norm)
     x = embed_tokens(params["word"], inputs)
-    x = x if inputs.embeds is not None else scaled(c, x)
+    x = x if inputs.embeds is not None else scaled_by_width(x)
     period, count = c.sliding_window_pattern, c.num_hidden_layers
     kinds = c.layer_types or [SLIDING if (i + 1) % period else WHOLE for i in range(count)]
     window = c.sliding_window // 2 + 1 if both and c.sliding_window else c.sliding_window

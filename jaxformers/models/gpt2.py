@@ -4,15 +4,13 @@ before attention and a plain network, matrices that files hold transposed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 
 from .. import declare, tasks
-from ..batch import CAUSAL
-from ..config import Config, Depth, Epsilon, Rate, Size
-from ..declare import repeat, transposed
+from ..batch import SEGMENTED
+from ..config import Config, Rate, Size
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import project
@@ -20,43 +18,16 @@ from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
-from ..layers.gpt import words
+from ..layers.gpt import conv1d, head_dim, model_arrays, residual, words
 from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-
-SEGMENTED = (*CAUSAL, "token_type_ids")
-"""What models take whose segments are words."""
-
-
-class Sizes:
-    """Fields under the names of GPT's line, to be put before Config."""
-
-    vocab_size: Size = 50257
-    n_positions: Size = 1024
-    n_embd: Size = 768
-    n_layer: Depth = 12
-    n_head: Size = 12
-    resid_pdrop: Rate = 0.1
-    embd_pdrop: Rate = 0.1
-    layer_norm_epsilon: Epsilon = 1e-5
-
-    aliases: ClassVar[Mapping[str, str]] = {
-        "hidden_size": "n_embd",
-        "max_position_embeddings": "n_positions",
-        "num_attention_heads": "n_head",
-        "num_hidden_layers": "n_layer",
-    }
-
-    def check(self) -> None:
-        """Heads share the width evenly."""
-        if self.n_embd % self.n_head:
-            raise ValueError(f"{type(self).__name__}: n_embd={self.n_embd} is no multiple of n_head={self.n_head}")
+from ..sizes import GPTSizes
 
 
 class GPT2Config(
-    Sizes,
+    GPTSizes,
     Config,
     model_type="gpt2",
     aliases={"n_ctx": "n_positions"},
@@ -68,7 +39,7 @@ class GPT2Config(
         summary_type summary_use_proj
     """.split(),
 ):
-    """Sizes and rates of a GPT-2; the defaults are those of the small one.
+    """GPTSizes and rates of a GPT-2; the defaults are those of the small one.
 
     n_inner: width of the network; None: four times that of the layers. scale_attn_*: what scores are divided by.
     """
@@ -79,21 +50,6 @@ class GPT2Config(
     scale_attn_weights: bool = True
     scale_attn_by_inverse_layer_idx: bool = False
     classifier_dropout: Rate | None = None
-
-
-def width(c: Any) -> int:
-    """Numbers of a head."""
-    return c.n_embd // c.n_head
-
-
-def conv1d(d_in: int, d_out: int, name: str, axes: tuple[str, str], init: declare.Init | None = None) -> declare.Tree:
-    """A dense layer as GPT and GPT-2 have it."""
-    return transposed(declare.linear(d_in, d_out, name, axes, init=init))
-
-
-def residual(c: Any) -> declare.Init:
-    """How what is added to the residual starts: it adds up over two halves of each layer."""
-    return declare.Normal(c.spread / (2 * c.n_layer) ** 0.5)
 
 
 def parameters(c: GPT2Config) -> declare.Tree:
@@ -107,16 +63,7 @@ def parameters(c: GPT2Config) -> declare.Tree:
         "up": conv1d(d, inner, "mlp.c_fc", ("embed", "mlp")),
         "down": conv1d(inner, d, "mlp.c_proj", ("mlp", "embed"), residual(c)),
     }
-    return around(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
-
-
-def around(c: Any, layer: declare.Tree, word: str = "wte") -> declare.Tree:
-    """The model's arrays but for positions, given those of a layer and the name of the word table."""
-    return {
-        "word": declare.embedding(c.vocab_size, c.hidden_size, word, "vocab"),
-        "layers": repeat(c.num_hidden_layers, "h.{}", layer),
-        "final_norm": declare.layer_norm(c.hidden_size, "ln_f"),
-    }
+    return model_arrays(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
 
 
 def decode(params: Any, c: GPT2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
@@ -125,10 +72,10 @@ def decode(params: Any, c: GPT2Config, inputs: Inputs, want: Want = Want(), drop
     x = drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
 
     def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, scale: float) -> tuple[jax.Array, jax.Array, Any]:
-        return order.attend(*project(p, x, width(c)), cell, scale=scale, rate=c.attn_pdrop, drop=drop)
+        return order.attend(*project(p, x, head_dim(c)), cell, scale=scale, rate=c.attn_pdrop, drop=drop)
 
     block = norms_first(mix, plain(c.activation_function), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
-    scale = width(c) ** -0.5 if c.scale_attn_weights else 1.0
+    scale = head_dim(c) ** -0.5 if c.scale_attn_weights else 1.0
     scales = [scale / (i + 1 if c.scale_attn_by_inverse_layer_idx else 1) for i in range(c.n_layer)]
     return decoded(order, block, params, x, drop.each(c.n_layer), scales, want=want, norm=norm)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Size
 from ..layers import cache, heads
 from ..layers.causal import Causal
@@ -12,12 +13,12 @@ from ..layers.decoder import decoded, dropped, norms_first, plain, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
-from ..layers.gpt import attention, in_groups, words
+from ..layers.gpt import attention, head_dim, in_groups, model_arrays, residual, words
 from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import SEGMENTED, GPT2Config, around, residual, width
+from .gpt2 import GPT2Config
 
 
 class GPTBigCodeConfig(
@@ -54,24 +55,24 @@ def parameters(c: GPTBigCodeConfig) -> declare.Tree:
     d = c.n_embd
     layer = {
         "attention_norm": declare.layer_norm(d, "ln_1"),
-        "qkv": declare.linear(d, d + 2 * keys(c) * width(c), "attn.c_attn", ("embed", "heads")),
+        "qkv": declare.linear(d, d + 2 * keys(c) * head_dim(c), "attn.c_attn", ("embed", "heads")),
         "out": declare.linear(d, d, "attn.c_proj", ("heads", "embed"), init=residual(c)),
         "ffn_norm": declare.layer_norm(d, "ln_2"),
         **up_down(d, c.n_inner or 4 * d, names=("c_fc", "c_proj"), bias=True, residual=residual(c)),
     }
-    return around(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
+    return model_arrays(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
 
 
 def cells(c: GPTBigCodeConfig, rows: int, slots: int) -> declare.Tree:
     """What the layers keep."""
-    return [cache.keys_values(rows, slots, keys(c), width(c)) for _ in range(c.n_layer)]
+    return [cache.keys_values(rows, slots, keys(c), head_dim(c)) for _ in range(c.n_layer)]
 
 
 def decode(params: Any, c: GPTBigCodeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
-    scale = width(c) ** -0.5 if c.scale_attn_weights else 1.0
-    mix = attention(order, in_groups(width(c), keys(c)), scale=scale, rate=c.attn_pdrop)
+    scale = head_dim(c) ** -0.5 if c.scale_attn_weights else 1.0
+    mix = attention(order, in_groups(head_dim(c), keys(c)), scale=scale, rate=c.attn_pdrop)
     added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
     block = norms_first(mix, plain(c.activation_function), norm, added)
     x = drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -15,13 +16,12 @@ from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, 
 from ..layers.decoder_arrays import projections, up_down
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
-from ..layers.gpt import attention, in_blocks, words
+from ..layers.gpt import attention, in_blocks, model_arrays, words
 from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import SEGMENTED, around
 
 _LOCAL = "local"
 
@@ -88,7 +88,7 @@ def parameters(c: GPTNeoConfig) -> declare.Tree:
         "ffn_norm": declare.layer_norm(d, "ln_2"),
         **up_down(d, c.intermediate_size or 4 * d, names=("c_fc", "c_proj"), bias=True),
     }
-    return around(c, layer) | {"position": declare.embedding(c.max_position_embeddings, d, "wpe")}
+    return model_arrays(c, layer) | {"position": declare.embedding(c.max_position_embeddings, d, "wpe")}
 
 
 def decode(params: Any, c: GPTNeoConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:

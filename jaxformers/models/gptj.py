@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Depth, Rate, Size
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
@@ -14,15 +15,15 @@ from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, plain, side_by_side, standardised
 from ..layers.decoder_arrays import projections, up_down
 from ..layers.dropout import Drop, no_drop
-from ..layers.gpt import Split, attention, in_blocks, turned, words
+from ..layers.gpt import Split, attention, head_dim, in_blocks, model_arrays, turned, words
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import SEGMENTED, Sizes, around, width
+from ..sizes import GPTSizes
 
 
 class GPTJConfig(
-    Sizes,
+    GPTSizes,
     Config,
     model_type="gptj",
     allowed={"activation_function": ACTIVATIONS, "rotary": (True,), "scale_attn_weights": (True,)},
@@ -30,7 +31,7 @@ class GPTJConfig(
         n_ctx summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
     """.split(),
 ):
-    """Sizes and rates of a GPT-J; the defaults are those of the one with 6 billion parameters.
+    """GPTSizes and rates of a GPT-J; the defaults are those of the one with 6 billion parameters.
 
     rotary_dim: how many numbers of each head are turned. n_inner: as of GPT-2.
     """
@@ -52,8 +53,10 @@ class GPTJConfig(
         """Heads share the width evenly, and have pairs to turn."""
         super().check()
         rotation.check(self, self.rotary_dim)
-        if self.rotary_dim > width(self):
-            raise ValueError(f"{type(self).__name__}: rotary_dim={self.rotary_dim} is more than a head's {width(self)}")
+        if self.rotary_dim > head_dim(self):
+            raise ValueError(
+                f"{type(self).__name__}: rotary_dim={self.rotary_dim} is more than a head's {head_dim(self)}"
+            )
 
 
 def layer(c: Any) -> declare.Tree:
@@ -67,7 +70,9 @@ def layer(c: Any) -> declare.Tree:
 def parameters(c: GPTJConfig) -> declare.Tree:
     """The model's arrays."""
     names = ("q_proj", "k_proj", "v_proj", "out_proj")
-    return around(c, layer(c) | projections(c.n_embd, c.n_head, c.n_head, width(c), prefix="attn", names=names))
+    return model_arrays(
+        c, layer(c) | projections(c.n_embd, c.n_head, c.n_head, head_dim(c), prefix="attn", names=names)
+    )
 
 
 def read(params: Any, c: Any, inputs: Inputs, split: Split, want: Want, drop: Drop) -> Encoded:
@@ -82,7 +87,7 @@ def read(params: Any, c: Any, inputs: Inputs, split: Split, want: Want, drop: Dr
 
 def decode(params: Any, c: GPTJConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
-    return read(params, c, inputs, in_blocks(width(c)), want, drop)
+    return read(params, c, inputs, in_blocks(head_dim(c)), want, drop)
 
 
 class GPTJModel(

@@ -1,7 +1,8 @@
 """Llama 1 to 3 (Touvron et al. 2023, arXiv 2302.13971; Dubey et al. 2024, arXiv 2407.21783): rotary positions, norms by
 the root mean square before attention and a gated network, fewer heads of keys than of queries.
 
-Most decoders since are this one with a line changed: they take what they share from here.
+Most decoders since are this one with a line changed: what they share stands in `layers/decoder.py`, its arrays in
+`layers/decoder_arrays.py`, its fields in `sizes.py`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
+from ..batch import UNPLACED
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..declare import repeat
 from ..layers import alibi, heads
@@ -24,7 +25,6 @@ from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
 from ..network import Network
-from .bloom import UNPLACED
 
 _ATTENTION: Mapping[str, Collection[Any]] = {
     "alibi": (True,),

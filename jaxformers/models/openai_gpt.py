@@ -7,24 +7,25 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Rate, Size
 from ..declare import repeat
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, plain, standardised
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
-from ..layers.gpt import attention, in_blocks, sums_normed, words
+from ..layers.gpt import attention, conv1d, head_dim, in_blocks, sums_normed, words
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import SEGMENTED, Sizes, conv1d, width
+from ..sizes import GPTSizes
 
 ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "silu": "silu", "swish": "silu"}
 """What its files call activations, and others do."""
 
 
 class OpenAIGPTConfig(
-    Sizes,
+    GPTSizes,
     Config,
     model_type="openai-gpt",
     allowed={"afn": ACTIVATIONS},
@@ -33,7 +34,7 @@ class OpenAIGPTConfig(
         summary_type summary_use_proj
     """.split(),
 ):
-    """Sizes and rates of GPT; afn: the activation."""
+    """GPTSizes and rates of GPT; afn: the activation."""
 
     vocab_size: Size = 40478
     n_positions: Size = 512
@@ -62,7 +63,7 @@ def parameters(c: OpenAIGPTConfig) -> declare.Tree:
 def decode(params: Any, c: OpenAIGPTConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order = Causal.of(inputs)
-    mix = attention(order, in_blocks(width(c)), rate=c.attn_pdrop)
+    mix = attention(order, in_blocks(head_dim(c)), rate=c.attn_pdrop)
     added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
     block = sums_normed(mix, plain(ACTIVATIONS[c.afn]), standardised(c.layer_norm_epsilon), added)
     x = drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)

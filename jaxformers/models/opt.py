@@ -15,20 +15,15 @@ from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
-from ..layers.decoder_arrays import projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed, embed_tokens
+from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, sums_normed
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
 from ..network import Network
-
-OFFSET = 2
-"""Rows of fairseq's tables of positions before the first token's."""
-EPSILON = 1e-5
-"""Of the norms of fairseq's decoders."""
 
 
 class OPTConfig(
@@ -73,25 +68,13 @@ class OPTConfig(
         check_heads(self)
 
 
-def layer(c: Any, inner: int, *, bias: bool = True) -> declare.Tree:
-    """A layer's arrays under fairseq's names."""
-    d, count, names = c.hidden_size, c.num_attention_heads, ("q_proj", "k_proj", "v_proj", "out_proj")
-    return {
-        **projections(d, count, count, d // count, names=names, bias=bias, out_bias=bias),
-        "attention_norm": declare.layer_norm(d, "self_attn_layer_norm"),
-        "up": declare.linear(d, inner, "fc1", ("embed", "mlp"), bias=bias),
-        "down": declare.linear(inner, d, "fc2", ("mlp", "embed"), bias=bias),
-        "ffn_norm": declare.layer_norm(d, "final_layer_norm"),
-    }
-
-
 def parameters(c: OPTConfig) -> declare.Tree:
     """The model's arrays."""
     d, narrow = c.hidden_size, c.embedding_size
     tree = {
         "word": declare.embedding(c.vocab_size, narrow, "embed_tokens", "vocab", zero_row=c.pad_token_id),
         "position": declare.embedding(c.max_position_embeddings + OFFSET, d, "embed_positions"),
-        "layers": repeat(c.num_hidden_layers, "layers.{}", layer(c, c.ffn_dim, bias=c.enable_bias)),
+        "layers": repeat(c.num_hidden_layers, "layers.{}", layer_arrays(c, c.ffn_dim, bias=c.enable_bias)),
     }
     if narrow != d:
         tree["widen"] = declare.projection(narrow, d, "project_in", ("embed", None), bias=False)

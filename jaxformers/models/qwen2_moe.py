@@ -9,10 +9,10 @@ from typing import Any
 import jax
 
 from .. import declare, tasks
-from ..config import Config, Repeats, Size, Window
-from ..layers import experts, rotation
+from ..config import Config, Size, Window
+from ..layers import experts, rotation, sparse
 from ..layers.causal import Causal
-from ..layers.decoder import Feed, decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
 from ..layers.decoder_arrays import attention_arrays, gate_up_down, model_arrays, projections
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
@@ -21,28 +21,11 @@ from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.run import Encoded
 from ..network import Network
-from ..sizes import GatedSizes
-
-
-class Sparse:
-    """Fields of decoders some of whose layers have experts, to be put before the config that they add to.
-
-    moe_intermediate_size: width of an expert; intermediate_size: of a layer without. num_experts_per_tok:
-    experts of a token. norm_topk_prob: whether their shares sum to one. decoder_sparse_step: of so many layers the last
-    has experts; mlp_only_layers: layers that have none. The loss is that of the words alone, whatever
-    output_router_logits and router_aux_loss_coef say.
-    """
-
-    num_experts: Repeats = 60
-    num_experts_per_tok: Repeats = 4
-    moe_intermediate_size: Size = 1408
-    norm_topk_prob: bool = False
-    decoder_sparse_step: Repeats = 1
-    mlp_only_layers: tuple[int, ...] | None = ()
+from ..sizes import GatedSizes, SparseSizes
 
 
 class Qwen2MoeConfig(
-    Sparse,
+    SparseSizes,
     GatedSizes,
     Config,
     model_type="qwen2_moe",
@@ -73,15 +56,6 @@ class Qwen2MoeConfig(
         experts.check(self, "num_experts")
 
 
-def layers(c: Any, shared: declare.Tree) -> list[declare.Tree]:
-    """The feed-forward arrays of each layer, given those that stand beside experts."""
-    d, count = c.hidden_size, c.num_experts
-    each = experts.one_by_one(count, d, c.moe_intermediate_size, "experts.{}")
-    sparse = declare.under("mlp", {"router": experts.router(d, count, "gate"), "experts": each, **shared})
-    dense, alone = gate_up_down(d, c.intermediate_size), c.mlp_only_layers or ()
-    return [dense if i in alone or (i + 1) % c.decoder_sparse_step else sparse for i in range(c.num_hidden_layers)]
-
-
 def parameters(c: Qwen2MoeConfig) -> declare.Tree:
     """The model's arrays."""
     d = c.hidden_size
@@ -90,15 +64,8 @@ def parameters(c: Qwen2MoeConfig) -> declare.Tree:
         "shared": gate_up_down(d, c.shared_expert_intermediate_size, prefix="shared_expert"),
         "shared_gate": declare.linear(d, 1, "shared_expert_gate", bias=False),
     }
-    each = [biased | feed for feed in layers(c, shared)]
+    each = [biased | feed for feed in sparse.every_nth(c, shared)]
     return model_arrays(c, {}) | {"layers": declare.numbered("layers.{}", each)}
-
-
-def feed(c: Any, *beside: Feed) -> Feed:
-    """The feed-forward network of a layer with experts, or without, and what is added to what experts give."""
-    chosen = experts.best(c.num_experts_per_tok, normalised=c.norm_topk_prob)
-    routed = experts.mixture(chosen, experts.halves(c.hidden_act))
-    return experts.sparse_or_dense(experts.together(routed, *beside), gated(c.hidden_act))
 
 
 def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
@@ -112,7 +79,7 @@ def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, want: Want = Want(), 
         return jax.nn.sigmoid(linear(p["shared_gate"], x)) * own(p["shared"], x, drop)
 
     x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
-    return decoded(order, norms_first(mix, feed(c, shared), norm), params, x, each, want=want, norm=norm)
+    return decoded(order, norms_first(mix, sparse.routed(c, shared), norm), params, x, each, want=want, norm=norm)
 
 
 class Qwen2MoeModel(

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Repeats, Size, Window
-from ..layers import experts, rotation
+from ..layers import experts, rotation, sparse
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, keys_values, normed, norms_first, root_mean_square, rotated
 from ..layers.decoder_arrays import attention_arrays, head_norms, model_arrays
@@ -18,12 +18,11 @@ from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from ..sizes import GatedSizes
-from .qwen2_moe import Sparse, feed, layers
+from ..sizes import GatedSizes, SparseSizes
 
 
 class Qwen3MoeConfig(
-    Sparse,
+    SparseSizes,
     GatedSizes,
     Config,
     model_type="qwen3_moe",
@@ -53,7 +52,7 @@ class Qwen3MoeConfig(
 
 def parameters(c: Qwen3MoeConfig) -> declare.Tree:
     """The model's arrays."""
-    each = [attention_arrays(c) | head_norms(c) | own for own in layers(c, {})]
+    each = [attention_arrays(c) | head_norms(c) | own for own in sparse.every_nth(c, {})]
     return model_arrays(c, {}) | {"layers": declare.numbered("layers.{}", each)}
 
 
@@ -64,7 +63,7 @@ def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, want: Want = Want(), 
     mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
     seen = [c.sliding_window or FULL if c.use_sliding_window else FULL] * c.num_hidden_layers
-    return decoded(order, norms_first(mix, feed(c), norm), params, x, each, seen, want=want, norm=norm)
+    return decoded(order, norms_first(mix, sparse.routed(c), norm), params, x, each, seen, want=want, norm=norm)
 
 
 class Qwen3MoeModel(

@@ -13,12 +13,12 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.dropout import Drop, no_drop
+from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, scaled, sines
 from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
 from ..network import Network
-from .opt import EPSILON, OFFSET, layer
 
 
 class XGLMConfig(
@@ -58,7 +58,7 @@ def parameters(c: XGLMConfig) -> declare.Tree:
     """The model's arrays."""
     return {
         "word": declare.embedding(c.vocab_size, c.d_model, "embed_tokens", "vocab", zero_row=c.pad_token_id),
-        "layers": repeat(c.num_layers, "layers.{}", layer(c, c.ffn_dim)),
+        "layers": repeat(c.num_layers, "layers.{}", layer_arrays(c, c.ffn_dim)),
         "final_norm": declare.layer_norm(c.d_model, "layer_norm"),
     }
 

@@ -1,0 +1,82 @@
+"""Multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434): keys and values of all heads come from a few
+numbers of a token, of which positions turn a part that all heads share.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from . import cache, rotation
+from .causal import Causal
+from .decoder import Mix, Turn
+from .dropout import Drop
+from .linear import linear
+from .norm import rms_norm
+
+EPSILON = 1e-6
+"""Of the norms within attention, whatever the others have."""
+
+
+def attention_arrays(c: Any) -> declare.Tree:
+    """The arrays of a layer but those of its feed-forward network."""
+    d, heads, bias = c.hidden_size, c.num_attention_heads, c.attention_bias
+    still, turned, values, rank = c.qk_nope_head_dim, c.qk_rope_head_dim, c.v_head_dim, c.q_lora_rank
+    if rank is None:
+        query = {"query": declare.linear(d, heads * (still + turned), "q_proj", ("embed", "heads"), bias=False)}
+    else:
+        query = {
+            "query_down": declare.linear(d, rank, "q_a_proj", bias=bias),
+            "query_norm": declare.rms_norm(rank, "q_a_layernorm", None),
+            "query_up": declare.linear(rank, heads * (still + turned), "q_b_proj", (None, "heads"), bias=False),
+        }
+    tree = {
+        **query,
+        "kv_down": declare.linear(d, c.kv_lora_rank + turned, "kv_a_proj_with_mqa", bias=bias),
+        "kv_norm": declare.rms_norm(c.kv_lora_rank, "kv_a_layernorm", None),
+        "kv_up": declare.linear(c.kv_lora_rank, heads * (still + values), "kv_b_proj", (None, "heads"), bias=False),
+        "out": declare.linear(heads * values, d, "o_proj", ("heads", "embed"), bias=bias),
+    }
+    return declare.under("self_attn", tree) | {
+        "attention_norm": declare.rms_norm(d, "input_layernorm"),
+        "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
+    }
+
+
+def cells(c: Any, rows: int, slots: int) -> declare.Tree:
+    """What the layers keep: of each head keys, and values of another width."""
+    width, heads = c.qk_nope_head_dim + c.qk_rope_head_dim, c.num_attention_heads
+    return [cache.keys_values(rows, slots, heads, width, c.v_head_dim) for _ in range(c.num_hidden_layers)]
+
+
+def attention(c: Any, order: Causal, turn: Turn) -> Mix:
+    """Attention whose keys and values are made of a few numbers of a token."""
+    turns = rotation.rotation(c, c.qk_rope_head_dim).turns(order.positions, order.reach)
+    still, heads, factor = c.qk_nope_head_dim, c.num_attention_heads, scale(c)
+
+    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop) -> tuple[jax.Array, jax.Array, Any]:
+        split = lambda y: y.reshape(*y.shape[:2], heads, -1)  # noqa: E731
+        if "query" in p:
+            q = split(linear(p["query"], x))
+        else:
+            q = split(linear(p["query_up"], rms_norm(p["query_norm"], linear(p["query_down"], x), EPSILON)))
+        few, shared = jnp.split(linear(p["kv_down"], x), [c.kv_lora_rank], axis=-1)
+        k, v = jnp.split(split(linear(p["kv_up"], rms_norm(p["kv_norm"], few, EPSILON))), [still], axis=-1)
+        shared = jnp.broadcast_to(turn(shared[:, :, None], turns), (*k.shape[:3], c.qk_rope_head_dim))
+        q = jnp.concatenate([q[..., :still], turn(q[..., still:], turns)], axis=-1)
+        k = jnp.concatenate([k, shared], axis=-1)
+        return order.attend(q, k, v, cell, scale=factor, rate=c.attention_dropout, drop=drop)
+
+    return mix
+
+
+def scale(c: Any) -> float:
+    """The factor on scores, which grows with the rows that a rotation is stretched to."""
+    told = rotation.scaling(c)
+    strength, factor = told.get("mscale_all_dim") or 0.0, told.get("factor", 1.0)
+    gain = 0.1 * strength * math.log(factor) + 1 if strength and factor > 1 else 1.0
+    return gain**2 * (c.qk_nope_head_dim + c.qk_rope_head_dim) ** -0.5
