@@ -8,12 +8,58 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar
 
-from .config import Between, Depth, Endless, Epsilon, Rate, Repeats, Size
-from .layers import experts, gqa, rotation
+from .config import Between, Depth, Endless, Epsilon, Rate, Repeats, Size, Token
+from .layers import experts, gqa, post_norm, rotation
 from .layers.activation import ACTIVATIONS
 
 Further = Annotated[int, Between(0, 1024)]
 """A number of layers that guess further tokens."""
+
+
+class AbsoluteSizes:
+    """Models under BERT's names, with learned positions and no segments; the defaults are bert-base-uncased's."""
+
+    vocab_size: Size = 30522
+    hidden_size: Size = 768
+    num_hidden_layers: Depth = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
+    max_position_embeddings: Size = 512
+    layer_norm_eps: Epsilon = 1e-12
+    pad_token_id: Token | None = 0
+
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {"hidden_act": ACTIVATIONS}
+
+    def check(self) -> None:
+        """Heads share the width evenly."""
+        post_norm.check_heads(self)
+
+
+class BertSizes(AbsoluteSizes):
+    """The same with segments."""
+
+    type_vocab_size: Size = 2
+
+
+class CountedSizes(BertSizes):
+    """The same with positions that count from behind the padding token, as fairseq's do."""
+
+    pad_token_id: Token = 1
+
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {**BertSizes.allowed, "position_embedding_type": ("absolute",)}
+
+    def check(self) -> None:
+        """Heads share the width evenly, and positions are left when counting starts after the padding token."""
+        super().check()
+        post_norm.check_counted(self)
+
+    @property
+    def longest_row(self) -> int:
+        """The positions less those up to the padding token, where counting starts: 512 of 514."""
+        return self.max_position_embeddings - self.pad_token_id - 1
 
 
 class RotarySizes(Endless):

@@ -6,23 +6,24 @@ import dataclasses
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Repeats, Size, Token
+from ..config import Config, Rate, Repeats, Size
 from ..declare import repeat, under
 from ..layers import heads
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attention, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
-from ..layers.post_norm import block, check_heads, embedded, embeddings, self_attention
+from ..layers.post_norm import block, embedded, embeddings, self_attention
 from ..layers.run import Encoded, reuse, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class AlbertConfig(
+    BertSizes,
     Config,
     model_type="albert",
-    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
+    allowed={"position_embedding_type": ("absolute",)},
     ignores=("down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks"),
 ):
     """Sizes and rates of an ALBERT model; the defaults are albert-xxlarge's.
@@ -34,7 +35,6 @@ class AlbertConfig(
     vocab_size: Size = 30000
     embedding_size: Size = 128
     hidden_size: Size = 4096
-    num_hidden_layers: Depth = 12
     num_hidden_groups: Repeats = 1
     inner_group_num: Repeats = 1
     num_attention_heads: Size = 64
@@ -42,15 +42,7 @@ class AlbertConfig(
     hidden_act: str = "gelu_new"
     hidden_dropout_prob: Rate = 0.0
     attention_probs_dropout_prob: Rate = 0.0
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     classifier_dropout_prob: Rate = 0.1
-    pad_token_id: Token | None = 0
-
-    def check(self) -> None:
-        """Heads share the width evenly."""
-        check_heads(self)
 
 
 def body(c: AlbertConfig) -> declare.Tree:

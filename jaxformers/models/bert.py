@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Rate
 from ..declare import repeat
 from ..layers import heads
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
-from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class BertConfig(
+    BertSizes,
     Config,
     model_type="bert",
-    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
+    allowed={"position_embedding_type": ("absolute",)},
     ignores=(
         "directionality",
         "pooler_fc_size",
@@ -32,23 +33,7 @@ class BertConfig(
 ):
     """Sizes and rates of a BERT model; the defaults are bert-base-uncased's."""
 
-    vocab_size: Size = 30522
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     classifier_dropout: Rate | None = None
-    pad_token_id: Token | None = 0
-
-    def check(self) -> None:
-        """Heads share the width evenly."""
-        check_heads(self)
 
 
 def body(c: BertConfig) -> declare.Tree:

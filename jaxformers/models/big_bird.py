@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import declare, outputs, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -27,16 +27,17 @@ from ..layers.heads import Head
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
-from ..layers.post_norm import Mix, block, check_heads, embeddings, layer, self_attention, summed
+from ..layers.post_norm import Mix, block, embeddings, layer, self_attention, summed
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class BigBirdConfig(
+    BertSizes,
     Config,
     model_type="big_bird",
     allowed={
-        "hidden_act": ACTIVATIONS,
         "position_embedding_type": ("absolute",),
         "attention_type": ("block_sparse", "original_full"),
     },
@@ -48,28 +49,15 @@ class BigBirdConfig(
     """
 
     vocab_size: Size = 50358
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
     hidden_act: str = "gelu_new"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
     max_position_embeddings: Size = 4096
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     attention_type: str = "block_sparse"
     block_size: Size = 64
     num_random_blocks: Depth = 3
     use_bias: bool = True
     rescale_embeddings: bool = False
     classifier_dropout: Rate | None = None
-    pad_token_id: Token | None = 0
     sep_token_id: Token = 66
-
-    def check(self) -> None:
-        """Heads share the width evenly."""
-        check_heads(self)
 
     def sparse(self, length: int) -> bool:
         """Whether tokens of rows of this length see blocks only."""

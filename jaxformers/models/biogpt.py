@@ -6,10 +6,9 @@ import dataclasses
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads
-from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.dropout import Drop, no_drop
@@ -17,12 +16,12 @@ from ..layers.embedding import embed
 from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, scaled
 from ..layers.inputs import Inputs, Want
-from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
 from ..network import Network
+from ..sizes import AbsoluteSizes
 
 
-class BioGptConfig(Config, model_type="biogpt", allowed={"hidden_act": ACTIVATIONS}, ignores=("layerdrop",)):
+class BioGptConfig(AbsoluteSizes, Config, model_type="biogpt", ignores=("layerdrop",)):
     """Sizes and rates of a BioGPT.
 
     scale_embedding: whether word vectors are multiplied by the root of their width. layer_norm_eps: is in files, and
@@ -34,19 +33,11 @@ class BioGptConfig(Config, model_type="biogpt", allowed={"hidden_act": ACTIVATIO
     num_hidden_layers: Depth = 24
     num_attention_heads: Size = 16
     intermediate_size: Size = 4096
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
     activation_dropout: Rate = 0.0
     classifier_dropout: Rate | None = None
     max_position_embeddings: Size = 1024
-    layer_norm_eps: Epsilon = 1e-12
     scale_embedding: bool = True
     pad_token_id: Token | None = 1
-
-    def check(self) -> None:
-        """Heads share the width evenly."""
-        check_heads(self)
 
 
 def parameters(c: BioGptConfig) -> declare.Tree:

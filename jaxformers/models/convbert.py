@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Rate, Size, Token
 from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -23,14 +23,15 @@ from ..layers.linear import linear
 from ..layers.post_norm import Feed, Mix, block, embedded, embeddings
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 from .electra import words
 
 
 class ConvBertConfig(
+    BertSizes,
     Config,
     model_type="convbert",
     allowed={
-        "hidden_act": ACTIVATIONS,
         "summary_type": ("last",),
         "summary_use_proj": (False,),
         "summary_activation": (None,),
@@ -41,21 +42,10 @@ class ConvBertConfig(
     head_ratio: of so many heads one is left, the rest are convolutions. num_groups: of the feed-forward networks.
     """
 
-    vocab_size: Size = 30522
     embedding_size: Size = 768
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
     head_ratio: Size = 2
     conv_kernel_size: Size = 9
     num_groups: Size = 1
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     classifier_dropout: Rate | None = None
     pad_token_id: Token | None = 1
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Count, Depth, Epsilon, Limit, Rate, Size, Token
+from ..config import Config, Count, Epsilon, Limit, Rate, Size
 from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -23,16 +23,17 @@ from ..layers.embedding import embed
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
-from ..layers.post_norm import Mix, block, check_heads, embeddings, summed
+from ..layers.post_norm import Mix, block, embeddings, summed
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class DebertaConfig(
+    BertSizes,
     Config,
     model_type="deberta",
     allowed={
-        "hidden_act": ACTIVATIONS,
         "pooler_hidden_act": ACTIVATIONS,
         "norm_rel_ebd": ("none", None),
     },
@@ -45,14 +46,6 @@ class DebertaConfig(
     """
 
     vocab_size: Size = 50265
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
     type_vocab_size: Count = 0
     layer_norm_eps: Epsilon = 1e-7
     relative_attention: bool = False
@@ -66,11 +59,10 @@ class DebertaConfig(
     pooler_hidden_act: str = "gelu"
     cls_dropout: Rate | None = None
     legacy: bool = True
-    pad_token_id: Token | None = 0
 
     def check(self) -> None:
         """Heads share the width evenly, and the rest is what the reference computes."""
-        check_heads(self)
+        super().check()
         check_usual(self)
 
     @property

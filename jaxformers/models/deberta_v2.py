@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Count, Depth, Epsilon, Limit, Rate, Size, Token
+from ..config import Config, Count, Depth, Epsilon, Limit, Rate, Size
 from ..declare import Param, repeat
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -21,17 +21,18 @@ from ..layers.embedding import embed
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
-from ..layers.post_norm import Mix, block, check_heads
+from ..layers.post_norm import Mix, block
 from ..layers.run import Encoded, either, run
 from ..network import Network
+from ..sizes import BertSizes
 from .deberta import check_usual, entered, head_rate, of_text, seen, tables, words
 
 
 class DebertaV2Config(
+    BertSizes,
     Config,
     model_type="deberta-v2",
     allowed={
-        "hidden_act": ACTIVATIONS,
         "pooler_hidden_act": ACTIVATIONS,
         "conv_act": ACTIVATIONS,
         "conv_groups": (1,),
@@ -50,10 +51,6 @@ class DebertaV2Config(
     num_attention_heads: Size = 24
     attention_head_size: Size | None = None
     intermediate_size: Size = 6144
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
     type_vocab_size: Count = 0
     layer_norm_eps: Epsilon = 1e-7
     relative_attention: bool = False
@@ -71,11 +68,10 @@ class DebertaV2Config(
     pooler_hidden_act: str = "gelu"
     cls_dropout: Rate | None = None
     legacy: bool = True
-    pad_token_id: Token | None = 0
 
     def check(self) -> None:
         """Heads share the width evenly, and the rest is what the reference computes."""
-        check_heads(self)
+        super().check()
         check_usual(self)
         if self.attention_head_size not in (None, self.hidden_size // self.num_attention_heads):
             raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Rate, Size
 from ..declare import repeat
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -17,16 +17,17 @@ from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
-from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class ElectraConfig(
+    BertSizes,
     Config,
     model_type="electra",
     allowed={
-        "hidden_act": ACTIVATIONS,
         "position_embedding_type": ("absolute",),
         "summary_type": ("first",),
         "summary_use_proj": (True,),
@@ -35,25 +36,12 @@ class ElectraConfig(
 ):
     """Sizes and rates of an ELECTRA model; the defaults are electra-small's."""
 
-    vocab_size: Size = 30522
     embedding_size: Size = 128
     hidden_size: Size = 256
-    num_hidden_layers: Depth = 12
     num_attention_heads: Size = 4
     intermediate_size: Size = 1024
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     summary_last_dropout: Rate = 0.1
     classifier_dropout: Rate | None = None
-    pad_token_id: Token | None = 0
-
-    def check(self) -> None:
-        """Heads share the width evenly."""
-        check_heads(self)
 
 
 def parameters(c: ElectraConfig) -> declare.Tree:

@@ -10,7 +10,6 @@ from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, lora, rotary
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -18,16 +17,17 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import block, rotary_attention
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class JinaEmbeddingsV3Config(
     Endless,
+    BertSizes,
     Config,
     model_type="jina_embeddings_v3",
     also=("xlm-roberta",),
     aliases={"rotary_emb_base": "rope_theta"},
     allowed={
-        "hidden_act": ACTIVATIONS,
         "position_embedding_type": ("rotary",),
         "emb_pooler": (None,),
         "use_qkv_bias": (True,),
@@ -45,9 +45,6 @@ class JinaEmbeddingsV3Config(
     num_hidden_layers: Depth = 24
     num_attention_heads: Size = 16
     intermediate_size: Size = 4096
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
     max_position_embeddings: Size = 8194
     type_vocab_size: Size = 1
     layer_norm_eps: Epsilon = 1e-5

@@ -11,22 +11,23 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Token
 from ..declare import repeat
 from ..layers import heads, post_norm, window
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import QKV, attend, merge, project
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
-from ..layers.post_norm import Mix, check_counted, check_heads, embedded, embeddings
+from ..layers.post_norm import Mix, embedded, embeddings
 from ..layers.run import Block, Encoded, run
 from ..network import Network
+from ..sizes import CountedSizes
 
 
 class LongformerConfig(
+    CountedSizes,
     Config,
     model_type="longformer",
-    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",), "onnx_export": (False,)},
+    allowed={"onnx_export": (False,)},
     ignores=("attention_mode", "ignore_attention_mask"),
 ):
     """Sizes and rates of a Longformer model; the defaults are torch Transformers'.
@@ -35,25 +36,12 @@ class LongformerConfig(
     ends a question, whose tokens see all.
     """
 
-    vocab_size: Size = 30522
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     attention_window: tuple[int, ...] | int = 512
     sep_token_id: Token = 2
-    pad_token_id: Token = 1
 
     def check(self) -> None:
         """Heads share the width evenly, positions are left after the padding token's, and windows are even."""
-        check_heads(self)
-        check_counted(self)
+        super().check()
         if isinstance(self.attention_window, tuple) and len(self.attention_window) != self.num_hidden_layers:
             raise ValueError(
                 f"LongformerConfig: attention_window has {len(self.attention_window)} numbers for "
@@ -68,11 +56,6 @@ class LongformerConfig(
         """The window of each layer."""
         one = self.attention_window
         return (one,) * self.num_hidden_layers if isinstance(one, int) else one
-
-    @property
-    def longest_row(self) -> int:
-        """The positions less those up to the padding token, where counting starts."""
-        return self.max_position_embeddings - self.pad_token_id - 1
 
 
 def body(c: LongformerConfig) -> declare.Tree:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Repeats, Size, Token
+from ..config import Config, Depth, Rate, Repeats, Size
 from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -23,12 +23,14 @@ from ..layers.linear import linear, unembed
 from ..layers.norm import layer_norm
 from ..layers.run import Block, Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class MobileBertConfig(
+    BertSizes,
     Config,
     model_type="mobilebert",
-    allowed={"hidden_act": ACTIVATIONS, "normalization_type": ("no_norm", "layer_norm")},
+    allowed={"normalization_type": ("no_norm", "layer_norm")},
     ignores=("true_hidden_size",),
 ):
     """Sizes and rates of a MobileBERT model; the defaults are mobilebert-uncased's.
@@ -38,7 +40,6 @@ class MobileBertConfig(
     whole width, and query and key with key_query_shared_bottleneck from a bottleneck of their own.
     """
 
-    vocab_size: Size = 30522
     embedding_size: Size = 128
     hidden_size: Size = 512
     num_hidden_layers: Depth = 24
@@ -47,10 +48,6 @@ class MobileBertConfig(
     num_feedforward_networks: Repeats = 4
     hidden_act: str = "relu"
     hidden_dropout_prob: Rate = 0.0
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     normalization_type: str = "no_norm"
     trigram_input: bool = True
     use_bottleneck: bool = True
@@ -59,7 +56,6 @@ class MobileBertConfig(
     key_query_shared_bottleneck: bool = True
     classifier_activation: bool = True
     classifier_dropout: Rate | None = None
-    pad_token_id: Token | None = 0
 
     @property
     def width(self) -> int:

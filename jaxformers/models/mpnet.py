@@ -7,42 +7,31 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Size, Token
 from ..declare import repeat, under
 from ..layers import heads, relative
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attention, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
-from ..layers.post_norm import block, check_heads, embedded, self_attention
+from ..layers.post_norm import block, embedded, self_attention
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import AbsoluteSizes
 
 PAD = 1
 """The padding token behind which positions count, whatever pad_token_id says."""
 
 
-class MPNetConfig(
-    Config, model_type="mpnet", allowed={"hidden_act": ACTIVATIONS, "relative_attention_num_buckets": (32,)}
-):
+class MPNetConfig(AbsoluteSizes, Config, model_type="mpnet", allowed={"relative_attention_num_buckets": (32,)}):
     """Sizes and rates of an MPNet model; the defaults are torch Transformers'."""
 
     vocab_size: Size = 30527
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    layer_norm_eps: Epsilon = 1e-12
     relative_attention_num_buckets: Size = 32
     pad_token_id: Token = 1
 
     def check(self) -> None:
         """Heads share the width evenly, and positions are left when counting starts after the padding token."""
-        check_heads(self)
+        super().check()
         if self.max_position_embeddings < PAD + 2:
             raise ValueError(
                 f"MPNetConfig: positions count from {PAD}, max_position_embeddings={self.max_position_embeddings} has "

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Count, Depth, Endless, Epsilon, Rate, Size, Token
+from ..config import Config, Count, Endless, Rate, Size
 from ..declare import repeat, under
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
@@ -21,14 +21,15 @@ from ..layers.linear import linear
 from ..layers.post_norm import Feed, block, embedded, rotary_attention
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class NewConfig(
     Endless,
+    BertSizes,
     Config,
     model_type="new",
     allowed={
-        "hidden_act": ACTIVATIONS,
         "position_embedding_type": ("rope",),
         "layer_norm_type": ("layer_norm",),
         "logn_attention_scale": (False,),
@@ -44,21 +45,13 @@ class NewConfig(
     """
 
     vocab_size: Size = 30528
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
     attention_probs_dropout_prob: Rate = 0.0
     classifier_dropout: Rate | None = None
     max_position_embeddings: Size = 2048
     type_vocab_size: Count = 1
-    layer_norm_eps: Epsilon = 1e-12
     rope_theta: float = 10_000.0
     rope_scaling: dict | None = None
     rope_parameters: dict | None = None
-    pad_token_id: Token | None = 0
 
     def check(self) -> None:
         """Heads share the width evenly and have pairs to rotate, by a scaling that is known."""

@@ -10,27 +10,27 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Epsilon, Size, Token
 from ..declare import Param, repeat
 from ..layers import heads
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
 from ..layers.convolution import convolve
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
-from ..layers.post_norm import Mix, block, check_heads, embedded, embeddings, layer
+from ..layers.post_norm import Mix, block, embedded, embeddings, layer
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 _BEFORE = 2  # rows of the table of positions before the first token's
 _STEPS = 6  # of the iteration towards an inverse
 
 
 class NystromformerConfig(
+    BertSizes,
     Config,
     model_type="nystromformer",
     allowed={
-        "hidden_act": ACTIVATIONS,
         "position_embedding_type": ("absolute",),
         "inv_coeff_init_option": (False,),
     },
@@ -42,15 +42,8 @@ class NystromformerConfig(
     """
 
     vocab_size: Size = 30000
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
     hidden_act: str = "gelu_new"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
     max_position_embeddings: Size = 510
-    type_vocab_size: Size = 2
     segment_means_seq_len: Size = 64
     num_landmarks: Size = 64
     conv_kernel_size: Size | None = 65
@@ -60,7 +53,7 @@ class NystromformerConfig(
 
     def check(self) -> None:
         """Heads share the width evenly, landmarks the rows, and a kernel has a middle."""
-        check_heads(self)
+        super().check()
         if self.segment_means_seq_len % self.num_landmarks:
             raise ValueError(
                 f"NystromformerConfig: segment_means_seq_len={self.segment_means_seq_len} is no multiple of "

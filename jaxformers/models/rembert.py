@@ -7,24 +7,25 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Depth, Rate, Size
 from ..declare import repeat
 from ..layers import heads
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
-from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class RemBertConfig(
+    BertSizes,
     Config,
     model_type="rembert",
     aliases={"embedding_size": "input_embedding_size"},
-    allowed={"hidden_act": ACTIVATIONS, "tie_word_embeddings": (False,)},
+    allowed={"tie_word_embeddings": (False,)},
 ):
     """Sizes and rates of a RemBERT model; the defaults are google/rembert's."""
 
@@ -35,19 +36,10 @@ class RemBertConfig(
     input_embedding_size: Size = 256
     output_embedding_size: Size = 1664
     intermediate_size: Size = 4608
-    hidden_act: str = "gelu"
     hidden_dropout_prob: Rate = 0.0
     attention_probs_dropout_prob: Rate = 0.0
     classifier_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
-    pad_token_id: Token | None = 0
     tie_word_embeddings: bool = False
-
-    def check(self) -> None:
-        """Heads share the width evenly."""
-        check_heads(self)
 
 
 def body(c: RemBertConfig) -> declare.Tree:

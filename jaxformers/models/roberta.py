@@ -9,48 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Rate, Size
 from ..declare import repeat
 from ..layers import heads
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
-from ..layers.post_norm import block, check_counted, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import CountedSizes
 
 
-class RobertaConfig(
-    Config,
-    model_type="roberta",
-    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
-):
+class RobertaConfig(CountedSizes, Config, model_type="roberta"):
     """Sizes and rates of a RoBERTa model; the defaults are torch Transformers', not those of roberta-base."""
 
     vocab_size: Size = 50265
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     classifier_dropout: Rate | None = None
-    pad_token_id: Token = 1
-
-    def check(self) -> None:
-        """Heads share the width evenly, and positions are left when counting starts after the padding token."""
-        check_heads(self)
-        check_counted(self)
-
-    @property
-    def longest_row(self) -> int:
-        """The positions less those up to the padding token, where counting starts: 512 of 514."""
-        return self.max_position_embeddings - self.pad_token_id - 1
 
 
 def body(c: RobertaConfig) -> declare.Tree:

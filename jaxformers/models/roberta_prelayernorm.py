@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from .. import declare, tasks
+from ..config import Config, Rate, Size
 from ..declare import repeat
 from ..layers import heads
 from ..layers.attention import attention, visible
@@ -16,11 +17,15 @@ from ..layers.post_norm import embedded, embeddings, self_attention
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
 from ..network import Network
-from .roberta import RobertaConfig, from_first_token, words
+from ..sizes import CountedSizes
+from .roberta import from_first_token, words
 
 
-class RobertaPreLayerNormConfig(RobertaConfig, model_type="roberta-prelayernorm"):
+class RobertaPreLayerNormConfig(CountedSizes, Config, model_type="roberta-prelayernorm"):
     """RoBERTa's sizes and rates."""
+
+    vocab_size: Size = 50265
+    classifier_dropout: Rate | None = None
 
 
 def body(c: RobertaPreLayerNormConfig) -> declare.Tree:

@@ -8,25 +8,25 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Size
 from ..declare import repeat
 from ..layers import heads
-from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
-from ..layers.post_norm import Mix, block, check_heads, embedded, embeddings, layer
+from ..layers.post_norm import Mix, block, embedded, embeddings, layer
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class RoFormerConfig(
+    BertSizes,
     Config,
     model_type="roformer",
     allowed={
-        "hidden_act": ACTIVATIONS,
         "summary_type": ("last",),
         "summary_use_proj": (False,),
         "summary_activation": (None,),
@@ -36,22 +36,12 @@ class RoFormerConfig(
 
     vocab_size: Size = 50000
     embedding_size: Size | None = None
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
     max_position_embeddings: Size = 1536
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
     rotary_value: bool = False
-    pad_token_id: Token | None = 0
 
     def check(self) -> None:
         """Heads share the width evenly, and have pairs to rotate."""
-        check_heads(self)
+        super().check()
         if self.hidden_size // self.num_attention_heads % 2:
             raise ValueError(
                 f"RoFormerConfig: hidden_size={self.hidden_size} over num_attention_heads={self.num_attention_heads} "

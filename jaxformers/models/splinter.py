@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, outputs, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Token
 from ..declare import repeat, under
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
@@ -20,35 +20,21 @@ from ..layers.heads import Head
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
-from ..layers.post_norm import block, check_heads, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
 class SplinterConfig(
+    BertSizes,
     Config,
     model_type="splinter",
-    allowed={"hidden_act": ACTIVATIONS, "position_embedding_type": ("absolute",)},
+    allowed={"position_embedding_type": ("absolute",)},
 ):
     """Sizes and rates of a Splinter model; the defaults are splinter-base's. `question_token_id`: [QUESTION]."""
 
-    vocab_size: Size = 30522
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
-    pad_token_id: Token | None = 0
     question_token_id: Token = 104
-
-    def check(self) -> None:
-        """Heads share the width evenly."""
-        check_heads(self)
 
 
 def parameters(c: SplinterConfig) -> declare.Tree:

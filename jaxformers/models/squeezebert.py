@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size, Token
+from ..config import Config, Size
 from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -17,39 +17,28 @@ from ..layers.dropout import Drop, no_drop
 from ..layers.grouped import grouped
 from ..layers.inputs import Inputs, Want
 from ..layers.norm import layer_norm
-from ..layers.post_norm import check_heads, embedded, embeddings
+from ..layers.post_norm import embedded, embeddings
 from ..layers.run import Block, Encoded, run
 from ..network import Network
+from ..sizes import BertSizes
 
 
-class SqueezeBertConfig(Config, model_type="squeezebert", allowed={"hidden_act": ACTIVATIONS}):
+class SqueezeBertConfig(BertSizes, Config, model_type="squeezebert"):
     """Sizes and rates of a SqueezeBERT model; the defaults are squeezebert-uncased's."""
 
-    vocab_size: Size = 30522
     embedding_size: Size = 768
-    hidden_size: Size = 768
-    num_hidden_layers: Depth = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
     q_groups: Size = 4
     k_groups: Size = 4
     v_groups: Size = 4
     post_attention_groups: Size = 1
     intermediate_groups: Size = 4
     output_groups: Size = 4
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: Rate = 0.1
-    attention_probs_dropout_prob: Rate = 0.1
-    max_position_embeddings: Size = 512
-    type_vocab_size: Size = 2
-    layer_norm_eps: Epsilon = 1e-12
-    pad_token_id: Token | None = 0
 
     layer_eps: ClassVar[float] = 1e-12  # of the layers' norms, whatever layer_norm_eps says
 
     def check(self) -> None:
         """Heads and groups share the widths evenly, and the embeddings are as wide as the layers."""
-        check_heads(self)
+        super().check()
         if self.embedding_size != self.hidden_size:
             raise ValueError(
                 f"SqueezeBertConfig: embedding_size={self.embedding_size} must be hidden_size={self.hidden_size}"

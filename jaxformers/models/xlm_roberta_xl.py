@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Depth, Epsilon, Size
+from ..config import Config, Depth, Epsilon, Rate, Size
 from ..declare import repeat
 from ..layers import heads
 from ..layers.attention import attention, visible
@@ -19,10 +19,11 @@ from ..layers.post_norm import embeddings, self_attention, summed
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
 from ..network import Network
-from .roberta import RobertaConfig, from_first_token, words
+from ..sizes import CountedSizes
+from .roberta import from_first_token, words
 
 
-class XLMRobertaXLConfig(RobertaConfig, model_type="xlm-roberta-xl"):
+class XLMRobertaXLConfig(CountedSizes, Config, model_type="xlm-roberta-xl"):
     """RoBERTa's sizes and rates; the defaults are xlm-roberta-xl's."""
 
     vocab_size: Size = 250880
@@ -33,6 +34,7 @@ class XLMRobertaXLConfig(RobertaConfig, model_type="xlm-roberta-xl"):
     max_position_embeddings: Size = 514
     type_vocab_size: Size = 1
     layer_norm_eps: Epsilon = 1e-5
+    classifier_dropout: Rate | None = None
 
 
 def body(c: XLMRobertaXLConfig) -> declare.Tree:

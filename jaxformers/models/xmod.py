@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Size
+from ..config import Config, Rate, Size
 from ..declare import repeat
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
@@ -21,10 +21,11 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import embedded, embeddings, layer, self_attention
 from ..layers.run import Block, Encoded, run
 from ..network import Network
-from .roberta import RobertaConfig, from_first_token, words
+from ..sizes import CountedSizes
+from .roberta import from_first_token, words
 
 
-class XmodConfig(RobertaConfig, model_type="xmod"):
+class XmodConfig(CountedSizes, Config, model_type="xmod"):
     """RoBERTa's sizes and rates, and the adapters'.
 
     languages: lang_ids count in their order. default_language: of rows that come without lang_ids. An adapter reads its
@@ -32,6 +33,8 @@ class XmodConfig(RobertaConfig, model_type="xmod"):
     norm with ln_before_adapter. pre_norm: norms stand before attention and network instead of behind them.
     """
 
+    vocab_size: Size = 50265
+    classifier_dropout: Rate | None = None
     pre_norm: bool = False
     adapter_reduction_factor: Size = 2
     adapter_layer_norm: bool = False
