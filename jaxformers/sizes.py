@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar
 
-from .config import Between, Depth, Endless, Epsilon, Rate, Repeats, Size, Token
-from .layers import experts, gqa, post_norm, rotation
+from .config import Between, Count, Depth, Endless, Epsilon, Limit, Rate, Repeats, Size, Token
+from .layers import disentangled, experts, gqa, post_norm, rotation
 from .layers.activation import ACTIVATIONS
 
 Further = Annotated[int, Between(0, 1024)]
@@ -60,6 +60,47 @@ class CountedSizes(BertSizes):
     def longest_row(self) -> int:
         """The positions less those up to the padding token, where counting starts: 512 of 514."""
         return self.max_position_embeddings - self.pad_token_id - 1
+
+
+class DisentangledSizes(BertSizes):
+    """Encoders with disentangled attention.
+
+    pos_att_type: "c2p", "p2c", or both, as a list or with "|" between. max_relative_positions: below 1 it is
+    max_position_embeddings. position_biased_input: whether there are learned positions too. legacy: the head for masked
+    words has the names of BERT's.
+    """
+
+    type_vocab_size: Count = 0
+    layer_norm_eps: Epsilon = 1e-7
+    relative_attention: bool = False
+    max_relative_positions: Limit = -1
+    pos_att_type: tuple[str, ...] | str | None = None
+    position_biased_input: bool = True
+    embedding_size: Size | None = None
+    pooler_hidden_size: Size | None = None
+    pooler_dropout: Rate = 0.0
+    pooler_hidden_act: str = "gelu"
+    cls_dropout: Rate | None = None
+    legacy: bool = True
+
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {**BertSizes.allowed, "pooler_hidden_act": ACTIVATIONS}
+
+    def check(self) -> None:
+        """Heads share the width evenly, and the rest is what the reference computes."""
+        super().check()
+        disentangled.kinds(self)
+        name = type(self).__name__
+        if self.type_vocab_size < 0:
+            raise ValueError(f"{name}: type_vocab_size={self.type_vocab_size} must be 0 or more")
+        if self.pooler_hidden_size not in (None, self.hidden_size):
+            raise ValueError(
+                f"{name}: pooler_hidden_size={self.pooler_hidden_size} must be hidden_size={self.hidden_size}"
+            )
+
+    @property
+    def longest_row(self) -> int | None:
+        """The absolute positions; distances alone never end."""
+        return self.max_position_embeddings if self.position_biased_input else None
 
 
 class RotarySizes(Endless):

@@ -11,8 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .attention import attend
+from .. import declare
+from . import post_norm
+from .attention import attend, visible
 from .dropout import Drop
+from .inputs import Inputs
+from .linear import linear
+from .norm import layer_norm
 from .relative import sheared
 
 KINDS = ("c2p", "p2c")
@@ -29,6 +34,35 @@ def kinds(c: Any) -> tuple[str, ...]:
     if unknown := [kind for kind in found if kind not in KINDS]:
         raise ValueError(f"{type(c).__name__}: pos_att_type has {unknown}, known are {list(KINDS)}")
     return found
+
+
+def embeddings(c: Any) -> declare.Tree:
+    """Tables of words and, where the config says so, of positions and segments, and the norm of their sum."""
+    width = c.embedding_size or c.hidden_size
+    tree = post_norm.embeddings(c, width)
+    if not c.position_biased_input:
+        del tree["position"]
+    if not c.type_vocab_size:
+        del tree["type"]
+    tree["norm"] = declare.layer_norm(c.hidden_size, "embeddings.LayerNorm")
+    if width != c.hidden_size:
+        tree["project"] = declare.projection(width, c.hidden_size, "embeddings.embed_proj", bias=False)
+    return tree
+
+
+def embedded(params: Any, c: Any, inputs: Inputs, drop: Drop) -> jax.Array:
+    """What enters the first layer [B, T, D]; nothing of padding."""
+    x = post_norm.summed(params, inputs, inputs.places)
+    if "project" in params:
+        x = linear(params["project"], x)
+    x = layer_norm(params["norm"], x, c.layer_norm_eps)
+    return drop("embeddings", jnp.where((inputs.owners != 0)[..., None], x, 0), c.hidden_dropout_prob)
+
+
+def sees(inputs: Inputs) -> jax.Array | None:
+    """Which tokens see which, as `attend` takes it; padding sees nothing."""
+    seen = visible(inputs.mask)
+    return seen if seen is None or inputs.mask is None or inputs.mask.ndim == 3 else seen & jnp.swapaxes(seen, -1, -2)
 
 
 def log_buckets(distance: np.ndarray, near: int, furthest: int) -> np.ndarray:

@@ -49,6 +49,11 @@ def no_rate(c: Any) -> float:
     return 0.0
 
 
+def hidden_rate(c: Any) -> float:
+    """The hidden layers' dropout."""
+    return c.hidden_dropout_prob
+
+
 def classifier_rate(c: Any) -> float:
     """The dropout before a classifier: its own where the config has one, else the hidden layers'."""
     return c.hidden_dropout_prob if c.classifier_dropout is None else c.classifier_dropout

@@ -7,7 +7,7 @@ from typing import Any
 from .. import declare, tasks
 from ..config import Config, Rate
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -53,28 +53,21 @@ def encode(params: Any, c: BertConfig, inputs: Inputs, want: Want = Want(), drop
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-words = heads.vocabulary(
-    "cls.predictions.transform.dense",
-    "cls.predictions.transform.LayerNorm",
-    "cls.predictions.decoder",
-    bias="cls.predictions.bias",
-)
-follows = heads.pooled("cls.seq_relationship", labels=2)
-
-
 class BertModel(tasks.Encoder, config=BertConfig, prefix="bert", network=Network(with_pooler, encode)):
     """The encoder with its pooler, without a head."""
 
 
-class BertForPreTraining(tasks.PreTraining, base=BertModel, head=heads.both(words, follows)):
+class BertForPreTraining(
+    tasks.PreTraining, base=BertModel, head=heads.both(named_heads.predictions(), named_heads.next_sentence())
+):
     """Masked words and the next sentence, as BERT was trained."""
 
 
-class BertForMaskedLM(tasks.MaskedLM, base=BertModel, parameters=body, head=words):
+class BertForMaskedLM(tasks.MaskedLM, base=BertModel, parameters=body, head=named_heads.predictions()):
     """Scores of every word at every place."""
 
 
-class BertForNextSentencePrediction(tasks.NextSentencePrediction, base=BertModel, head=follows):
+class BertForNextSentencePrediction(tasks.NextSentencePrediction, base=BertModel, head=named_heads.next_sentence()):
     """Whether the second text follows the first."""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from .. import declare, outputs, tasks
 from ..config import Config, Depth, Rate, Size, Token
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import QKV, attend, merge, project, visible
 from ..layers.dropout import Drop, no_drop
@@ -151,11 +151,6 @@ def encode(params: Any, c: BigBirdConfig, inputs: Inputs, want: Want = Want(), d
     return run(block(c, mix), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def hidden_rate(c: BigBirdConfig) -> float:
-    """The hidden layers' dropout."""
-    return c.hidden_dropout_prob
-
-
 def span() -> Head:
     """Two scores a token [B, T, 2], after one more feed-forward network."""
 
@@ -180,14 +175,6 @@ def span() -> Head:
     return Head(parameters, forward)
 
 
-words = heads.vocabulary(
-    "cls.predictions.transform.dense",
-    "cls.predictions.transform.LayerNorm",
-    "cls.predictions.decoder",
-    bias="cls.predictions.bias",
-)
-follows = heads.pooled("cls.seq_relationship", labels=2)
-
 _QUESTION = 1e6  # less than any score: what tokens of a question lose
 
 
@@ -197,24 +184,20 @@ class BigBirdModel(
     """The encoder with its pooler, without a head. Padding moves a row's last block, and how many blocks it has."""
 
 
-class BigBirdForPreTraining(tasks.PreTraining, base=BigBirdModel, head=heads.both(words, follows)):
+class BigBirdForPreTraining(
+    tasks.PreTraining, base=BigBirdModel, head=heads.both(named_heads.predictions(), named_heads.next_sentence())
+):
     """Masked words and the next sentence."""
 
 
-class BigBirdForMaskedLM(tasks.MaskedLM, base=BigBirdModel, head=words):
+class BigBirdForMaskedLM(tasks.MaskedLM, base=BigBirdModel, head=named_heads.predictions()):
     """Scores of every word at every place."""
 
 
 class BigBirdForSequenceClassification(
     tasks.SequenceClassification,
     base=BigBirdModel,
-    head=heads.first_token(
-        "classifier.dense",
-        "hidden_act",
-        "classifier.out_proj",
-        rate=heads.classifier_rate,
-        rate_before=heads.classifier_rate,
-    ),
+    head=named_heads.classification_head("hidden_act"),
 ):
     """One set of scores a text."""
 
@@ -252,5 +235,7 @@ class BigBirdForQuestionAnswering(tasks.QuestionAnswering, base=BigBirdModel, pa
         return cls.finish(scores - _QUESTION * (asked & (place > 0))[..., None], encoded, labels, config)
 
 
-class BigBirdForMultipleChoice(tasks.MultipleChoice, base=BigBirdModel, head=heads.pooled(rate=hidden_rate, labels=1)):
+class BigBirdForMultipleChoice(
+    tasks.MultipleChoice, base=BigBirdModel, head=heads.pooled(rate=heads.hidden_rate, labels=1)
+):
     """Which of several continuations fits best."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Rate, Size, Token
 from ..declare import Param, repeat, under
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import QKV, attend, merge, project, visible
 from ..layers.convolution import convolve
@@ -24,7 +24,6 @@ from ..layers.post_norm import Feed, Mix, block, embedded, embeddings
 from ..layers.run import Encoded, run
 from ..network import Network
 from ..sizes import BertSizes
-from .electra import words
 
 
 class ConvBertConfig(
@@ -156,20 +155,14 @@ class ConvBertModel(
     """The encoder without a head. Convolutions see padding."""
 
 
-class ConvBertForMaskedLM(tasks.MaskedLM, base=ConvBertModel, head=words):
+class ConvBertForMaskedLM(tasks.MaskedLM, base=ConvBertModel, head=named_heads.generator()):
     """Scores of every word at every place."""
 
 
 class ConvBertForSequenceClassification(
     tasks.SequenceClassification,
     base=ConvBertModel,
-    head=heads.first_token(
-        "classifier.dense",
-        "hidden_act",
-        "classifier.out_proj",
-        rate=heads.classifier_rate,
-        rate_before=heads.classifier_rate,
-    ),
+    head=named_heads.classification_head("hidden_act"),
 ):
     """One set of scores a text."""
 

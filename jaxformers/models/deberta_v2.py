@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Count, Depth, Epsilon, Limit, Rate, Size
+from ..config import Config, Count, Depth, Limit, Size
 from ..declare import Param, repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attention, merge, project
-from ..layers.disentangled import disentangled, kinds, rows
+from ..layers.disentangled import disentangled, embedded, embeddings, kinds, rows, sees
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.inputs import Inputs, Want
@@ -24,16 +24,14 @@ from ..layers.norm import layer_norm
 from ..layers.post_norm import Mix, block
 from ..layers.run import Encoded, either, run
 from ..network import Network
-from ..sizes import BertSizes
-from .deberta import check_usual, entered, head_rate, of_text, seen, tables, words
+from ..sizes import DisentangledSizes
 
 
 class DebertaV2Config(
-    BertSizes,
+    DisentangledSizes,
     Config,
     model_type="deberta-v2",
     allowed={
-        "pooler_hidden_act": ACTIVATIONS,
         "conv_act": ACTIVATIONS,
         "conv_groups": (1,),
     },
@@ -42,7 +40,7 @@ class DebertaV2Config(
 
     position_buckets: distances that have a row of the table, on a logarithmic scale; below 1: all up to
     max_relative_positions. share_att_key: distances go through the projections of tokens. norm_rel_ebd: "layer_norm"
-    norms their table. conv_kernel_size: of the convolution; 0: there is none. The others as in `DebertaConfig`.
+    norms their table. conv_kernel_size: of the convolution; 0: there is none.
     """
 
     vocab_size: Size = 128100
@@ -51,28 +49,15 @@ class DebertaV2Config(
     num_attention_heads: Size = 24
     attention_head_size: Size | None = None
     intermediate_size: Size = 6144
-    type_vocab_size: Count = 0
-    layer_norm_eps: Epsilon = 1e-7
-    relative_attention: bool = False
-    max_relative_positions: Limit = -1
     position_buckets: Limit = -1
     share_att_key: bool = False
     norm_rel_ebd: str = "none"
     conv_kernel_size: Count = 0
     conv_act: str = "tanh"
-    pos_att_type: tuple[str, ...] | str | None = None
-    position_biased_input: bool = True
-    embedding_size: Size | None = None
-    pooler_hidden_size: Size | None = None
-    pooler_dropout: Rate = 0.0
-    pooler_hidden_act: str = "gelu"
-    cls_dropout: Rate | None = None
-    legacy: bool = True
 
     def check(self) -> None:
         """Heads share the width evenly, and the rest is what the reference computes."""
         super().check()
-        check_usual(self)
         if self.attention_head_size not in (None, self.hidden_size // self.num_attention_heads):
             raise ValueError(
                 f"DebertaV2Config: attention_head_size={self.attention_head_size} must be hidden_size="
@@ -85,11 +70,6 @@ class DebertaV2Config(
                 f"DebertaV2Config: position_buckets={self.position_buckets} must be 2 or more, and below twice the "
                 f"{furthest(self)} distances"
             )
-
-    @property
-    def longest_row(self) -> int | None:
-        """The absolute positions; distances alone never end."""
-        return self.max_position_embeddings if self.position_biased_input else None
 
 
 def furthest(c: DebertaV2Config) -> int:
@@ -113,7 +93,7 @@ def parameters(c: DebertaV2Config) -> declare.Tree:
         "down": declare.linear(c.intermediate_size, d, "output.dense", ("mlp", "embed")),
         "ffn_norm": declare.layer_norm(d, "output.LayerNorm"),
     }
-    tree = tables(c)
+    tree = embeddings(c)
     if c.relative_attention:
         tree["distance"] = declare.embedding(2 * span(c), d, "encoder.rel_embeddings")
         if normed(c):
@@ -176,7 +156,7 @@ def convolved(p: Any, c: DebertaV2Config, inputs: Inputs, x: jax.Array, after: j
 
 def encode(params: Any, c: DebertaV2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = entered(params, c, inputs, drop)
+    x = embedded(params, c, inputs, drop)
     distances = None
     if "distance" in params:
         near = max(c.position_buckets, 0)
@@ -184,7 +164,7 @@ def encode(params: Any, c: DebertaV2Config, inputs: Inputs, want: Want = Want(),
         if "distance_norm" in params:
             table = {"table": layer_norm(params["distance_norm"], table["table"], c.layer_norm_eps)}
         distances = embed(table, rows(x.shape[1], span(c), near, furthest(c)))
-    through = block(c, self_attention(c, seen(inputs), distances))
+    through = block(c, self_attention(c, sees(inputs), distances))
     if "convolution" not in params:
         return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
@@ -201,16 +181,18 @@ class DebertaV2Model(tasks.Encoder, config=DebertaV2Config, prefix="deberta", ne
     """The encoder without a head."""
 
 
-class DebertaV2ForMaskedLM(tasks.MaskedLM, base=DebertaV2Model, head=words()):
+class DebertaV2ForMaskedLM(tasks.MaskedLM, base=DebertaV2Model, head=named_heads.legacy_predictions()):
     """Scores of every word at every place."""
 
 
-class DebertaV2ForSequenceClassification(tasks.SequenceClassification, base=DebertaV2Model, head=of_text()):
+class DebertaV2ForSequenceClassification(
+    tasks.SequenceClassification, base=DebertaV2Model, head=named_heads.context_pooled()
+):
     """One set of scores a text."""
 
 
 class DebertaV2ForTokenClassification(
-    tasks.TokenClassification, base=DebertaV2Model, head=heads.each_token(rate=head_rate)
+    tasks.TokenClassification, base=DebertaV2Model, head=heads.each_token(rate=heads.hidden_rate)
 ):
     """One set of scores a token."""
 
@@ -219,5 +201,5 @@ class DebertaV2ForQuestionAnswering(tasks.QuestionAnswering, base=DebertaV2Model
     """Where in a context the answer starts and ends."""
 
 
-class DebertaV2ForMultipleChoice(tasks.MultipleChoice, base=DebertaV2Model, head=of_text(labels=1)):
+class DebertaV2ForMultipleChoice(tasks.MultipleChoice, base=DebertaV2Model, head=named_heads.context_pooled(labels=1)):
     """Which of several continuations fits best."""

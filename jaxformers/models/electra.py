@@ -6,13 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-
 from .. import declare, tasks
 from ..config import Config, Rate, Size
 from ..declare import repeat
-from ..layers import heads
-from ..layers.activation import ACTIVATIONS
+from ..layers import heads, named_heads
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -61,50 +58,22 @@ def encode(params: Any, c: ElectraConfig, inputs: Inputs, want: Want = Want(), d
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def replaced() -> heads.Head:
-    """One score a token [B, T] through a dense layer: was it put in place of another?"""
-
-    def parameters(c: ElectraConfig) -> declare.Tree:
-        return {
-            "dense": declare.linear(c.hidden_size, c.hidden_size, "discriminator_predictions.dense"),
-            "classifier": declare.linear(c.hidden_size, 1, "discriminator_predictions.dense_prediction"),
-        }
-
-    def forward(params: Any, c: ElectraConfig, encoded: Encoded, drop: Drop) -> jax.Array:
-        p = params["head"]
-        return linear(p["classifier"], ACTIVATIONS[c.hidden_act](linear(p["dense"], encoded.state)))[..., 0]
-
-    return heads.Head(parameters, forward)
-
-
-words = heads.vocabulary(
-    "generator_predictions.dense",
-    "generator_predictions.LayerNorm",
-    "generator_lm_head",
-    bias="generator_lm_head.bias",
-    activation="gelu",
-    width=lambda c: c.embedding_size,
-)
-
-
 class ElectraModel(tasks.Encoder, config=ElectraConfig, prefix="electra", network=Network(parameters, encode)):
     """The encoder without a head."""
 
 
-class ElectraForPreTraining(tasks.ReplacedTokens, base=ElectraModel, head=replaced()):
+class ElectraForPreTraining(tasks.ReplacedTokens, base=ElectraModel, head=named_heads.discriminator()):
     """Which tokens were replaced, as the discriminator was trained."""
 
 
-class ElectraForMaskedLM(tasks.MaskedLM, base=ElectraModel, head=words):
+class ElectraForMaskedLM(tasks.MaskedLM, base=ElectraModel, head=named_heads.generator()):
     """Scores of every word at every place, as the generator was trained."""
 
 
 class ElectraForSequenceClassification(
     tasks.SequenceClassification,
     base=ElectraModel,
-    head=heads.first_token(
-        "classifier.dense", "gelu", "classifier.out_proj", rate=heads.classifier_rate, rate_before=heads.classifier_rate
-    ),
+    head=named_heads.classification_head("gelu"),
 ):
     """One set of scores a text."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from .. import declare, tasks
 from ..batch import USUAL
 from ..config import Size
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..network import Network
-from .bert import BertConfig, encode, follows, words
+from .bert import BertConfig, encode
 from .bert import body as bert_body
 
 
@@ -43,15 +43,17 @@ class ErnieModel(
     """The encoder with its pooler, without a head."""
 
 
-class ErnieForPreTraining(tasks.PreTraining, base=ErnieModel, head=heads.both(words, follows)):
+class ErnieForPreTraining(
+    tasks.PreTraining, base=ErnieModel, head=heads.both(named_heads.predictions(), named_heads.next_sentence())
+):
     """Masked words and the next sentence."""
 
 
-class ErnieForMaskedLM(tasks.MaskedLM, base=ErnieModel, parameters=body, head=words):
+class ErnieForMaskedLM(tasks.MaskedLM, base=ErnieModel, parameters=body, head=named_heads.predictions()):
     """Scores of every word at every place."""
 
 
-class ErnieForNextSentencePrediction(tasks.NextSentencePrediction, base=ErnieModel, head=follows):
+class ErnieForNextSentencePrediction(tasks.NextSentencePrediction, base=ErnieModel, head=named_heads.next_sentence()):
     """Whether the second text follows the first."""
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import Param, repeat
-from ..layers import heads, rotary
+from ..layers import heads, named_heads, rotary
 from ..layers.attention import attention, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed, embed_tokens
@@ -165,11 +165,6 @@ def encode(params: Any, c: EsmConfig, inputs: Inputs, want: Want = Want(), drop:
     return dataclasses.replace(encoded, state=state, hidden_states=states)
 
 
-def head_rate(c: EsmConfig) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob
-
-
 class EsmModel(
     tasks.Encoder,
     config=EsmConfig,
@@ -185,9 +180,7 @@ class EsmForMaskedLM(
     tasks.MaskedLM,
     base=EsmModel,
     parameters=body,
-    head=heads.vocabulary(
-        "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
-    ),
+    head=named_heads.lm_head(),
 ):
     """Scores of every amino acid at every place."""
 
@@ -196,12 +189,12 @@ class EsmForSequenceClassification(
     tasks.SequenceClassification,
     base=EsmModel,
     parameters=body,
-    head=heads.first_token("classifier.dense", "tanh", "classifier.out_proj", rate=head_rate, rate_before=head_rate),
+    head=named_heads.classification_head(rate=heads.hidden_rate),
 ):
     """One set of scores a protein."""
 
 
 class EsmForTokenClassification(
-    tasks.TokenClassification, base=EsmModel, parameters=body, head=heads.each_token(rate=head_rate)
+    tasks.TokenClassification, base=EsmModel, parameters=body, head=heads.each_token(rate=heads.hidden_rate)
 ):
     """One set of scores an amino acid."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -88,20 +88,6 @@ def encode(params: Any, c: FNetConfig, inputs: Inputs, want: Want = Want(), drop
     return run(block(c), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def head_rate(c: FNetConfig) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob
-
-
-words = heads.vocabulary(
-    "cls.predictions.transform.dense",
-    "cls.predictions.transform.LayerNorm",
-    "cls.predictions.decoder",
-    bias="cls.predictions.bias",
-)
-follows = heads.pooled("cls.seq_relationship", labels=2)
-
-
 class FNetModel(
     tasks.Encoder,
     config=FNetConfig,
@@ -113,23 +99,29 @@ class FNetModel(
     """The encoder with its pooler, without a head. Nothing hides padding; with every head stands the pooler."""
 
 
-class FNetForPreTraining(tasks.PreTraining, base=FNetModel, head=heads.both(words, follows)):
+class FNetForPreTraining(
+    tasks.PreTraining, base=FNetModel, head=heads.both(named_heads.predictions(), named_heads.next_sentence())
+):
     """Masked words and the next sentence, as FNet was trained."""
 
 
-class FNetForMaskedLM(tasks.MaskedLM, base=FNetModel, head=words):
+class FNetForMaskedLM(tasks.MaskedLM, base=FNetModel, head=named_heads.predictions()):
     """Scores of every word at every place."""
 
 
-class FNetForNextSentencePrediction(tasks.NextSentencePrediction, base=FNetModel, head=follows):
+class FNetForNextSentencePrediction(tasks.NextSentencePrediction, base=FNetModel, head=named_heads.next_sentence()):
     """Whether the second text follows the first."""
 
 
-class FNetForSequenceClassification(tasks.SequenceClassification, base=FNetModel, head=heads.pooled(rate=head_rate)):
+class FNetForSequenceClassification(
+    tasks.SequenceClassification, base=FNetModel, head=heads.pooled(rate=heads.hidden_rate)
+):
     """One set of scores a text."""
 
 
-class FNetForTokenClassification(tasks.TokenClassification, base=FNetModel, head=heads.each_token(rate=head_rate)):
+class FNetForTokenClassification(
+    tasks.TokenClassification, base=FNetModel, head=heads.each_token(rate=heads.hidden_rate)
+):
     """One set of scores a token."""
 
 
@@ -137,5 +129,5 @@ class FNetForQuestionAnswering(tasks.QuestionAnswering, base=FNetModel):
     """Where in a context the answer starts and ends."""
 
 
-class FNetForMultipleChoice(tasks.MultipleChoice, base=FNetModel, head=heads.pooled(rate=head_rate, labels=1)):
+class FNetForMultipleChoice(tasks.MultipleChoice, base=FNetModel, head=heads.pooled(rate=heads.hidden_rate, labels=1)):
     """Which of several continuations fits best."""

@@ -15,7 +15,7 @@ import numpy as np
 from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Repeats, Size, Token
 from ..declare import Param, repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, visible
 from ..layers.dropout import Drop, no_drop
@@ -26,7 +26,6 @@ from ..layers.norm import layer_norm
 from ..layers.relative import look_around, sines_then_cosines
 from ..layers.run import Encoded, listed
 from ..network import Network
-from .electra import replaced
 
 _FIRST = 2  # the segment of a text's first token, which is of every other's segment too
 
@@ -316,7 +315,7 @@ class FunnelBaseModel(
     """The blocks alone: fewer vectors than tokens."""
 
 
-class FunnelForPreTraining(tasks.ReplacedTokens, base=FunnelModel, head=replaced()):
+class FunnelForPreTraining(tasks.ReplacedTokens, base=FunnelModel, head=named_heads.discriminator()):
     """Which tokens were replaced, as Funnel was trained."""
 
 

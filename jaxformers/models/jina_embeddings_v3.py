@@ -9,7 +9,7 @@ from typing import Any
 from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import repeat
-from ..layers import heads, lora, rotary
+from ..layers import heads, lora, named_heads, rotary
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -139,9 +139,7 @@ class JinaEmbeddingsV3ForMaskedLM(
     tasks.MaskedLM,
     base=JinaEmbeddingsV3Model,
     parameters=body,
-    head=heads.vocabulary(
-        "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
-    ),
+    head=named_heads.lm_head(),
 ):
     """Scores of every word at every place."""
 
@@ -150,9 +148,7 @@ class JinaEmbeddingsV3ForSequenceClassification(
     tasks.SequenceClassification,
     base=JinaEmbeddingsV3Model,
     parameters=body,
-    head=heads.first_token(
-        "classifier.dense", "tanh", "classifier.out_proj", rate=heads.classifier_rate, rate_before=heads.classifier_rate
-    ),
+    head=named_heads.classification_head(),
 ):
     """One set of scores a text."""
 

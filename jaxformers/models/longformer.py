@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Token
 from ..declare import repeat
-from ..layers import heads, post_norm, window
+from ..layers import heads, named_heads, post_norm, window
 from ..layers.attention import QKV, attend, merge, project
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -38,6 +38,7 @@ class LongformerConfig(
 
     attention_window: tuple[int, ...] | int = 512
     sep_token_id: Token = 2
+    pad_token_id: Token = 1
 
     def check(self) -> None:
         """Heads share the width evenly, positions are left after the padding token's, and windows are even."""
@@ -160,11 +161,6 @@ def encoder(marks_of: Marks) -> Callable[..., Encoded]:
     return encode
 
 
-def head_rate(c: LongformerConfig) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob
-
-
 class LongformerModel(
     tasks.Encoder,
     config=LongformerConfig,
@@ -186,9 +182,7 @@ class LongformerForMaskedLM(
     tasks.MaskedLM,
     base=LongformerModel,
     parameters=body,
-    head=heads.vocabulary(
-        "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
-    ),
+    head=named_heads.lm_head(),
 ):
     """Scores of every word at every place."""
 
@@ -197,13 +191,13 @@ class LongformerForSequenceClassification(
     tasks.SequenceClassification,
     base=LongformerModel,
     network=Network(body, encoder(first)),
-    head=heads.first_token("classifier.dense", "tanh", "classifier.out_proj", rate=head_rate, rate_before=head_rate),
+    head=named_heads.classification_head(rate=heads.hidden_rate),
 ):
     """One set of scores a text, whose first token sees all."""
 
 
 class LongformerForTokenClassification(
-    tasks.TokenClassification, base=LongformerModel, parameters=body, head=heads.each_token(rate=head_rate)
+    tasks.TokenClassification, base=LongformerModel, parameters=body, head=heads.each_token(rate=heads.hidden_rate)
 ):
     """One set of scores a token."""
 
@@ -222,6 +216,6 @@ class LongformerForMultipleChoice(
     tasks.MultipleChoice,
     base=LongformerModel,
     network=Network(with_pooler, encoder(choice)),
-    head=heads.pooled(rate=head_rate, labels=1),
+    head=heads.pooled(rate=heads.hidden_rate, labels=1),
 ):
     """Which of several continuations fits best; their tokens see all."""

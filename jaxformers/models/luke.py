@@ -10,13 +10,12 @@ from typing import Any
 from .. import declare, outputs, tasks
 from ..config import Size
 from ..declare import Param, repeat, under
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.heads import Head
 from ..layers.post_norm import embeddings, layer
 from ..layers.run import Encoded
 from ..network import Network
 from ..outputs import Array, Layers
-from . import roberta
 from .roberta import RobertaConfig, encode
 
 
@@ -59,6 +58,7 @@ def with_pooler(c: LukeConfig) -> declare.Tree:
 
 def words_beside_entities() -> Head:
     """RoBERTa's scores of every word [B, T, V]; "entities" are the arrays for those of entities."""
+    words = named_heads.lm_head()
 
     def parameters(c: LukeConfig) -> declare.Tree:
         narrow = c.entity_emb_size
@@ -67,9 +67,9 @@ def words_beside_entities() -> Head:
             "norm": declare.layer_norm(narrow, "transform.LayerNorm"),
             "bias": Param((c.entity_vocab_size,), (None,), "bias", "bias", declare.zeros),
         }
-        return roberta.words.parameters(c) | {"entities": under("entity_predictions", entities)}
+        return words.parameters(c) | {"entities": under("entity_predictions", entities)}
 
-    return Head(parameters, roberta.words.forward, roberta.words.tied)
+    return Head(parameters, words.forward, words.tied)
 
 
 @outputs.output

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Depth, Rate, Repeats, Size
 from ..declare import Param, repeat, under
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, visible
 from ..layers.dropout import Drop, no_drop
@@ -224,7 +224,7 @@ def vocabulary() -> heads.Head:
 
 
 words = vocabulary()
-follows = heads.pooled("cls.seq_relationship", labels=2)
+follows = named_heads.next_sentence()
 
 
 class MobileBertModel(

@@ -9,7 +9,7 @@ from typing import Any
 from .. import declare, tasks
 from ..config import Config, Size, Token
 from ..declare import repeat, under
-from ..layers import heads, relative
+from ..layers import heads, named_heads, relative
 from ..layers.attention import attention, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -84,11 +84,6 @@ def encode(params: Any, c: MPNetConfig, inputs: Inputs, want: Want = Want(), dro
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def head_rate(c: MPNetConfig) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob
-
-
 class MPNetModel(
     tasks.Encoder,
     config=MPNetConfig,
@@ -103,9 +98,7 @@ class MPNetForMaskedLM(
     tasks.MaskedLM,
     base=MPNetModel,
     parameters=body,
-    head=heads.vocabulary(
-        "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
-    ),
+    head=named_heads.lm_head(),
 ):
     """Scores of every word at every place."""
 
@@ -114,13 +107,13 @@ class MPNetForSequenceClassification(
     tasks.SequenceClassification,
     base=MPNetModel,
     parameters=body,
-    head=heads.first_token("classifier.dense", "tanh", "classifier.out_proj", rate=head_rate, rate_before=head_rate),
+    head=named_heads.classification_head(rate=heads.hidden_rate),
 ):
     """One set of scores a text."""
 
 
 class MPNetForTokenClassification(
-    tasks.TokenClassification, base=MPNetModel, parameters=body, head=heads.each_token(rate=head_rate)
+    tasks.TokenClassification, base=MPNetModel, parameters=body, head=heads.each_token(rate=heads.hidden_rate)
 ):
     """One set of scores a token."""
 
@@ -129,5 +122,7 @@ class MPNetForQuestionAnswering(tasks.QuestionAnswering, base=MPNetModel, parame
     """Where in a context the answer starts and ends."""
 
 
-class MPNetForMultipleChoice(tasks.MultipleChoice, base=MPNetModel, head=heads.pooled(rate=head_rate, labels=1)):
+class MPNetForMultipleChoice(
+    tasks.MultipleChoice, base=MPNetModel, head=heads.pooled(rate=heads.hidden_rate, labels=1)
+):
     """Which of several continuations fits best."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Epsilon, Size, Token
 from ..declare import Param, repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.attention import attend, merge, project, visible
 from ..layers.convolution import convolve
 from ..layers.dropout import Drop, no_drop
@@ -142,11 +142,6 @@ def encode(params: Any, c: NystromformerConfig, inputs: Inputs, want: Want = Wan
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def head_rate(c: NystromformerConfig) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob
-
-
 class NystromformerModel(
     tasks.Encoder,
     config=NystromformerConfig,
@@ -160,12 +155,7 @@ class NystromformerModel(
 class NystromformerForMaskedLM(
     tasks.MaskedLM,
     base=NystromformerModel,
-    head=heads.vocabulary(
-        "cls.predictions.transform.dense",
-        "cls.predictions.transform.LayerNorm",
-        "cls.predictions.decoder",
-        bias="cls.predictions.bias",
-    ),
+    head=named_heads.predictions(),
 ):
     """Scores of every word at every place."""
 
@@ -173,15 +163,13 @@ class NystromformerForMaskedLM(
 class NystromformerForSequenceClassification(
     tasks.SequenceClassification,
     base=NystromformerModel,
-    head=heads.first_token(
-        "classifier.dense", "hidden_act", "classifier.out_proj", rate=head_rate, rate_before=head_rate
-    ),
+    head=named_heads.classification_head("hidden_act", rate=heads.hidden_rate),
 ):
     """One set of scores a text."""
 
 
 class NystromformerForTokenClassification(
-    tasks.TokenClassification, base=NystromformerModel, head=heads.each_token(rate=head_rate)
+    tasks.TokenClassification, base=NystromformerModel, head=heads.each_token(rate=heads.hidden_rate)
 ):
     """One set of scores a token."""
 

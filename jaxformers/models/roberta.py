@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Rate, Size
+from ..config import Config, Rate, Size, Token
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -26,6 +26,7 @@ class RobertaConfig(CountedSizes, Config, model_type="roberta"):
 
     vocab_size: Size = 50265
     classifier_dropout: Rate | None = None
+    pad_token_id: Token = 1
 
 
 def body(c: RobertaConfig) -> declare.Tree:
@@ -45,24 +46,16 @@ def encode(params: Any, c: RobertaConfig, inputs: Inputs, want: Want = Want(), d
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-words = heads.vocabulary(
-    "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", bias="lm_head.bias", activation="gelu"
-)
-from_first_token = heads.first_token(
-    "classifier.dense", "tanh", "classifier.out_proj", rate=heads.classifier_rate, rate_before=heads.classifier_rate
-)
-
-
 class RobertaModel(tasks.Encoder, config=RobertaConfig, prefix="roberta", network=Network(with_pooler, encode)):
     """The encoder with its pooler, without a head."""
 
 
-class RobertaForMaskedLM(tasks.MaskedLM, base=RobertaModel, parameters=body, head=words):
+class RobertaForMaskedLM(tasks.MaskedLM, base=RobertaModel, parameters=body, head=named_heads.lm_head()):
     """Scores of every word at every place."""
 
 
 class RobertaForSequenceClassification(
-    tasks.SequenceClassification, base=RobertaModel, parameters=body, head=from_first_token
+    tasks.SequenceClassification, base=RobertaModel, parameters=body, head=named_heads.classification_head()
 ):
     """One set of scores a text."""
 
@@ -76,7 +69,7 @@ class RobertaForQuestionAnswering(tasks.QuestionAnswering, base=RobertaModel, pa
 
 
 class RobertaForMultipleChoice(
-    tasks.MultipleChoice, base=RobertaModel, head=heads.pooled(rate=lambda c: c.hidden_dropout_prob, labels=1)
+    tasks.MultipleChoice, base=RobertaModel, head=heads.pooled(rate=heads.hidden_rate, labels=1)
 ):
     """Which of several continuations fits best."""
 

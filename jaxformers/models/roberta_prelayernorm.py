@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Rate, Size
+from ..config import Config, Rate, Size, Token
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.attention import attention, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -18,7 +18,6 @@ from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
 from ..network import Network
 from ..sizes import CountedSizes
-from .roberta import from_first_token, words
 
 
 class RobertaPreLayerNormConfig(CountedSizes, Config, model_type="roberta-prelayernorm"):
@@ -26,6 +25,7 @@ class RobertaPreLayerNormConfig(CountedSizes, Config, model_type="roberta-prelay
 
     vocab_size: Size = 50265
     classifier_dropout: Rate | None = None
+    pad_token_id: Token = 1
 
 
 def body(c: RobertaPreLayerNormConfig) -> declare.Tree:
@@ -66,12 +66,14 @@ class RobertaPreLayerNormModel(
     """The encoder with its pooler, without a head."""
 
 
-class RobertaPreLayerNormForMaskedLM(tasks.MaskedLM, base=RobertaPreLayerNormModel, parameters=body, head=words):
+class RobertaPreLayerNormForMaskedLM(
+    tasks.MaskedLM, base=RobertaPreLayerNormModel, parameters=body, head=named_heads.lm_head()
+):
     """Scores of every word at every place."""
 
 
 class RobertaPreLayerNormForSequenceClassification(
-    tasks.SequenceClassification, base=RobertaPreLayerNormModel, parameters=body, head=from_first_token
+    tasks.SequenceClassification, base=RobertaPreLayerNormModel, parameters=body, head=named_heads.classification_head()
 ):
     """One set of scores a text."""
 
@@ -92,6 +94,6 @@ class RobertaPreLayerNormForQuestionAnswering(tasks.QuestionAnswering, base=Robe
 class RobertaPreLayerNormForMultipleChoice(
     tasks.MultipleChoice,
     base=RobertaPreLayerNormModel,
-    head=heads.pooled(rate=lambda c: c.hidden_dropout_prob, labels=1),
+    head=heads.pooled(rate=heads.hidden_rate, labels=1),
 ):
     """Which of several continuations fits best."""

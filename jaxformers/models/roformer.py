@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Size
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.attention import attend, merge, project, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
@@ -98,11 +98,6 @@ def encode(params: Any, c: RoFormerConfig, inputs: Inputs, want: Want = Want(), 
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def head_rate(c: RoFormerConfig) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob
-
-
 class RoFormerModel(tasks.Encoder, config=RoFormerConfig, prefix="roformer", network=Network(parameters, encode)):
     """The encoder without a head."""
 
@@ -110,13 +105,7 @@ class RoFormerModel(tasks.Encoder, config=RoFormerConfig, prefix="roformer", net
 class RoFormerForMaskedLM(
     tasks.MaskedLM,
     base=RoFormerModel,
-    head=heads.vocabulary(
-        "cls.predictions.transform.dense",
-        "cls.predictions.transform.LayerNorm",
-        "cls.predictions.decoder",
-        bias="cls.predictions.bias",
-        width=width,
-    ),
+    head=named_heads.predictions(width=width),
 ):
     """Scores of every word at every place."""
 
@@ -124,15 +113,13 @@ class RoFormerForMaskedLM(
 class RoFormerForSequenceClassification(
     tasks.SequenceClassification,
     base=RoFormerModel,
-    head=heads.first_token(
-        "classifier.dense", "hidden_act", "classifier.out_proj", rate=head_rate, rate_before=head_rate
-    ),
+    head=named_heads.classification_head("hidden_act", rate=heads.hidden_rate),
 ):
     """One set of scores a text."""
 
 
 class RoFormerForTokenClassification(
-    tasks.TokenClassification, base=RoFormerModel, head=heads.each_token(rate=head_rate)
+    tasks.TokenClassification, base=RoFormerModel, head=heads.each_token(rate=heads.hidden_rate)
 ):
     """One set of scores a token."""
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .. import declare, tasks
 from ..config import Config, Size
 from ..declare import Param, repeat, under
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, visible
 from ..layers.dropout import Drop, no_drop
@@ -112,11 +112,6 @@ def encode(params: Any, c: SqueezeBertConfig, inputs: Inputs, want: Want = Want(
     return run(block(c, visible(inputs.mask)), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-def head_rate(c: SqueezeBertConfig) -> float:
-    """The dropout before a classifier."""
-    return c.hidden_dropout_prob
-
-
 class SqueezeBertModel(
     tasks.Encoder, config=SqueezeBertConfig, prefix="transformer", network=Network(parameters, encode)
 ):
@@ -126,24 +121,19 @@ class SqueezeBertModel(
 class SqueezeBertForMaskedLM(
     tasks.MaskedLM,
     base=SqueezeBertModel,
-    head=heads.vocabulary(
-        "cls.predictions.transform.dense",
-        "cls.predictions.transform.LayerNorm",
-        "cls.predictions.decoder",
-        bias="cls.predictions.bias",
-    ),
+    head=named_heads.predictions(),
 ):
     """Scores of every word at every place."""
 
 
 class SqueezeBertForSequenceClassification(
-    tasks.SequenceClassification, base=SqueezeBertModel, head=heads.pooled(rate=head_rate)
+    tasks.SequenceClassification, base=SqueezeBertModel, head=heads.pooled(rate=heads.hidden_rate)
 ):
     """One set of scores a text."""
 
 
 class SqueezeBertForTokenClassification(
-    tasks.TokenClassification, base=SqueezeBertModel, head=heads.each_token(rate=head_rate)
+    tasks.TokenClassification, base=SqueezeBertModel, head=heads.each_token(rate=heads.hidden_rate)
 ):
     """One set of scores a token."""
 
@@ -153,6 +143,6 @@ class SqueezeBertForQuestionAnswering(tasks.QuestionAnswering, base=SqueezeBertM
 
 
 class SqueezeBertForMultipleChoice(
-    tasks.MultipleChoice, base=SqueezeBertModel, head=heads.pooled(rate=head_rate, labels=1)
+    tasks.MultipleChoice, base=SqueezeBertModel, head=heads.pooled(rate=heads.hidden_rate, labels=1)
 ):
     """Which of several continuations fits best."""

@@ -8,9 +8,9 @@ import dataclasses
 from typing import Any
 
 from .. import declare, tasks
-from ..config import Config, Depth, Epsilon, Rate, Size
+from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.attention import attention, visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.inputs import Inputs, Want
@@ -20,7 +20,6 @@ from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
 from ..network import Network
 from ..sizes import CountedSizes
-from .roberta import from_first_token, words
 
 
 class XLMRobertaXLConfig(CountedSizes, Config, model_type="xlm-roberta-xl"):
@@ -35,6 +34,7 @@ class XLMRobertaXLConfig(CountedSizes, Config, model_type="xlm-roberta-xl"):
     type_vocab_size: Size = 1
     layer_norm_eps: Epsilon = 1e-5
     classifier_dropout: Rate | None = None
+    pad_token_id: Token = 1
 
 
 def body(c: XLMRobertaXLConfig) -> declare.Tree:
@@ -76,12 +76,12 @@ class XLMRobertaXLModel(
     """The encoder with its pooler, without a head."""
 
 
-class XLMRobertaXLForMaskedLM(tasks.MaskedLM, base=XLMRobertaXLModel, parameters=body, head=words):
+class XLMRobertaXLForMaskedLM(tasks.MaskedLM, base=XLMRobertaXLModel, parameters=body, head=named_heads.lm_head()):
     """Scores of every word at every place."""
 
 
 class XLMRobertaXLForSequenceClassification(
-    tasks.SequenceClassification, base=XLMRobertaXLModel, parameters=body, head=from_first_token
+    tasks.SequenceClassification, base=XLMRobertaXLModel, parameters=body, head=named_heads.classification_head()
 ):
     """One set of scores a text."""
 
@@ -100,6 +100,6 @@ class XLMRobertaXLForQuestionAnswering(tasks.QuestionAnswering, base=XLMRobertaX
 
 
 class XLMRobertaXLForMultipleChoice(
-    tasks.MultipleChoice, base=XLMRobertaXLModel, head=heads.pooled(rate=lambda c: c.hidden_dropout_prob, labels=1)
+    tasks.MultipleChoice, base=XLMRobertaXLModel, head=heads.pooled(rate=heads.hidden_rate, labels=1)
 ):
     """Which of several continuations fits best."""

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
-from ..config import Config, Rate, Size
+from ..config import Config, Rate, Size, Token
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
@@ -22,7 +22,6 @@ from ..layers.post_norm import embedded, embeddings, layer, self_attention
 from ..layers.run import Block, Encoded, run
 from ..network import Network
 from ..sizes import CountedSizes
-from .roberta import from_first_token, words
 
 
 class XmodConfig(CountedSizes, Config, model_type="xmod"):
@@ -42,6 +41,7 @@ class XmodConfig(CountedSizes, Config, model_type="xmod"):
     ln_before_adapter: bool = True
     languages: tuple[str, ...] = ("en_XX",)
     default_language: str | None = None
+    pad_token_id: Token = 1
 
     def check(self) -> None:
         """The default language is one of the languages, and adapters have a width."""
@@ -156,12 +156,12 @@ class XmodModel(
     """The encoder with its pooler, without a head; lang_ids [B] are places in config.languages."""
 
 
-class XmodForMaskedLM(tasks.MaskedLM, base=XmodModel, parameters=body, head=words):
+class XmodForMaskedLM(tasks.MaskedLM, base=XmodModel, parameters=body, head=named_heads.lm_head()):
     """Scores of every word at every place."""
 
 
 class XmodForSequenceClassification(
-    tasks.SequenceClassification, base=XmodModel, parameters=body, head=from_first_token
+    tasks.SequenceClassification, base=XmodModel, parameters=body, head=named_heads.classification_head()
 ):
     """One set of scores a text."""
 
@@ -174,7 +174,5 @@ class XmodForQuestionAnswering(tasks.QuestionAnswering, base=XmodModel, paramete
     """Where in a context the answer starts and ends."""
 
 
-class XmodForMultipleChoice(
-    tasks.MultipleChoice, base=XmodModel, head=heads.pooled(rate=lambda c: c.hidden_dropout_prob, labels=1)
-):
+class XmodForMultipleChoice(tasks.MultipleChoice, base=XmodModel, head=heads.pooled(rate=heads.hidden_rate, labels=1)):
     """Which of several continuations fits best; lang_ids [B] hold for all of a row's choices."""
