@@ -181,6 +181,13 @@ class GPTSizes:
         "num_attention_heads": "n_head",
         "num_hidden_layers": "n_layer",
     }
+    ignores: ClassVar[Collection[str]] = (
+        "summary_activation",
+        "summary_first_dropout",
+        "summary_proj_to_labels",
+        "summary_type",
+        "summary_use_proj",
+    )
 
     def check(self) -> None:
         """Heads share the width evenly."""

@@ -16,6 +16,9 @@ from .linear import linear, unembed
 from .norm import layer_norm
 from .run import Encoded
 
+Parameters = Callable[[Any], declare.Tree]
+"""Config → the declaration of arrays."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Head:
@@ -26,7 +29,7 @@ class Head:
     tied: names under which files may hold the word table a second time, where config.tie_word_embeddings says so.
     """
 
-    parameters: Callable[[Any], declare.Tree]
+    parameters: Parameters
     forward: Callable[[Any, Any, Encoded, Drop], Any]
     tied: tuple[str, ...] = ()
 
@@ -236,6 +239,11 @@ def both(first: Head, second: Head) -> Head:
         )
 
     return Head(parameters, forward, tied=(*first.tied, *second.tied))
+
+
+def with_pooler(body: Parameters, name: str = "pooler.dense") -> Parameters:
+    """An encoder's arrays and those of `pool`."""
+    return lambda c: {**body(c), "pooler": declare.projection(c.hidden_size, c.hidden_size, name)}
 
 
 def pool(p: Any, encoded: Encoded) -> Encoded:

@@ -65,11 +65,6 @@ def body(c: AlbertConfig) -> declare.Tree:
     }
 
 
-def with_pooler(c: AlbertConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler")}
-
-
 def encode(params: Any, c: AlbertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch: one for each run of a group, while all of its layers have attentions."""
     x = linear(params["project"], embedded(params, c, inputs, inputs.places, drop))
@@ -97,7 +92,9 @@ words = heads.vocabulary(
 in_order = heads.pooled("sop_classifier.classifier", rate=classifier_rate)
 
 
-class AlbertModel(tasks.Encoder, config=AlbertConfig, prefix="albert", network=Network(with_pooler, encode)):
+class AlbertModel(
+    tasks.Encoder, config=AlbertConfig, prefix="albert", network=Network(heads.with_pooler(body, "pooler"), encode)
+):
     """The encoder with its pooler, without a head."""
 
 

@@ -41,11 +41,6 @@ def body(c: BertConfig) -> declare.Tree:
     return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
 
 
-def with_pooler(c: BertConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def encode(params: Any, c: BertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = embedded(params, c, inputs, inputs.places, drop)
@@ -53,7 +48,7 @@ def encode(params: Any, c: BertConfig, inputs: Inputs, want: Want = Want(), drop
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-class BertModel(tasks.Encoder, config=BertConfig, prefix="bert", network=Network(with_pooler, encode)):
+class BertModel(tasks.Encoder, config=BertConfig, prefix="bert", network=Network(heads.with_pooler(body), encode)):
     """The encoder with its pooler, without a head."""
 
 

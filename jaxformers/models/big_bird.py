@@ -73,11 +73,6 @@ def body(c: BigBirdConfig) -> declare.Tree:
     return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", each)}
 
 
-def with_pooler(c: BigBirdConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler")}
-
-
 def attend_blocks(
     q: jax.Array, k: jax.Array, v: jax.Array, real: jax.Array, size: int, first: int, **dropped: Any
 ) -> tuple[jax.Array, jax.Array]:
@@ -179,7 +174,11 @@ _QUESTION = 1e6  # less than any score: what tokens of a question lose
 
 
 class BigBirdModel(
-    tasks.Encoder, config=BigBirdConfig, prefix="bert", network=Network(with_pooler, encode), neutral=False
+    tasks.Encoder,
+    config=BigBirdConfig,
+    prefix="bert",
+    network=Network(heads.with_pooler(body, "pooler"), encode),
+    neutral=False,
 ):
     """The encoder with its pooler, without a head. Padding moves a row's last block, and how many blocks it has."""
 

@@ -27,10 +27,7 @@ class CTRLConfig(
     GPTSizes,
     Config,
     model_type="ctrl",
-    ignores="""
-        attn_pdrop from_tf n_ctx summary_activation summary_first_dropout summary_proj_to_labels summary_type
-        summary_use_proj
-    """.split(),
+    ignores=("attn_pdrop", "from_tf", "n_ctx"),
 ):
     """GPTSizes and rates of CTRL; dff: width of the network. layer_norm_epsilon: of the norm after the last layer."""
 

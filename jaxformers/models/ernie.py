@@ -28,16 +28,11 @@ def body(c: ErnieConfig) -> declare.Tree:
     return bert_body(c) | {"task": tasks}
 
 
-def with_pooler(c: ErnieConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 class ErnieModel(
     tasks.Encoder,
     config=ErnieConfig,
     prefix="ernie",
-    network=Network(with_pooler, encode),
+    network=Network(heads.with_pooler(body), encode),
     accepts=(*USUAL, "task_type_ids"),
 ):
     """The encoder with its pooler, without a head."""

@@ -121,11 +121,6 @@ def body(c: EsmConfig) -> declare.Tree:
     }
 
 
-def with_pooler(c: EsmConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def embedded(params: Any, c: EsmConfig, inputs: Inputs) -> jax.Array:
     """What enters the first layer [B, T, D]: the words, without masks and scaled for them, and absolute positions.
 
@@ -169,7 +164,7 @@ class EsmModel(
     tasks.Encoder,
     config=EsmConfig,
     prefix="esm",
-    network=Network(with_pooler, encode),
+    network=Network(heads.with_pooler(body), encode),
     accepts=("input_ids", "attention_mask", "position_ids", "inputs_embeds"),
     packs=False,
 ):

@@ -31,13 +31,8 @@ class GPT2Config(
     Config,
     model_type="gpt2",
     aliases={"n_ctx": "n_positions"},
-    allowed={
-        "activation_function": ACTIVATIONS,
-    },
-    ignores="""
-        predict_special_tokens reorder_and_upcast_attn summary_activation summary_first_dropout summary_proj_to_labels
-        summary_type summary_use_proj
-    """.split(),
+    allowed={"activation_function": ACTIVATIONS},
+    ignores=("predict_special_tokens", "reorder_and_upcast_attn"),
 ):
     """GPTSizes and rates of a GPT-2; the defaults are those of the small one.
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from .. import declare, tasks
 from ..batch import SEGMENTED
-from ..config import Size
+from ..config import Config, Rate, Size
 from ..layers import cache, heads
+from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, norms_first, plain, standardised
 from ..layers.decoder_arrays import up_down
@@ -18,21 +19,28 @@ from ..layers.heads import token_rate
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from .gpt2 import GPT2Config
+from ..sizes import GPTSizes
 
 
 class GPTBigCodeConfig(
-    GPT2Config,
+    GPTSizes,
+    Config,
     model_type="gpt_bigcode",
-    allowed={"scale_attn_by_inverse_layer_idx": (False,)},
+    aliases={"n_ctx": "n_positions"},
+    allowed={"activation_function": ACTIVATIONS, "scale_attn_by_inverse_layer_idx": (False,)},
     ignores="""
         attention_softmax_in_fp32 scale_attention_softmax_in_fp32 inference_runner max_batch_size max_sequence_length
-        pad_key_length pre_allocate_kv_cache validate_runner_input
+        pad_key_length pre_allocate_kv_cache predict_special_tokens reorder_and_upcast_attn validate_runner_input
     """.split(),
 ):
-    """GPT-2's sizes; multi_query: whether there is one head of keys, or as many as of queries."""
+    """GPT-2's sizes, under its names; multi_query: whether there is one head of keys, or as many as of queries."""
 
+    n_inner: Size | None = None
     activation_function: str = "gelu_pytorch_tanh"
+    attn_pdrop: Rate = 0.1
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    classifier_dropout: Rate | None = None
     multi_query: bool = True
     num_key_value_heads: Size | None = None
 

@@ -27,9 +27,7 @@ class GPTJConfig(
     Config,
     model_type="gptj",
     allowed={"activation_function": ACTIVATIONS, "rotary": (True,), "scale_attn_weights": (True,)},
-    ignores="""
-        n_ctx summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
-    """.split(),
+    ignores=("n_ctx",),
 ):
     """GPTSizes and rates of a GPT-J; the defaults are those of the one with 6 billion parameters.
 

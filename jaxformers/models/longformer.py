@@ -67,11 +67,6 @@ def body(c: LongformerConfig) -> declare.Tree:
     return embeddings(c, d) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
 
 
-def with_pooler(c: LongformerConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 Marks = Callable[[LongformerConfig, Inputs], jax.Array | None]
 """Which tokens [B, T] see all and are seen by all, where `global_attention_mask` does not say; None: none."""
 
@@ -165,7 +160,7 @@ class LongformerModel(
     tasks.Encoder,
     config=LongformerConfig,
     prefix="longformer",
-    network=Network(with_pooler, encoder(nobody)),
+    network=Network(heads.with_pooler(body), encoder(nobody)),
     accepts=(
         "input_ids",
         "attention_mask",
@@ -215,7 +210,7 @@ class LongformerForQuestionAnswering(
 class LongformerForMultipleChoice(
     tasks.MultipleChoice,
     base=LongformerModel,
-    network=Network(with_pooler, encoder(choice)),
+    network=Network(heads.with_pooler(body), encoder(choice)),
     head=heads.pooled(rate=heads.hidden_rate, labels=1),
 ):
     """Which of several continuations fits best; their tokens see all."""

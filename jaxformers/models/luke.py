@@ -51,11 +51,6 @@ def body(c: LukeConfig) -> declare.Tree:
     }
 
 
-def with_pooler(c: LukeConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def words_beside_entities() -> Head:
     """RoBERTa's scores of every word [B, T, V]; "entities" are the arrays for those of entities."""
     words = named_heads.lm_head()
@@ -83,7 +78,7 @@ class LukeMaskedLMOutput(outputs.Output):
     attentions: Layers | None = None
 
 
-class LukeModel(tasks.Encoder, config=LukeConfig, prefix="luke", network=Network(with_pooler, encode)):
+class LukeModel(tasks.Encoder, config=LukeConfig, prefix="luke", network=Network(heads.with_pooler(body), encode)):
     """The encoder with its pooler, without a head."""
 
 

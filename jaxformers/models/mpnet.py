@@ -71,11 +71,6 @@ def body(c: MPNetConfig) -> declare.Tree:
     }
 
 
-def with_pooler(c: MPNetConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def encode(params: Any, c: MPNetConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = embedded(params, c, inputs, inputs.counted(PAD), drop)
@@ -88,7 +83,7 @@ class MPNetModel(
     tasks.Encoder,
     config=MPNetConfig,
     prefix="mpnet",
-    network=Network(with_pooler, encode),
+    network=Network(heads.with_pooler(body), encode),
     accepts=("input_ids", "attention_mask", "position_ids", "inputs_embeds"),
 ):
     """The encoder with its pooler, without a head."""

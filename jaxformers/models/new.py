@@ -86,11 +86,6 @@ def body(c: NewConfig) -> declare.Tree:
     return under("embeddings", tables) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
 
 
-def with_pooler(c: NewConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def gated(c: NewConfig) -> Feed:
     """The feed-forward network: one half of a product opens and shuts the other (Shazeer 2020, arXiv 2002.05202)."""
 
@@ -125,7 +120,10 @@ class NewForMaskedLM(
 
 
 class NewForSequenceClassification(
-    tasks.SequenceClassification, base=NewModel, parameters=with_pooler, head=heads.pooled(rate=heads.classifier_rate)
+    tasks.SequenceClassification,
+    base=NewModel,
+    parameters=heads.with_pooler(body),
+    head=heads.pooled(rate=heads.classifier_rate),
 ):
     """One set of scores a text."""
 

@@ -121,11 +121,6 @@ def body(c: NomicBertConfig) -> declare.Tree:
     }
 
 
-def with_pooler(c: NomicBertConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.n_embd, c.n_embd, "pooler.dense")}
-
-
 def gated(c: NomicBertConfig) -> Feed:
     """The feed-forward network: one product opens and shuts the other (Shazeer 2020, arXiv 2002.05202)."""
     activation = ACTIVATIONS[c.gate]
@@ -166,7 +161,10 @@ class NomicBertForMaskedLM(
 
 
 class NomicBertForSequenceClassification(
-    tasks.SequenceClassification, base=NomicBertModel, parameters=with_pooler, head=heads.pooled(rate=classifier_rate)
+    tasks.SequenceClassification,
+    base=NomicBertModel,
+    parameters=heads.with_pooler(body),
+    head=heads.pooled(rate=classifier_rate),
 ):
     """One set of scores a text."""
 

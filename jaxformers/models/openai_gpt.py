@@ -29,10 +29,7 @@ class OpenAIGPTConfig(
     Config,
     model_type="openai-gpt",
     allowed={"afn": ACTIVATIONS},
-    ignores="""
-        n_ctx n_special predict_special_tokens summary_activation summary_first_dropout summary_proj_to_labels
-        summary_type summary_use_proj
-    """.split(),
+    ignores=("n_ctx", "n_special", "predict_special_tokens"),
 ):
     """GPTSizes and rates of GPT; afn: the activation."""
 

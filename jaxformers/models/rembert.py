@@ -50,11 +50,6 @@ def body(c: RemBertConfig) -> declare.Tree:
     }
 
 
-def with_pooler(c: RemBertConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def encode(params: Any, c: RemBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = linear(params["project"], embedded(params, c, inputs, inputs.places, drop))
@@ -67,7 +62,9 @@ def classifier_rate(c: RemBertConfig) -> float:
     return c.classifier_dropout_prob
 
 
-class RemBertModel(tasks.Encoder, config=RemBertConfig, prefix="rembert", network=Network(with_pooler, encode)):
+class RemBertModel(
+    tasks.Encoder, config=RemBertConfig, prefix="rembert", network=Network(heads.with_pooler(body), encode)
+):
     """The encoder with its pooler, without a head."""
 
 

@@ -34,11 +34,6 @@ def body(c: RobertaConfig) -> declare.Tree:
     return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
 
 
-def with_pooler(c: RobertaConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def encode(params: Any, c: RobertaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
@@ -46,7 +41,9 @@ def encode(params: Any, c: RobertaConfig, inputs: Inputs, want: Want = Want(), d
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
-class RobertaModel(tasks.Encoder, config=RobertaConfig, prefix="roberta", network=Network(with_pooler, encode)):
+class RobertaModel(
+    tasks.Encoder, config=RobertaConfig, prefix="roberta", network=Network(heads.with_pooler(body), encode)
+):
     """The encoder with its pooler, without a head."""
 
 

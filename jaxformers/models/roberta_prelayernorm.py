@@ -44,11 +44,6 @@ def body(c: RobertaPreLayerNormConfig) -> declare.Tree:
     }
 
 
-def with_pooler(c: RobertaPreLayerNormConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def encode(
     params: Any, c: RobertaPreLayerNormConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop
 ) -> Encoded:
@@ -61,7 +56,10 @@ def encode(
 
 
 class RobertaPreLayerNormModel(
-    tasks.Encoder, config=RobertaPreLayerNormConfig, prefix="roberta_prelayernorm", network=Network(with_pooler, encode)
+    tasks.Encoder,
+    config=RobertaPreLayerNormConfig,
+    prefix="roberta_prelayernorm",
+    network=Network(heads.with_pooler(body), encode),
 ):
     """The encoder with its pooler, without a head."""
 

@@ -55,11 +55,6 @@ def body(c: XLMRobertaXLConfig) -> declare.Tree:
     }
 
 
-def with_pooler(c: XLMRobertaXLConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def encode(params: Any, c: XLMRobertaXLConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = drop("embeddings", summed(params, inputs, inputs.counted(c.pad_token_id)), c.hidden_dropout_prob)
@@ -71,7 +66,7 @@ def encode(params: Any, c: XLMRobertaXLConfig, inputs: Inputs, want: Want = Want
 
 
 class XLMRobertaXLModel(
-    tasks.Encoder, config=XLMRobertaXLConfig, prefix="roberta", network=Network(with_pooler, encode)
+    tasks.Encoder, config=XLMRobertaXLConfig, prefix="roberta", network=Network(heads.with_pooler(body), encode)
 ):
     """The encoder with its pooler, without a head."""
 

@@ -74,11 +74,6 @@ def body(c: XmodConfig) -> declare.Tree:
     return tree | ({"final_norm": declare.layer_norm(d, "encoder.LayerNorm")} if c.pre_norm else {})
 
 
-def with_pooler(c: XmodConfig) -> declare.Tree:
-    """The encoder's arrays and the pooler's."""
-    return body(c) | {"pooler": declare.projection(c.hidden_size, c.hidden_size, "pooler.dense")}
-
-
 def adapted(adapters: Any, c: XmodConfig, x: jax.Array, languages: jax.Array | None) -> jax.Array:
     """X [B, T, D] through the adapter of each row's language [B], or of the default language.
 
@@ -150,7 +145,7 @@ class XmodModel(
     tasks.Encoder,
     config=XmodConfig,
     prefix="roberta",
-    network=Network(with_pooler, encode),
+    network=Network(heads.with_pooler(body), encode),
     accepts=("input_ids", "lang_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds"),
 ):
     """The encoder with its pooler, without a head; lang_ids [B] are places in config.languages."""
