@@ -23,6 +23,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
+from ..layers.pooling import Row, pooled, pooled_states, spread
 from ..layers.relative import look_around, sines_then_cosines
 from ..layers.run import Encoded, listed
 from ..network import Network
@@ -136,51 +137,6 @@ def parameters(c: FunnelConfig) -> declare.Tree:
     return without_decoder(c) | {"decoder": repeat(c.num_decoder_layers, "decoder.layers.{}", layer(c))}
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """What attention knows of a row of S places beside their vectors.
-
-    segments: [B or 1, S]. mask: [B, S] or None. stride: tokens from one place to the next.
-    """
-
-    segments: jax.Array
-    mask: jax.Array | None
-    stride: int = 1
-
-    @property
-    def length(self) -> int:
-        """S."""
-        return self.segments.shape[1]
-
-
-def pairs(c: FunnelConfig, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The two places that pooling makes one of, for each new place; one without a partner is its own."""
-    if c.separate_cls:  # the first stays alone
-        kept = length - 1 if c.truncate_seq else length
-        second = 2 * np.arange(-(-(kept + 1) // 2))
-        first = np.maximum(second - 1, 0)
-    else:
-        kept = length
-        first = 2 * np.arange(-(-kept // 2))
-        second = first + 1
-    return first, np.where(second < kept, second, first)
-
-
-def pooled(c: FunnelConfig, row: Row) -> Row:
-    """The row at half its length. A pair of which one is padding is padding."""
-    first, second = pairs(c, row.length)
-    mask = None if row.mask is None else jnp.minimum(row.mask[:, first], row.mask[:, second])
-    return Row(row.segments[:, first], mask, 2 * row.stride)
-
-
-def pooled_states(c: FunnelConfig, x: jax.Array) -> jax.Array:
-    """States [B, S, D] at half their length; padding is pooled as if it were none."""
-    first, second = pairs(c, x.shape[1])
-    if c.pooling_type == "max":
-        return jnp.maximum(x[:, first], x[:, second])
-    return (x[:, first] + x[:, second]) / 2
-
-
 def apply(
     p: Any, c: FunnelConfig, x: jax.Array, row: Row, memory: jax.Array, seen: Row, drop: Drop
 ) -> tuple[jax.Array, jax.Array]:
@@ -275,17 +231,6 @@ def encode(params: Any, c: FunnelConfig, inputs: Inputs, want: Want = Want(), dr
         hidden_states=(*encoded.hidden_states, *states) if want.hidden_states else None,
         attentions=None if encoded.attentions is None else (*encoded.attentions, *attentions),
     )
-
-
-def spread(c: FunnelConfig, x: jax.Array, length: int) -> jax.Array:
-    """Each vector of x [B, S, D] as often as it stands for tokens: [B, T, D], zero where pooling left tokens out."""
-    times = 2 ** (len(c.block_sizes) - 1)
-    if times == 1:
-        return x
-    alone = int(c.separate_cls)
-    rest = jnp.repeat(x[:, alone:], times, axis=1)[:, : length - alone]
-    rest = jnp.pad(rest, [(0, 0), (0, length - alone - rest.shape[1]), (0, 0)])
-    return jnp.concatenate([x[:, :alone], rest], axis=1)
 
 
 def head_rate(c: FunnelConfig) -> float:
