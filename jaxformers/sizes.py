@@ -16,8 +16,8 @@ Further = Annotated[int, Between(0, 1024)]
 """A number of layers that guess further tokens."""
 
 
-class AbsoluteSizes:
-    """Models under BERT's names, with learned positions and no segments; the defaults are bert-base-uncased's."""
+class UnsegmentedSizes:
+    """Sizes and rates under BERT's names, of models without segments; the defaults are bert-base-uncased's."""
 
     vocab_size: Size = 30522
     hidden_size: Size = 768
@@ -38,14 +38,14 @@ class AbsoluteSizes:
         post_norm.check_heads(self)
 
 
-class BertSizes(AbsoluteSizes):
-    """The same with segments."""
+class BertSizes(UnsegmentedSizes):
+    """BERT's sizes and rates."""
 
     type_vocab_size: Size = 2
 
 
 class CountedSizes(BertSizes):
-    """The same with positions that count from behind the padding token, as fairseq's do."""
+    """BERT's sizes and rates, with positions that count from behind the padding token, as fairseq's do."""
 
     pad_token_id: Token = 1
 

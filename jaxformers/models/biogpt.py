@@ -18,10 +18,10 @@ from ..layers.gpt import attention, in_blocks, scaled
 from ..layers.inputs import Inputs, Want
 from ..layers.run import Encoded
 from ..network import Network
-from ..sizes import AbsoluteSizes
+from ..sizes import UnsegmentedSizes
 
 
-class BioGptConfig(AbsoluteSizes, Config, model_type="biogpt", ignores=("layerdrop",)):
+class BioGptConfig(UnsegmentedSizes, Config, model_type="biogpt", ignores=("layerdrop",)):
     """Sizes and rates of a BioGPT.
 
     scale_embedding: whether word vectors are multiplied by the root of their width. layer_norm_eps: is in files, and

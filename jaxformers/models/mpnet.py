@@ -16,13 +16,13 @@ from ..layers.inputs import Inputs, Want
 from ..layers.post_norm import block, embedded, self_attention
 from ..layers.run import Encoded, run
 from ..network import Network
-from ..sizes import AbsoluteSizes
+from ..sizes import UnsegmentedSizes
 
 PAD = 1
 """The padding token behind which positions count, whatever pad_token_id says."""
 
 
-class MPNetConfig(AbsoluteSizes, Config, model_type="mpnet", allowed={"relative_attention_num_buckets": (32,)}):
+class MPNetConfig(UnsegmentedSizes, Config, model_type="mpnet", allowed={"relative_attention_num_buckets": (32,)}):
     """Sizes and rates of an MPNet model; the defaults are torch Transformers'."""
 
     vocab_size: Size = 30527
