@@ -29,7 +29,7 @@ class CTRLConfig(
     model_type="ctrl",
     ignores=("attn_pdrop", "from_tf", "n_ctx"),
 ):
-    """GPTSizes and rates of CTRL; dff: width of the network. layer_norm_epsilon: of the norm after the last layer."""
+    """Sizes and rates of CTRL; dff: width of the network. layer_norm_epsilon: of the norm after the last layer."""
 
     vocab_size: Size = 246534
     n_positions: Size = 256

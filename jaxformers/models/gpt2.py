@@ -34,7 +34,7 @@ class GPT2Config(
     allowed={"activation_function": ACTIVATIONS},
     ignores=("predict_special_tokens", "reorder_and_upcast_attn"),
 ):
-    """GPTSizes and rates of a GPT-2; the defaults are those of the small one.
+    """Sizes and rates of a GPT-2; the defaults are those of the small one.
 
     n_inner: width of the network; None: four times that of the layers. scale_attn_*: what scores are divided by.
     """

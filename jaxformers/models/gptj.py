@@ -29,7 +29,7 @@ class GPTJConfig(
     allowed={"activation_function": ACTIVATIONS, "rotary": (True,), "scale_attn_weights": (True,)},
     ignores=("n_ctx",),
 ):
-    """GPTSizes and rates of a GPT-J; the defaults are those of the one with 6 billion parameters.
+    """Sizes and rates of a GPT-J; the defaults are those of the one with 6 billion parameters.
 
     rotary_dim: how many numbers of each head are turned. n_inner: as of GPT-2.
     """

@@ -31,7 +31,7 @@ class OpenAIGPTConfig(
     allowed={"afn": ACTIVATIONS},
     ignores=("n_ctx", "n_special", "predict_special_tokens"),
 ):
-    """GPTSizes and rates of GPT; afn: the activation."""
+    """Sizes and rates of GPT; afn: the activation."""
 
     vocab_size: Size = 40478
     n_positions: Size = 512
