@@ -65,6 +65,11 @@ def sees(inputs: Inputs) -> jax.Array | None:
     return seen if seen is None or inputs.mask is None or inputs.mask.ndim == 3 else seen & jnp.swapaxes(seen, -1, -2)
 
 
+def furthest(c: Any) -> int:
+    """The largest distance to either side that is told from further ones."""
+    return c.max_relative_positions if c.max_relative_positions > 0 else c.max_position_embeddings
+
+
 def log_buckets(distance: np.ndarray, near: int, furthest: int) -> np.ndarray:
     """Distances up to near / 2 as they are, further ones on a logarithmic scale, up to `furthest`."""
     middle = near // 2

@@ -16,7 +16,7 @@ from ..config import Config, Size
 from ..declare import Param, repeat, under
 from ..layers import heads, named_heads
 from ..layers.attention import merge
-from ..layers.disentangled import by_distance, disentangled, embedded, embeddings, kinds, rows, sees
+from ..layers.disentangled import by_distance, disentangled, embedded, embeddings, furthest, kinds, rows, sees
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.inputs import Inputs, Want
@@ -35,11 +35,6 @@ class DebertaConfig(DisentangledSizes, Config, model_type="deberta", allowed={"n
 
     vocab_size: Size = 50265
     talking_head: bool = False
-
-
-def span(c: Any) -> int:
-    """How many distances to either side have a row of their own."""
-    return c.max_relative_positions if c.max_relative_positions > 0 else c.max_position_embeddings
 
 
 def parameters(c: DebertaConfig) -> declare.Tree:
@@ -68,7 +63,7 @@ def parameters(c: DebertaConfig) -> declare.Tree:
     }
     tree = embeddings(c) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
     if c.relative_attention:
-        tree["distance"] = declare.embedding(2 * span(c), d, "encoder.rel_embeddings")
+        tree["distance"] = declare.embedding(2 * furthest(c), d, "encoder.rel_embeddings")
     return tree
 
 
@@ -118,7 +113,7 @@ def talking(
 def encode(params: Any, c: DebertaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = embedded(params, c, inputs, drop)
-    distances = embed(params["distance"], rows(x.shape[1], span(c))) if "distance" in params else None
+    distances = embed(params["distance"], rows(x.shape[1], furthest(c))) if "distance" in params else None
     through = block(c, self_attention(c, sees(inputs), distances))
     return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 

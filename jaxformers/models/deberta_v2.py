@@ -15,7 +15,7 @@ from ..declare import Param, repeat
 from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attention, merge, project
-from ..layers.disentangled import disentangled, embedded, embeddings, kinds, rows, sees
+from ..layers.disentangled import disentangled, embedded, embeddings, furthest, kinds, rows, sees
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.inputs import Inputs, Want
@@ -70,11 +70,6 @@ class DebertaV2Config(
                 f"DebertaV2Config: position_buckets={self.position_buckets} must be 2 or more, and below twice the "
                 f"{furthest(self)} distances"
             )
-
-
-def furthest(c: DebertaV2Config) -> int:
-    """The distance that buckets end at."""
-    return c.max_relative_positions if c.max_relative_positions > 0 else c.max_position_embeddings
 
 
 def span(c: DebertaV2Config) -> int:

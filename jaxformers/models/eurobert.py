@@ -9,11 +9,10 @@ import jax
 
 from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
-from ..declare import repeat
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, visible
-from ..layers.decoder_arrays import gate_up_down, projections
+from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gated import opened
@@ -74,20 +73,7 @@ class EuroBertConfig(
 
 def parameters(c: EuroBertConfig) -> declare.Tree:
     """The encoder's arrays."""
-    d, inner = c.hidden_size, c.intermediate_size
-    width, keys = d // c.num_attention_heads, c.num_key_value_heads or c.num_attention_heads
-
-    layer = {
-        "attention_norm": declare.rms_norm(d, "input_layernorm"),
-        **projections(d, c.num_attention_heads, keys, width, bias=c.attention_bias, out_bias=c.attention_bias),
-        "ffn_norm": declare.rms_norm(d, "post_attention_layernorm"),
-        **gate_up_down(d, inner, bias=c.mlp_bias),
-    }
-    return {
-        "word": declare.embedding(c.vocab_size, d, "embed_tokens", "vocab", zero_row=c.pad_token_id),
-        "layers": repeat(c.num_hidden_layers, "layers.{}", layer),
-        "final_norm": declare.rms_norm(d, "norm"),
-    }
+    return model_arrays(c, layer_arrays(c))
 
 
 def block(c: EuroBertConfig, inputs: Inputs) -> Block:

@@ -12,18 +12,17 @@ import jax.numpy as jnp
 
 from .. import declare, outputs, tasks
 from ..config import Config, Token
-from ..declare import repeat, under
+from ..declare import under
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import visible
 from ..layers.dropout import Drop, no_drop
 from ..layers.heads import Head
 from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
-from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
-from ..layers.run import Encoded, run
+from ..layers.run import Encoded
 from ..network import Network
 from ..sizes import BertSizes
+from .bert import body, encode
 
 
 class SplinterConfig(
@@ -35,18 +34,6 @@ class SplinterConfig(
     """Sizes and rates of a Splinter model; the defaults are splinter-base's. `question_token_id`: [QUESTION]."""
 
     question_token_id: Token = 104
-
-
-def parameters(c: SplinterConfig) -> declare.Tree:
-    """The encoder's arrays."""
-    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
-
-
-def encode(params: Any, c: SplinterConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
-    """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.places, drop)
-    through = block(c, self_attention(c, visible(inputs.mask)))
-    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
 
 
 _EPSILON = 1e-5  # of the head's norms, whatever layer_norm_eps says
@@ -87,7 +74,7 @@ def span() -> Head:
     return Head(parameters, forward)
 
 
-class SplinterModel(tasks.Encoder, config=SplinterConfig, prefix="splinter", network=Network(parameters, encode)):
+class SplinterModel(tasks.Encoder, config=SplinterConfig, prefix="splinter", network=Network(body, encode)):
     """The encoder without a head."""
 
 

@@ -23,6 +23,7 @@ RELATIVES = {
     "mixtral": "mistral",  # experts
     "olmo3": "olmo2",  # a kind for each layer
     "qwen3": "qwen2",  # norms of heads in place of biases
+    "splinter": "bert",  # a head
 }
 """The architectures that are another one and a little more → that one."""
 
