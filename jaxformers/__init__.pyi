@@ -27,6 +27,16 @@ from .models.albert import AlbertForQuestionAnswering as AlbertForQuestionAnswer
 from .models.albert import AlbertForSequenceClassification as AlbertForSequenceClassification
 from .models.albert import AlbertForTokenClassification as AlbertForTokenClassification
 from .models.albert import AlbertModel as AlbertModel
+from .models.apertus import ApertusConfig as ApertusConfig
+from .models.apertus import ApertusForCausalLM as ApertusForCausalLM
+from .models.apertus import ApertusForTokenClassification as ApertusForTokenClassification
+from .models.apertus import ApertusModel as ApertusModel
+from .models.arcee import ArceeConfig as ArceeConfig
+from .models.arcee import ArceeForCausalLM as ArceeForCausalLM
+from .models.arcee import ArceeForQuestionAnswering as ArceeForQuestionAnswering
+from .models.arcee import ArceeForSequenceClassification as ArceeForSequenceClassification
+from .models.arcee import ArceeForTokenClassification as ArceeForTokenClassification
+from .models.arcee import ArceeModel as ArceeModel
 from .models.bert import BertConfig as BertConfig
 from .models.bert import BertForMaskedLM as BertForMaskedLM
 from .models.bert import BertForMultipleChoice as BertForMultipleChoice

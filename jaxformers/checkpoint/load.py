@@ -310,9 +310,9 @@ def _owned(tensor: Tensor, dtype: np.dtype, index: Any = None) -> np.ndarray:
         (first, *rest), count = tensor.at(index), len(tensor.at(index))
         view = first[0].read(first[1])
         array = _aligned((count, *view.shape), dtype)
-        np.copyto(array[0], view, casting="unsafe")
+        np.copyto(array[0, ...], view, casting="unsafe")  # with dots, so that numbers without axes are views too
         for i, (part, within) in enumerate(rest, 1):
-            np.copyto(array[i], part.read(within), casting="unsafe")
+            np.copyto(array[i, ...], part.read(within), casting="unsafe")
         return array
     view = tensor.read(index)
     array = _aligned(view.shape, dtype)

@@ -76,7 +76,7 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     GemmaTokenizer: "gemma gemma2 gemma3 gemma3_text",
     GPT2Tokenizer: "gpt2 exaone4 gpt_bigcode gpt_neo gptj granite granitemoe olmo3 opt starcoder2",
     GPTNeoXTokenizer: "gpt_neox mpt olmo olmo2 olmoe stablelm",
-    LlamaTokenizer: "llama deepseek_v2 deepseek_v3 ernie4_5 ministral mistral mixtral persimmon phi3",
+    LlamaTokenizer: "llama arcee deepseek_v2 deepseek_v3 ernie4_5 ministral mistral mixtral persimmon phi3",
     LongformerTokenizer: "longformer",
     LukeTokenizer: "luke",
     MobileBertTokenizer: "mobilebert",

@@ -1009,6 +1009,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         CAUSAL,
         (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True, "head_dim": 12}),),
     ),
+    "arcee": Architecture(
+        "Arcee",
+        LLAMA,
+        CAUSAL,
+        (Case("Model", "biased", {"attention_bias": True, "mlp_bias": True, "head_dim": 6}),),
+    ),
+    "apertus": Architecture(
+        "Apertus",
+        LLAMA,
+        "Model ForCausalLM ForTokenClassification",
+        (Case("Model", "biased", {"attention_bias": True, "rope_scaling": None}),),
+    ),
     "helium": Architecture(
         "Helium",
         {**LLAMA, "head_dim": 8},

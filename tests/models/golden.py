@@ -87,7 +87,9 @@ class Golden:
         """A checkpoint as torch writes it, or with other tensors."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(self.config))
-        kept = {name: np.ascontiguousarray(a) for name, a in (self.written() if arrays is None else arrays).items()}
+        kept = {
+            name: np.require(a, requirements="C") for name, a in (self.written() if arrays is None else arrays).items()
+        }
         safetensors.numpy.save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
         return folder
 

@@ -77,6 +77,7 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
     config = transformers.AutoConfig.for_model(model_type, **fields)
     cls = getattr(transformers, name)
     model = cls._from_config(config, attn_implementation=case.attention, dtype=torch.float32).eval()
+    model = model.float()  # some activations have parameters of a type of their own
     if architecture.hub:
         model, about = filled_as_on_the_hub(model, architecture)
     else:

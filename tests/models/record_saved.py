@@ -59,6 +59,7 @@ FITS: Mapping[str, Mapping[str, Any]] = {
     "glm4": {"head_dim": 8},
     "esm": {"rope_theta": 10_000.0},  # the only one that files have
     "olmo3": {"rope_theta": 500_000.0},  # the newer version takes the older word for one kind of layers alone
+    "apertus": {"rope_theta": 12_000_000.0},  # which has parameters of its own there, and takes no older word
 }
 LEFT_OPEN: Mapping[str, Mapping[str, Any]] = {
     "esm": {"vocab_size": 33, "pad_token_id": 1},
@@ -107,6 +108,7 @@ def checkpoint(
     """One entry of the file; `ask`: with numbers."""
     cls = getattr(transformers, _class(architecture, case))
     model = cls._from_config(transformers.AutoConfig.for_model(theirs, **copy.deepcopy(given)), dtype=torch.float32)
+    model = model.float()  # some activations have parameters of a type of their own
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         config, path = json.loads((Path(folder) / "config.json").read_text()), Path(folder) / "model.safetensors"
@@ -118,7 +120,9 @@ def checkpoint(
         filled = told.weights(architecture.factor)
         own = {name: arrays[name] for name in filled if name.endswith((*case.own, "inv_freq"))}
         safetensors.numpy.save_file(filled | own, path, metadata={"format": "pt"})
-        model = cls.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
+        model = cls.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval().float()
+        wide = {name: torch.from_numpy(array) for name, array in (filled | own).items()}
+        model.load_state_dict(wide, strict=False)  # where a type of its own had rounded them
     model.config._experts_implementation = "eager"  # the newer version's other ways want wide experts
     ids = torch.from_numpy(saved.inputs(model.config.vocab_size)["input_ids"]).long()
     with torch.no_grad():

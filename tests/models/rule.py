@@ -23,7 +23,8 @@ def fill(name: str, shape: tuple[int, ...], seed: int = 0, factor: float = 1.0) 
     drawn = np.random.RandomState(zlib.crc32(name.encode()) ^ seed).standard_normal(shape).astype(np.float32)
     if len(shape) < 2:
         norm = name.endswith(("weight", "gamma"))
-        return np.float32(1.0) + np.float32(0.2) * drawn if norm else np.float32(0.3) * drawn
+        # numpy makes numbers of arrays without axes
+        return np.asarray(np.float32(1.0) + np.float32(0.2) * drawn if norm else np.float32(0.3) * drawn)
     inputs = shape[-1] if shape[-1] > 1 else np.prod(shape[1:])  # kernels may end in an axis of 1
     scale = 0.1 if "embed" in name else 1.5 / np.sqrt(inputs)
     return np.float32(factor * scale) * drawn

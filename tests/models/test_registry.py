@@ -173,14 +173,14 @@ def test_gradients(name: str, model: Any):
     inputs = {**case.calls["plain"].inputs, **labels_of(case)}
     loss = jax.jit(jax.value_and_grad(lambda p: total(ours.apply(p, **inputs))))
     _, gradient = loss(ours.params)
-    files = {path: param.name for path, param in declare.walk(type(ours).declaration(ours.config))}
+    declared = dict(declare.walk(type(ours).declaration(ours.config)))
     idle = ARCHITECTURES[case.model_type].idle
     for path, g in jax.tree_util.tree_leaves_with_path(gradient):
         where = jax.tree_util.keystr(path, simple=True, separator=".")
         assert np.isfinite(g).all(), where
         # The same added to all keys moves every score of a query alike: attention does not see a key's bias.
-        # The angles of rotations are no weights.
-        ignored = where.endswith(("key.bias", "angles.table")) or files[where].endswith(idle)
+        param = declared[where]
+        ignored = where.endswith("key.bias") or param.role == "buffer" or param.name.endswith(idle)
         assert ignored or np.abs(g).max() > 1e-6, where
     gradient = jax.tree.map(np.asarray, gradient)
     length = np.sqrt(sum(float(np.vdot(g, g)) for g in jax.tree.leaves(gradient)))
