@@ -36,6 +36,21 @@ def doubled(what: str, start: str, times: int = 40) -> str:
     return f"{{% set n = namespace(x={start}, y={start}) %}}{loop}"
 
 
+def colliding(number: int) -> list[str]:
+    """Pairs of whole numbers that have the same hash in CPython 3.8 and later: n of them as keys take n² steps."""
+    first, second, start, bits = 11400714785074694791, 14029467366897019727, 2870177450012600261, (1 << 64) - 1
+    found, one = [], 0
+    while len(found) < number:
+        one += 1
+        half = (start + one * second) & bits
+        half = ((half << 31 | half >> 33) & bits) * first & bits
+        other = -half * pow(second, -1, 1 << 64) & bits
+        if other < 1 << 58:
+            found.append(f"({one},{other})")
+    assert len({hash(tuple(map(int, pair[1:-1].split(",")))) for pair in found}) == 1
+    return found
+
+
 LAUGHS = doubled("[{name}, {name}]", "'ha'")
 TUPLES = doubled("({name}, {name})", "1")
 
@@ -147,6 +162,31 @@ QUICK = {
     "reverse text": again("'ab' * 99999", "{% set b = a|reverse %}"),
     "list text": again("'ab' * 99999", "{% set b = a|list %}"),
     "splitlines": again("'ab\n' * 99999", "{% set b = a.splitlines() %}"),
+    "percent odd": "{{ '%999999999d' is odd }}",
+    "percent divisible": "{{ '%999999999d' is divisibleby(1) }}",
+    "percent selected": "{{ ['%999999999d']|select('even')|list }}",
+    "percent of a list": "{{ ['%999999999d']|format(1) }}",
+    "percent of a block": "{% filter format(1) %}%999999999d{% endfilter %}",
+    "percent precision star": "{{ '%.*f' % (900000000, 1) }}",
+    "format nested text": "{{ '{:{w}}'.format(1, w='900000000') }}",
+    "format nested item": "{{ '{:{w[a]}}'.format(1, w={'a': '900000000'}) }}",
+    "format by attr": "{{ ('{:999999999d}'|attr('format'))(1) }}",
+    "format bound": "{% set f = '{0.__class__}'.format %}{{ f(1) }}",
+    "slice of nothing": "{{ []|slice(10**9)|list|length }}",
+    "center of nothing": "{{ ''|center(10**9) }}",
+    "center by map": "{{ ['a']|map('center', 10**9)|list }}",
+    "center by block": "{% filter center(10**9) %}x{% endfilter %}",
+    "indent by set block": "{% set a | indent(10**9) %}x\ny{% endset %}{{ a }}",
+    "names of macros": "{% macro "
+    + "a" * 60000
+    + "() %}{% endmacro %}{{ ([{}] * 30000)|string|length }}".replace("{}", "a" * 60000),
+    "methods of markup": "{% set m = ('x' * 99999)|safe %}{{ ([m.upper] * 50000)|string|length }}",
+    "colliding literal": "{% for i in range(999) %}{% set d = {" + ":1,".join(colliding(2800)) + ":1} %}{% endfor %}",
+    "view difference": "{{ [(1, 2)] - {1: 2}.keys() }}",
+    "nan for the budget": "{{ ['nan'|float]|map(' tick')|list }}",
+    "wordwrap": "{{ ('a ' * 99999)|wordwrap(1) }}",
+    "cycler of a text": "{{ cycler(*('\U0001f600' * 3900000)).next() }}",
+    "joiner": again("joiner('x' * 999999)", "{% set b = a() %}"),
     "strftimes long": often("{{ strftime_now('%c' * 400) }}"),
 }
 """What ends at once, most of it before it has begun."""
@@ -161,6 +201,12 @@ SLOW = {
     "spread mappings": "{% macro m() %}{{ kwargs|length }}{% endmacro %}" + again("dict(a=1)", "{{ m(**a) }}"),
     "colliding keys": "{{ dict(range(0, (2**61 - 1) * 99999, 2**61 - 1)|batch(2))|length }}",
     "colliding pairs": "{{ dict(range(0, (2**61 - 1) * 99999, 2**61 - 1)|batch(2)|map('list')|list)|length }}",
+    "colliding tuples": "{% set a = [" + ",".join(colliding(2800)) + "] %}" + often("{% set b = a|unique|list %}"),
+    "macro defaults": "{% macro m(a=[" + "messages[0].content," * 2500 + "]) %}{% endmacro %}" + often("{{ m() }}"),
+    "sum of lists": "{{ (range(99999)|batch(1)|list)|sum(start=[])|length }}",
+    "split text": "{{ ('\U0001f600 ' * 2500000).split()|length }}",
+    "sorted text": "{{ ('\U0001f600' * 1100000)|sort|length }}",
+    "quoted in a url": "{{ ('\U0001f600' * 1900000)|urlencode|length }}",
     "colliding unique": "{{ range(0, (2**61 - 1) * 99999, 2**61 - 1)|unique|list|length }}",
     "huge numbers": "{{ ('f' * 999999)|int(0, 16) // ('f' * 499999)|int(0, 16) }}",
     "list of a text": "{{ ('\U0001f600' * 3700000)|list|length }}",
@@ -182,6 +228,11 @@ SLOW = {
     "laughs get": TUPLES + "{{ {}.get(n.x) }}",
     "laughs key in": TUPLES + "{{ n.x in {} }}",
     "laughs unique": TUPLES + "{{ [n.x]|unique|list }}",
+    "laughs lower": LAUGHS + "{{ n.x is lower }}",
+    "laughs undefined": LAUGHS + "{{ {}[n.x].y }}",
+    "laughs in a chain": LAUGHS + "{{ 1 != n.x == n.y }}",
+    "laughs as a filter": TUPLES + "{{ n.x is filter }}",
+    "laughs tests": LAUGHS + "{{ [n.x]|select('eq', n.y)|list }}",
     "laughs percent": LAUGHS + "{{ '%s' % n.x }}",
     "laughs format": LAUGHS + "{{ '{}'.format(n.x) }}",
     "laughs format r": LAUGHS + "{{ '{!r}'.format(n.x) }}",

@@ -75,12 +75,28 @@ def test_names_with_an_underscore_are_data_or_nothing() -> None:
 def test_what_is_refused_says_what_to_look_at() -> None:
     with pytest.raises(sandbox.TemplateError, match=r"line 2: .* steps that a conversation of this size is given"):
         rendered("\n" + hostile_chats.often(""))
-    with pytest.raises(ValueError, match=r"'%999999999' .* widths reach to 999"):
-        rendered("{{ '%999999999d' % 1 }}")
+    with pytest.raises(ValueError, match=r"a width of '\*' .* write the number"):
+        rendered("{{ '%*d' % (9, 1) }}")
+    with pytest.raises(ValueError, match=r"'{w}' in a format: write the number"):
+        rendered("{{ '{:{w}}'.format(1, w=9) }}")
     with pytest.raises(ValueError, match=r"str\.encode is not allowed"):
         rendered("{{ 'a'.encode() }}")
-    with pytest.raises(ValueError, match="'include' has nothing to find"):
+    with pytest.raises(ValueError, match="stands alone, there is no 'x' to include"):
         rendered("{% include 'x' %}")
+
+
+def test_values_may_have_the_names_of_our_own_arguments() -> None:
+    names = "name=1, function=2, sandbox=3, context=4, _=5"
+    for template in ("{{ dict(%s).values()|sum }}", "{{ '{name}{function}{sandbox}{context}{_}'.format(%s) }}"):
+        assert rendered(template % names) in ("15", "12345")
+    assert rendered("{% set n = namespace(name=1, function=2, sandbox=3, context=4) %}{{ n.name ~ n.context }}") == "14"
+    assert rendered("{{ '%(name)s%(context)s'|format(name=1, context=4) }}") == "14"
+
+
+def test_chains_of_comparisons() -> None:
+    values = {"a": 1, "b": 2, "c": [2, 3]}
+    for expression in ("a < b in c", "a < b < a", "a not in c", "a in c", "0 < a < b", "a != b == b not in c"):
+        assert rendered("{{ " + expression + " }}", **values) == str(eval(expression, values))
 
 
 def test_endless_conversations_end() -> None:
