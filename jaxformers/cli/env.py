@@ -9,7 +9,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-_PACKAGES = ("jax", "jaxlib", "flax", "tokenizers", "huggingface_hub", "safetensors", "numpy", "libtpu")
+_PACKAGES = ("jax", "jaxlib", "flax", "tokenizers", "huggingface_hub", "numpy", "libtpu")
 
 # Variables that change what is computed, or from where it is loaded. None of them holds a secret.
 _VARIABLES = (
