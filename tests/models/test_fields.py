@@ -5,6 +5,8 @@ change results is honoured or refused by name.
 from __future__ import annotations
 
 import logging
+import re
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 import jaxformers
 from jaxformers import auto
+from jaxformers.config import Epsilon, Rate
 
 from .architectures import ARCHITECTURES, LLAMA
 from .registry import one_by_one
@@ -106,6 +109,7 @@ PUBLISHED: Mapping[str, Mapping[str, Any]] = {
         "learned_embeddings": True,
         "scale_embeddings": False,
     },
+    "apertus": {"hidden_dropout": 0.0, "mlp_bias": False, "post_norm": False, "qk_norm": True},
     "mpt": {"embedding_fraction": 1.0, "init_device": "cpu", "learned_pos_emb": True, "verbose": 0},
 }
 """Fields that published checkpoints have beside those of their architecture, as these stand there."""
@@ -118,6 +122,28 @@ def test_published_files_are_read_without_a_word(kind: str, caplog: pytest.LogCa
     assert not caplog.records
     for field in PUBLISHED[kind]:
         assert getattr(config, field) == PUBLISHED[kind][field]
+
+
+KINDS: Mapping[str, object] = {
+    r"eps(ilon)?$": Epsilon,
+    r"(dropout|pdrop|dropout_prob|dropout_p|layerdrop)$": Rate,
+    r"(_size|_dim|^n_embd|^d_model|^dim)$": int,
+    r"(^num_hidden_layers|^n_layers?)$": int,
+}
+"""What the name of a field says of its type, of which `float` and `int` alone bound nothing."""
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_fields_have_the_types_that_their_names_say(kind: str):
+    """A plain `float` would take an epsilon of NaN."""
+    cls = auto.config_class(kind)
+    for field, hint in cls._hints.items():
+        types = (hint, *(part for part in typing.get_args(hint) if part is not type(None)))
+        for pattern, wanted in KINDS.items():
+            if re.search(pattern, field) and bool not in types:
+                bounded = any(hasattr(part, "__metadata__") for part in types)
+                assert bounded, f"{cls.__name__}.{field}: {hint}"
+                assert wanted is int or wanted in types, f"{cls.__name__}.{field}: {hint}"
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
