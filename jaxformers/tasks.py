@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -98,13 +98,13 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
                 and penalties see them; where they are not as many, lengths count both.
             key: what draws go by, or a seed; `jax.random.key(0)` unless given. A row's draws depend on it and on the
                 row's place alone, whatever the padding and the other rows.
-            logits_processor: functions of a `generation.Sight` and scores [rows, vocab], run after all others.
+            logits_processor: functions of a `generation.History` and scores [rows, vocab], run after all others.
             stopping_criteria: functions of ids [1, seq] and None that say whether to stop, asked for each row by itself
                 (of beams: for the candidates of a row [candidates, seq], a bool for each).
             prefix_allowed_tokens_fn: (row, ids) → ids that may come next, or a `generation.TokenTrie`.
             tokenizer: for stop_strings.
             streamer: told each token as it comes, of one row (`TextStreamer`, `TextIteratorStreamer`).
-            assistant_model: a faster model of the same vocabulary, whose proposals are judged (one row).
+            assistant_model: a faster model of the same vocabulary, whose drafts are verified (one row).
             negative_prompt_ids: [batch, seq] what guidance_scale leads away from.
             negative_prompt_attention_mask: [batch, seq].
             past_key_values: what is known of the first tokens of each prompt, which are not read again: the output's of
@@ -120,59 +120,62 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
                 raised is raised in the reader of a streamer too.
         """
         _check_spare(type(self), token_type_ids, options)
-        arguments = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
-        config = self.generation_config.merged(generation_config, options, arguments=arguments)
+        names = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
+        config = self.generation_config.merged(generation_config, options, arguments=names)
         vectors = inputs_embeds
         if vectors is not None:
             vectors = np.asarray(batches.vectors(type(self), self.config, vectors))
         ids, mask = batches.prompts(
             type(self).__name__, input_ids, attention_mask, config.pad_token_id, config.eos, vectors
         )
-        negative: tuple[Any, Any] = (None, None)
+        negative_ids, negative_mask = None, None
         if negative_prompt_ids is not None:
-            negative = batches.prompts(
+            negative_ids, negative_mask = batches.prompts(
                 "negative_prompt_ids", negative_prompt_ids, negative_prompt_attention_mask, config.pad_token_id, ()
             )
         if past_key_values is not None:
             nothing = functools.partial(self.nothing, self.params, self.config, len(ids))
             batches.check_past(type(self).__name__, past_key_values, len(ids), nothing)
-        if assistant_model is not None and not isinstance(assistant_model, CausalLM):
-            raise ValueError(f"assistant_model={assistant_model!r:.60}: expected a model for causal language modelling")
-        if assistant_model is not None and assistant_model.config.vocab_size != self.config.vocab_size:
-            raise ValueError(
-                f"assistant_model has {assistant_model.config.vocab_size} words, the model {self.config.vocab_size}: "
-                "an assistant has the same tokenizer"
-            )
-
-        write = functools.partial(
-            generation.generate,
-            self.voice,
-            config,
-            ids,
-            mask,
-            vectors=vectors,
-            platform=runtime.platform_of(self.params),
-            model=self.config,
+        arguments = generation.Arguments(
             logits_processor=logits_processor,
             stopping_criteria=stopping_criteria,
             prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
             tokenizer=tokenizer,
             streamer=streamer,
-            assistant=None if assistant_model is None else assistant_model.voice,
-            negative_prompt_ids=negative[0],
-            negative_prompt_attention_mask=negative[1],
-            typed_length=options.get("max_length") is not None,
+            assistant=None if assistant_model is None else self.helped_by(assistant_model),
         )
+        batch = generation.Batch.of(
+            config,
+            arguments,
+            self.config,
+            ids,
+            mask,
+            embeds=vectors,
+            negative_ids=negative_ids,
+            negative_mask=negative_mask,
+        )
+        write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
+        trace = jax.tree_util.Partial(_whole_rows, self)
+        return door.around(write, self.loaded(), past_key_values, generation.key_of(key), trace)
 
-        def written(params: Any, past: Cache | None, key: jax.Array | None) -> Any:
-            model = self if params is self.params else self.replace(params=params)
-            return write(past=past, key=key, trace=functools.partial(_whole_rows, model))
-
-        return door.around(written, self.params, past_key_values, generation.key_of(key))
-
-    def voice(self) -> generation.Voice:
+    def loaded(self) -> generation.LoadedModel:
         """The model as the loops of `generation` take it."""
-        return generation.Voice(type(self), self.prepared, self.config.bare())
+        return generation.LoadedModel(type(self), self.prepared, self.config.bare())
+
+    def helped_by(self, assistant: Any) -> Callable[[], generation.LoadedModel]:
+        """A faster model, that drafts tokens, as `generation` takes it.
+
+        Raises:
+            ValueError: it is no model for causal language modelling, or has other words.
+        """
+        if not isinstance(assistant, CausalLM):
+            raise ValueError(f"assistant_model={assistant!r:.60}: expected a model for causal language modelling")
+        if assistant.config.vocab_size != self.config.vocab_size:
+            raise ValueError(
+                f"assistant_model has {assistant.config.vocab_size} words, the model {self.config.vocab_size}: "
+                "an assistant has the same tokenizer"
+            )
+        return assistant.loaded
 
     def compute_transition_scores(
         self, sequences: Any, scores: Sequence[Any], beam_indices: Any = None, normalize_logits: bool = False
@@ -188,15 +191,15 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         return generation.transition_scores(sequences, scores, beam_indices, normalize_logits)
 
     @classmethod
-    def read(cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
+    def prefill(cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
         """The cache with tokens in it, ids [B, T] or vectors [B, T, D], of which real [B, T] is true."""
         return cls.network(params, config, _inputs(tokens, real, cache), Want(), no_drop).cache
 
     @classmethod
-    def speak(
+    def decode_step(
         cls, params: Any, config: Any, tokens: jax.Array, cache: Cache, real: jax.Array | None = None
     ) -> tuple[jax.Array, Cache]:
-        """Scores float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
+        """Logits float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
         those in it of which real [B, T] is true; None: all.
         """
         encoded = cls.network(params, config, _inputs(tokens, real, cache), Want(), no_drop)
@@ -288,7 +291,7 @@ def generate(
         inputs_embeds: [batch, embeds, dim] as of `model.generate`; may be traced.
         key: what draws go by.
         generation_config: settings; without it the model's own.
-        logits_processor: functions of a `generation.Sight` and scores [rows, vocab], run after all others.
+        logits_processor: functions of a `generation.History` and scores [rows, vocab], run after all others.
         prefix_allowed_tokens_fn: a `generation.TokenTrie`; functions need the host.
         **options: settings in place of the config's.
 
@@ -319,21 +322,14 @@ def generate(
     if mask is None:
         mask = jnp.ones(shape, bool) if pad is None or pad in config.eos or ids.shape != shape else ids != pad
 
-    def written(params: Any, ids: Any, mask: Any, vectors: Any, key: jax.Array | None) -> jax.Array:
-        return generation.written(
-            generation.Voice(type(model), params, model.config.bare()),
-            config,
-            ids,
-            mask,
-            vectors=vectors,
-            key=key,
-            logits_processor=logits_processor,
-            trie=trie,
-            typed_length=options.get("max_length") is not None,
-        )
+    arguments = generation.Arguments(logits_processor=logits_processor, prefix_allowed_tokens_fn=trie)
+
+    def decoded(params: Any, ids: Any, mask: Any, vectors: Any, key: jax.Array | None) -> jax.Array:
+        loaded = generation.LoadedModel(type(model), params, model.config.bare())
+        return generation.decoded(loaded, config, arguments, ids, mask, embeds=vectors, key=key)
 
     batch = Inputs(ids=ids, mask=mask, embeds=vectors)
-    return door.through(written, batch, params, ids, mask, vectors, generation.key_of(key))
+    return door.through(decoded, batch, params, ids, mask, vectors, generation.key_of(key))
 
 
 class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per="token")}):

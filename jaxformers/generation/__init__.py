@@ -1,28 +1,51 @@
-"""Generation: loops over a model's `speak`, from prompts to new tokens."""
+"""Generation: from prompts to new tokens, by a model's prefill and decode steps."""
 
+import warnings
+from typing import Any
+
+from .arguments import Arguments, key_of
 from .config import GenerationConfig
-from .generate import generate, key_of
-from .processors import TokenTrie
-from .pure import written
+from .generate import Batch, generate
+from .history import History
+from .model import LoadedModel
+from .plan import Plan
+from .prefill import Prompt
+from .pure import decoded
 from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, transition_scores
-from .rows import Voice
-from .sight import Sight
+from .session import Completion, End, Listeners, Session, Tokens
 from .streamers import AsyncTextIteratorStreamer, BaseStreamer, TextIteratorStreamer, TextStreamer, told
+from .trie import TokenTrie
 
 __all__ = [
+    "Arguments",
     "AsyncTextIteratorStreamer",
     "BaseStreamer",
+    "Batch",
+    "Completion",
+    "End",
     "GenerateBeamDecoderOnlyOutput",
     "GenerateDecoderOnlyOutput",
     "GenerationConfig",
-    "Sight",
+    "History",
+    "Listeners",
+    "LoadedModel",
+    "Plan",
+    "Prompt",
+    "Session",
     "TextIteratorStreamer",
     "TextStreamer",
     "TokenTrie",
-    "Voice",
+    "Tokens",
+    "decoded",
     "generate",
     "key_of",
     "told",
     "transition_scores",
-    "written",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Sight":  # until 0.2
+        warnings.warn("generation.Sight is called generation.History", DeprecationWarning, stacklevel=2)
+        return History
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

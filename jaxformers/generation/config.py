@@ -301,8 +301,10 @@ class GenerationConfig:
         self._fill(settings, {})
 
     def _fill(self, settings: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
-        for name, field in SETTINGS.items():
-            self.__dict__[name] = _checked(field, settings[name]) if name in settings else field.default
+        for name, given in settings.items():  # the class has the defaults
+            value = _checked(SETTINGS[name], given)
+            if given is not None or value is None:
+                self.__dict__[name] = value
         for name, value in rest.items():
             try:
                 json.dumps(value)
@@ -352,18 +354,29 @@ class GenerationConfig:
         return tuple(i for i in ids if i is not None and i >= 0)
 
     @property
+    def said(self) -> dict[str, Any]:
+        """The settings that somebody has given a value, be it that of the default."""
+        return {name: value for name, value in vars(self).items() if name in SETTINGS}
+
+    @property
+    def sized(self) -> bool:
+        """Whether somebody said how much is written."""
+        return self.max_new_tokens is not None or "max_length" in self.said
+
+    @property
     def guided(self) -> bool:
         """Whether the model is also asked without the prompt."""
         return self.guidance_scale not in (None, 1)
 
     @property
     def changed(self) -> dict[str, Any]:
-        """The settings that are not at their default."""
-        return {name: value for name, value in self._settings.items() if not _same(value, SETTINGS[name].default)}
+        """What was said that is not the default; and a length, for 20 in all is not the default of 20 new tokens."""
+        said = self.said.items()
+        return {name: own for name, own in said if name == "max_length" or not _same(own, SETTINGS[name].default)}
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {name: self.__dict__[name] for name in SETTINGS}
+        return {name: getattr(self, name) for name in SETTINGS}
 
     def replace(self, /, **settings: Any) -> Self:
         """A copy with other values, of settings or of kept fields.
@@ -375,12 +388,13 @@ class GenerationConfig:
         if unknown := [name for name in settings if name not in SETTINGS and name not in rest]:
             raise ValueError(f"GenerationConfig has no setting {_nearest(unknown, [*SETTINGS, *rest])}")
         own = {name: value for name, value in settings.items() if name in SETTINGS}
-        return self._made({**self._settings, **own}, {**rest, **{n: v for n, v in settings.items() if n not in own}})
+        return self._made({**self.said, **own}, {**rest, **{n: v for n, v in settings.items() if n not in own}})
 
     # -- identity -----------------------------------------------------------------------------------------------
 
     def _key(self) -> str:
-        return json.dumps({name: value for name, value in self.to_dict().items() if name not in _METADATA})
+        fields = {name: value for name, value in self.to_dict().items() if name not in _METADATA}
+        return json.dumps(fields | {"max_length": self.said.get("max_length")})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GenerationConfig) and other._key() == self._key()
@@ -511,7 +525,7 @@ class GenerationConfig:
         unknown = [name for name in keywords if name not in SETTINGS and name not in rest]
         if unknown:
             raise ValueError(f"generate() has no option {_nearest(unknown, [*SETTINGS, *rest, *arguments])}")
-        settings = {**self._settings, **changed}
+        settings = {**self.said, **changed}
         if changed.get("temperature") == 0:  # greedy search, whatever the model's default
             settings["do_sample"] = False
         settings.update({name: value for name, value in keywords.items() if name in SETTINGS})
@@ -544,8 +558,8 @@ class GenerationConfig:
 
     def to_diff_dict(self) -> dict[str, Any]:
         """What of `to_dict` is not at its default: what a file holds."""
-        changed = self.changed
-        return {name: value for name, value in self.to_dict().items() if name in changed or name not in SETTINGS}
+        whole = self.to_dict().items()
+        return {name: own for name, own in whole if name not in SETTINGS or not _same(own, SETTINGS[name].default)}
 
     def to_json_string(self, use_diff: bool = True) -> str:
         """The text of generation_config.json; with `use_diff`, of what is not at its default."""
@@ -563,7 +577,7 @@ class GenerationConfig:
         strange = {name: value for name, value in fields.items() if name not in SETTINGS}
         if names := GENERATE_ARGUMENTS & strange.keys():
             raise ValueError(f"GenerationConfig: {min(names)} is no setting: pass it to generate() itself")
-        config = cls._made({name: value for name, value in fields.items() if name in SETTINGS}, strange)
+        config = cls._made(of_file(fields), strange)
         return config.replace(**overrides) if overrides else config
 
     @classmethod
@@ -602,11 +616,11 @@ class GenerationConfig:
             ValueError: a setting has an impossible value.
         """
         fields = config.to_dict() if isinstance(config, model_config.Config) else config
-        settings = {name: value for name, value in fields.items() if name in SETTINGS and value is not None}
+        settings = {name: value for name, value in of_file(fields).items() if value is not None}
         for part in _DECODERS:
             if isinstance(inner := fields.get(part), Mapping):
                 settings = {
-                    **{n: v for n, v in inner.items() if n in SETTINGS and v is not None},
+                    **{n: v for n, v in of_file(inner).items() if v is not None},
                     **{n: v for n, v in settings.items() if not _same(v, SETTINGS[n].default)},
                 }
                 break
@@ -644,6 +658,14 @@ SETTINGS: Mapping[str, dataclasses.Field[Any]] = {
     field.name: field for field in dataclasses.fields(GenerationConfig) if "check" in field.metadata
 }
 """The settings by name; what is not here is no option of `generate`."""
+
+
+def of_file(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a file's fields, where a max_length of 20 says nothing: libraries wrote the default too."""
+    found = {name: value for name, value in fields.items() if name in SETTINGS}
+    if found.get("max_length") == SETTINGS["max_length"].default:
+        del found["max_length"]
+    return found
 
 
 def _checked(field: dataclasses.Field[Any], value: Any) -> Any:

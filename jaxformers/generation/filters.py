@@ -53,7 +53,7 @@ class Shape(NamedTuple):
 
 
 Settings = Mapping[str, Any]
-"""The values of `USUAL` and of the shape's rare filters: float32 (top_k: int32), of shape [] or [R]."""
+"""By name, among others, the values of `USUAL` and of the shape's rare filters: float32 (top_k: int32), [] or [R]."""
 
 
 def noise(key: jax.Array, streams: jax.Array, counts: jax.Array) -> jax.Array:
@@ -150,7 +150,7 @@ def _candidates(shape: Shape, settings: Settings, scores: jax.Array) -> _Few:
     """The filters on the best tokens; one more than may be kept is looked at, to see that it is dropped."""
     rows, vocab = scores.shape
     width = min(vocab, max(WIDEST, shape.keep) + 1)
-    own = _own(settings, rows, vocab)
+    own = _own(shape, settings, rows, vocab)
     open_end = own["top_k"] == 0
     sums = (own["top_p"] < 1) | (own["min_p"] > 0) | _asked(own, shape.rare)
     whole = width == vocab  # the vocabulary is so small that there are no others
@@ -184,7 +184,7 @@ def _candidates(shape: Shape, settings: Settings, scores: jax.Array) -> _Few:
 def _all(shape: Shape, settings: Settings, scores: jax.Array) -> jax.Array:
     """The filters on the whole vocabulary: [R, V]."""
     rows, vocab = scores.shape
-    own = _own(settings, rows, vocab)
+    own = _own(shape, settings, rows, vocab)
     none, false = jnp.zeros((rows,), jnp.float32), jnp.zeros((rows,), bool)
     others = _Others(false, false, none, none, false)
     return _chain(shape, own, scores / own["temperature"][:, None], others, _edge)[0]
@@ -259,9 +259,9 @@ def _chain(
     return x, others
 
 
-def _own(settings: Settings, rows: int, vocab: int) -> dict[str, jax.Array]:
+def _own(shape: Shape, settings: Settings, rows: int, vocab: int) -> dict[str, jax.Array]:
     """The settings of each row; a top_k that keeps the whole vocabulary is none."""
-    own = {name: jnp.broadcast_to(value, (rows,)) for name, value in settings.items()}
+    own = {name: jnp.broadcast_to(settings[name], (rows,)) for name in (*USUAL, *shape.rare)}
     return {**own, "top_k": jnp.where(own["top_k"] < vocab, own["top_k"], 0)}
 
 

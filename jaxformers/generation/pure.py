@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import processors
+from .arguments import Arguments
 from .config import GenerationConfig
-from .generate import beside_vectors, check_functions, ends_of, fitted, most_new, pad_of
-from .processors import TokenTrie
-from .rows import Ends, Rows, Style, Voice, write
+from .generate import pad_of
+from .lengths import beside_vectors, fitted, new_tokens
+from .model import LoadedModel
+from .rows import Rows, jaxformers_decode
 
 
-def written(
-    voice: Voice,
-    config: GenerationConfig,
+def decoded(
+    model: LoadedModel,
+    settings: GenerationConfig,
+    arguments: Arguments,
     ids: Any,
     mask: Any,
     *,
-    vectors: Any = None,
+    embeds: Any = None,
     key: jax.Array | None = None,
-    logits_processor: Sequence[Callable[..., jax.Array]] | None = None,
-    trie: TokenTrie | None = None,
-    typed_length: bool = False,
 ) -> jax.Array:
     """Rows with `max_new_tokens` places behind their prompts: [B, T + new], int32.
 
@@ -35,15 +33,13 @@ def written(
     the right end of their places in the result.
 
     Args:
-        voice: the model; its params may be traced.
-        config: the settings, merged and checked; greedy search or sampling.
+        model: what writes; its params may be traced.
+        settings: merged and checked; greedy search or sampling.
+        arguments: processors and a trie.
         ids: [B, T] prompts, padded on either side.
-        mask: [B, T] zero at padding; each row has a token. With vectors [B, E].
-        vectors: [B, E, D] as of `generate`.
+        mask: [B, T] zero at padding; each row has a token. With embeds [B, E].
+        embeds: [B, E, D] as of `generate`.
         key: what draws go by.
-        logits_processor: functions of a `Sight` and scores [B, V].
-        trie: what rows may write.
-        typed_length: whether the call itself says max_length.
 
     Raises:
         ValueError: settings that need the host, or beams.
@@ -55,40 +51,29 @@ def written(
         "output_attentions",
         "output_hidden_states",
     ):
-        if getattr(config, name):
+        if getattr(settings, name):
             raise ValueError(f"{name}: one pure function gives ids alone; use model.generate")
     host = ("max_time", "stop_strings", "prompt_lookup_num_tokens")
     for name in host:
-        if getattr(config, name) is not None:
+        if getattr(settings, name) is not None:
             raise ValueError(f"{name} needs the host between tokens: use model.generate")
-    if config.num_beams > 1 or config.guided or config.num_return_sequences > 1:
+    if settings.num_beams > 1 or settings.guided or settings.num_return_sequences > 1:
         raise ValueError("one pure function does greedy search and sampling of a row each: use model.generate")
     ids, real = jnp.asarray(ids, jnp.int32), jnp.asarray(mask) != 0
     (count, width), wide = ids.shape, real.shape[1]
     shown = real if width == wide else jnp.ones(ids.shape, bool)
-    config, before = (config, 0) if vectors is None else beside_vectors(config, width, wide)
-    most, default = most_new(config, width + before, typed_length or before > 0)
-    most = fitted(voice.config, wide, most, default)
-    eos = config.eos
-    check_functions(logits_processor, None, None)
-    program, values = processors.chosen(
-        config,
-        vocab=voice.config.vocab_size,
-        eos=eos,
-        sampling=bool(config.do_sample),
-        custom=logits_processor or (),
-        prefix=trie,
-    )
-    fill = pad_of(config, eos)
+    settings, counted = (settings, width) if embeds is None else beside_vectors(settings, width, wide)
+    most = fitted(settings, model.config, wide, new_tokens(settings, counted))
+    plan = arguments.plan(settings, model.config.vocab_size)
+    fill = pad_of(settings)
 
     length, read = shown.sum(1, dtype=jnp.int32), real.sum(1, dtype=jnp.int32)
-    row, tokens = _first(ids, shown), _first(ids if vectors is None else jnp.asarray(vectors), real)
-    cache = voice.cls.nothing(voice.params, voice.config, count, wide + most)
-    cache = dataclasses.replace(cache, reach=read)
+    row, tokens = _first(ids, shown), _first(ids if embeds is None else jnp.asarray(embeds), real)
+    cache = dataclasses.replace(model.empty_cache(count, wide + most), reach=read)
     if wide > 1:
         early = jnp.arange(wide) < read[:, None] - 1
-        cache = voice.cls.read(voice.params, voice.config, tokens, early, cache)
-    last = None if vectors is None else _taken(tokens, (read - 1)[:, None])
+        cache = model.prefill(tokens, early, cache)
+    last = None if embeds is None else _taken(tokens, (read - 1)[:, None])
     padded = _taken(ids, jnp.argmin(shown, axis=1)[:, None])[:, 0] if width else jnp.zeros(count, jnp.int32)
     rows = Rows(
         ids=jnp.pad(row, ((0, 0), (0, most))),
@@ -97,17 +82,15 @@ def written(
         padding=width - length,
         pad=padded,
         limit=length + most,
-        ahead=read - length,
-        stream=jnp.arange(count, dtype=jnp.int32),
+        offset=read - length,
+        seed=jnp.arange(count, dtype=jnp.int32),
         number=jnp.arange(count, dtype=jnp.int32),
         done=jnp.zeros(count, bool),
+        settings=plan.columns([settings] * count),
         cache=cache,
     )
-    ends = Ends(ends_of(eos), np.int32(fill))
     key = jax.random.key(0) if key is None else key
-    rows, _, _ = write(
-        voice.cls, Style(program, 0), voice.params, voice.config, rows, values, ends, key, np.int32(most), last
-    )
+    rows, _, _ = jaxformers_decode(plan.program, model, rows, plan.shared, key, np.int32(most), last)
     places = jnp.arange(width + most)
     own = jnp.where(places < rows.length[:, None], rows.ids, fill)  # what stands behind a row's end is not its
     back = places - (width - length)[:, None]

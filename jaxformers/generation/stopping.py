@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .config import GenerationConfig
+
 Rule = Callable[[np.ndarray, Any], Any]
 """(ids [1, T] of a row so far, None) → whether to stop. Rows are asked about one by one, for they end and are replaced
 one by one; of beams it is the candidates of a row [K, T], and one bool for all or [K].
@@ -22,7 +24,7 @@ _CONTEXT = 12  # tokens before a stop text's own characters that decoding may de
 
 @dataclasses.dataclass(frozen=True)
 class Stops:
-    """The ends of rows.
+    """The ends of a row.
 
     texts: a row ends with the token that completes one of these. decode: ids → text. until: by `time.monotonic`.
     rules: the user's.
@@ -32,6 +34,23 @@ class Stops:
     decode: Callable[[Sequence[int]], str] | None = None
     until: float | None = None
     rules: Sequence[Rule] = ()
+
+    @classmethod
+    def of(cls, settings: GenerationConfig, tokenizer: Any, rules: Sequence[Rule] = ()) -> Stops:
+        """What settings and the user say; the clock begins now.
+
+        Raises:
+            ValueError: texts without a tokenizer to read them with, or an empty one.
+        """
+        texts = settings.stop_strings or ()
+        texts = (texts,) if isinstance(texts, str) else tuple(texts)
+        if texts and tokenizer is None:
+            raise ValueError("stop_strings needs tokenizer=, to read what has been written")
+        if any(not text for text in texts):
+            raise ValueError("stop_strings: an empty text ends nothing: leave it out")
+        until = None if settings.max_time is None else time.monotonic() + settings.max_time
+        decode = None if tokenizer is None else lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        return cls(texts, decode, until, tuple(rules))
 
     @property
     def steps(self) -> int | None:

@@ -14,8 +14,8 @@ import numpy as np
 from ..auto import AutoModelForCausalLM
 from ..bundle import Model
 from ..config import Config
-from ..generation import GenerationConfig, Voice, key_of
-from ..generation.config import SETTINGS
+from ..generation import Arguments, GenerationConfig, LoadedModel, Prompt, key_of
+from ..generation.config import SETTINGS, of_file
 from ..generation.streamers import telling
 from ..parallel import door
 from ..tasks import CausalLM
@@ -25,7 +25,7 @@ from .engine import Answers, Engine
 from .object import Pipeline
 from .shapes import ENDLESS
 from .task import Row, Task, one_or_several
-from .writing import Job, Way, Written, written
+from .writing import Written, written
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ class Options:
         config = self.config
         if config.max_new_tokens is not None:
             return config.max_new_tokens
-        if not self.typed and config.max_length == GenerationConfig().max_length:
+        if not config.sized:
             return config.max_length  # nobody says how many: 20 new ones
         if config.max_length + self.before <= prompt:
             raise ValueError(
@@ -256,7 +256,7 @@ def settle(options: Options, model: Model, tokenizer: Tokenizer) -> Options:
     prefix = special.get("prefix") or getattr(model.config, "prefix", None) or ""
     owner = Owner(
         model.generation_config,
-        {name: value for name, value in special.items() if name in SETTINGS},
+        of_file(special),
         prefix,
         model.config.promised_row or ENDLESS,
         tokenizer,
@@ -264,24 +264,11 @@ def settle(options: Options, model: Model, tokenizer: Tokenizer) -> Options:
     assistant = options.assistant_model
     if isinstance(assistant, str | Path):
         assistant = AutoModelForCausalLM.from_pretrained(assistant)
-    assistant = None if assistant is None else _assistant(assistant, model)
+    if assistant is not None:
+        model.helped_by(assistant)
     settled = dataclasses.replace(options, owner=owner, assistant_model=assistant)
     settled.config  # noqa: B018  (says what does not go together, when the pipeline is made)
     return settled
-
-
-def _assistant(given: Any, model: Any) -> Voice:
-    """A faster model of the same vocabulary, ready to propose tokens."""
-    if isinstance(given, Voice):
-        return given
-    if not isinstance(given, CausalLM):
-        raise ValueError(f"assistant_model={given!r:.60}: expected a model (a name only in pipeline() itself)")
-    if given.config.vocab_size != model.config.vocab_size:
-        raise ValueError(
-            f"assistant_model has {given.config.vocab_size} words, the model {model.config.vocab_size}: an assistant "
-            "has the same tokenizer"
-        )
-    return given.voice()
 
 
 # -- prompts ----------------------------------------------------------------------------------------------------------
@@ -435,32 +422,45 @@ def _fitted(ids: list[int], tokenizer: Tokenizer, options: Options, longest: int
 
 def drive(engine: Engine, rows: Sequence[Row], numbers: Sequence[int], options: Options) -> Iterator[tuple[int, Any]]:
     """What is written on each row, as users see it."""
-    jobs = [
-        Job(np.asarray(row.fields["input_ids"], np.int32), row.about.most, number)
-        for row, number in zip(rows, numbers, strict=True)
-    ]
-    model = engine.model
-    model.config.warn_of_row(max((len(job.ids) + job.most for job in jobs), default=0))
-    way = Way(
-        config=options.config,
+    model, settings, assistant = engine.model, options.config, options.assistant_model
+    arguments = Arguments(
+        logits_processor=options.logits_processor,
+        stopping_criteria=options.stopping_criteria,
+        prefix_allowed_tokens_fn=options.prefix_allowed_tokens_fn,
         tokenizer=engine.tokenizer if options.tokenizer is None else options.tokenizer,
-        key=door.taken(options.key),
-        processors=options.logits_processor or (),
-        rules=options.stopping_criteria or (),
-        prefix=options.prefix_allowed_tokens_fn,
         streamer=options.streamer,
-        assistant=None if options.assistant_model is None else _assistant(options.assistant_model, model),
-        negative=_negative(options, model.config.vocab_size),
+        assistant=None if assistant is None else model.helped_by(assistant),
     )
-    voice = Voice(type(model), engine.params, model.config.bare())
-    for place, found in written(voice, way, jobs, platform=engine.platform, most_rows=engine.most_rows):
-        yield place, _records(rows[place], found, engine.tokenizer, options)
+    prompts = [_prompt(row, number, options, model.config) for row, number in zip(rows, numbers, strict=True)]
+    model.config.warn_of_row(max((len(prompt.ids) + prompt.max_new_tokens for prompt in prompts), default=0))
+    found = written(
+        settings,
+        arguments,
+        LoadedModel(type(model), engine.params, model.config.bare()),
+        prompts,
+        key=door.taken(options.key),
+        platform=engine.platform,
+        most_rows=engine.most_rows,
+    )
+    for place, own in found:
+        yield place, _records(rows[place], own, engine.tokenizer, options)
+
+
+def _prompt(row: Row, number: int, options: Options, config: Config) -> Prompt:
+    """A row as it is written on."""
+    ids = np.asarray(row.fields["input_ids"], np.int32)
+    negative = _negative(options, config.vocab_size)
+    if options.config.guided and negative is None:
+        negative = ids[-1:]
+    return Prompt(ids, row.about.most, number, negative=negative)
 
 
 def _negative(options: Options, vocab: int) -> np.ndarray | None:
     """The ids that guidance leads away from, without padding."""
     if options.negative_prompt_ids is None:
         return None
+    if not options.config.guided:
+        raise ValueError("negative_prompt_ids without guidance_scale has no effect: pass both, or neither")
     ids = np.asarray(options.negative_prompt_ids, np.int32)
     mask = options.negative_prompt_attention_mask
     mask = np.ones_like(ids) if mask is None else np.asarray(mask)

@@ -16,7 +16,7 @@ import toy_writer
 
 from jaxformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
 from jaxformers.cli import main
-from jaxformers.generation import rows
+from jaxformers.generation import prefill
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +52,13 @@ def test_messages_are_answered_with_all_that_was_said(
 
 def test_what_was_read_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    plain = rows.jaxformers_read
+    plain = prefill.jaxformers_prefill
 
-    def counting(cls: Any, params: Any, config: Any, ids: Any, real: Any, cache: Any) -> Any:
+    def counting(model: Any, ids: Any, real: Any, cache: Any) -> Any:
         read.append(int(real.sum()))
-        return plain(cls, params, config, ids, real, cache)
+        return plain(model, ids, real, cache)
 
-    monkeypatch.setattr(rows, "jaxformers_read", counting)
+    monkeypatch.setattr(prefill, "jaxformers_prefill", counting)
     told(monkeypatch, "Hi", "And", "/reset", "Hi")
     assert main(["chat", str(folder), "--greedy", "--max-new-tokens", "6"]) == 0
     first = len("<user>Hi|<assistant>") - 1  # the last is read with the first step

@@ -104,7 +104,7 @@ def test_draws_without_replacement_follow_their_sums():
     count = 20_000
 
     class Row:
-        stream, length, prompt = jnp.arange(count), jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.int32)
+        seed, length, prompt = jnp.arange(count), jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.int32)
 
     sums, places = _drawn(jnp.log(jnp.tile(odds, (count, 1))), 2, jax.random.key(0), Row)  # type: ignore[arg-type]
     np.testing.assert_allclose(np.exp(sums), odds[np.asarray(places)], rtol=1e-5)
@@ -147,6 +147,7 @@ def test_where_time_runs_out_ended_beams_of_a_finished_row_stay():
     two = np.full(2, 2, np.int32)
     held = beams.Beams(
         **dict.fromkeys(beams._OWN, two) | {"prompt": two - 1},
+        settings={},
         ids=ids,
         scores=scores,
         parents=ids,

@@ -11,9 +11,8 @@ import pytest
 
 from jaxformers import declare
 from jaxformers.declare import Param
-from jaxformers.generation import beams, flow
-from jaxformers.generation.generate import task_of
-from jaxformers.generation.rows import Prompt
+from jaxformers.generation import Plan, Prompt, Session
+from jaxformers.generation.beams import BeamSession
 from jaxformers.layers import cache as caches
 from jaxformers.layers import run
 
@@ -71,24 +70,32 @@ def test_beams_reorder_rows_and_share_the_source(models: tuple[Any, Any], layers
 
 
 def test_beams_have_one_source(models: tuple[Any, Any]) -> None:
-    prompts = [Prompt(np.array(row, np.int32), most=4) for row in PROMPTS]
-    begun = beams._started(models[0].voice(), prompts, 4, "cpu", None)
-    rows = {name: leaf.array.shape[0] for name, leaf in begun.cache.cells[0].items()}
+    prompts = [Prompt(np.array(row, np.int32), 4) for row in PROMPTS]
+    settings = models[0].generation_config.merged(None, {"num_beams": 4})
+    session = BeamSession(Plan.of(settings, models[0].config.vocab_size), models[0].loaded(), 12, "cpu")
+    for prompt in prompts:
+        session.submit(prompt)
+    session.step()
+    rows = {name: leaf.array.shape[0] for name, leaf in session.rows.cache.cells[0].items()}
     assert rows == {"key": 12, "value": 12, "state": 12, "ring": 12, "when": 12, "source": 3}
 
 
 def test_rows_that_ended_are_refilled(models: tuple[Any, Any]) -> None:
     """More prompts than rows, of many lengths: each as if alone."""
     rows = toys.prompts(7, 3, 12, 4, 9, 5, 30, seed=3)
-    prompts = [Prompt(np.array(row, np.int32), most=5 + 3 * i % 7, stream=i) for i, row in enumerate(rows)]
+    prompts = [Prompt(np.array(row, np.int32), 5 + 3 * i % 7, seed=i) for i, row in enumerate(rows)]
     answers = []
     for model in models:
         config = model.generation_config.merged(None, {"do_sample": False})
-        task = task_of(config, vocab=model.config.vocab_size, pad=0)
-        found = dict(flow.flow(model.voice(), task, prompts, width=3, platform="cpu"))
-        answers.append([found[i].tolist() for i in range(len(rows))])
+        session = Session(Plan.of(config, model.config.vocab_size), model.loaded(), 3, "cpu")
+        for prompt in prompts:
+            session.submit(prompt)
+        found = {end.id: end.completions[0].tokens.tolist() for end in session.run()}
+        answers.append([found[i] for i in range(len(rows))])
     assert answers[0] == answers[1]
-    assert answers[0] == [new(models[1], [row], max_new_tokens=p.most)[0] for row, p in zip(rows, prompts, strict=True)]
+    assert answers[0] == [
+        new(models[1], [row], max_new_tokens=p.max_new_tokens)[0] for row, p in zip(rows, prompts, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("sampled", [False, True])

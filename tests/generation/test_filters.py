@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxformers import GenerationConfig
-from jaxformers.generation import filters, processors
+from jaxformers.generation import Plan, filters, processors
 
 RECORDED = np.load(Path(__file__).parent / "filters.npz")
 CASES = json.loads(RECORDED["cases"].tobytes())
@@ -34,8 +34,9 @@ NEUTRAL = {**filters.USUAL, **filters.RARE}
 
 def made(case: dict[str, Any], vocab: int = SCORES.shape[1]) -> tuple[processors.Program, processors.Values]:
     """What a recorded case asks for."""
-    config = GenerationConfig(**({"top_k": 0} | case["settings"]), do_sample=True)
-    return processors.chosen(config, vocab=vocab, eos=case.get("eos", ()), sampling=True, beams=case.get("beams", 1))
+    said = {"top_k": 0, **case["settings"], "eos_token_id": case.get("eos"), "num_beams": case.get("beams", 1)}
+    plan = Plan.of(GenerationConfig(**said, do_sample=True), vocab)
+    return plan.program, processors.Values(plan.shared, plan.columns([plan.settings]))
 
 
 def of_rows(settings: list[dict[str, Any]]) -> dict[str, np.ndarray]:

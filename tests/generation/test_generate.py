@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxformers
-from jaxformers.generation import TextIteratorStreamer, TokenTrie, rows
+from jaxformers.generation import TextIteratorStreamer, TokenTrie, buckets
 
 from . import toys
 
@@ -273,11 +273,11 @@ def test_few_programs_for_prompts_of_all_lengths():
 
 
 def test_sizes_are_few():
-    assert sorted({rows.rows_for(n) for n in range(1, 33)}) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+    assert sorted({buckets.rows_for(n) for n in range(1, 33)}) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
     sizes = [64, 128, 256, 512, 768, 1024]
-    assert sorted({rows.slots_for(n) for n in range(1, 1025)}) == sizes
-    assert [rows.chunk_of(slots, "cpu") for slots in sizes] == [32, 32, 64, 128, 256, 256]
-    assert [rows.chunk_of(slots, "gpu") for slots in (*sizes, 16_384)] == [32, 32, 64, 128, 192, 256, 2048]
+    assert sorted({buckets.slots_for(n) for n in range(1, 1025)}) == sizes
+    assert [buckets.chunk_of(slots, "cpu") for slots in sizes] == [32, 32, 64, 128, 256, 256]
+    assert [buckets.chunk_of(slots, "gpu") for slots in (*sizes, 16_384)] == [32, 32, 64, 128, 192, 256, 2048]
 
 
 def test_one_pure_function_gives_the_same(model: Any):

@@ -16,10 +16,7 @@ import pytest
 
 import jaxformers
 from jaxformers.declare import is_param
-from jaxformers.generation import GenerationConfig
-from jaxformers.generation.flow import flow
-from jaxformers.generation.generate import task_of
-from jaxformers.generation.rows import Prompt
+from jaxformers.generation import GenerationConfig, Plan, Prompt, Session
 from jaxformers.layers import run
 from jaxformers.layers.again import again
 from jaxformers.layers.inputs import Inputs
@@ -187,10 +184,13 @@ def test_rows_that_take_the_places_of_others(phi: Any) -> None:
     """Each is as alone, whichever side those stood on whose places they take, and whoever stands beside."""
     rng = np.random.RandomState(3)
     listed = [rng.randint(5, 67, length).tolist() for length in (40, 5, 23, 2, 20, 24, 30, 9)]
-    asked = [Prompt(np.array(ids, np.int32), most=3 + 5 * (i % 3)) for i, ids in enumerate(listed)]
-    task = task_of(GenerationConfig(do_sample=False), vocab=67, pad=0)
-    for number, tokens in flow(phi.voice(), task, asked, width=3, platform="cpu"):
-        assert tokens.tolist() == greedy(phi, listed[number], asked[number].most)
+    asked = [Prompt(np.array(ids, np.int32), 3 + 5 * (i % 3)) for i, ids in enumerate(listed)]
+    session = Session(Plan.of(GenerationConfig(do_sample=False), 67), phi.loaded(), 3, "cpu")
+    for prompt in asked:
+        session.submit(prompt)
+    for end in session.run():
+        expected = greedy(phi, listed[end.id], asked[end.id].max_new_tokens)
+        assert end.completions[0].tokens.tolist() == expected
 
 
 def test_rows_without_their_prompts_cross_by_themselves(phi: Any) -> None:

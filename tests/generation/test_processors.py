@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from jaxformers import GenerationConfig
-from jaxformers.generation import Sight, TokenTrie, processors
+from jaxformers.generation import History, TokenTrie, processors
+from jaxformers.generation.plan import Plan
 
 from . import toys
 
@@ -21,12 +22,12 @@ CASES = json.loads(RECORDED["cases"].tobytes())
 PAD, EOS, VOCAB, ROWS, MOST = 0, 7, 24, 3, 13
 
 
-def sight_of(number: int) -> Sight:
+def history_of(number: int) -> History:
     """The rows of a case, whose padding stands behind them here."""
     case, ids = CASES[number], RECORDED["ids"][number].astype(np.int32)
     padding, count = np.array(case["padding"], np.int32), case["prompt"] + case["new"]
     own = np.stack([np.roll(row, -pad) for row, pad in zip(ids, padding, strict=True)])
-    return Sight(
+    return History(
         ids=jnp.asarray(np.maximum(own, 0)),
         length=jnp.asarray(count - padding),
         prompt=jnp.asarray(case["prompt"] - padding),
@@ -41,10 +42,11 @@ def sight_of(number: int) -> Sight:
 def test_scores_are_torchs(number: int):
     case, scores = CASES[number], RECORDED["scores"][number]
     config = GenerationConfig(**case["settings"], eos_token_id=EOS, pad_token_id=PAD)
-    program, values = processors.chosen(config, vocab=VOCAB, eos=(EOS,))
+    plan = Plan.of(config, VOCAB)
+    values = processors.Values(plan.shared, plan.columns([config] * ROWS))
     without = np.roll(scores, 3, 1) * np.float32(0.5)
     with jax.disable_jit():  # each structure is a program of its own, and runs once
-        ours = processors.apply(program, values, sight_of(number), jnp.asarray(scores), unconditional=without)
+        ours = processors.apply(plan.program, values, history_of(number), jnp.asarray(scores), unconditional=without)
     theirs = RECORDED["answer"][number]
     known = ~np.isnan(theirs)  # torch's is no number where a length makes an end impossible and then likelier
     np.testing.assert_array_equal(np.isneginf(ours)[known], np.isneginf(theirs)[known], err_msg=str(case))
@@ -59,12 +61,10 @@ def test_other_values_share_a_program():
         {"temperature": 5.0},
         {},
     )
-    programs = {
-        processors.chosen(GenerationConfig(do_sample=True, **one), vocab=VOCAB, sampling=True)[0] for one in kinds
-    }
+    programs = {Plan.of(GenerationConfig(do_sample=True, **one), VOCAB).program for one in kinds}
     assert len(programs) == 1
     lengths = ({"min_new_tokens": 2}, {"min_new_tokens": 9})
-    assert len({processors.chosen(GenerationConfig(**one), vocab=VOCAB, eos=(EOS,))[0] for one in lengths}) == 1
+    assert len({Plan.of(GenerationConfig(eos_token_id=EOS, **one), VOCAB).program for one in lengths}) == 1
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,10 @@ def test_ids_beyond_the_vocabulary(settings: dict[str, Any]):
     """What would change a score that is not there has no effect where torch's has none, and is refused else."""
     config = GenerationConfig(**settings)
     if "suppress_tokens" in settings:
-        _, values = processors.chosen(config, vocab=VOCAB)
-        assert not values["suppress"]["ids"].any()
+        assert not Plan.of(config, VOCAB).shared["suppress_tokens"]["ids"].any()
         return
     with pytest.raises(ValueError, match=next(iter(settings))):
-        processors.chosen(config, vocab=VOCAB)
+        Plan.of(config, VOCAB)
 
 
 def test_what_may_come_next_by_function_and_by_trie():

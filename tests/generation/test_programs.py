@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxformers.generation import GenerationConfig, rows
-from jaxformers.generation.generate import task_of
+from jaxformers.generation import GenerationConfig, Plan, Prompt, rows
+from jaxformers.generation.prefill import begin_rows
 from jaxformers.layers.run import stack
 
 from . import toys
@@ -25,14 +25,12 @@ def test_a_step_copies_neither_the_cache_nor_the_weights(count: int, stacked: bo
     model = toys.model(num_hidden_layers=3)
     if stacked:
         model = model.replace(params={**model.params, "layers": stack(model.params["layers"])})
-    voice = model.voice()
+    loaded = model.loaded()
     config = GenerationConfig(max_new_tokens=9, **options)
-    task = task_of(config, vocab=toys.VOCAB, pad=0, key=None, custom=(), prefix=None)
-    prompts = [rows.Prompt(np.arange(3, 9, dtype=np.int32), 9, 0)]
-    held = rows.begun(voice, prompts, count, SLOTS, "cpu")
-    lowered = rows.jaxformers_write.lower(
-        voice.cls, rows.Style(task.program, 0), voice.params, voice.config, held, task.values, task.ends, task.key, 9
-    )
+    plan = Plan.of(config, toys.VOCAB)
+    prompts = [Prompt(np.arange(3, 9, dtype=np.int32), 9, 0)]
+    held = begin_rows(loaded, prompts, plan.columns([config] * count), SLOTS, "cpu")
+    lowered = rows.decode_segment.lower(plan.program, loaded, held, plan.shared, jax.random.key(0), 9)
     program = lowered.compile()
     cells = jax.tree.leaves(held.cache.cells)
     room = sum(cell.nbytes for cell in cells)
@@ -40,6 +38,6 @@ def test_a_step_copies_neither_the_cache_nor_the_weights(count: int, stacked: bo
     assert found.alias_size_in_bytes >= room  # the cache that comes out is the one that went in
     assert found.temp_size_in_bytes < room
     shape = lambda array: f"f32[{','.join(map(str, array.shape))}]"  # noqa: E731
-    large = {shape(array) for array in (*cells, *jax.tree.leaves(voice.params)) if array.size > 500}
+    large = {shape(array) for array in (*cells, *jax.tree.leaves(loaded.params)) if array.size > 500}
     copied = re.findall(r"= (f32\[[\d,]+\])\S* (?:copy|transpose|copy-start)\(", program.as_text())
     assert not large & set(copied)

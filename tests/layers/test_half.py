@@ -58,7 +58,7 @@ def test_models_that_write_round_nothing_else_on_a_cpu(tied: bool):
 
     def scores(params: Any, config: Any = model.config) -> np.ndarray:
         cache = LlamaForCausalLM.nothing(params, config, 1, 8)
-        return np.asarray(LlamaForCausalLM.speak(params, config, ids, cache)[0])
+        return np.asarray(LlamaForCausalLM.decode_step(params, config, ids, cache)[0])
 
     far, near = (np.abs(scores(params) - scores(exact.params)).max() for params in (model.params, kept))
     assert 0 < near < far

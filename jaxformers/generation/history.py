@@ -9,7 +9,7 @@ import jax
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sight:
+class History:
     """R rows (beams are rows of their own) in the middle of a generation; all of it may be traced.
 
     ids: [R, S] the tokens of each row from its first real one on, prompt and new ones; what stands behind `length` is

@@ -1,0 +1,126 @@
+"""What a call brings beside prompts and settings, checked, and the session that all of it asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .assisted import AssistedSession
+from .beams import BeamSession
+from .config import GenerationConfig
+from .model import LoadedModel
+from .plan import Plan
+from .session import Listeners, Session
+from .stopping import Rule
+from .streamers import BaseStreamer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Functions and objects of a call of `generate`.
+
+    logits_processor: functions of a `History` and scores [R, V]. stopping_criteria: see `Rule`.
+    prefix_allowed_tokens_fn: (row, ids) → allowed ids, or a `TokenTrie`. tokenizer: for stop_strings. streamer: told
+    each token of a single row. assistant: gives a faster model that drafts tokens.
+
+    Raises:
+        ValueError: what cannot be called; it says which argument, and what is expected.
+    """
+
+    logits_processor: Sequence[Callable[..., jax.Array]] | None = None
+    stopping_criteria: Sequence[Rule] | None = None
+    prefix_allowed_tokens_fn: Any = None
+    tokenizer: Any = None
+    streamer: BaseStreamer | None = None
+    assistant: Callable[[], LoadedModel] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("logits_processor", "stopping_criteria"):
+            listed = getattr(self, name)
+            if callable(listed):
+                raise ValueError(
+                    f"{name} must be a list of functions: pass [{getattr(listed, '__name__', 'function')}]"
+                )
+            if listed is not None and not (isinstance(listed, list | tuple) and all(map(callable, listed))):
+                raise ValueError(f"{name}={listed!r:.60}: expected a list of functions")
+        streamer = self.streamer
+        if streamer is not None and not (hasattr(streamer, "put") and hasattr(streamer, "end")):
+            raise ValueError(
+                f"streamer={streamer!r:.60}: expected an object with put(ids) and end(), such as TextStreamer"
+            )
+
+    def drafts(self, settings: GenerationConfig) -> bool:
+        """Whether tokens are drafted and then verified."""
+        return self.assistant is not None or settings.prompt_lookup_num_tokens is not None
+
+    def check(self, settings: GenerationConfig) -> None:
+        """Refuse ways of writing that do not go together.
+
+        Raises:
+            ValueError: it says what to leave out.
+        """
+        several = settings.num_beams > 1 or settings.num_return_sequences > 1
+        if self.assistant is not None and settings.prompt_lookup_num_tokens is not None:
+            raise ValueError("assistant_model and prompt_lookup_num_tokens both propose tokens: leave one out")
+        if self.drafts(settings) and several:
+            raise ValueError("an assistant helps with one row: leave num_beams and num_return_sequences out")
+        if self.streamer is not None and several:
+            raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out")
+        if settings.guided and settings.num_beams > 1:
+            raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
+
+    def check_rows(self, settings: GenerationConfig, count: int) -> None:
+        """Refuse several prompts in one call where one is all that there can be.
+
+        Raises:
+            ValueError: there are more.
+        """
+        if self.streamer is not None and count > 1:
+            raise ValueError(f"a streamer shows one row, and there are {count} prompts: pass one")
+        if self.drafts(settings) and count > 1:
+            raise ValueError("assisted decoding writes one row: pass one prompt, and leave num_return_sequences out")
+
+    def plan(self, settings: GenerationConfig, vocab: int) -> Plan:
+        """What settings ask of rows.
+
+        Raises:
+            ValueError: as `Plan.of`.
+        """
+        return Plan.of(settings, vocab, self.logits_processor or (), self.prefix_allowed_tokens_fn)
+
+    @property
+    def listeners(self) -> Listeners:
+        """Those of each prompt."""
+        return Listeners(self.streamer, self.tokenizer, self.stopping_criteria or ())
+
+    def session(self, plan: Plan, model: LoadedModel, width: int, platform: str, **options: Any) -> Session:
+        """The session of the kind that settings ask for; arguments as of `Session`.
+
+        Raises:
+            ValueError: as `AssistedSession`.
+        """
+        if plan.settings.num_beams > 1:
+            return BeamSession(plan, model, width, platform, **options)
+        if self.drafts(plan.settings):
+            assistant = None if self.assistant is None else self.assistant()
+            return AssistedSession(plan, model, platform, assistant=assistant, **options)
+        return Session(plan, model, width, platform, **options)
+
+
+def key_of(key: Any) -> jax.Array | None:
+    """The key of a call, which may be a seed.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if key is None:
+        return None
+    if isinstance(key, jax.Array) and (jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == "uint32"):
+        return key
+    if isinstance(key, int | np.integer) and not isinstance(key, bool) and -(2**63) <= key < 2**63:
+        return jax.random.key(int(key))
+    raise ValueError(f"key={key!r:.60}: expected jax.random.key(...) or a whole number")

@@ -1,0 +1,71 @@
+"""How many tokens a prompt may get: by what settings say, and by what the model has room for."""
+
+from __future__ import annotations
+
+import logging
+
+from ..config import Config
+from .config import SETTINGS, GenerationConfig
+
+logger = logging.getLogger(__name__)
+
+
+def new_tokens(settings: GenerationConfig, width: int) -> int:
+    """How many new tokens settings ask for behind `width` of a prompt.
+
+    Raises:
+        ValueError: max_length leaves no room.
+    """
+    if settings.max_new_tokens is not None:
+        return settings.max_new_tokens
+    if not settings.sized:
+        return settings.max_length  # nobody says how many: 20 new tokens, not 20 with the prompt
+    if width >= settings.max_length:
+        raise ValueError(
+            f"max_length={settings.max_length} leaves no room behind a prompt of {width} tokens: pass max_new_tokens"
+        )
+    return settings.max_length - width
+
+
+def beside_vectors(settings: GenerationConfig, width: int, wide: int) -> tuple[GenerationConfig, int]:
+    """The settings where `wide` vectors are read in the place of `width` ids, and how many tokens of a prompt their
+    lengths count: vectors too where these are not as many as the ids, as in torch Transformers 4.57.
+    """
+    sources = ("encoder_repetition_penalty", "encoder_no_repeat_ngram_size")
+    if idle := [name for name in sources if getattr(settings, name) not in (None, SETTINGS[name].default)]:
+        logger.warning("no effect: %s: vectors are read in the place of ids", ", ".join(idle))
+    settings = settings.replace(**dict.fromkeys(idle))
+    if width == wide:
+        return settings, width
+    short = max(0, (settings.min_length or 0) - wide)
+    return settings.replace(min_length=short, max_length=settings.max_length), width + wide
+
+
+def fitted(settings: GenerationConfig, model: Config, prompt: int, most: int) -> int:
+    """How many tokens a prompt of so many may get, `most` at most. What is not said ends where positions do, and also
+    where no more is promised; what is said ends with the positions alone.
+
+    Raises:
+        ValueError: there is no room.
+    """
+    positions, promised, default = model.longest_row, model.promised_row, not settings.sized
+    if positions is not None and prompt >= positions:
+        raise ValueError(
+            f"a prompt of {prompt} tokens leaves no room: the model has {positions} positions; pass a shorter one"
+        )
+    if default and promised is not None:
+        if prompt >= promised:
+            raise ValueError(
+                f"a prompt of {prompt} tokens leaves nothing of the {promised} that the config promises: "
+                "pass max_new_tokens to go on"
+            )
+        most = min(most, promised - prompt)
+    if positions is not None and prompt + most > positions:
+        if not default:
+            raise ValueError(
+                f"a prompt of {prompt} tokens and {most} new ones are more than the model's {positions} positions: "
+                f"pass max_new_tokens={positions - prompt} or a shorter prompt"
+            )
+        most = positions - prompt
+    model.warn_of_row(prompt + most)
+    return most

@@ -1,0 +1,288 @@
+"""What settings ask of the programs: which there are, what all rows share, and the numbers that are each row's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from . import filters
+from .buckets import rounded, rows_for
+from .config import SETTINGS, GenerationConfig
+from .host import Asked
+from .processors import Program
+from .trie import TokenTrie
+
+logger = logging.getLogger(__name__)
+
+SEGMENT = 64
+"""Steps between two looks of the host at the rows, where nobody waits."""
+
+_NUMBERS: Mapping[str, Any] = {
+    "guidance_scale": np.float32(1.0),
+    "encoder_repetition_penalty": np.float32(1.0),
+    "repetition_penalty": np.float32(1.0),
+    "min_length": np.int32(0),
+    "min_new_tokens": np.int32(0),
+    **filters.USUAL,
+    **filters.RARE,
+}
+"""Settings that a row has of its own, with the values at which they do nothing."""
+
+_LENGTHS = frozenset({"max_length", "max_new_tokens", "max_time", "stop_strings", "num_return_sequences"})
+"""Settings of a row that programs do not read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the rows of a session have in common.
+
+    settings: of rows that bring none of their own. program: what is static. shared: the arrays of processors, by name.
+    asked: the function of the host that the programs ask, held here while they do.
+    """
+
+    settings: GenerationConfig
+    program: Program
+    shared: Mapping[str, Any]
+    asked: Asked | None = None
+
+    @classmethod
+    def of(
+        cls,
+        settings: GenerationConfig,
+        vocab: int,
+        logits_processor: Sequence[Callable[..., jax.Array]] = (),
+        prefix_allowed_tokens_fn: Any = None,
+    ) -> Plan:
+        """The plan that settings ask for.
+
+        Args:
+            settings: merged and checked.
+            vocab: V.
+            logits_processor: functions of a `History` and scores [R, V], run after all processors but the filters. One
+                that is a pytree, such as `jax.tree_util.Partial(f, array)`, brings its arrays as data; others are part
+                of the program, so that a new function object compiles anew.
+            prefix_allowed_tokens_fn: (row, ids) → allowed ids, or a `TokenTrie`, which needs no host.
+
+        Raises:
+            ValueError: an id is not in the vocabulary, or there is no function where one is expected.
+        """
+        allowed, asked = prefix_allowed_tokens_fn, None
+        if allowed is not None and not isinstance(allowed, TokenTrie):
+            allowed = asked = allowing(allowed, vocab)
+        c = _Checked(settings, vocab)
+        steps, shared = _processors(c, logits_processor, allowed)
+        beams, shape = settings.num_beams, None
+        keep = 1 if beams == 1 else 1 + max(1, len(c.eos))
+        if settings.do_sample:
+            rare = tuple(name for name, off in filters.RARE.items() if getattr(settings, name) not in (None, off))
+            shape = filters.Shape(rare, keep)
+        scores, logits = (
+            bool(settings.return_dict_in_generate and asked_for)
+            for asked_for in (settings.output_scores, settings.output_logits)
+        )
+        program = Program(
+            processors=steps,
+            filters=shape,
+            renormalize=bool(settings.renormalize_logits),
+            scores=scores,
+            logits=logits,
+            steps=SEGMENT if scores or logits else 0,
+            beams=beams,
+            candidates=0 if beams == 1 else max(2, 1 + len(c.eos)) * beams,
+            early_stopping=beams > 1 and settings.early_stopping,
+        )
+        return cls(settings, program, shared, asked)
+
+    @property
+    def ends(self) -> int:
+        """How many end tokens a row may have."""
+        return rows_for(max(1, len(self.settings.eos)))
+
+    def columns(self, rows: Sequence[GenerationConfig]) -> dict[str, np.ndarray]:
+        """The settings that are each row's own, by name: [R], and "eos" [R, E]."""
+        eos = [[*row.eos, *[-1] * (self.ends - len(row.eos))] for row in rows]
+        own = {"eos": np.array(eos, np.int32)}
+        for name in self._numbers:
+            if name == "exponential_decay_length_penalty":
+                pairs = [getattr(row, name) or (0, 1.0) for row in rows]
+                own["decay_start"] = np.array([start for start, _ in pairs], np.int32)
+                own["decay_rate"] = np.array([np.log(factor) for _, factor in pairs], np.float32)
+            else:
+                off = _NUMBERS[name]
+                said = [getattr(row, name) for row in rows]
+                own[name] = np.array([off if value is None else value for value in said], off.dtype)
+        return own
+
+    def check_row(self, row: GenerationConfig) -> None:
+        """Refuse settings of a row for which the session has no program.
+
+        Numbers of processors and filters that the session has, the ends of rows and their lengths may differ; what is
+        off is a number too (a penalty of 1).
+
+        Raises:
+            ValueError: it names the setting.
+        """
+        program, whole = self.program, self.settings
+        own = {*self._numbers, *_LENGTHS}
+        if program.beams == 1 and not {"bad_words_ids", "token_trie"} & {*self._names}:  # these are made for the ends
+            own.add("eos_token_id")
+        for name in SETTINGS:
+            ours, theirs = getattr(whole, name), getattr(row, name)
+            if name not in own and ours != theirs:
+                raise ValueError(f"{name}={theirs!r}: rows of this session have {ours!r}; open another session")
+        if len(row.eos) > self.ends:
+            raise ValueError(f"eos_token_id={row.eos!r}: rows of this session have {self.ends} at most")
+
+    @property
+    def _names(self) -> list[str]:
+        return [name for name, *_ in self.program.processors]
+
+    @property
+    def _numbers(self) -> list[str]:
+        """The settings with numbers that the programs read."""
+        drawn = () if self.program.filters is None else (*filters.USUAL, *self.program.filters.rare)
+        counted = (*_NUMBERS, "exponential_decay_length_penalty")
+        return [*(name for name in self._names if name in counted), *drawn]
+
+
+def _processors(
+    c: _Checked, custom: Sequence[Callable[..., jax.Array]], allowed: Asked | TokenTrie | None
+) -> tuple[tuple[tuple[Any, ...], ...], dict[str, Any]]:
+    """The processors that settings ask for, in the reference's order, and what rows share of their values."""
+    s, eos = c.settings, c.eos
+    steps: list[tuple[Any, ...]] = []
+    shared: dict[str, Any] = {}
+
+    def add(name: str, *fixed: Any, **values: Any) -> None:
+        steps.append((name, *fixed))
+        if values:
+            shared[name] = values
+
+    if s.guided:
+        add("guidance_scale")
+    if s.sequence_bias is not None:
+        add("sequence_bias", **c.table("sequence_bias", s.sequence_bias))
+    if s.encoder_repetition_penalty not in (None, 1):
+        add("encoder_repetition_penalty")
+    add("repetition_penalty")
+    for name in ("no_repeat_ngram_size", "encoder_no_repeat_ngram_size"):
+        if size := getattr(s, name):
+            add(name, size)
+    if bad := [(word, -np.inf) for word in s.bad_words_ids or () if not (len(word) == 1 and word[0] in eos)]:
+        add("bad_words_ids", **c.table("bad_words_ids", bad))
+    for name in ("min_length", "min_new_tokens"):
+        if getattr(s, name) and c.needs_end(name):
+            add(name)
+    if isinstance(allowed, TokenTrie):
+        c.known("TokenTrie", (int(allowed.most),))
+        if strange := allowed.ends - set(eos):
+            raise ValueError(
+                f"TokenTrie: its sequences end with {sorted(strange)[:8]}, rows with {list(eos)}: set eos_token_id"
+            )
+        add("token_trie", s.num_beams == 1, trie=allowed)
+    elif allowed is not None:
+        add("prefix_allowed_tokens_fn", asked=allowed.number)
+    for name in ("forced_bos_token_id", "forced_eos_token_id"):
+        if (ids := getattr(s, name)) is not None:
+            add(name, ids=c.mask(c.known(name, (ids,) if isinstance(ids, int) else ids)))
+    if s.remove_invalid_values:
+        add("remove_invalid_values")
+    if s.exponential_decay_length_penalty is not None and c.needs_end("exponential_decay_length_penalty"):
+        add("exponential_decay_length_penalty")
+    if s.suppress_tokens is not None:
+        add("suppress_tokens", ids=c.mask(s.suppress_tokens))
+    if s.begin_suppress_tokens is not None:
+        add("begin_suppress_tokens", s.forced_bos_token_id is not None, ids=c.mask(s.begin_suppress_tokens))
+    steps += [("logits_processor", i) for i in range(len(custom))]
+    if custom:
+        plain = jax.tree_util.Partial
+        shared["logits_processor"] = [plain(f) if jax.tree_util.all_leaves([f]) else f for f in custom]
+    return tuple(steps), shared
+
+
+@dataclasses.dataclass(frozen=True)
+class _Checked:
+    """Settings as arrays over a vocabulary."""
+
+    settings: GenerationConfig
+    vocab: int
+
+    @property
+    def eos(self) -> tuple[int, ...]:
+        """The ids that end a row."""
+        return self.settings.eos
+
+    def known(self, name: str, ids: Sequence[int]) -> Sequence[int]:
+        """The ids, all of which must be in the vocabulary."""
+        strange = [i for i in ids if not 0 <= i < self.vocab]
+        if strange:
+            raise ValueError(f"{name}: {strange[:8]} not in the vocabulary (0 to {self.vocab - 1})")
+        return ids
+
+    def mask(self, ids: Sequence[int]) -> np.ndarray:
+        """[V] bool; ids beyond the vocabulary have no score to change."""
+        mask = np.zeros(self.vocab, bool)
+        mask[[i for i in ids if 0 <= i < self.vocab]] = True
+        return mask
+
+    def needs_end(self, name: str) -> bool:
+        """Whether rows can end; said where they cannot."""
+        if not self.eos:
+            logger.warning("%s=%s has no effect: there is no eos_token_id", name, getattr(self.settings, name))
+        return bool(self.eos)
+
+    def table(self, name: str, pairs: Sequence[tuple[Sequence[int], float]]) -> dict[str, np.ndarray]:
+        """Sequences and what is added to their last token: one token long [V], longer ones as a table.
+
+        The table's sizes are rounded up, so that other words of about the same number share a program. Its prefixes
+        [N, L] stand on the right, with −1 before them.
+        """
+        alone = np.zeros(self.vocab, np.float32)
+        longer = {}
+        for ids, bias in dict(pairs).items():
+            self.known(name, ids)
+            if len(ids) == 1:
+                alone[ids[0]] = bias
+            else:
+                longer[ids] = bias
+        if not longer:
+            return {"alone": alone}
+        count, width = rounded(len(longer)), rounded(max(map(len, longer)) - 1)
+        prefixes, last = np.full((count, width), -1, np.int32), np.zeros(count, np.int32)
+        lengths, biases = np.full(count, np.iinfo(np.int32).max, np.int32), np.zeros(count, np.float32)
+        for i, (ids, bias) in enumerate(longer.items()):
+            prefixes[i, width - len(ids) + 1 :] = ids[:-1]
+            last[i], lengths[i], biases[i] = ids[-1], len(ids), bias
+        return {"alone": alone, "prefixes": prefixes, "last": last, "lengths": lengths, "biases": biases}
+
+
+def allowing(function: Callable[[int, np.ndarray], Sequence[int]], vocab: int) -> Asked:
+    """The user's prefix_allowed_tokens_fn as programs ask it.
+
+    Raises:
+        ValueError: it is no function; and, when it is asked, that it allows nothing, or what is no id.
+    """
+    if not callable(function):
+        raise ValueError(f"prefix_allowed_tokens_fn={function!r:.60}: expected a function of a row's number and ids")
+
+    def ask(ids: np.ndarray, length: np.ndarray, padding: np.ndarray, pad: np.ndarray, number: np.ndarray) -> Any:
+        allowed = np.repeat(number[:, None] < 0, vocab, axis=1)
+        for row in np.flatnonzero(number >= 0):
+            whole = np.concatenate([np.full(padding[row], pad[row], ids.dtype), ids[row, : length[row]]])
+            found = np.asarray(function(int(number[row]), whole)).reshape(-1)
+            if found.size and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= vocab):
+                raise ValueError(
+                    f"prefix_allowed_tokens_fn gave {found[:8].tolist()} for row {number[row]}: expected ids from 0 to "
+                    f"{vocab - 1}"
+                )
+            if not found.size:
+                raise ValueError(f"prefix_allowed_tokens_fn allows no token for row {number[row]}")
+            allowed[row, found] = True
+        return allowed
+
+    return Asked(ask)

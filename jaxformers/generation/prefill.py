@@ -1,0 +1,150 @@
+"""Prompts, and the rows that begin with them: read in chunks but for their last tokens, which the first step feeds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..layers.cache import Cache
+from ..layers.inputs import Inputs
+from .buckets import chunk_of, slots_for
+from .model import LoadedModel
+from .rows import Negative, Rows, jaxformers_begin, jaxformers_cache_rows, jaxformers_prefill
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """A row to be written on.
+
+    ids: [n] its real tokens, at least one. max_new_tokens: how many it gets at most. seed: the number that its draws go
+    by. number, padding, pad: as of `History`. negative: [m] what guidance leads away from: it stands in the prompt's
+    place. embeds: [e, D] what is read in the place of ids, of which there may be none then, or any number: they are
+    what processors see. source: ids [s] or vectors [s, D] that an encoder reads, of a model that has one.
+    """
+
+    ids: np.ndarray
+    max_new_tokens: int
+    seed: int = 0
+    number: int = 0
+    padding: int = 0
+    pad: int = 0
+    negative: np.ndarray | None = None
+    embeds: np.ndarray | None = None
+    source: np.ndarray | None = None
+
+    @property
+    def read(self) -> np.ndarray:
+        """What of it the model reads: ids [n] or vectors [e, D]."""
+        return self.ids if self.embeds is None else self.embeds
+
+    @property
+    def offset(self) -> int:
+        """How many tokens more than ids have been read with the prompt; below 0 where it is fewer."""
+        return len(self.read) - len(self.ids)
+
+    @property
+    def extra(self) -> int:
+        """How many slots more than its ids it takes, in the cache or in that without the prompt."""
+        return max(0, self.offset, 0 if self.negative is None else len(self.negative) - len(self.ids))
+
+    def padded(self, ids: np.ndarray) -> np.ndarray:
+        """The row's tokens behind the prompt's padding [T], as the user's functions see them."""
+        return np.concatenate([np.full(self.padding, self.pad, np.int32), ids])
+
+
+def begin_rows(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    settings: Mapping[str, np.ndarray],
+    slots: int,
+    platform: str,
+    past: Cache | None = None,
+) -> Rows:
+    """Rows with room for `slots` tokens or more, of which the first are the prompts, read but for their last tokens.
+
+    settings: the rows' own, [R] each, R at least as many as there are prompts. past: of the prompts' first tokens, one
+    row each, fewer than the prompts have.
+    """
+    count = len(settings["eos"])
+    if past is not None:
+        slots = slots_for(max(slots, past.slots))
+        own = jax.eval_shape(lambda: model.empty_cache(count, slots))
+        past = jax.tree.map(lambda array, own: array.astype(own.dtype), past, own)
+        cache = jaxformers_cache_rows(past, np.minimum(np.arange(count), len(prompts) - 1), slots)
+    elif prompts[0].source is None:
+        cache = model.empty_cache(count, slots)
+    else:
+        cache = jaxformers_begin(model, _sources(prompts, count), count, slots)
+    field = lambda name: _column([getattr(p, name) for p in prompts], count)  # noqa: E731
+    length = _column([len(p.ids) for p in prompts], count, 1)
+    ids = _filled([p.ids for p in prompts], count, slots)
+    read = ids if prompts[0].embeds is None else _filled([p.read for p in prompts], count)
+    negative = None
+    if prompts[0].negative is not None:
+        others = [p.negative for p in prompts if p.negative is not None]
+        lengths, texts = _column(list(map(len, others)), count, 1), _filled(others, count, slots)
+        last = np.take_along_axis(texts, lengths[:, None] - 1, axis=1)
+        negative = Negative(last, _read(model, texts, lengths, model.empty_cache(count, slots), platform))
+    return Rows(
+        ids=ids,
+        length=length,
+        prompt=length.copy(),
+        padding=field("padding"),
+        pad=field("pad"),
+        limit=length + field("max_new_tokens"),
+        offset=field("offset"),
+        seed=field("seed"),
+        number=field("number"),
+        done=np.arange(count) >= len(prompts),
+        settings=settings,
+        cache=_read(model, read, _column([len(p.read) for p in prompts], count, 1), cache, platform),
+        negative=negative,
+    )
+
+
+def last_embeds(prompts: Sequence[Prompt], count: int) -> np.ndarray | None:
+    """Of `count` rows the last vectors [R, 1, D] of their prompts, which `begin_rows` leaves to the first step; None
+    where prompts are ids.
+    """
+    return None if prompts[0].embeds is None else _filled([prompt.read[-1:] for prompt in prompts], count)
+
+
+def _read(model: LoadedModel, tokens: np.ndarray, length: np.ndarray, cache: Cache, platform: str) -> Cache:
+    """The cache with all but the last of each row's tokens, ids [R, T] or vectors [R, T, D], `length` [R] of them."""
+    first = np.asarray(cache.length)[:, None]
+    missing = int((length - 1 - first[:, 0]).max())
+    cache = dataclasses.replace(cache, reach=jnp.asarray(length))
+    size = chunk_of(cache.slots, platform)
+    for start in range(0, missing, size):
+        places = first + np.arange(start, start + size)
+        part = tokens[np.arange(len(tokens))[:, None], np.minimum(places, tokens.shape[1] - 1)]
+        cache = jaxformers_prefill(model, part, places < length[:, None] - 1, cache)
+    return cache
+
+
+def _sources(prompts: Sequence[Prompt], count: int) -> Inputs:
+    """What the encoder reads, of few lengths; rows without a prompt have the first one's."""
+    sources = [p.source for p in prompts if p.source is not None]
+    sources += sources[:1] * (count - len(sources))
+    width = slots_for(max(map(len, sources)))
+    mask: Any = np.arange(width) < np.array([[len(source)] for source in sources])
+    tokens: Any = _filled(sources, count, width)
+    return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask)
+
+
+def _filled(rows: Sequence[np.ndarray], count: int, width: int | None = None) -> np.ndarray:
+    """Ids [n] or vectors [n, D] of rows in `count` rows of one width, filled with zeros."""
+    kind = np.int32 if rows[0].ndim == 1 else rows[0].dtype
+    whole = np.zeros((count, width or max(map(len, rows)), *rows[0].shape[1:]), kind)
+    for row, own in zip(whole, rows, strict=False):
+        row[: len(own)] = own
+    return whole
+
+
+def _column(values: Sequence[int], count: int, fill: int = 0) -> np.ndarray:
+    return np.array([*values, *[fill] * (count - len(values))], np.int32)

@@ -1,0 +1,322 @@
+"""A session: prompts are submitted, written on together in few rows, and end one by one.
+
+Rows are written in segments, between which the host looks at them, hands out what is new, gives ended ones away, puts
+waiting prompts in their places, and widens or narrows what is left. What a row gets depends on nothing but its prompt,
+its settings and its seed: neither on the rows beside it nor on when it was submitted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ..layers.cache import Cache
+from .buckets import rows_for, slots_for
+from .config import GenerationConfig
+from .model import LoadedModel
+from .plan import SEGMENT, Plan
+from .prefill import Prompt, begin_rows, last_embeds
+from .rows import (
+    Rows,
+    StepOutputs,
+    decode_segment,
+    jaxformers_grow,
+    jaxformers_replace_rows,
+    jaxformers_take_rows,
+)
+from .stopping import Rule, Stops
+from .streamers import BaseStreamer
+
+_BUSY = 16  # steps between two looks where prompts wait for rows
+
+
+class Listeners(NamedTuple):
+    """Who of the host follows a row. streamer: told each token. tokenizer: reads stop texts. stopping_criteria: asked
+    whether the row ends.
+    """
+
+    streamer: BaseStreamer | None = None
+    tokenizer: Any = None
+    stopping_criteria: Sequence[Rule] = ()
+
+
+class Completion(NamedTuple):
+    """What was written on a prompt. tokens: [m] with the one that ended them. Of beams also the score, and parents: [m]
+    the beam that each token came from, counted through all rows.
+    """
+
+    tokens: np.ndarray
+    score: float | None = None
+    parents: np.ndarray | None = None
+
+
+class Tokens(NamedTuple):
+    """An event: tokens [n] that a prompt has got in a step."""
+
+    id: int
+    tokens: np.ndarray
+
+
+class End(NamedTuple):
+    """An event: a prompt has ended. completions: what was written on it, of beams the best first."""
+
+    id: int
+    completions: Sequence[Completion]
+
+
+@dataclasses.dataclass
+class Request:
+    """A prompt that was submitted, and how many tokens of its row have been handed out."""
+
+    id: int
+    prompt: Prompt
+    settings: GenerationConfig
+    listeners: Listeners
+    stops: Stops
+    length: int
+
+    def begin(self) -> None:
+        """It is written from now on: the clock begins, and the streamer gets the prompt."""
+        self.stops = Stops.of(self.settings, self.listeners.tokenizer, self.listeners.stopping_criteria)
+        if self.listeners.streamer is not None:
+            self.listeners.streamer.put(self.prompt.padded(self.prompt.ids))
+
+    def ended(self, ids: np.ndarray, length: int, done: bool) -> tuple[int, bool]:
+        """The length of its row ids [S], and whether it ends there, by what ends it beside tokens."""
+        end = self.stops.end_of(ids[:length].tolist(), self.length)
+        if self.stops.rules:
+            for at in range(self.length + 1, (end or length) + 1):
+                if self.stops.ruled(self.prompt.padded(ids[:at])[None])[0]:
+                    end = at
+                    break
+        return (length, done or self.stops.overdue()) if end is None else (end, True)
+
+    def tell(self, tokens: np.ndarray, done: bool) -> None:
+        """New tokens, and whether they are the last, to the streamer."""
+        if self.listeners.streamer is not None:
+            for token in tokens:
+                self.listeners.streamer.put(np.array([token]))
+            if done:
+                self.listeners.streamer.end()
+
+
+class Session:
+    """Greedy search or sampling of many prompts through few rows.
+
+    Prompts of about the same length should wait beside each other: rows have room for the longest. Those with vectors
+    in the place of ids begin together, where no row is in use.
+
+    plan: what all prompts have in common. model: what writes. width: how many rows there are at most. platform: of the
+    model's device. key: what draws go by, with each prompt's seed. past: of the first tokens of the prompts that begin
+    first. keep: whether rows keep their places, so that `outputs` and `rows` tell of them after their end: prompts that
+    come later wait until all have ended.
+    """
+
+    slack = 0
+    """How many tokens more than are meant a step may put behind a row."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        model: LoadedModel,
+        width: int,
+        platform: str,
+        *,
+        key: jax.Array | None = None,
+        past: Cache | None = None,
+        keep: bool = False,
+    ) -> None:
+        self.plan, self.model, self.width, self.platform, self.past, self.keep = (
+            plan,
+            model,
+            width,
+            platform,
+            past,
+            keep,
+        )
+        self.key = jax.random.key(0) if key is None else key
+        self.waiting: deque[Request] = deque()
+        self.seats: list[Request | None] = []
+        self.rows: Any = None
+        self.outputs: list[StepOutputs] = []
+        self._embeds: np.ndarray | None = None
+        self._ids = itertools.count()
+
+    def submit(
+        self, prompt: Prompt, settings: GenerationConfig | None = None, listeners: Listeners = Listeners()
+    ) -> int:
+        """A prompt to be written on; its number in events is returned.
+
+        Args:
+            prompt: what is written on.
+            settings: its own, merged and checked; None: the plan's. Numbers may differ from the plan's (temperature,
+                top_k, penalties, …), and so may what ends rows; see `Plan.check_row`.
+            listeners: its own.
+
+        Raises:
+            ValueError: settings that the plan has no program for, or stop texts that cannot be read.
+        """
+        if settings is None:
+            settings = self.plan.settings
+        elif settings is not self.plan.settings:
+            self.plan.check_row(settings)
+        if settings.guided != (prompt.negative is not None):
+            raise ValueError("guidance_scale goes with a prompt that has `negative`: pass both, or neither")
+        stops = Stops.of(settings, listeners.tokenizer, listeners.stopping_criteria)
+        request = Request(next(self._ids), prompt, settings, listeners, stops, len(prompt.ids))
+        self.waiting.append(request)
+        return request.id
+
+    def cancel(self, id: int) -> None:
+        """No more is written on a prompt, and there is no event of its end; one that has ended is left alone."""
+        for request in [request for request in self.waiting if request.id == id]:
+            self.waiting.remove(request)
+        for row, request in self._live():
+            if request.id == id:
+                request.tell(request.prompt.ids[:0], True)
+                self.seats[row] = None
+                self._halt(row)
+
+    def run(self) -> list[End]:
+        """Write all that was submitted: the ends, in their order."""
+        ends: list[End] = []
+        while self.busy:
+            ends += (event for event in self.step() if isinstance(event, End))
+        return ends
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.waiting) or any(seat is not None for seat in self.seats)
+
+    def step(self) -> list[Tokens | End]:
+        """Write some tokens on each row: the events.
+
+        Raises:
+            Exception: what a function of the caller raises.
+        """
+        self._admit()
+        if not self._live():
+            return []
+        slots = self.rows.ids.shape[-1]
+        longest = max(request.length + request.prompt.extra for _, request in self._live()) + self.slack
+        if longest >= slots:
+            slots *= 2
+            self.rows = jaxformers_grow(self.rows, slots)
+        rows = self._advance(slots - longest)
+        self._embeds = None
+        ids, length, done = (np.asarray(x) for x in (rows.ids, rows.length, rows.done))
+        if self.plan.asked is not None:
+            self.plan.asked.check()
+        length, done = length.copy(), done.copy()
+        events: list[Tokens | End] = []
+        for row, request in self._live():
+            length[row], done[row] = request.ended(ids[row], int(length[row]), bool(done[row]))
+            new = ids[row, request.length : length[row]].copy()
+            request.length = int(length[row])
+            request.tell(new, bool(done[row]))
+            events.append(Tokens(request.id, new))
+            if done[row]:
+                written = ids[row, len(request.prompt.ids) : length[row]].copy()
+                events.append(End(request.id, [Completion(written)]))
+                self.seats[row] = None
+        self.rows = dataclasses.replace(rows, length=length, done=done)
+        return events
+
+    def kept(self, name: str) -> np.ndarray | None:
+        """What all steps have kept of scores or logits [N, R, V]; None where they have not."""
+        parts = [own for part in self.outputs if (own := getattr(part, name)) is not None]
+        return np.concatenate(parts) if parts else None
+
+    # -- rows and who is in them --------------------------------------------------------------------------------------
+
+    def _live(self) -> list[tuple[int, Request]]:
+        """The rows in use."""
+        return [(row, seat) for row, seat in enumerate(self.seats) if seat is not None]
+
+    def _halt(self, row: int) -> None:
+        """No more is written on a row."""
+        self.rows = dataclasses.replace(
+            self.rows, done=np.asarray(self.rows.done) | (np.arange(len(self.seats)) == row)
+        )
+
+    def _advance(self, room: int) -> Rows:
+        """The rows with up to `room` tokens more."""
+        live = [request for _, request in self._live()]
+        most = 1 if any(r.listeners.streamer is not None for r in live) else _BUSY if self.waiting else SEGMENT
+        steps = min(room, most, *(r.stops.steps or most for r in live))
+        if self.rows.cache.recurrent and self.keep and any(r.stops.texts for r in live):
+            steps = 1  # what a text cuts off could not be taken back from the states that remain
+        rows, outputs, done = decode_segment(
+            self.plan.program, self.model, self.rows, self.plan.shared, self.key, np.int32(steps), self._embeds
+        )
+        if self.keep:
+            self.outputs.append(outputs.first(int(done)))
+        return rows
+
+    def _admit(self) -> None:
+        """Waiting prompts get rows."""
+        if not self._live():
+            if self.waiting:
+                self._begin([self.waiting.popleft() for _ in range(min(self.width, len(self.waiting)))])
+            return
+        if self.keep:
+            return
+        wanted = rows_for(min(self.width, len(self._live()) + len(self.waiting)))
+        if wanted > len(self.seats):
+            self._resize(wanted)
+        group = max(1, len(self.seats) // 4)  # some at a time, so that there is one program for it
+        while self.waiting and self.seats.count(None) >= group and self.waiting[0].prompt.embeds is None:
+            self._refill([self.waiting.popleft() for _ in range(min(group, len(self.waiting)))], group)
+        few = rows_for(len(self._live()))
+        if 2 * few <= len(self.seats):  # then steps cost half as much
+            self._resize(few)
+
+    def _begin(self, coming: Sequence[Request]) -> None:
+        """Rows anew, for the first prompts or where all before have ended."""
+        self.seats = [*coming, *[None] * (rows_for(len(coming)) - len(coming))]
+        self.rows = self._rows_of(coming, len(self.seats), self._room(coming), self.past)
+        self._embeds = last_embeds([request.prompt for request in coming], len(self.seats))
+        self.past, self.outputs = None, []
+
+    def _refill(self, coming: Sequence[Request], group: int) -> None:
+        """Prompts in the places of ended rows."""
+        slots = max(self.rows.ids.shape[1], self._room(coming))
+        if slots > self.rows.ids.shape[1]:
+            self.rows = jaxformers_grow(self.rows, slots)
+        new = self._rows_of(coming, group, slots)
+        places = np.full(group, len(self.seats), np.int32)
+        for i, request in enumerate(coming):
+            places[i] = row = self.seats.index(None)
+            self.seats[row] = request
+        self.rows = jaxformers_replace_rows(self.rows, places, new)
+
+    def _rows_of(self, coming: Sequence[Request], count: int, slots: int, past: Cache | None = None) -> Rows:
+        """`count` rows, of which the first are of requests."""
+        own = [request.settings for request in coming]
+        columns = self.plan.columns([*own, *own[:1] * (count - len(own))])
+        for request in coming:
+            request.begin()
+        return begin_rows(self.model, [r.prompt for r in coming], columns, slots, self.platform, past)
+
+    def _room(self, coming: Sequence[Request]) -> int:
+        """Slots for the longest prompt and what is first written on it."""
+        prompts = [request.prompt for request in coming]
+        most = max(len(p.ids) + p.extra + min(p.max_new_tokens, SEGMENT) for p in prompts)
+        return slots_for(most + self.slack)
+
+    def _resize(self, count: int) -> None:
+        """Those in use among `count` rows."""
+        taken = self._live()
+        order = [row for row, _ in taken]
+        spare = count - len(order)
+        rows: Any = jaxformers_take_rows(self.rows, np.array([*order, *order[:1] * spare], np.int32))
+        done = np.asarray(rows.done) | (np.arange(count) >= len(order))
+        self.rows = dataclasses.replace(rows, done=done)
+        self.seats = [*(request for _, request in taken), *[None] * spare]
