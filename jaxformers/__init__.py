@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import warnings
 from typing import Any
 
 __version__ = "0.1.0"
@@ -20,7 +21,7 @@ _ROOMS = {
     ),
     "bundle": "Model",
     "config": "Config",
-    "generation": "AsyncTextIteratorStreamer GenerationConfig Sight TextIteratorStreamer TextStreamer TokenTrie",
+    "generation": "AsyncTextIteratorStreamer GenerationConfig History TextIteratorStreamer TextStreamer TokenTrie",
     "pipelines": "Pipeline pipeline",
     "runtime": "compilations forbid",
     "tasks": "generate",
@@ -43,9 +44,15 @@ _ROOMS = {
     ),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
+_RENAMED = {"Sight": "History"}
+"""Older names, until the next minor version."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        warnings.warn(f"jaxformers.{name} is called jaxformers.{new}", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[new]}"), new)
     if name in _HOMES:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     elif name[:1].isupper():

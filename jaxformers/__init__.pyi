@@ -15,7 +15,7 @@ from .bundle import Model as Model
 from .config import Config as Config
 from .generation import AsyncTextIteratorStreamer as AsyncTextIteratorStreamer
 from .generation import GenerationConfig as GenerationConfig
-from .generation import Sight as Sight
+from .generation import History as History
 from .generation import TextIteratorStreamer as TextIteratorStreamer
 from .generation import TextStreamer as TextStreamer
 from .generation import TokenTrie as TokenTrie

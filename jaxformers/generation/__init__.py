@@ -45,7 +45,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Sight":  # until 0.2
+    if name == "Sight":  # the older name, until the next minor version
         warnings.warn("generation.Sight is called generation.History", DeprecationWarning, stacklevel=2)
         return History
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxformers
 from jaxformers import GenerationConfig
 from jaxformers.generation import History, TokenTrie, processors
 from jaxformers.generation.plan import Plan
@@ -52,6 +53,12 @@ def test_scores_are_torchs(number: int):
     np.testing.assert_array_equal(np.isneginf(ours)[known], np.isneginf(theirs)[known], err_msg=str(case))
     finite = np.isfinite(theirs)
     np.testing.assert_allclose(np.asarray(ours)[finite], theirs[finite], rtol=2e-5, atol=2e-5, err_msg=str(case))
+
+
+@pytest.mark.parametrize("place", [jaxformers, jaxformers.generation])
+def test_the_older_name_of_a_history_is_said(place: Any) -> None:
+    with pytest.warns(DeprecationWarning, match=r"History"):
+        assert place.Sight is History
 
 
 def test_other_values_share_a_program():

@@ -1,0 +1,227 @@
+"""A session: each row gets what it gets alone, whatever its settings, whenever it comes, and whoever leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxformers
+from jaxformers import GenerationConfig
+from jaxformers.generation import End, Listeners, Plan, Prompt, Session, Tokens
+from jaxformers.generation.beams import BeamSession
+
+from . import toy_hybrid, toys
+
+LENGTHS = (7, 3, 12, 4, 9, 5, 30, 8, 2)
+SAMPLED: list[dict[str, Any]] = [
+    {"temperature": 0.4, "top_k": 0},
+    {"temperature": 1.7, "top_k": 5, "max_new_tokens": 21},
+    {"top_p": 0.6, "eos_token_id": [11, 30]},
+    {"repetition_penalty": 1.8, "top_k": 0, "min_new_tokens": 6, "eos_token_id": 8},
+    {"min_p": 0.2, "max_new_tokens": 3},
+    {"temperature": 2.5, "top_k": 40, "top_p": 0.9},
+    {"repetition_penalty": 0.7, "max_new_tokens": 70},
+    {"stop_strings": ["q"]},
+    {"temperature": 0.9, "min_new_tokens": 9, "eos_token_id": 40},
+]
+
+
+class Letters:
+    """A tokenizer whose tokens are letters."""
+
+    def decode(self, ids: Any, **_: Any) -> str:
+        return "".join(chr(ord("a") + int(i) % 26) for i in ids)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """One for all tests, whose programs they share."""
+    return toys.model()
+
+
+def settings_of(model: Any, sampled: bool) -> list[GenerationConfig]:
+    """The settings of each row, those of sampling alone left out in greedy search."""
+    own = {"temperature", "top_k", "top_p", "min_p"}
+    whole = {"do_sample": sampled, "max_new_tokens": 11}
+    merged = model.generation_config.merged
+    return [merged(None, whole | {n: v for n, v in one.items() if sampled or n not in own}) for one in SAMPLED]
+
+
+def alone(model: Any, row: list[int], settings: GenerationConfig, seed: int) -> list[int]:
+    """What a session of one prompt writes."""
+    session = Session(Plan.of(settings, toys.VOCAB), model.loaded(), 1, "cpu", key=jax.random.key(4))
+    session.submit(prompt_of(row, settings, seed), listeners=Listeners(tokenizer=Letters()))
+    return session.run()[0].completions[0].tokens.tolist()
+
+
+def prompt_of(row: list[int], settings: GenerationConfig, seed: int) -> Prompt:
+    return Prompt(np.array(row, np.int32), settings.max_new_tokens, seed=seed)
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("order", [0, 1])
+def test_rows_with_settings_of_their_own_are_as_alone(model: Any, sampled: bool, order: int) -> None:
+    """Submitted at different times, cancelled in between and put into others' places, in one program."""
+    rows, settings = toys.prompts(*LENGTHS, seed=6), settings_of(model, sampled)
+    expected = {i: alone(model, row, settings[i], i) for i, row in enumerate(rows)}
+    assert len({tuple(tokens) for tokens in expected.values()}) == len(rows)
+    plan = Plan.of(settings[3].replace(eos_token_id=[8, 11]), toys.VOCAB)
+    session = Session(plan, model.loaded(), 3, "cpu", key=jax.random.key(4))
+    chance = random.Random(order)
+    coming = chance.sample(range(len(rows)), len(rows))
+    names: dict[int, int] = {}
+    pieces: dict[int, list[int]] = {}
+    ended: dict[int, list[int]] = {}
+    gone = chance.sample(coming, 2)
+    while coming or session.busy:
+        for i in [coming.pop() for _ in range(min(len(coming), chance.randint(1, 2)))]:
+            names[session.submit(prompt_of(rows[i], settings[i], i), settings[i], Listeners(tokenizer=Letters()))] = i
+        for event in session.step():
+            match event:
+                case Tokens(number, tokens):
+                    pieces.setdefault(names[number], []).extend(tokens.tolist())
+                case End(number, (completion,)):
+                    ended[names[number]] = completion.tokens.tolist()
+        for number, i in names.items():
+            if i in gone:
+                session.cancel(number)
+    left = [i for i in gone if i not in ended]
+    assert set(ended) == set(expected) - set(left)
+    for i, tokens in ended.items():
+        assert tokens == pieces[i] == expected[i], settings[i]
+    for i in left:
+        assert pieces.get(i, []) == expected[i][: len(pieces.get(i, []))]
+
+
+def test_other_numbers_compile_nothing(model: Any) -> None:
+    plan = Plan.of(model.generation_config.merged(None, {"do_sample": True, "eos_token_id": 5}), toys.VOCAB)
+    (row,) = toys.prompts(6)
+
+    def write(**said: Any) -> None:
+        session = Session(plan, model.loaded(), 2, "cpu")
+        for number in range(2):
+            session.submit(Prompt(np.array(row, np.int32), 4, seed=number), plan.settings.replace(**said))
+        session.run()
+
+    write()
+    with jaxformers.forbid():
+        write(temperature=0.3)
+        write(top_k=3, top_p=0.5, repetition_penalty=2.0)
+        write(eos_token_id=7)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({"do_sample": True}, "do_sample=True"),
+        ({"no_repeat_ngram_size": 2}, "no_repeat_ngram_size=2"),
+        ({"min_new_tokens": 3}, "min_new_tokens=3"),
+        ({"suppress_tokens": [3]}, "suppress_tokens"),
+        ({"num_beams": 2}, "num_beams=2"),
+        ({"eos_token_id": [3, 4, 5]}, "eos_token_id"),
+        ({"guidance_scale": 2.0}, "guidance_scale"),
+    ],
+)
+def test_settings_of_another_program_are_refused(model: Any, said: dict[str, Any], name: str) -> None:
+    plan = Plan.of(model.generation_config, toys.VOCAB)
+    session = Session(plan, model.loaded(), 2, "cpu")
+    with pytest.raises(ValueError, match=name):
+        session.submit(Prompt(np.array([3, 4], np.int32), 4), plan.settings.replace(**said))
+    assert not session.busy
+    assert session.step() == []
+
+
+def test_streams_and_rules_are_each_rows_own(model: Any) -> None:
+    heard: dict[str, list[list[int]]] = {"a": [], "b": []}
+
+    class Ear:
+        def __init__(self, name: str) -> None:
+            self.heard = heard[name]
+
+        def put(self, value: np.ndarray) -> None:
+            self.heard.append(np.asarray(value).tolist())
+
+        def end(self) -> None:
+            self.heard.append([])
+
+    rows = toys.prompts(5, 3)
+    whole = [toys.greedy(model, row, 9) for row in rows]
+    plan = Plan.of(model.generation_config, toys.VOCAB)
+    session = Session(plan, model.loaded(), 4, "cpu")
+    rule = lambda ids, scores: ids.shape[1] >= 7  # noqa: E731
+    for row, name in zip(rows, heard, strict=True):
+        own = Listeners(streamer=Ear(name), stopping_criteria=[rule] if name == "b" else [])
+        session.submit(Prompt(np.array(row, np.int32), 9), listeners=own)
+    session.submit(Prompt(np.array(rows[0], np.int32), 9))
+    ends = {end.id: end.completions[0].tokens.tolist() for end in session.run()}
+    assert ends == {0: whole[0], 1: whole[1][:4], 2: whole[0]}
+    assert heard["a"] == [rows[0], *([token] for token in whole[0]), []]
+    assert heard["b"] == [rows[1], *([token] for token in whole[1][:4]), []]
+
+
+def test_a_stream_that_is_cancelled_ends(model: Any) -> None:
+    heard: list[list[int]] = []
+
+    class Ear:
+        put = staticmethod(lambda value: heard.append(np.asarray(value).tolist()))
+        end = staticmethod(lambda: heard.append([]))
+
+    (row,) = toys.prompts(5)
+    for kind, options in ((Session, {}), (BeamSession, {"num_beams": 2})):
+        heard.clear()
+        plan = Plan.of(model.generation_config.merged(None, options), toys.VOCAB)
+        session = kind(plan, model.loaded(), 4, "cpu")
+        first = session.submit(Prompt(np.array(row, np.int32), 70), listeners=Listeners(streamer=Ear()))
+        session.step()
+        session.cancel(first)
+        assert not session.busy
+        assert heard[0] == row
+        assert heard[-1] == []
+        second = session.submit(Prompt(np.array(row, np.int32), 5))
+        ((number, (completion, *_)),) = session.run()
+        assert number == second
+        expected = model.generate([row], max_new_tokens=5, **options)
+        assert completion.tokens.tolist() == np.asarray(expected)[0, 5:].tolist()
+
+
+class Reading(toy_hybrid.HybridForCausalLM, base=toy_hybrid.HybridModel):
+    """A toy whose prompts have a source: its layers begin with the sum of the source's words."""
+
+    @classmethod
+    def begin(cls, params: Any, config: Any, source: Any, rows: int, slots: int) -> Any:
+        """A cache that has read the sources."""
+        cache = cls.nothing(params, config, rows, slots)
+        said = jnp.where(source.mask[..., None], params["word"]["table"][source.ids], 0).sum(1)
+        cells = [cell | {"source": cell["source"].put(said)} for cell in cache.cells]
+        return dataclasses.replace(cache, cells=cells)
+
+
+def test_each_row_has_its_own_source() -> None:
+    """Refilled ones and beams too: as one that stands alone with it."""
+    toy = toy_hybrid.pair()[0]
+    model = Reading(toy.config, params=toy.params)
+    rows, sources = toys.prompts(7, 3, 12, 4, 9, 5, 30, seed=3), toys.prompts(2, 9, 4, 70, 1, 3, 6, seed=5)
+
+    def prompt(i: int, source: int) -> Prompt:
+        return Prompt(np.array(rows[i], np.int32), 5 + 3 * i % 7, source=np.array(sources[source], np.int32))
+
+    def written(prompts: list[Prompt], width: int, **options: Any) -> list[list[int]]:
+        plan = Plan.of(model.generation_config.merged(None, options), model.config.vocab_size)
+        session = (BeamSession if options else Session)(plan, model.loaded(), width, "cpu")
+        for one in prompts:
+            session.submit(one)
+        ends = sorted(session.run(), key=lambda end: end.id)
+        return [end.completions[0].tokens.tolist() for end in ends]
+
+    for options in ({}, {"num_beams": 3}):
+        listed = [prompt(i, i) for i in range(len(rows))]
+        single = [written([one], 3, **options)[0] for one in listed]
+        assert written(listed, 3, **options) == single
+        other = written([prompt(0, 1)], 3, **options)[0]
+        assert other != single[0]
