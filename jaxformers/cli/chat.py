@@ -134,15 +134,15 @@ class Chat:
         quiet = {"verbose": False}
         ids = self.tokenizer.apply_chat_template(self.said, add_generation_prompt=True, tokenizer_kwargs=quiet)
         most = self.room(len(ids))
-        clock = _Clock()
         streamer = TextStreamer(self.tokenizer, skip_prompt=True, **_SHOWN)
         with _interruptible() as interrupts:
+            clock = _Clock(interrupts)
             out = self.model.generate(
                 [ids],
                 key=jax.random.fold_in(jax.random.key(self.seed), self.answers),
                 max_new_tokens=most,
-                streamer=_Heard(streamer, clock),
-                stopping_criteria=[lambda ids, scores: bool(interrupts)],
+                streamer=streamer,
+                stopping_criteria=[clock],
                 past_key_values=self.known(ids),
                 return_dict_in_generate=True,
             )
@@ -176,11 +176,15 @@ class Chat:
 
 
 class _Clock:
-    """When the tokens of an answer came."""
+    """When the tokens of an answer came: a stopping criterion, so asked at each, which ends one that is interrupted."""
 
-    def __init__(self) -> None:
-        self.begun = time.perf_counter()
+    def __init__(self, interrupts: list[int]) -> None:
+        self.begun, self.interrupts = time.perf_counter(), interrupts
         self.times: list[float] = []
+
+    def __call__(self, ids: Any, scores: Any) -> bool:
+        self.times.append(time.perf_counter())
+        return bool(self.interrupts)
 
     def report(self) -> str:
         """How many there were, and how fast."""
@@ -190,24 +194,6 @@ class _Clock:
         rest = self.times[-1] - self.times[0]
         speed = f", then {(count - 1) / rest:.1f} a second" if count > 1 and rest > 0 else ""
         return f"[{count} tokens: the first after {first:.1f} s{speed}]"
-
-
-class _Heard:
-    """A streamer that looks at the clock."""
-
-    def __init__(self, streamer: Any, clock: _Clock) -> None:
-        self.streamer, self.clock, self.prompt = streamer, clock, True
-
-    def put(self, value: Any) -> None:
-        """Tokens, the prompt's first."""
-        if not self.prompt:
-            self.clock.times.append(time.perf_counter())
-        self.prompt = False
-        self.streamer.put(value)
-
-    def end(self) -> None:
-        """There are no more."""
-        self.streamer.end()
 
 
 @contextlib.contextmanager

@@ -16,15 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..layers import cache as caches
-from ..layers.cache import Cache
 from ..runtime import note_shapes
 from . import host, processors
-from .history import History
 from .model import LoadedModel
 from .plan import SEGMENT, Plan
 from .prefill import last_embeds
 from .processors import Program, Values
-from .rows import Column, Rows, StepOutputs, jaxformers_grow
+from .rows import Column, Rows, StepOutputs, jaxformers_grow, logits_of
 from .session import Completion, End, Request, Session, Tokens
 
 _NEVER = -1.0e9  # the score of what is not there
@@ -32,40 +30,39 @@ _NEVER = -1.0e9  # the score of what is not there
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Beams:
-    """B rows of N beams each, with room for S tokens.
+class Hypotheses:
+    """Beams that have ended: the best N of each of B rows so far.
 
-    ids: [B, N, S] the beams that go on. scores: [B, N] their sums of log-probabilities. parents: [B, N, S] which beam
-    each token came from, counted through all rows. length, prompt, padding, pad, limit, offset, seed, number, settings:
-    [B] as of `Rows`. ended_ids, ended_parents: [B, N, S], ended_scores: [B, N] normalised, ended, ended_length: [B, N]:
-    those that are kept. open: [B] whether a row may get better. going: [B] whether it is searched. cache: of B · N
-    rows.
+    ids: [B, N, S]. parents: [B, N, S] which beam each token came from, counted through all rows. scores: [B, N]
+    normalised. ended: [B, N] whether there is one. length: [B, N].
     """
 
     ids: Column
+    parents: Column
+    scores: Column
+    ended: Column
+    length: Column
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Beams:
+    """N beams of each of B rows.
+
+    rows: the beams that go on, B · N rows; done, where their row is no longer searched. scores: [B, N] their sums of
+    log-probabilities. parents: [B, N, S] as of `Hypotheses`. finished: those that are kept. open: [B] whether a row may
+    get better.
+    """
+
+    rows: Rows
     scores: Column
     parents: Column
-    length: Column
-    prompt: Column
-    padding: Column
-    pad: Column
-    limit: Column
-    offset: Column
-    seed: Column
-    number: Column
-    settings: Mapping[str, Column]
-    ended_ids: Column
-    ended_parents: Column
-    ended_scores: Column
-    ended: Column
-    ended_length: Column
+    finished: Hypotheses
     open: Column
-    going: Column
-    cache: Cache
 
-
-_OWN = ("length", "prompt", "padding", "pad", "limit", "offset", "seed", "number")
-"""What beams take over from `Rows`, beside the settings."""
+    def each(self, column: Column) -> Column:
+        """What a column of the beams [B · N, …] says of each row [B, …]."""
+        return column[:: self.scores.shape[1]]
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=3)
@@ -87,46 +84,26 @@ def jaxformers_beam_search(
     embeds: [B · N, 1, D] as of `jaxformers_decode`.
     """
     note_shapes(beams)
-    rows, count, _ = beams.ids.shape
-    vocab = jax.eval_shape(lambda: _logits(model, beams, None)[0]).shape[-1]
-    values = Values(shared, {name: jnp.repeat(own, count, axis=0) for name, own in beams.settings.items()})
+    values = Values(shared, beams.rows.settings)
 
     def going(state: tuple[Any, ...]) -> jax.Array:
         step, beams, _ = state
-        return (step < steps) & beams.going.any()
+        return (step < steps) & ~beams.rows.done.all()
 
     def search(state: tuple[Any, ...], embeds: jax.Array | None = None) -> tuple[Any, ...]:
         step, beams, kept = state
-        logits, beams = _logits(model, beams, embeds)
-        scores = processors.apply(program, values, _history(beams), jax.nn.log_softmax(logits))
+        logits, rows = logits_of(model, beams.rows, embeds)
+        scores = processors.apply(program, values, rows.history, jax.nn.log_softmax(logits))
         kept = kept.put(step, scores=lambda: scores, logits=lambda: logits)
-        beams = _searched(program, beams, scores.reshape(rows, count, vocab), penalty, key, judge if judged else None)
+        beams = dataclasses.replace(beams, rows=rows)
+        beams = _searched(
+            program, beams, scores.reshape(*beams.scores.shape, -1), penalty, key, judge if judged else None
+        )
         return step + 1, beams, kept
 
-    state: tuple[Any, ...] = (jnp.int32(0), beams, StepOutputs.of(program, rows * count, vocab))
+    state: tuple[Any, ...] = (jnp.int32(0), beams, StepOutputs.of(program, model, beams.rows))
     done, beams, kept = jax.lax.while_loop(going, search, state if embeds is None else search(state, embeds))
     return beams, kept, done
-
-
-def _history(beams: Beams) -> History:
-    """What processors may see: each beam is a row."""
-    count = beams.ids.shape[1]
-    wide = lambda name: jnp.repeat(getattr(beams, name), count, axis=0)  # noqa: E731
-    names = ("length", "prompt", "padding", "pad", "limit")
-    number = jnp.repeat(jnp.where(beams.going, beams.number, -1), count, axis=0)
-    return History(
-        ids=beams.ids.reshape(-1, beams.ids.shape[-1]), number=number, **{name: wide(name) for name in names}
-    )
-
-
-def _logits(model: LoadedModel, beams: Beams, embeds: jax.Array | None) -> tuple[jax.Array, Beams]:
-    """Logits [B · N, V] of what follows each beam, whose last token, or vector, is thereby read."""
-    rows, count, slots = beams.ids.shape
-    length = jnp.repeat(beams.length, count)
-    last = jnp.take_along_axis(beams.ids.reshape(rows * count, slots), length[:, None] - 1, axis=1)
-    cache = dataclasses.replace(beams.cache, length=length - 1 + jnp.repeat(beams.offset, count))
-    logits, cache = model.decode_step(last if embeds is None else embeds, cache)
-    return logits[:, 0], dataclasses.replace(beams, cache=cache)
 
 
 def _searched(
@@ -134,19 +111,21 @@ def _searched(
 ) -> Beams:
     """One token further, by the scores [B, N, V] of all continuations."""
     rows, count, vocab = scores.shape
+    length, prompt, limit = (beams.each(x) for x in (beams.rows.length, beams.rows.prompt, beams.rows.limit))
     sums = (scores + beams.scores[:, :, None]).reshape(rows, count * vocab)
     if program.filters is None:
         best, places = jax.lax.top_k(sums, program.candidates)
     else:
-        best, places = _drawn(sums, program.candidates, key, beams)
+        best, places = _drawn(sums, program.candidates, key, beams.each(beams.rows.seed), length - prompt)
     parent, token = places // vocab, (places % vocab).astype(jnp.int32)
     pick = lambda array: jnp.take_along_axis(array, parent[..., None], axis=1)  # noqa: E731
     put = lambda array, at, new: jax.vmap(lambda a, i, x: a.at[:, i].set(x, mode="drop"))(array, at, new)  # noqa: E731
-    ids = put(pick(beams.ids), beams.length, token)
+    ids = put(pick(beams.rows.ids.reshape(rows, count, -1)), length, token)
     numbers = (jnp.arange(rows)[:, None] * count + parent).astype(jnp.int32)
-    parents = put(pick(beams.parents), beams.length, numbers)
-    length = beams.length + 1
-    hits = (token[..., None] == beams.settings["eos"][:, None]).any(-1) | (length >= beams.limit)[:, None]
+    parents = put(pick(beams.parents), length, numbers)
+    length = length + 1
+    eos = beams.each(beams.rows.settings["eos"])
+    hits = (token[..., None] == eos[:, None]).any(-1) | (length >= limit)[:, None]
     if judge is not None:
         hits |= host.ask(judge, hits.shape, ids, length)
 
@@ -156,54 +135,59 @@ def _searched(
     kept_parent = jnp.take_along_axis(parent, order, axis=1)
 
     # What is kept: those that ended among the best.
-    new = length - beams.prompt
+    new = length - prompt
     ended = hits & (jnp.arange(program.candidates) < count)
     barred = ~beams.open
     if program.early_stopping is True:
-        barred |= beams.ended.all(1)
+        barred |= beams.finished.ended.all(1)
     normal = best / (new.astype(jnp.float32) ** penalty)[:, None]
     normal = normal + jnp.where(barred, _NEVER, 0.0)[:, None] + jnp.where(ended, 0.0, _NEVER)
+    candidates = Hypotheses(ids, parents, normal, ended, jnp.broadcast_to(length[:, None], ended.shape))
     both = lambda a, b: jnp.concatenate([a, b], axis=1)  # noqa: E731
-    ended_scores, order2 = jax.lax.top_k(both(beams.ended_scores, normal), count)
+    order2 = jax.lax.top_k(both(beams.finished.scores, normal), count)[1]
     keep = lambda a, b: jnp.take_along_axis(both(a, b), order2.reshape(*order2.shape, *[1] * (a.ndim - 2)), axis=1)  # noqa: E731
-    lengths = jnp.broadcast_to(length[:, None], ended.shape)
-    after: dict[str, Any] = {
-        "ended_ids": keep(beams.ended_ids, ids),
-        "ended_parents": keep(beams.ended_parents, parents),
-        "ended_scores": ended_scores,
-        "ended": keep(beams.ended, ended),
-        "ended_length": keep(beams.ended_length, lengths),
-    }
+    finished: Hypotheses = jax.tree.map(keep, beams.finished, candidates)
 
     # Whether it can get better.
     reach = new
     if program.early_stopping == "never":
-        reach = jnp.where(penalty > 0, beams.limit - beams.prompt, new)
+        reach = jnp.where(penalty > 0, limit - prompt, new)
     hope = on[:, 0] / reach.astype(jnp.float32) ** penalty
-    worst = jnp.where(after["ended"], after["ended_scores"].min(1, keepdims=True), _NEVER)
+    worst = jnp.where(finished.ended, finished.scores.min(1, keepdims=True), _NEVER)
     open_ = beams.open & (hope[:, None] > worst).any(1)
     going = open_ & ~hits.all(1)
     if program.early_stopping is True:
-        going &= ~after["ended"].all(1)
-    after |= {"ids": follow(ids), "scores": on, "parents": follow(parents), "length": length, "open": open_}
+        going &= ~finished.ended.all(1)
 
     # A row that is no longer searched stays as it is, whatever the others do.
-    was = beams.going
+    was = ~beams.each(beams.rows.done)
     same = lambda old, now: jnp.where(was.reshape(-1, *[1] * (now.ndim - 1)), now, old)  # noqa: E731
-    after = {name: same(getattr(beams, name), now) for name, now in after.items()}
+    wide = lambda column: jnp.repeat(column, count, axis=0)  # noqa: E731
     source = (jnp.arange(rows)[:, None] * count + jnp.where(was[:, None], kept_parent, jnp.arange(count))).reshape(-1)
-    return dataclasses.replace(beams, **after, going=was & going, cache=caches.beams_of(beams.cache, source))
+    after = dataclasses.replace(
+        beams.rows,
+        ids=jnp.where(wide(was)[:, None], follow(ids).reshape(beams.rows.ids.shape), beams.rows.ids),
+        length=jnp.where(wide(was), wide(length), beams.rows.length),
+        done=wide(~(was & going)),
+        cache=caches.beams_of(beams.rows.cache, source),
+    )
+    old = (beams.scores, beams.parents, beams.finished, beams.open)
+    return Beams(after, *jax.tree.map(same, old, (on, follow(parents), finished, open_)))
 
 
-def _drawn(sums: jax.Array, count: int, key: jax.Array, beams: Beams) -> tuple[jax.Array, jax.Array]:
+def _drawn(
+    sums: jax.Array, count: int, key: jax.Array, seeds: jax.Array, new: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """`count` places of each row, drawn without replacement from the softmax of sums [B, N · V], and their sums: the
     largest sums with Gumbel noise on them (Vieira 2014; Kool et al. 2019, arXiv 1903.06059).
+
+    seeds: [B] as of `Rows`. new: [B] how many tokens each row has got.
     """
 
     def noise(seed: jax.Array, new: jax.Array) -> jax.Array:
         return jax.random.gumbel(jax.random.fold_in(jax.random.fold_in(key, seed), new), sums.shape[1:])
 
-    noisy = sums + jax.vmap(noise)(beams.seed, beams.length - beams.prompt)
+    noisy = sums + jax.vmap(noise)(seeds, new)
     places = jax.lax.top_k(noisy, count)[1]
     return jnp.take_along_axis(sums, places, axis=1), places
 
@@ -223,8 +207,8 @@ class BeamSession(Session):
         if not self._live():
             return []
         requests = [request for _, request in self._live()]
-        slots = self.rows.ids.shape[-1]
-        going = np.asarray(self.rows.length)[np.asarray(self.rows.going)]
+        slots = self.rows.parents.shape[-1]
+        going = np.asarray(self.rows.rows.length)[~np.asarray(self.rows.rows.done)]
         longest = int(going.max(initial=0)) + max(request.prompt.extra for request in requests)
         if longest >= slots:
             slots *= 2
@@ -249,10 +233,10 @@ class BeamSession(Session):
         self.outputs.append(outputs.first(int(done)))
         for asked in filter(None, (judge, self.plan.asked)):
             asked.check()
-        if np.asarray(self.rows.going).any() and not any(request.stops.overdue() for request in requests):
+        if not np.asarray(self.rows.rows.done).all() and not any(request.stops.overdue() for request in requests):
             return []
-        beams = _with_running(self.rows, float(penalty))
-        ended = [End(request.id, _best(beams, row, request)) for row, request in self._live()]
+        best = _with_running(self.rows, float(penalty))
+        ended = [End(request.id, _best(best, row, request)) for row, request in self._live()]
         self.seats = [None] * len(self.seats)
         return list(ended)
 
@@ -266,76 +250,63 @@ class BeamSession(Session):
 
     def _halt(self, row: int) -> None:
         """A row is searched no further."""
-        going = np.asarray(self.rows.going) & (np.arange(len(self.seats)) != row)
-        self.rows = dataclasses.replace(self.rows, going=going)
+        rows = self.rows.rows
+        done = np.asarray(rows.done) | (np.arange(len(rows.done)) // self.plan.program.beams == row)
+        self.rows = dataclasses.replace(self.rows, rows=dataclasses.replace(rows, done=done))
 
 
 def _started(rows: Rows, count: int) -> Beams:
     """`count` beams of each row."""
-    wide = np.repeat(np.asarray(rows.ids)[:, None], count, axis=1)
-    scores = np.zeros(wide.shape[:2], np.float32)
+    ids = np.repeat(np.asarray(rows.ids)[:, None], count, axis=1)
+    nothing, scores = np.full_like(ids, -1), np.zeros(ids.shape[:2], np.float32)
     scores[:, 1:] = _NEVER
-    own: dict[str, Any] = {name: np.asarray(getattr(rows, name)) for name in _OWN}
-    return Beams(
-        ids=wide,
-        scores=scores,
-        parents=np.full_like(wide, -1),
-        **own,
-        settings=rows.settings,
-        ended_ids=wide.copy(),
-        ended_parents=np.full_like(wide, -1),
-        ended_scores=np.full_like(scores, _NEVER),
-        ended=np.zeros(scores.shape, bool),
-        ended_length=np.repeat(own["length"][:, None], count, axis=1),
-        open=np.ones(len(wide), bool),
-        going=np.ones(len(wide), bool),
-        cache=caches.beams_of(rows.cache, jnp.repeat(jnp.arange(len(wide)), count)),
+    lengths = np.repeat(np.asarray(rows.length)[:, None], count, axis=1)
+    ended = Hypotheses(ids, nothing, np.full_like(scores, _NEVER), np.zeros(scores.shape, bool), lengths)
+    order = np.repeat(np.arange(len(ids)), count)
+    beams = rows.mapped(
+        lambda column: np.asarray(column)[order], lambda cache: caches.beams_of(cache, jnp.array(order))
     )
+    return Beams(beams, scores, nothing, ended, np.ones(len(ids), bool))
 
 
 def _grown(beams: Beams, slots: int) -> Beams:
     """The beams with room for more tokens."""
-    more = slots - beams.ids.shape[-1]
-    grown = jaxformers_grow(beams, slots)
-    wide = {
-        name: jnp.pad(getattr(beams, name), ((0, 0), (0, 0), (0, more)), constant_values=fill)
-        for name, fill in (("parents", -1), ("ended_ids", 0), ("ended_parents", -1))
-    }
-    return dataclasses.replace(grown, **wide)
+    wide = lambda array: jnp.pad(array, ((0, 0), (0, 0), (0, slots - array.shape[-1])), constant_values=-1)  # noqa: E731
+    finished = dataclasses.replace(beams.finished, ids=wide(beams.finished.ids), parents=wide(beams.finished.parents))
+    rows = jaxformers_grow(beams.rows, slots)
+    return dataclasses.replace(beams, rows=rows, parents=wide(beams.parents), finished=finished)
 
 
-def _with_running(beams: Beams, penalty: float) -> Beams:
-    """Where time ran out before enough ended: the beams that were going on stand in."""
-    ended, going = np.asarray(beams.ended), np.asarray(beams.going)[:, None]
-    if ended.all() or not going.any():
-        return beams
-    new = np.asarray(beams.length - beams.prompt)[:, None].astype(np.float32)
-    running = np.where(going, np.asarray(beams.scores) / np.maximum(new, 1) ** penalty, 3 * _NEVER)
-    scores = np.concatenate([np.where(ended, beams.ended_scores, 2 * _NEVER), running], axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, : ended.shape[1]]
-    lengths = np.broadcast_to(np.asarray(beams.length)[:, None], ended.shape)
+def _with_running(beams: Beams, penalty: float) -> Hypotheses:
+    """Those that are kept. Where time ran out before enough ended, the beams that were going on stand in."""
+    finished: Hypotheses = jax.tree.map(np.asarray, beams.finished)
+    rows = beams.rows.mapped(np.asarray, lambda cache: cache)
+    done, length, prompt = (beams.each(x)[:, None] for x in (rows.done, rows.length, rows.prompt))
+    if finished.ended.all() or done.all():
+        return finished
+    scores = np.asarray(beams.scores) / np.maximum((length - prompt).astype(np.float32), 1) ** penalty
+    running = Hypotheses(
+        ids=rows.ids.reshape(finished.ids.shape),
+        parents=np.asarray(beams.parents),
+        scores=np.where(done, 3 * _NEVER, scores),
+        ended=np.broadcast_to(~done, finished.ended.shape),
+        length=np.broadcast_to(length, finished.length.shape),
+    )
+    finished = dataclasses.replace(finished, scores=np.where(finished.ended, finished.scores, 2 * _NEVER))
+    order = np.argsort(-np.concatenate([finished.scores, running.scores], axis=1), axis=1, kind="stable")
 
     def merged(a: Any, b: Any) -> np.ndarray:
-        both = np.concatenate([np.asarray(a), np.asarray(b)], axis=1)
-        return np.take_along_axis(both, order.reshape(*order.shape, *[1] * (both.ndim - 2)), axis=1)
+        best = order[:, : a.shape[1]].reshape(*a.shape[:2], *[1] * (a.ndim - 2))
+        return np.take_along_axis(np.concatenate([a, b], axis=1), best, axis=1)
 
-    return dataclasses.replace(
-        beams,
-        ended_ids=merged(beams.ended_ids, beams.ids),
-        ended_parents=merged(beams.ended_parents, beams.parents),
-        ended_length=merged(beams.ended_length, lengths),
-        ended_scores=np.take_along_axis(scores, order, axis=1),
-    )
+    return jax.tree.map(merged, finished, running)
 
 
-def _best(beams: Beams, row: int, request: Request) -> list[Completion]:
+def _best(found: Hypotheses, row: int, request: Request) -> list[Completion]:
     """The best of a row's ended beams, as many as are asked for."""
-    parts = [slice(len(request.prompt.ids), int(end)) for end in beams.ended_length[row]]
-    ids, parents, scores = (np.asarray(x)[row] for x in (beams.ended_ids, beams.ended_parents, beams.ended_scores))
-    return [
-        Completion(ids[beam, parts[beam]], scores[beam], parents[beam, parts[beam]])
-        for beam in range(request.settings.num_return_sequences)
-    ]
+    ids, parents, scores, lengths = (np.asarray(x)[row] for x in (found.ids, found.parents, found.scores, found.length))
+    parts = [slice(len(request.prompt.ids), end) for end in lengths[: request.settings.num_return_sequences]]
+    return [Completion(ids[i, part], scores[i], parents[i, part]) for i, part in enumerate(parts)]
 
 
 def _judging(seats: Sequence[Request | None]) -> host.Asked:

@@ -64,10 +64,10 @@ class Batch:
             model: the model's config, which says how long rows may get, and how many words there are.
             ids: [B, T] prompts, padded on either side.
             mask: [B, T] zero at padding; with embeds [B, E].
-            embeds: [B, E, D] what is read in the place of ids, of which there may be none then. Processors see the ids.
-                Where these are as many, the mask is of both; where not, lengths of rows count vectors too, as in torch.
+            embeds: [B, E, D] what is read in the place of ids, of which there may be none then. Where these are as
+                many, the mask is of both; where not, lengths of rows count vectors too, as in torch.
             negative_ids: [B, N] what guidance leads away from; None: each prompt's last token.
-            negative_mask: [B, N].
+            negative_mask: [B, N] zero at padding.
 
         Raises:
             ValueError: settings that do not go together, a prompt that leaves no room, no prompt and no bos_token_id.

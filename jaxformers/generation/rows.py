@@ -95,9 +95,10 @@ class StepOutputs(NamedTuple):
     logits: Column | None
 
     @classmethod
-    def of(cls, program: Program, rows: int, vocab: int) -> StepOutputs:
-        """Room for what a program keeps."""
-        shape = (program.steps, rows, vocab)
+    def of(cls, program: Program, model: LoadedModel, rows: Rows) -> StepOutputs:
+        """Room for what a program keeps of rows."""
+        logits = jax.eval_shape(lambda: logits_of(model, rows, None)[0])
+        shape = (program.steps, *logits.shape)
         return cls(*(jnp.zeros(shape) if asked else None for asked in (program.scores, program.logits)))
 
     def put(self, step: Any, **kept: Any) -> StepOutputs:
@@ -143,7 +144,6 @@ def jaxformers_decode(
     """
     note_shapes(rows)
     values = Values(shared, rows.settings)
-    vocab = jax.eval_shape(lambda: model.decode_step(rows.last, rows.cache)[0]).shape[-1]
 
     def going(state: tuple[Any, ...]) -> jax.Array:
         step, rows, _ = state
@@ -151,7 +151,7 @@ def jaxformers_decode(
 
     def step_on(state: tuple[Any, ...], embeds: jax.Array | None = None) -> tuple[Any, ...]:
         step, rows, kept = state
-        logits, rows = _logits(model, rows, embeds)
+        logits, rows = logits_of(model, rows, embeds)
         unconditional = None
         if rows.negative is not None:
             unconditional, rows = _negative_logits(model, rows)
@@ -164,7 +164,7 @@ def jaxformers_decode(
         kept = kept.put(step, scores=lambda: processors.finished(program, values, scores), logits=lambda: logits)
         return step + 1, _appended(rows, chosen), kept
 
-    state: tuple[Any, ...] = (jnp.int32(0), rows, StepOutputs.of(program, rows.ids.shape[0], vocab))
+    state: tuple[Any, ...] = (jnp.int32(0), rows, StepOutputs.of(program, model, rows))
     done, rows, kept = jax.lax.while_loop(going, step_on, state if embeds is None else step_on(state, embeds))
     return rows, kept, done
 
@@ -205,7 +205,7 @@ def jaxformers_cache_rows(cache: Cache, rows: jax.Array, slots: int) -> Cache:
     return caches.grown(caches.rows_of(cache, rows), slots)
 
 
-def _logits(model: LoadedModel, rows: Rows, embeds: jax.Array | None) -> tuple[jax.Array, Rows]:
+def logits_of(model: LoadedModel, rows: Rows, embeds: jax.Array | None) -> tuple[jax.Array, Rows]:
     """Logits [R, V] of what follows each row, whose last token, or vector, is thereby read."""
     cache = dataclasses.replace(rows.cache, length=rows.length - 1 + rows.offset)
     logits, cache = model.decode_step(rows.last if embeds is None else embeds, cache, _counted(rows))
@@ -213,7 +213,7 @@ def _logits(model: LoadedModel, rows: Rows, embeds: jax.Array | None) -> tuple[j
 
 
 def _negative_logits(model: LoadedModel, rows: Rows) -> tuple[jax.Array, Rows]:
-    """`_logits` for the rows without their prompts."""
+    """`logits_of` for the rows without their prompts."""
     assert rows.negative is not None
     logits, cache = model.decode_step(rows.negative.last, rows.negative.cache, _counted(rows))
     return logits[:, 0], dataclasses.replace(rows, negative=Negative(rows.negative.last, cache))

@@ -16,6 +16,7 @@ from ..bundle import Model
 from ..config import Config
 from ..generation import Arguments, GenerationConfig, LoadedModel, Prompt, key_of
 from ..generation.config import SETTINGS, of_file
+from ..generation.lengths import new_tokens
 from ..generation.streamers import telling
 from ..parallel import door
 from ..tasks import CausalLM
@@ -163,16 +164,7 @@ class Options:
         Raises:
             ValueError: max_length leaves none.
         """
-        config = self.config
-        if config.max_new_tokens is not None:
-            return config.max_new_tokens
-        if not config.sized:
-            return config.max_length  # nobody says how many: 20 new ones
-        if config.max_length + self.before <= prompt:
-            raise ValueError(
-                f"max_length={config.max_length} leaves no room behind a prompt of {prompt} tokens: pass max_new_tokens"
-            )
-        return config.max_length + self.before - prompt
+        return new_tokens(self.config, prompt - self.before)  # a length counts the text's own tokens
 
 
 _OWN = [field.name for field in dataclasses.fields(Options)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,10 +104,8 @@ def test_draws_without_replacement_follow_their_sums():
     odds = np.array([0.6, 0.3, 0.1])
     count = 20_000
 
-    class Row:
-        seed, length, prompt = jnp.arange(count), jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.int32)
-
-    sums, places = _drawn(jnp.log(jnp.tile(odds, (count, 1))), 2, jax.random.key(0), Row)  # type: ignore[arg-type]
+    rows = jnp.arange(count)
+    sums, places = _drawn(jnp.log(jnp.tile(odds, (count, 1))), 2, jax.random.key(0), rows, 0 * rows)
     np.testing.assert_allclose(np.exp(sums), odds[np.asarray(places)], rtol=1e-5)
     for first in range(3):
         for second in range(3):
@@ -139,27 +138,31 @@ def test_stop_texts_end_beams():
 
 def test_where_time_runs_out_ended_beams_of_a_finished_row_stay():
     """Beams that were going on stand in where the search was on, and nowhere else."""
-    from jaxformers.generation import beams
+    from jaxformers.generation import beams, rows
 
     ids = np.array([[[1, 2], [1, 3]], [[1, 4], [1, 5]]], np.int32)
     ended_ids = np.array([[[1, 6], [1, 7]], [[1, 8], [0, 0]]], np.int32)
     scores = np.array([[-0.1, -0.2], [-0.3, -0.4]], np.float32)
     two = np.full(2, 2, np.int32)
+    columns = dict.fromkeys((field.name for field in dataclasses.fields(rows.Rows)), two.repeat(2)) | {
+        "ids": ids.reshape(4, 2),
+        "prompt": two.repeat(2) - 1,
+        "done": np.array([True, True, False, False]),
+        "cache": None,
+    }
     held = beams.Beams(
-        **dict.fromkeys(beams._OWN, two) | {"prompt": two - 1},
-        settings={},
-        ids=ids,
+        rows=rows.Rows(**columns),
         scores=scores,
         parents=ids,
-        ended_ids=ended_ids,
-        ended_parents=ended_ids,
-        ended_scores=np.array([[-5.0, -6.0], [-7.0, 0.0]], np.float32),
-        ended=np.array([[True, True], [True, False]]),
-        ended_length=np.full((2, 2), 2, np.int32),
+        finished=beams.Hypotheses(
+            ids=ended_ids,
+            parents=ended_ids,
+            scores=np.array([[-5.0, -6.0], [-7.0, 0.0]], np.float32),
+            ended=np.array([[True, True], [True, False]]),
+            length=np.full((2, 2), 2, np.int32),
+        ),
         open=np.array([False, True]),
-        going=np.array([False, True]),
-        cache=None,
     )
     after = beams._with_running(held, 1.0)
-    np.testing.assert_array_equal(after.ended_ids[0], ended_ids[0])
-    np.testing.assert_array_equal(after.ended_ids[1], ids[1])
+    np.testing.assert_array_equal(after.ids[0], ended_ids[0])
+    np.testing.assert_array_equal(after.ids[1], ids[1])

@@ -76,7 +76,7 @@ def test_beams_have_one_source(models: tuple[Any, Any]) -> None:
     for prompt in prompts:
         session.submit(prompt)
     session.step()
-    rows = {name: leaf.array.shape[0] for name, leaf in session.rows.cache.cells[0].items()}
+    rows = {name: leaf.array.shape[0] for name, leaf in session.rows.rows.cache.cells[0].items()}
     assert rows == {"key": 12, "value": 12, "state": 12, "ring": 12, "when": 12, "source": 3}
 
 
