@@ -121,7 +121,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         """
         _check_spare(type(self), token_type_ids, options)
         names = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
-        config = self.generation_config.merged(generation_config, options, arguments=names)
+        config = generation.merged(self.generation_config, generation_config, options, arguments=names)
         vectors = inputs_embeds
         if vectors is not None:
             vectors = np.asarray(batches.vectors(type(self), self.config, vectors))
@@ -307,7 +307,7 @@ def generate(
             "prefix_allowed_tokens_fn: a function needs the host between tokens: use model.generate, or a TokenTrie"
         )
     _check_spare(type(model), token_type_ids, options)
-    config = model.generation_config.merged(generation_config, options)
+    config = generation.merged(model.generation_config, generation_config, options)
     if input_ids is None and inputs_embeds is None:
         raise ValueError("generate: pass input_ids or inputs_embeds")
     vectors = None if inputs_embeds is None else batches.vectors(type(model), model.config, inputs_embeds)

@@ -7,6 +7,7 @@ from .arguments import Arguments, key_of
 from .config import GenerationConfig
 from .generate import Batch, generate
 from .history import History
+from .merging import merged
 from .model import LoadedModel
 from .plan import Plan
 from .prefill import Prompt
@@ -39,6 +40,7 @@ __all__ = [
     "decoded",
     "generate",
     "key_of",
+    "merged",
     "told",
     "transition_scores",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 from ..auto import AutoModelForCausalLM
 from ..bundle import Model
 from ..config import Config
-from ..generation import Arguments, GenerationConfig, LoadedModel, Prompt, key_of
+from ..generation import Arguments, GenerationConfig, LoadedModel, Prompt, key_of, merged
 from ..generation.config import SETTINGS, of_file
 from ..generation.lengths import new_tokens
 from ..generation.streamers import telling
@@ -142,7 +142,7 @@ class Options:
             said["stop_strings"] = [*([others] if isinstance(others, str) else others), self.stop_sequence]
         if said.get("min_length") and "min_new_tokens" not in said:
             said["min_length"] += self.before
-        return base.merged(None, said)
+        return merged(base, None, said)
 
     @cached_property
     def before(self) -> int:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxformers import declare
+from jaxformers import declare, generation
 from jaxformers.declare import Param
 from jaxformers.generation import Plan, Prompt, Session
 from jaxformers.generation.beams import BeamSession
@@ -71,7 +71,7 @@ def test_beams_reorder_rows_and_share_the_source(models: tuple[Any, Any], layers
 
 def test_beams_have_one_source(models: tuple[Any, Any]) -> None:
     prompts = [Prompt(np.array(row, np.int32), 4) for row in PROMPTS]
-    settings = models[0].generation_config.merged(None, {"num_beams": 4})
+    settings = generation.merged(models[0].generation_config, None, {"num_beams": 4})
     session = BeamSession(Plan.of(settings, models[0].config.vocab_size), models[0].loaded(), 12, "cpu")
     for prompt in prompts:
         session.submit(prompt)
@@ -86,7 +86,7 @@ def test_rows_that_ended_are_refilled(models: tuple[Any, Any]) -> None:
     prompts = [Prompt(np.array(row, np.int32), 5 + 3 * i % 7, seed=i) for i, row in enumerate(rows)]
     answers = []
     for model in models:
-        config = model.generation_config.merged(None, {"do_sample": False})
+        config = generation.merged(model.generation_config, None, {"do_sample": False})
         session = Session(Plan.of(config, model.config.vocab_size), model.loaded(), 3, "cpu")
         for prompt in prompts:
             session.submit(prompt)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import jaxformers
-from jaxformers import GenerationConfig
+from jaxformers import GenerationConfig, generation
 from jaxformers.generation.config import SETTINGS
 
 from . import toys
@@ -46,7 +46,7 @@ def test_files_go_both_ways_and_keep_what_is_not_known(tmp_path: Path):
 
 def test_whose_word_counts_first():
     model = GenerationConfig(temperature=0.5, top_k=9, do_sample=True)
-    merged = model.merged(GenerationConfig(top_k=3, temperature=0.2), {"temperature": 0.9})
+    merged = generation.merged(model, GenerationConfig(top_k=3, temperature=0.2), {"temperature": 0.9})
     assert (merged.temperature, merged.top_k, merged.do_sample) == (0.9, 3, True)
     assert merged.top_p == 1.0
 
@@ -93,17 +93,17 @@ def test_a_models_own_config_is_read_and_saved(tmp_path: Path):
 )
 def test_impossible_values_are_named(settings: dict[str, Any], said: str):
     with pytest.raises(ValueError, match=said):
-        GenerationConfig().merged(None, settings)
+        generation.merged(GenerationConfig(), None, settings)
 
 
 def test_an_unknown_option_names_the_nearest():
     with pytest.raises(ValueError, match="max_new_tokens"):
-        GenerationConfig().merged(None, {"max_new_token": 3})
+        generation.merged(GenerationConfig(), None, {"max_new_token": 3})
 
 
 def test_what_has_no_effect_is_said_once_and_not_saved(caplog: pytest.LogCaptureFixture, tmp_path: Path):
     with caplog.at_level(logging.WARNING):
-        GenerationConfig().merged(None, {"temperature": 0.7, "top_p": 0.9, "early_stopping": True})
+        generation.merged(GenerationConfig(), None, {"temperature": 0.7, "top_p": 0.9, "early_stopping": True})
     assert len(caplog.records) == 1
     for name in ("temperature", "top_p", "early_stopping"):
         assert name in caplog.text
@@ -113,5 +113,5 @@ def test_what_has_no_effect_is_said_once_and_not_saved(caplog: pytest.LogCapture
 
 
 def test_whole_numbers_are_numbers():
-    merged = GenerationConfig().merged(None, {"do_sample": True, "temperature": 2, "repetition_penalty": 2})
+    merged = generation.merged(GenerationConfig(), None, {"do_sample": True, "temperature": 2, "repetition_penalty": 2})
     assert (merged.temperature, merged.repetition_penalty) == (2.0, 2.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import jaxformers
-from jaxformers import GenerationConfig
+from jaxformers import GenerationConfig, generation
 from jaxformers.generation import End, Listeners, Plan, Prompt, Session, Tokens
 from jaxformers.generation.beams import BeamSession
 
@@ -49,8 +50,8 @@ def settings_of(model: Any, sampled: bool) -> list[GenerationConfig]:
     """The settings of each row, those of sampling alone left out in greedy search."""
     own = {"temperature", "top_k", "top_p", "min_p"}
     whole = {"do_sample": sampled, "max_new_tokens": 11}
-    merged = model.generation_config.merged
-    return [merged(None, whole | {n: v for n, v in one.items() if sampled or n not in own}) for one in SAMPLED]
+    merged = partial(generation.merged, model.generation_config, None)
+    return [merged(whole | {n: v for n, v in one.items() if sampled or n not in own}) for one in SAMPLED]
 
 
 def alone(model: Any, row: list[int], settings: GenerationConfig, seed: int) -> list[int]:
@@ -100,7 +101,7 @@ def test_rows_with_settings_of_their_own_are_as_alone(model: Any, sampled: bool,
 
 
 def test_other_numbers_compile_nothing(model: Any) -> None:
-    plan = Plan.of(model.generation_config.merged(None, {"do_sample": True, "eos_token_id": 5}), toys.VOCAB)
+    plan = Plan.of(generation.merged(model.generation_config, None, {"do_sample": True, "eos_token_id": 5}), toys.VOCAB)
     (row,) = toys.prompts(6)
 
     def write(**said: Any) -> None:
@@ -175,7 +176,7 @@ def test_a_stream_that_is_cancelled_ends(model: Any) -> None:
     (row,) = toys.prompts(5)
     for kind, options in ((Session, {}), (BeamSession, {"num_beams": 2})):
         heard.clear()
-        plan = Plan.of(model.generation_config.merged(None, options), toys.VOCAB)
+        plan = Plan.of(generation.merged(model.generation_config, None, options), toys.VOCAB)
         session = kind(plan, model.loaded(), 4, "cpu")
         first = session.submit(Prompt(np.array(row, np.int32), 70), listeners=Listeners(streamer=Ear()))
         session.step()
@@ -212,7 +213,7 @@ def test_each_row_has_its_own_source() -> None:
         return Prompt(np.array(rows[i], np.int32), 5 + 3 * i % 7, source=np.array(sources[source], np.int32))
 
     def written(prompts: list[Prompt], width: int, **options: Any) -> list[list[int]]:
-        plan = Plan.of(model.generation_config.merged(None, options), model.config.vocab_size)
+        plan = Plan.of(generation.merged(model.generation_config, None, options), model.config.vocab_size)
         session = (BeamSession if options else Session)(plan, model.loaded(), width, "cpu")
         for one in prompts:
             session.submit(one)
