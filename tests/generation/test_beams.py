@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,9 @@ from tests.models import golden
 
 from . import toys
 
+pytestmark = pytest.mark.usefixtures("exact")
+
 RECORDED = json.loads((Path(__file__).parent / "beams.json").read_text())
-
-
-@pytest.fixture(autouse=True)
-def exact() -> Iterator[None]:
-    """Float32 as float32; toy programs run for milliseconds, so they are compiled twice as fast."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    with jax.default_matmul_precision("highest"):
-        yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +28,6 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The toy model that was recorded."""
     folder = golden.cases()["LlamaForCausalLM"].write(tmp_path_factory.mktemp("llama"))
     return jaxformers.LlamaForCausalLM.from_pretrained(folder)
-
-
-def until(row: list[int], start: int, ends: list[int]) -> list[int]:
-    stop = next((i + 1 for i in range(start, len(row)) if row[i] in ends), len(row))
-    return row[:stop]
 
 
 @pytest.mark.parametrize("number", range(len(RECORDED["calls"])))
@@ -56,7 +43,7 @@ def test_rows_scores_and_origins_are_torchs(llama: Any, number: int):
     )
     ends, start = call["options"]["eos_token_id"], len(inputs["input_ids"][0])
     for ours, theirs in zip(np.asarray(out.sequences).tolist(), call["sequences"], strict=True):
-        assert until(ours, start, ends) == until(theirs, start, ends)
+        assert toys.until(ours, start, ends) == toys.until(theirs, start, ends)
     np.testing.assert_allclose(out.sequences_scores, call["sequences_scores"], rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(out.beam_indices, call["beam_indices"])
     scores = llama.compute_transition_scores(out.sequences, out.scores, out.beam_indices)

@@ -5,7 +5,6 @@ and the same by every way of writing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +24,10 @@ from tests.models import rule
 from . import toys
 from .long_rows import LENGTHS, MODELS, NEW, TRAINED, prompts
 
+pytestmark = pytest.mark.usefixtures("exact")
+
 RECORDED = np.load(Path(__file__).parent / "long_rows.npz")
 SWITCHING = ("phi3", "llama")
-
-
-@pytest.fixture(autouse=True)
-def exact() -> Iterator[None]:
-    """Float32 as float32; toy programs run for milliseconds, so they are compiled twice as fast."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    with jax.default_matmul_precision("highest"):
-        yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module", params=MODELS)

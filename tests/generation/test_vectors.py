@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,9 @@ from tests.models import golden, rule
 
 from . import toys
 
+pytestmark = pytest.mark.usefixtures("exact")
+
 RECORDED = json.loads((Path(__file__).parent / "vectors.json").read_text())
-
-
-@pytest.fixture(autouse=True)
-def exact() -> Iterator[None]:
-    """Float32 as float32; toy programs run for milliseconds, so they are compiled twice as fast."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    with jax.default_matmul_precision("highest"):
-        yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +31,6 @@ def model() -> Any:
 def vectors_of(model: Any, ids: Any) -> np.ndarray:
     """The vectors [B, T, D] that ids stand for."""
     return np.asarray(model.params["word"]["table"])[np.asarray(ids)]
-
-
-def until(row: list[int], start: int, end: int) -> list[int]:
-    stop = next((i + 1 for i in range(start, len(row)) if row[i] == end), len(row))
-    return row[:stop]
 
 
 @pytest.mark.parametrize("name", sorted({told["model"] for told in RECORDED}))
@@ -61,7 +48,7 @@ def test_rows_are_torchs(name: str, tmp_path: Path):
         out = model.generate(**given, inputs_embeds=vectors[rows], pad_token_id=1, eos_token_id=told["eos"], **options)
         assert out.shape[1] == len(told["rows"][0]), told["call"]
         for ours, theirs in zip(np.asarray(out).tolist(), told["rows"], strict=True):
-            assert until(ours, count, told["eos"]) == until(theirs, count, told["eos"]), told["call"]
+            assert toys.until(ours, count, [told["eos"]]) == toys.until(theirs, count, [told["eos"]]), told["call"]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

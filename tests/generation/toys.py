@@ -63,6 +63,12 @@ def padded(rows: list[list[int]], side: str = "left") -> tuple[np.ndarray, np.nd
     return ids, mask
 
 
+def until(row: list[int], start: int, ends: list[int]) -> list[int]:
+    """A row up to its first end behind `start`."""
+    stop = next((i + 1 for i in range(start, len(row)) if row[i] in ends), len(row))
+    return row[:stop]
+
+
 def softmax(x: np.ndarray) -> np.ndarray:
     """Of float64 [V]."""
     odds = np.exp(x - x.max())
