@@ -115,3 +115,23 @@ def test_what_has_no_effect_is_said_once_and_not_saved(caplog: pytest.LogCapture
 def test_whole_numbers_are_numbers():
     merged = generation.merged(GenerationConfig(), None, {"do_sample": True, "temperature": 2, "repetition_penalty": 2})
     assert (merged.temperature, merged.repetition_penalty) == (2.0, 2.0)
+
+
+def test_a_length_that_is_said_is_kept(tmp_path: Path):
+    """20 is also the default, which is no length in all but of what is new."""
+    model, row = toys.model(), [[5, 6, 7]]
+    said, unsaid = GenerationConfig(max_length=20), GenerationConfig()
+    assert (said.max_length, unsaid.max_length) == (20, 20)
+    assert said != unsaid
+    assert unsaid == GenerationConfig(max_length=None)
+    assert (said.sized, unsaid.sized, said.replace(max_length=None).sized) == (True, False, False)
+    assert model.generate(row).shape == model.generate(row, unsaid).shape == (1, 23)
+    assert model.generate(row, said).shape == model.replace(generation_config=said).generate(row).shape == (1, 20)
+    assert generation.merged(said, unsaid, {"do_sample": True}).sized
+    said.save_pretrained(tmp_path / "said")
+    unsaid.save_pretrained(tmp_path / "unsaid")
+    files = [(tmp_path / name / "generation_config.json").read_text() for name in ("said", "unsaid")]
+    assert files[0] == files[1]
+    (tmp_path / "generation_config.json").write_text('{"max_length": 20}')  # as libraries write it of every model
+    assert not GenerationConfig.from_pretrained(tmp_path).sized
+    assert not GenerationConfig.from_model_config({"max_length": 20, "decoder": {"max_length": 20}}).sized
