@@ -57,8 +57,8 @@ class Arguments:
         """Whether tokens are drafted and then verified."""
         return self.assistant is not None or settings.prompt_lookup_num_tokens is not None
 
-    def check(self, settings: GenerationConfig) -> None:
-        """Refuse ways of writing that do not go together.
+    def check(self, settings: GenerationConfig, prompts: int = 1) -> None:
+        """Refuse ways of writing that do not go together, and several prompts in a call where there can be but one.
 
         Raises:
             ValueError: it says what to leave out.
@@ -72,25 +72,10 @@ class Arguments:
             raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out")
         if settings.guided and settings.num_beams > 1:
             raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
-
-    def check_rows(self, settings: GenerationConfig, count: int) -> None:
-        """Refuse several prompts in one call where one is all that there can be.
-
-        Raises:
-            ValueError: there are more.
-        """
-        if self.streamer is not None and count > 1:
-            raise ValueError(f"a streamer shows one row, and there are {count} prompts: pass one")
-        if self.drafts(settings) and count > 1:
+        if self.streamer is not None and prompts > 1:
+            raise ValueError(f"a streamer shows one row, and there are {prompts} prompts: pass one")
+        if self.drafts(settings) and prompts > 1:
             raise ValueError("assisted decoding writes one row: pass one prompt, and leave num_return_sequences out")
-
-    def plan(self, settings: GenerationConfig, vocab: int) -> Plan:
-        """What settings ask of rows.
-
-        Raises:
-            ValueError: as `Plan.of`.
-        """
-        return Plan.of(settings, vocab, self.logits_processor or (), self.prefix_allowed_tokens_fn)
 
     @property
     def listeners(self) -> Listeners:

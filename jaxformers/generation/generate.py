@@ -79,7 +79,7 @@ class Batch:
         width, wide = ids.shape[1], mask.shape[1]
         shown = mask if width == wide else np.ones_like(ids)
         settings, counted = (settings, width) if embeds is None else beside_vectors(settings, width, wide)
-        arguments.check(settings)
+        arguments.check(settings, len(ids))
         most = new_tokens(settings, counted)
         tokens = ids if embeds is None else embeds
         rows, read = _real(ids, shown), _real(tokens, mask)
@@ -87,8 +87,7 @@ class Batch:
         _check_words("input_ids", rows, model.vocab_size)
         _warn(settings, width, most, model.vocab_size, arguments.drafts(settings))
         pad = pad_of(settings)
-        arguments.check_rows(settings, len(rows))
-        plan = arguments.plan(settings, model.vocab_size)
+        plan = Plan.of(settings, model.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
         negatives = _negatives(settings, rows, negative_ids, negative_mask)
         if negatives is not None:
             fitted(settings, model, max(map(len, negatives)), most)

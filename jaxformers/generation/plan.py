@@ -55,7 +55,7 @@ class Plan:
         cls,
         settings: GenerationConfig,
         vocab: int,
-        logits_processor: Sequence[Callable[..., jax.Array]] = (),
+        logits_processor: Sequence[Callable[..., jax.Array]] | None = None,
         prefix_allowed_tokens_fn: Any = None,
     ) -> Plan:
         """The plan that settings ask for.
@@ -74,13 +74,11 @@ class Plan:
         allowed, asked = prefix_allowed_tokens_fn, None
         if allowed is not None and not isinstance(allowed, TokenTrie):
             allowed = asked = allowing(allowed, vocab)
-        c = _Checked(settings, vocab)
-        steps, shared = _processors(c, logits_processor, allowed)
-        beams, shape = settings.num_beams, None
-        keep = 1 if beams == 1 else 1 + max(1, len(c.eos))
+        steps, shared = _processors(settings, vocab, logits_processor or (), allowed)
+        beams, ends, shape = settings.num_beams, len(settings.eos), None
         if settings.do_sample:
             rare = tuple(name for name, off in filters.RARE.items() if getattr(settings, name) not in (None, off))
-            shape = filters.Shape(rare, keep)
+            shape = filters.Shape(rare, keep=1 if beams == 1 else 1 + max(1, ends))
         scores, logits = (
             bool(settings.return_dict_in_generate and asked_for)
             for asked_for in (settings.output_scores, settings.output_logits)
@@ -93,7 +91,7 @@ class Plan:
             logits=logits,
             steps=SEGMENT if scores or logits else 0,
             beams=beams,
-            candidates=0 if beams == 1 else max(2, 1 + len(c.eos)) * beams,
+            candidates=0 if beams == 1 else max(2, 1 + ends) * beams,
             early_stopping=beams > 1 and settings.early_stopping,
         )
         return cls(settings, program, shared, asked)
@@ -151,10 +149,9 @@ class Plan:
 
 
 def _processors(
-    c: _Checked, custom: Sequence[Callable[..., jax.Array]], allowed: Asked | TokenTrie | None
+    s: GenerationConfig, vocab: int, custom: Sequence[Callable[..., jax.Array]], allowed: Asked | TokenTrie | None
 ) -> tuple[tuple[tuple[Any, ...], ...], dict[str, Any]]:
     """The processors that settings ask for, in the reference's order, and what rows share of their values."""
-    s, eos = c.settings, c.eos
     steps: list[tuple[Any, ...]] = []
     shared: dict[str, Any] = {}
 
@@ -163,41 +160,48 @@ def _processors(
         if values:
             shared[name] = values
 
+    def add_ending(name: str) -> None:
+        """One that does something to ends; said where there are none."""
+        if s.eos:
+            add(name)
+        else:
+            logger.warning("%s=%s has no effect: there is no eos_token_id", name, getattr(s, name))
+
     if s.guided:
         add("guidance_scale")
     if s.sequence_bias is not None:
-        add("sequence_bias", **c.table("sequence_bias", s.sequence_bias))
+        add("sequence_bias", **_table("sequence_bias", s.sequence_bias, vocab))
     if s.encoder_repetition_penalty not in (None, 1):
         add("encoder_repetition_penalty")
     add("repetition_penalty")
     for name in ("no_repeat_ngram_size", "encoder_no_repeat_ngram_size"):
         if size := getattr(s, name):
             add(name, size)
-    if bad := [(word, -np.inf) for word in s.bad_words_ids or () if not (len(word) == 1 and word[0] in eos)]:
-        add("bad_words_ids", **c.table("bad_words_ids", bad))
+    if bad := [(word, -np.inf) for word in s.bad_words_ids or () if not (len(word) == 1 and word[0] in s.eos)]:
+        add("bad_words_ids", **_table("bad_words_ids", bad, vocab))
     for name in ("min_length", "min_new_tokens"):
-        if getattr(s, name) and c.needs_end(name):
-            add(name)
+        if getattr(s, name):
+            add_ending(name)
     if isinstance(allowed, TokenTrie):
-        c.known("TokenTrie", (int(allowed.most),))
-        if strange := allowed.ends - set(eos):
+        _known("TokenTrie", (int(allowed.most),), vocab)
+        if strange := allowed.ends - set(s.eos):
             raise ValueError(
-                f"TokenTrie: its sequences end with {sorted(strange)[:8]}, rows with {list(eos)}: set eos_token_id"
+                f"TokenTrie: its sequences end with {sorted(strange)[:8]}, rows with {list(s.eos)}: set eos_token_id"
             )
         add("token_trie", s.num_beams == 1, trie=allowed)
     elif allowed is not None:
         add("prefix_allowed_tokens_fn", asked=allowed.number)
     for name in ("forced_bos_token_id", "forced_eos_token_id"):
         if (ids := getattr(s, name)) is not None:
-            add(name, ids=c.mask(c.known(name, (ids,) if isinstance(ids, int) else ids)))
+            add(name, ids=_mask(_known(name, (ids,) if isinstance(ids, int) else ids, vocab), vocab))
     if s.remove_invalid_values:
         add("remove_invalid_values")
-    if s.exponential_decay_length_penalty is not None and c.needs_end("exponential_decay_length_penalty"):
-        add("exponential_decay_length_penalty")
+    if s.exponential_decay_length_penalty is not None:
+        add_ending("exponential_decay_length_penalty")
     if s.suppress_tokens is not None:
-        add("suppress_tokens", ids=c.mask(s.suppress_tokens))
+        add("suppress_tokens", ids=_mask(s.suppress_tokens, vocab))
     if s.begin_suppress_tokens is not None:
-        add("begin_suppress_tokens", s.forced_bos_token_id is not None, ids=c.mask(s.begin_suppress_tokens))
+        add("begin_suppress_tokens", s.forced_bos_token_id is not None, ids=_mask(s.begin_suppress_tokens, vocab))
     steps += [("logits_processor", i) for i in range(len(custom))]
     if custom:
         plain = jax.tree_util.Partial
@@ -205,60 +209,44 @@ def _processors(
     return tuple(steps), shared
 
 
-@dataclasses.dataclass(frozen=True)
-class _Checked:
-    """Settings as arrays over a vocabulary."""
+def _known(name: str, ids: Sequence[int], vocab: int) -> Sequence[int]:
+    """The ids, all of which must be in the vocabulary."""
+    strange = [i for i in ids if not 0 <= i < vocab]
+    if strange:
+        raise ValueError(f"{name}: {strange[:8]} not in the vocabulary (0 to {vocab - 1})")
+    return ids
 
-    settings: GenerationConfig
-    vocab: int
 
-    @property
-    def eos(self) -> tuple[int, ...]:
-        """The ids that end a row."""
-        return self.settings.eos
+def _mask(ids: Sequence[int], vocab: int) -> np.ndarray:
+    """[V] bool; ids beyond the vocabulary have no score to change."""
+    mask = np.zeros(vocab, bool)
+    mask[[i for i in ids if 0 <= i < vocab]] = True
+    return mask
 
-    def known(self, name: str, ids: Sequence[int]) -> Sequence[int]:
-        """The ids, all of which must be in the vocabulary."""
-        strange = [i for i in ids if not 0 <= i < self.vocab]
-        if strange:
-            raise ValueError(f"{name}: {strange[:8]} not in the vocabulary (0 to {self.vocab - 1})")
-        return ids
 
-    def mask(self, ids: Sequence[int]) -> np.ndarray:
-        """[V] bool; ids beyond the vocabulary have no score to change."""
-        mask = np.zeros(self.vocab, bool)
-        mask[[i for i in ids if 0 <= i < self.vocab]] = True
-        return mask
+def _table(name: str, pairs: Sequence[tuple[Sequence[int], float]], vocab: int) -> dict[str, np.ndarray]:
+    """Sequences and what is added to their last token: one token long [V], longer ones as a table.
 
-    def needs_end(self, name: str) -> bool:
-        """Whether rows can end; said where they cannot."""
-        if not self.eos:
-            logger.warning("%s=%s has no effect: there is no eos_token_id", name, getattr(self.settings, name))
-        return bool(self.eos)
-
-    def table(self, name: str, pairs: Sequence[tuple[Sequence[int], float]]) -> dict[str, np.ndarray]:
-        """Sequences and what is added to their last token: one token long [V], longer ones as a table.
-
-        The table's sizes are rounded up, so that other words of about the same number share a program. Its prefixes
-        [N, L] stand on the right, with −1 before them.
-        """
-        alone = np.zeros(self.vocab, np.float32)
-        longer = {}
-        for ids, bias in dict(pairs).items():
-            self.known(name, ids)
-            if len(ids) == 1:
-                alone[ids[0]] = bias
-            else:
-                longer[ids] = bias
-        if not longer:
-            return {"alone": alone}
-        count, width = rounded(len(longer)), rounded(max(map(len, longer)) - 1)
-        prefixes, last = np.full((count, width), -1, np.int32), np.zeros(count, np.int32)
-        lengths, biases = np.full(count, np.iinfo(np.int32).max, np.int32), np.zeros(count, np.float32)
-        for i, (ids, bias) in enumerate(longer.items()):
-            prefixes[i, width - len(ids) + 1 :] = ids[:-1]
-            last[i], lengths[i], biases[i] = ids[-1], len(ids), bias
-        return {"alone": alone, "prefixes": prefixes, "last": last, "lengths": lengths, "biases": biases}
+    The table's sizes are rounded up, so that other words of about the same number share a program. Its prefixes [N, L]
+    stand on the right, with −1 before them.
+    """
+    alone = np.zeros(vocab, np.float32)
+    longer = {}
+    for ids, bias in dict(pairs).items():
+        _known(name, ids, vocab)
+        if len(ids) == 1:
+            alone[ids[0]] = bias
+        else:
+            longer[ids] = bias
+    if not longer:
+        return {"alone": alone}
+    count, width = rounded(len(longer)), rounded(max(map(len, longer)) - 1)
+    prefixes, last = np.full((count, width), -1, np.int32), np.zeros(count, np.int32)
+    lengths, biases = np.full(count, np.iinfo(np.int32).max, np.int32), np.zeros(count, np.float32)
+    for i, (ids, bias) in enumerate(longer.items()):
+        prefixes[i, width - len(ids) + 1 :] = ids[:-1]
+        last[i], lengths[i], biases[i] = ids[-1], len(ids), bias
+    return {"alone": alone, "prefixes": prefixes, "last": last, "lengths": lengths, "biases": biases}
 
 
 def allowing(function: Callable[[int, np.ndarray], Sequence[int]], vocab: int) -> Asked:

@@ -14,6 +14,7 @@ from .config import GenerationConfig
 from .generate import pad_of
 from .lengths import beside_vectors, fitted, new_tokens
 from .model import LoadedModel
+from .plan import Plan
 from .rows import Rows, jaxformers_decode
 
 
@@ -64,7 +65,7 @@ def decoded(
     shown = real if width == wide else jnp.ones(ids.shape, bool)
     settings, counted = (settings, width) if embeds is None else beside_vectors(settings, width, wide)
     most = fitted(settings, model.config, wide, new_tokens(settings, counted))
-    plan = arguments.plan(settings, model.config.vocab_size)
+    plan = Plan.of(settings, model.config.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
     fill = pad_of(settings)
 
     length, read = shown.sum(1, dtype=jnp.int32), real.sum(1, dtype=jnp.int32)

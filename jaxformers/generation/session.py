@@ -109,8 +109,9 @@ class Request:
 class Session:
     """Greedy search or sampling of many prompts through few rows.
 
-    Prompts of about the same length should wait beside each other: rows have room for the longest. Those with vectors
-    in the place of ids begin together, where no row is in use.
+    Prompts of about the same length should wait beside each other: rows have room for the longest. They are of one
+    kind: with vectors in the place of ids or without, with a source or without. Those with vectors begin where no row
+    is in use.
 
     plan: what all prompts have in common. model: what writes. width: how many rows there are at most. platform: of the
     model's device. key: what draws go by, with each prompt's seed. past: of the first tokens of the prompts that begin
@@ -132,14 +133,9 @@ class Session:
         past: Cache | None = None,
         keep: bool = False,
     ) -> None:
-        self.plan, self.model, self.width, self.platform, self.past, self.keep = (
-            plan,
-            model,
-            width,
-            platform,
-            past,
-            keep,
-        )
+        self.plan, self.model, self.width, self.platform = plan, model, width, platform
+        self.past = past
+        self.keep = keep
         self.key = jax.random.key(0) if key is None else key
         self.waiting: deque[Request] = deque()
         self.seats: list[Request | None] = []
@@ -154,34 +150,37 @@ class Session:
         """A prompt to be written on; its number in events is returned.
 
         Args:
-            prompt: what is written on.
+            prompt: what is written on, and how many tokens it gets at most, whatever settings say of that.
             settings: its own, merged and checked; None: the plan's. Numbers may differ from the plan's (temperature,
                 top_k, penalties, …), and so may what ends rows; see `Plan.check_row`.
             listeners: its own.
 
         Raises:
-            ValueError: settings that the plan has no program for, or stop texts that cannot be read.
+            ValueError: settings that the plan has no program for, stop texts that cannot be read, or a prompt of
+                another kind or without room.
         """
         if settings is None:
             settings = self.plan.settings
         elif settings is not self.plan.settings:
             self.plan.check_row(settings)
-        if settings.guided != (prompt.negative is not None):
-            raise ValueError("guidance_scale goes with a prompt that has `negative`: pass both, or neither")
+        self._check(prompt, settings)
         stops = Stops.of(settings, listeners.tokenizer, listeners.stopping_criteria)
         request = Request(next(self._ids), prompt, settings, listeners, stops, len(prompt.ids))
         self.waiting.append(request)
         return request.id
 
     def cancel(self, id: int) -> None:
-        """No more is written on a prompt, and there is no event of its end; one that has ended is left alone."""
-        for request in [request for request in self.waiting if request.id == id]:
-            self.waiting.remove(request)
-        for row, request in self._live():
-            if request.id == id:
-                request.tell(request.prompt.ids[:0], True)
+        """No more is written on a prompt, whose streamer ends; there is no event. One that has ended is left alone."""
+        for request in [*self.waiting, *(request for _, request in self._live())]:
+            if request.id != id:
+                continue
+            if request in self.waiting:
+                self.waiting.remove(request)
+            else:
+                row = self.seats.index(request)
                 self.seats[row] = None
                 self._halt(row)
+            request.tell(request.prompt.ids[:0], True)
 
     def run(self) -> list[End]:
         """Write all that was submitted: the ends, in their order."""
@@ -209,7 +208,7 @@ class Session:
         if longest >= slots:
             slots *= 2
             self.rows = jaxformers_grow(self.rows, slots)
-        rows = self._advance(slots - longest)
+        self.rows = rows = self._advance(slots - longest)
         self._embeds = None
         ids, length, done = (np.asarray(x) for x in (rows.ids, rows.length, rows.done))
         if self.plan.asked is not None:
@@ -233,6 +232,23 @@ class Session:
         """What all steps have kept of scores or logits [N, R, V]; None where they have not."""
         parts = [own for part in self.outputs if (own := getattr(part, name)) is not None]
         return np.concatenate(parts) if parts else None
+
+    def _check(self, prompt: Prompt, settings: GenerationConfig) -> None:
+        """Refuse a prompt that the session cannot write on."""
+        if settings.guided != (prompt.negative is not None):
+            raise ValueError("guidance_scale goes with a prompt that has `negative`: pass both, or neither")
+        if prompt.source is not None and not hasattr(self.model.cls, "begin"):
+            raise ValueError(f"{self.model.cls.__name__} has no encoder: a prompt has no source")
+        places, whole = self.model.config.longest_row, len(prompt.read) + prompt.max_new_tokens
+        if min(len(prompt.read), prompt.max_new_tokens) < 1 or whole > (places or whole):
+            raise ValueError(
+                f"a prompt of {len(prompt.read)} tokens and {prompt.max_new_tokens} new ones: expected one of each at "
+                f"least, and {places or 'any number'} together at most"
+            )
+        other = next(itertools.chain(self.waiting, filter(None, self.seats)), None)
+        for name in ("embeds", "source"):
+            if other is not None and (getattr(other.prompt, name) is None) != (getattr(prompt, name) is None):
+                raise ValueError(f"{name}: all prompts of a session have them, or none: open another session")
 
     # -- rows and who is in them --------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..generation import Arguments, Completion, End, GenerationConfig, LoadedModel, Prompt, Session
+from ..generation import Arguments, Completion, End, GenerationConfig, LoadedModel, Plan, Prompt, Session
 
 _CPU_ROWS, _ACCELERATOR_ROWS = 32, 64
 
@@ -52,7 +52,7 @@ def written(
     for name in ("output_attentions", "output_hidden_states"):
         if getattr(settings, name):
             raise ValueError(f"{name}: answers of pipelines have no place for it; call model.generate")
-    plan = arguments.plan(settings, model.config.vocab_size)
+    plan = Plan.of(settings, model.config.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
     kept = bool(settings.return_dict_in_generate)
     alone = (  # watched, timed, traced or helped
         kept or arguments.streamer is not None or settings.max_time is not None or arguments.drafts(settings)

@@ -191,6 +191,53 @@ def test_a_stream_that_is_cancelled_ends(model: Any) -> None:
         assert completion.tokens.tolist() == np.asarray(expected)[0, 5:].tolist()
 
 
+def test_who_waits_may_leave_and_a_rule_that_fails_harms_no_other_row(model: Any) -> None:
+    heard: list[list[int]] = []
+
+    class Ear:
+        put = staticmethod(lambda value: heard.append(np.asarray(value).tolist()))
+        end = staticmethod(lambda: heard.append([]))
+
+    def broken(ids: np.ndarray, scores: Any) -> bool:
+        raise LookupError("no rule")
+
+    rows = toys.prompts(5, 3, 4)
+    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 2, "cpu")
+    first, bad, last = (
+        session.submit(Prompt(np.array(row, np.int32), 9), listeners=own)
+        for row, own in zip(
+            rows, (Listeners(), Listeners(stopping_criteria=[broken]), Listeners(streamer=Ear())), strict=True
+        )
+    )
+    session.cancel(last)
+    assert heard == [[]]
+    with pytest.raises(LookupError, match="no rule"):
+        session.step()
+    session.cancel(bad)
+    (end,) = session.run()
+    assert (end.id, end.completions[0].tokens.tolist()) == (first, toys.greedy(model, rows[0], 9))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"ids": []}, "0 tokens"),
+        ({"max_new_tokens": 0}, "0 new ones"),
+        ({"max_new_tokens": 1000}, "512 together"),
+        ({"embeds": np.zeros((2, 24), np.float32)}, "embeds: all prompts of a session"),
+        ({"source": [3]}, "has no encoder"),
+    ],
+)
+def test_prompts_that_cannot_be_written_on_are_refused(wrong: dict[str, Any], said: str) -> None:
+    sizes = {"vocab_size": toys.VOCAB, "n_embd": 24, "n_layer": 1, "n_head": 2, "n_positions": 512}
+    model = jaxformers.GPT2LMHeadModel(jaxformers.GPT2Config(**sizes), key=jax.random.key(0))
+    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 2, "cpu")
+    good = {"ids": [3, 4], "max_new_tokens": 4}
+    session.submit(Prompt(**good))
+    with pytest.raises(ValueError, match=said):
+        session.submit(Prompt(**good | wrong))
+
+
 class Reading(toy_hybrid.HybridForCausalLM, base=toy_hybrid.HybridModel):
     """A toy whose prompts have a source: its layers begin with the sum of the source's words."""
 
