@@ -20,7 +20,7 @@ from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers,
 
 from ..gguf import Header, read_file
 from . import merges, tiktoken
-from .backend import readable
+from .backend import as_value_error
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def build(path: Path) -> tokenizers.Tokenizer:
         raise ValueError(
             f"{path}: tokenizer.ggml.model {vocabulary.model!r:.40} is not read: known are 'gpt2' and 'llama'"
         )
-    with readable(f"{path}: its special tokens cannot be used"):
+    with as_value_error(f"{path}: its special tokens cannot be used"):
         backend.add_tokens(vocabulary.added())
     processor = _rows(vocabulary, begins)
     if vocabulary.model == "gpt2":
@@ -312,7 +312,7 @@ def _rows(vocabulary: _Vocabulary, begins: bool) -> processors.PostProcessor | N
         return [f"{part}:{kind}" for part in parts]
 
     around = {tokens[ids[role]]: ids[role] for role in roles}
-    with readable(f"{vocabulary.where}: special tokens {list(around)} cannot be used"):
+    with as_value_error(f"{vocabulary.where}: special tokens {list(around)} cannot be used"):
         return processors.TemplateProcessing(
             single=row("$A", 0), pair=row("$A", 0) + row("$B", 1), special_tokens=list(around.items())
         )

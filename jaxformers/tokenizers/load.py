@@ -121,14 +121,14 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
         raise ValueError(f"{source}: {files.CONFIG}: tokenizer_class must be a string, found {name!r:.80}")
     kind = _by_name(name) if name else _by_model_type(source)
     if kind is None and name is not None:
-        if source.find(files.BACKEND) is None:
+        if source.find(files.TOKENIZER) is None:
             near = difflib.get_close_matches(name, [kind.own_name for kind in _MODEL_TYPES], 3)
             hint = f" (the nearest are {', '.join(near)})" if near else ""
             raise ValueError(
-                f"{source}: tokenizer_class {name!r} is not known here{hint}, and there is no {files.BACKEND} that "
+                f"{source}: tokenizer_class {name!r} is not known here{hint}, and there is no {files.TOKENIZER} that "
                 "says how to tokenize"
             )
-        logger.info("%s: %s is read as a plain %s", source, name, files.BACKEND)
+        logger.info("%s: %s is read as a plain %s", source, name, files.TOKENIZER)
         if like := _by_model_type(source):  # a relative of BERT has token types, one of Llama is padded on the left
             config = {"model_input_names": like.model_input_names, "padding_side": like.padding_side, **config}
     if kind is LlamaTokenizer and _is_byte_level(source):  # under Llama's name, whose tokens and rows are others
@@ -138,7 +138,7 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
 
 def _is_byte_level(source: hub.Source) -> bool:
     """Whether there is a tokenizer.json whose pieces are of bytes."""
-    path = source.find(files.BACKEND)
+    path = source.find(files.TOKENIZER)
     if path is None or b'"ByteLevel"' not in path.read_bytes():
         return False
     splitter, decoder = (getattr(backend.read(path), name) for name in ("pre_tokenizer", "decoder"))

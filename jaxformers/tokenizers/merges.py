@@ -11,7 +11,7 @@ import tokenizers
 from tokenizers import models
 
 from . import files
-from .backend import readable
+from .backend import as_value_error
 
 Merges = list[tuple[str, str]]
 
@@ -61,5 +61,5 @@ def build(vocabulary: Mapping[str, int], merges: Merges, where: str, **options: 
     Raises:
         ValueError: the vocabulary lacks what merges make.
     """
-    with readable(f"{where}: vocabulary and merges do not fit"):
+    with as_value_error(f"{where}: vocabulary and merges do not fit"):
         return tokenizers.Tokenizer(models.BPE(vocab=dict(vocabulary), merges=merges, **options))

@@ -14,9 +14,11 @@ from typing import Any, ClassVar
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-from . import ends, files, merges
-from .backend import readable
+from . import files, merges
+from .backend import as_value_error
 from .base import Tokenizer
+from .post_processor import BERT, ROBERTA, Templates
+from .settings import BOS_EOS, Check, boolean
 
 Pieces = list[tuple[str, float]]
 """Tokens with their logarithmic probabilities (Unigram) or ranks (BPE), in the order of their ids."""
@@ -73,7 +75,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "spiece.model"}
     keeps_files: ClassVar[bool] = True
-    own_settings: ClassVar[Mapping[str, files.Check]] = {}
+    own_settings: ClassVar[Mapping[str, Check]] = {}
     special_pieces: ClassVar[tuple[str, ...]] = ()
     """Pieces that the file calls the user's own and that are special."""
     byte_fallback: ClassVar[bool] = False
@@ -82,11 +84,11 @@ class SentencePieceTokenizer(Tokenizer):
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         if "vocab_file" not in paths:
             name = self.vocab_files_names["vocab_file"]
-            raise ValueError(f"{type(self).__name__} needs vocab_file= (a {name}), or a {files.BACKEND}")
+            raise ValueError(f"{type(self).__name__} needs vocab_file= (a {name}), or a {files.TOKENIZER}")
         path = paths["vocab_file"]
         model = read(path)
         pieces, unknown = self._pieces(model)
-        with readable(f"{path}: its pieces cannot be used"):
+        with as_value_error(f"{path}: its pieces cannot be used"):
             if model.trainer_spec.model_type == _UNIGRAM:
                 algorithm = models.Unigram(pieces, unknown, self.byte_fallback)
                 backend = tokenizers.Tokenizer(algorithm)
@@ -113,13 +115,13 @@ class SentencePieceTokenizer(Tokenizer):
                 ]
             )
         charsmap = model.normalizer_spec.precompiled_charsmap
-        with readable(f"{path}: precompiled_charsmap cannot be used"):
+        with as_value_error(f"{path}: precompiled_charsmap cannot be used"):
             own = [normalizers.Precompiled(charsmap)] if charsmap else []
             parts = self._normalizers(own, settings)
             if parts:
                 backend.normalizer = normalizers.Sequence(parts)
                 backend.normalizer.normalize_str("a Ａé ①\t漢")  # what a malformed one dies of, it dies of now
-        splitter = self._splitter(settings)
+        splitter = self._pre_tokenizer(settings)
         if splitter is not None:
             backend.pre_tokenizer = splitter
         backend.decoder = self._decoder(settings)
@@ -133,7 +135,7 @@ class SentencePieceTokenizer(Tokenizer):
         """What happens to texts first; `own`: what the file says of it."""
         return [*own, normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), SPACE)]
 
-    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
+    def _pre_tokenizer(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
         """What splits texts into words."""
         return pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
 
@@ -141,18 +143,10 @@ class SentencePieceTokenizer(Tokenizer):
         """What makes texts of pieces."""
         return decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
 
-    def _vocabulary(self) -> dict[str, str | bytes]:
-        return self._files
+    def _vocabulary_files(self) -> dict[str, str | bytes]:
+        return self._file_contents
 
 
-_BERT_ROWS = (
-    "{cls_token}:0 $A:0 {sep_token}:0",
-    "{cls_token}:0 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
-)
-_ROBERTA_ROWS = (
-    "{cls_token}:0 $A:0 {sep_token}:0",
-    "{cls_token}:0 $A:0 {sep_token}:0 {sep_token}:0 $B:0 {sep_token}:0",
-)
 _ROBERTA_ROLES = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -173,7 +167,7 @@ class XLMRobertaTokenizer(SentencePieceTokenizer):
     own_name: ClassVar[str] = "XLMRobertaTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = _ROBERTA_ROLES
     built_defaults: ClassVar[Mapping[str, Any]] = {"mask_token": AddedToken("<mask>", lstrip=True, special=True)}
-    template: ClassVar[tuple[str, str] | None] = _ROBERTA_ROWS
+    template: ClassVar[Templates | None] = ROBERTA
 
     def _pieces(self, model: Any) -> tuple[Pieces, int]:
         first = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
@@ -215,8 +209,8 @@ class AlbertTokenizer(SentencePieceTokenizer):
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     own_name: ClassVar[str] = "AlbertTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
-        ("do_lower_case", "keep_accents", "remove_space"), files.boolean
+    own_settings: ClassVar[Mapping[str, Check]] = dict.fromkeys(
+        ("do_lower_case", "keep_accents", "remove_space"), boolean
     )
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": True,
@@ -230,7 +224,7 @@ class AlbertTokenizer(SentencePieceTokenizer):
         "cls_token": "[CLS]",
         "mask_token": AddedToken("[MASK]", lstrip=True, normalized=False),
     }
-    template: ClassVar[tuple[str, str] | None] = _BERT_ROWS
+    template: ClassVar[Templates | None] = BERT
 
     def _pieces(self, model: Any) -> tuple[Pieces, int]:
         pieces, unknown = super()._pieces(model)
@@ -280,7 +274,7 @@ class XLNetTokenizer(AlbertTokenizer):
         "additional_special_tokens": ["<eop>", "<eod>"],
     }
     built_defaults: ClassVar[Mapping[str, Any]] = {"mask_token": AddedToken("<mask>", lstrip=True, special=True)}
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "$A:0 {sep_token}:0 {cls_token}:2",
         "$A:0 {sep_token}:0 $B:1 {sep_token}:1 {cls_token}:2",
     )
@@ -292,7 +286,7 @@ class RemBertTokenizer(SentencePieceTokenizer):
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.model"}
     own_name: ClassVar[str] = "RemBertTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = AlbertTokenizer.own_settings
+    own_settings: ClassVar[Mapping[str, Check]] = AlbertTokenizer.own_settings
     defaults: ClassVar[Mapping[str, Any]] = {
         **AlbertTokenizer.defaults,
         "mask_token": AddedToken("[MASK]", lstrip=True),
@@ -303,7 +297,7 @@ class RemBertTokenizer(SentencePieceTokenizer):
         "unk_token": "[UNK]",
         "pad_token": "[PAD]",
     }
-    template: ClassVar[tuple[str, str] | None] = _BERT_ROWS
+    template: ClassVar[Templates | None] = BERT
 
     def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
         return [*_quotes(), _one_space(), *_plain(settings), *own]
@@ -322,7 +316,7 @@ class BigBirdTokenizer(SentencePieceTokenizer):
         "cls_token": AddedToken("[CLS]"),
         "mask_token": AddedToken("[MASK]", lstrip=True),
     }
-    template: ClassVar[tuple[str, str] | None] = _BERT_ROWS
+    template: ClassVar[Templates | None] = BERT
 
 
 class DebertaV2Tokenizer(SentencePieceTokenizer):
@@ -338,9 +332,7 @@ class DebertaV2Tokenizer(SentencePieceTokenizer):
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "spm.model"}
     own_name: ClassVar[str] = "DebertaV2Tokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
-        ("do_lower_case", "split_by_punct"), files.boolean
-    )
+    own_settings: ClassVar[Mapping[str, Check]] = dict.fromkeys(("do_lower_case", "split_by_punct"), boolean)
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": False,
         "split_by_punct": False,
@@ -353,15 +345,15 @@ class DebertaV2Tokenizer(SentencePieceTokenizer):
         "mask_token": "[MASK]",
     }
     built_defaults: ClassVar[Mapping[str, Any]] = {"unk_token": AddedToken("[UNK]", normalized=True, special=True)}
-    template: ClassVar[tuple[str, str] | None] = _BERT_ROWS
+    template: ClassVar[Templates | None] = BERT
 
     def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
         lower = [normalizers.Lowercase()] if settings["do_lower_case"] else []
         return [*lower, normalizers.Strip(), *own, _one_space()]
 
-    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
+    def _pre_tokenizer(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
         marks = [pre_tokenizers.Punctuation(behavior="isolated")] if settings["split_by_punct"] else []
-        return pre_tokenizers.Sequence([*marks, super()._splitter(settings)])
+        return pre_tokenizers.Sequence([*marks, super()._pre_tokenizer(settings)])
 
 
 class LlamaTokenizer(SentencePieceTokenizer):
@@ -380,9 +372,10 @@ class LlamaTokenizer(SentencePieceTokenizer):
     byte_fallback: ClassVar[bool] = True
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
     own_name: ClassVar[str] = "LlamaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = ends.SETTINGS | dict.fromkeys(
-        ("legacy", "use_default_system_prompt", "spaces_between_special_tokens"), files.boolean
-    )
+    own_settings: ClassVar[Mapping[str, Check]] = {
+        **BOS_EOS,
+        **dict.fromkeys(("legacy", "use_default_system_prompt", "spaces_between_special_tokens"), boolean),
+    }
     defaults: ClassVar[Mapping[str, Any]] = {
         "add_bos_token": True,
         "add_eos_token": False,
@@ -405,7 +398,7 @@ class LlamaTokenizer(SentencePieceTokenizer):
         first = [normalizers.Prepend(SPACE)] if _spaced(settings) else []
         return [*first, normalizers.Replace(" ", SPACE)]
 
-    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
+    def _pre_tokenizer(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
         if _legacy(settings):
             return None
         scheme = "first" if _spaced(settings) else "never"
@@ -429,9 +422,10 @@ class GemmaTokenizer(SentencePieceTokenizer):
     special_pieces: ClassVar[tuple[str, ...]] = ("<start_of_turn>", "<end_of_turn>")
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
     own_name: ClassVar[str] = "GemmaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = ends.SETTINGS | dict.fromkeys(
-        ("use_default_system_prompt", "spaces_between_special_tokens"), files.boolean
-    )
+    own_settings: ClassVar[Mapping[str, Check]] = {
+        **BOS_EOS,
+        **dict.fromkeys(("use_default_system_prompt", "spaces_between_special_tokens"), boolean),
+    }
     defaults: ClassVar[Mapping[str, Any]] = {
         "add_bos_token": True,
         "add_eos_token": False,
@@ -457,7 +451,7 @@ class GemmaTokenizer(SentencePieceTokenizer):
     def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
         return [normalizers.Replace(" ", SPACE)]
 
-    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
+    def _pre_tokenizer(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
         return pre_tokenizers.Split(" ", "merged_with_previous")
 
     def _decoder(self, settings: Mapping[str, Any]) -> decoders.Decoder:
@@ -475,7 +469,7 @@ class XGLMTokenizer(SentencePieceTokenizer):
         **{name: token for name, token in _ROBERTA_ROLES.items() if name != "mask_token"},
         "additional_special_tokens": [f"<madeupword{number}>" for number in range(7)],
     }
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "{sep_token}:0 $A:0",
         "{sep_token}:0 $A:0 {sep_token}:0 {sep_token}:0 $B:0",
     )

@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import Regex, decoders, pre_tokenizers, processors
 
 from . import files, merges
+from .settings import whole_number
 
 WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -31,7 +32,7 @@ def read(path: Path) -> dict[bytes, int]:
             continue
         try:
             token, rank = line.split()
-            ranks[base64.b64decode(token, validate=True)] = files.count(int(rank))
+            ranks[base64.b64decode(token, validate=True)] = whole_number(int(rank))
         except (ValueError, binascii.Error):
             raise ValueError(
                 f"{path}: line {number} is not a token in base64 and its rank: is this a file of tiktoken? "

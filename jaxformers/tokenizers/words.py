@@ -12,7 +12,7 @@ from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 from . import files, merges
 from .base import Tokenizer
 from .bpe import BPETokenizer
-from .moses import END
+from .moses import END_OF_WORD
 
 
 class OpenAIGPTTokenizer(Tokenizer):
@@ -33,16 +33,16 @@ class OpenAIGPTTokenizer(Tokenizer):
     keeps_files: ClassVar[bool] = True
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-        files.check_there(paths, self.vocab_files_names, type(self).__name__)
+        files.check_complete(paths, self.vocab_files_names, type(self).__name__)
         backend = merges.build(
             self._pieces(files.read_ids(paths["vocab_file"]), str(settings["unk_token"])),
             merges.read_merges(paths["merges_file"]),
             str(paths["merges_file"]),
             unk_token=str(settings["unk_token"]),
-            end_of_word_suffix=END,
+            end_of_word_suffix=END_OF_WORD,
         )
         self._split(backend)
-        backend.decoder = decoders.BPEDecoder(suffix=END)
+        backend.decoder = decoders.BPEDecoder(suffix=END_OF_WORD)
         return backend
 
     def _pieces(self, vocabulary: Mapping[str, int], unknown: str) -> Mapping[str, int]:
@@ -54,8 +54,8 @@ class OpenAIGPTTokenizer(Tokenizer):
         backend.normalizer = normalizers.BertNormalizer(lowercase=True)
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
 
-    def _vocabulary(self) -> dict[str, str | bytes]:
-        return self._files
+    def _vocabulary_files(self) -> dict[str, str | bytes]:
+        return self._file_contents
 
 
 class CTRLTokenizer(OpenAIGPTTokenizer):
@@ -69,7 +69,7 @@ class CTRLTokenizer(OpenAIGPTTokenizer):
 
     def _pieces(self, vocabulary: Mapping[str, int], unknown: str) -> Mapping[str, int]:
         def marked(piece: str) -> str:
-            return piece if piece == unknown else piece[:-2] if piece.endswith("@@") else piece + END
+            return piece if piece == unknown else piece[:-2] if piece.endswith("@@") else piece + END_OF_WORD
 
         return {marked(piece): index for piece, index in vocabulary.items()}
 
