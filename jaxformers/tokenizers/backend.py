@@ -12,6 +12,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import pre_tokenizers
@@ -112,6 +113,16 @@ def check(backend: tokenizers.Tokenizer, where: str) -> None:
     for index in {index for row in rows for index in row}:
         if backend.id_to_token(index) is None:
             raise ValueError(f"{where}: post_processor adds id {index}, which is no id of the vocabulary")
+
+
+def sides(backend: tokenizers.Tokenizer) -> dict[str, Any]:
+    """The settings that a tokenizer.json implies by the truncation and padding that were saved in it."""
+    found: dict[str, Any] = {}
+    if backend.truncation is not None:
+        found["truncation_side"] = backend.truncation["direction"]
+    if backend.padding is not None:
+        found |= {"padding_side": backend.padding["direction"], "pad_token": backend.padding["pad_token"]}
+    return found
 
 
 def set_prefix_space(backend: tokenizers.Tokenizer, wanted: bool, in_sequence: bool = False) -> None:

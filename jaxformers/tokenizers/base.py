@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import tokenizers
-from tokenizers import AddedToken, processors
+from tokenizers import processors
 
 from .. import durable, hub
 from . import backend as backends
 from . import files, gguf, post_processor, special, tiktoken, train
 from .backend import as_value_error
-from .settings import BOS_EOS, LARGE, SETTINGS, Check, checked, refuse_unknown
+from .settings import ATTRIBUTES, BOS_EOS, IGNORED, LARGE, SETTINGS, TOKENS, Check, checked, refuse_unknown
 from .special import Token, text_of
 from .text_encoder import TextEncoder
 
@@ -91,11 +92,11 @@ class Tokenizer(TextEncoder):
         settings = defaults | {
             name: value for name, value in given.items() if value is not None or name not in self.own_settings
         }
-        found = {name: _existing(path) for name, path in paths.items() if path is not None}
+        found = {name: files.existing(path) for name, path in paths.items() if path is not None}
         if tokenizer_object is not None:
             where, backend = owner, copy.deepcopy(tokenizer_object)
         elif tokenizer_file is not None:
-            where, backend = str(tokenizer_file), backends.read(_existing(tokenizer_file))
+            where, backend = str(tokenizer_file), backends.read(files.existing(tokenizer_file))
         else:
             where = next((str(path) for path in paths.values() if path is not None), owner)
             backend = self._build(found, settings)
@@ -104,7 +105,7 @@ class Tokenizer(TextEncoder):
             for name, token in self.present_defaults.items()
             if backend.token_to_id(text_of(token)) is not None
         }
-        settings = present | _sides(backend) | settings
+        settings = present | backends.sides(backend) | settings
         backend.no_truncation()
         backend.no_padding()
         added = settings.get("added_tokens_decoder", {})
@@ -121,7 +122,7 @@ class Tokenizer(TextEncoder):
             name: settings[name] for name in self.own_settings if name in settings and name not in BOS_EOS
         }
         for name, value in settings.items():
-            if name not in _NO_ATTRIBUTES:
+            if name not in TOKENS and name not in BOS_EOS:
                 setattr(self, name, value)
         self._add_configured(added)
         if self.add_prefix_space is not None:
@@ -283,15 +284,8 @@ class Tokenizer(TextEncoder):
         with as_value_error("training failed"):
             backend = train.trained(self._backend, text_iterator, vocab_size, length, new, names, options)
 
-        def renamed(token: Token) -> Token:
-            if text_of(token) not in names:
-                return token
-            if isinstance(token, str):
-                return names[token]
-            state = special.options_of(token) | {"content": names[token.content]}
-            return AddedToken(**state)
-
-        settings: dict[str, Any] = {**self._own_settings, **{name: getattr(self, name) for name in _ATTRIBUTES}}
+        renamed = functools.partial(special.renamed, names=names)
+        settings: dict[str, Any] = {**self._own_settings, **{name: getattr(self, name) for name in ATTRIBUTES}}
         settings |= {name: getattr(self, name) for name in BOS_EOS if name in self.defaults}
         settings |= {name: renamed(token) for name, token in self._roles.items() if token is not None}
         other = type(self)(
@@ -332,7 +326,7 @@ class Tokenizer(TextEncoder):
             overrides: settings that go before those of the files.
         """
         checks = {**SETTINGS, **cls.own_settings}
-        overrides = {name: value for name, value in overrides.items() if name not in _IGNORED or name in checks}
+        overrides = {name: value for name, value in overrides.items() if name not in IGNORED or name in checks}
         refuse_unknown(overrides, checks, f"{cls.__name__}.from_pretrained")
         if source.gguf_file is not None:
             if cls is not Tokenizer:
@@ -439,43 +433,3 @@ class Tokenizer(TextEncoder):
         """What tokenizer_config.json says of the tokens around a text: what has no default, only where it is true."""
         there = {name: getattr(self, name) for name in BOS_EOS if name in self.own_settings}
         return {name: value for name, value in there.items() if value or name in self.defaults}
-
-
-# Keywords of the reference's loader that change nothing here.
-_IGNORED = frozenset(
-    "use_fast trust_remote_code from_slow legacy proxies resume_download mirror use_auth_token name_or_path".split()
-)
-
-_ATTRIBUTES = (
-    "model_max_length",
-    "model_input_names",
-    "padding_side",
-    "truncation_side",
-    "clean_up_tokenization_spaces",
-    "split_special_tokens",
-    "add_prefix_space",
-    "chat_template",
-)
-
-# Settings that are kept elsewhere: in the vocabulary, and in the post-processor.
-_NO_ATTRIBUTES = frozenset(
-    (*special.ROLES, special.ADDITIONAL, "extra_special_tokens", "added_tokens_decoder", *BOS_EOS)
-)
-
-
-def _existing(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    return path
-
-
-def _sides(backend: tokenizers.Tokenizer) -> dict[str, Any]:
-    """Settings that a tokenizer.json implies by the truncation and padding that were saved in it."""
-    truncation, padding = backend.truncation, backend.padding
-    settings = {} if truncation is None else {"truncation_side": truncation["direction"]}
-    return (
-        settings
-        if padding is None
-        else settings | {"padding_side": padding["direction"], "pad_token": padding["pad_token"]}
-    )

@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 
 from . import backend as backends
-from . import files, gguf
+from . import files, patterns
 from .base import Tokenizer
 from .merges import build, read_merges
 from .post_processor import BERT, ROBERTA, Templates
@@ -144,7 +144,7 @@ class Qwen2Tokenizer(BPETokenizer):
     )
     words_need_prefix_space: ClassVar[bool] = False
     nfc: ClassVar[bool] = True
-    pattern: ClassVar[str | None] = gguf.QWEN2
+    pattern: ClassVar[str | None] = patterns.QWEN2
     prefix_space_in_sequence: ClassVar[bool] = True
 
 

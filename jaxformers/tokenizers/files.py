@@ -44,6 +44,18 @@ class Saved:
     other_fields: dict[str, Any]
 
 
+def existing(path: str | os.PathLike[str]) -> Path:
+    """The path of a file that a user has named.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    return path
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 

@@ -81,7 +81,7 @@ def _side(value: Any) -> str:
     return value
 
 
-def _length(value: Any) -> int:
+def _max_length(value: Any) -> int:
     if value is None:
         return UNLIMITED
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < float("inf"):
@@ -91,7 +91,7 @@ def _length(value: Any) -> int:
     return int(value)
 
 
-def _words(value: Any) -> list[str]:
+def _strings(value: Any) -> list[str]:
     if not isinstance(value, list | tuple) or not value or not all(isinstance(word, str) for word in value):
         raise ValueError(f"must be a list of strings, found {value!r:.80}")
     return list(value)
@@ -119,22 +119,22 @@ def _role(value: Any) -> Token | None:
     return None if value is None else _token(value)
 
 
-def _list(value: Any) -> list[Token]:
+def _token_list(value: Any) -> list[Token]:
     if value is not None and not isinstance(value, list | tuple):
         raise ValueError(f"must be a list of tokens, found {value!r:.80}")
     return [_token(token) for token in value or ()]
 
 
-def _extra(value: Any) -> dict[str, Token] | list[Token]:
+def _extra_tokens(value: Any) -> dict[str, Token] | list[Token]:
     """Role → token; or a list, which is how newer versions of torch Transformers spell the additional ones."""
     if value is None:
         return {}
     if isinstance(value, Mapping):
         return {str(name): _token(token) for name, token in value.items()}
-    return _list(value)
+    return _token_list(value)
 
 
-def _templates(value: Any) -> str | dict[str, str] | None:
+def _chat_templates(value: Any) -> str | dict[str, str] | None:
     """A chat template; or several by name, which files hold as a list of objects."""
     if value is None or isinstance(value, str):
         return value
@@ -145,7 +145,7 @@ def _templates(value: Any) -> str | dict[str, str] | None:
     return dict(value)
 
 
-def _decoder(value: Any) -> dict[int, AddedToken]:
+def _tokens_by_id(value: Any) -> dict[int, AddedToken]:
     """Id → added token."""
     if not isinstance(value, Mapping):
         raise ValueError(f"must map ids to tokens, found {value!r:.80}")
@@ -163,21 +163,29 @@ def _decoder(value: Any) -> dict[int, AddedToken]:
     return result
 
 
-SETTINGS: Mapping[str, Check] = {
-    "model_max_length": _length,
-    "model_input_names": _words,
+ATTRIBUTES: Mapping[str, Check] = {
+    "model_max_length": _max_length,
+    "model_input_names": _strings,
     "padding_side": _side,
     "truncation_side": _side,
     "clean_up_tokenization_spaces": boolean,
     "split_special_tokens": boolean,
     "add_prefix_space": boolean,
-    "chat_template": _templates,
-    "added_tokens_decoder": _decoder,
-    "extra_special_tokens": _extra,
-    ADDITIONAL: _list,
+    "chat_template": _chat_templates,
+}
+"""The settings that are attributes of every tokenizer."""
+TOKENS: Mapping[str, Check] = {
+    "added_tokens_decoder": _tokens_by_id,
+    "extra_special_tokens": _extra_tokens,
+    ADDITIONAL: _token_list,
     **dict.fromkeys(ROLES, _role),
 }
+"""Those that every tokenizer's vocabulary keeps."""
+SETTINGS: Mapping[str, Check] = {**ATTRIBUTES, **TOKENS}
 """The settings that every tokenizer takes."""
-
 BOS_EOS: Mapping[str, Check] = dict.fromkeys(("add_bos_token", "add_eos_token"), boolean)
 """Those of a tokenizer that puts `bos_token` and `eos_token` around each text as it is asked to."""
+IGNORED = frozenset(
+    "use_fast trust_remote_code from_slow legacy proxies resume_download mirror use_auth_token name_or_path".split()
+)
+"""Keywords of the reference's loader that change nothing here."""

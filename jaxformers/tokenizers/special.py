@@ -65,6 +65,15 @@ def options_of(token: AddedToken) -> dict[str, Any]:
     return dict(token.__getstate__())
 
 
+def renamed(token: Token, names: Mapping[str, str]) -> Token:
+    """A token under its new name, where it has one, with the same options."""
+    if text_of(token) not in names:
+        return token
+    if isinstance(token, str):
+        return names[token]
+    return AddedToken(**options_of(token) | {"content": names[token.content]})
+
+
 def added_token(token: Token, *, special: bool) -> AddedToken:
     """A token with all its options; those of a plain string are the library's defaults."""
     if isinstance(token, str):
