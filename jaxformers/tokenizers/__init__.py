@@ -48,6 +48,12 @@ from .jieba import (
     RoFormerTokenizer,
     RoFormerTokenizerFast,
 )
+from .llama import (
+    GemmaTokenizer,
+    GemmaTokenizerFast,
+    LlamaTokenizer,
+    LlamaTokenizerFast,
+)
 from .load import load
 from .moses import (
     BioGptTokenizer,
@@ -65,10 +71,6 @@ from .sentencepiece import (
     DebertaV2TokenizerFast,
     FNetTokenizer,
     FNetTokenizerFast,
-    GemmaTokenizer,
-    GemmaTokenizerFast,
-    LlamaTokenizer,
-    LlamaTokenizerFast,
     RemBertTokenizer,
     RemBertTokenizerFast,
     XGLMTokenizer,

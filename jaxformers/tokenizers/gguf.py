@@ -19,12 +19,10 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers, processors
 
 from ..gguf import Header, read_file
-from . import merges, patterns, post_processor
+from . import merges, metaspace, patterns, post_processor
 from .backend import as_value_error
 
 logger = logging.getLogger(__name__)
-
-SPACE = "▁"
 
 _LONGEST = 4096  # characters of a token: looking for its merges takes the square of it
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # in tokenizer.ggml.token_type; 5 is no token
@@ -273,11 +271,10 @@ def _sentencepiece(vocabulary: _Vocabulary) -> tokenizers.Tokenizer:
         fuse_unk=True,
         byte_fallback=bool((kinds == _BYTE).any()),
     )
-    first = header.flag("tokenizer.ggml.add_space_prefix") is not False
-    replace = normalizers.Replace(" ", SPACE)
-    backend.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replace]) if first else replace
-    parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    backend.decoder = decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if first else parts)
+    add_prefix_space = header.flag("tokenizer.ggml.add_space_prefix") is not False
+    steps = metaspace.normalizer_steps(add_prefix_space)
+    backend.normalizer = normalizers.Sequence(steps) if len(steps) > 1 else steps[0]
+    backend.decoder = metaspace.decoder(add_prefix_space)
     return backend
 
 

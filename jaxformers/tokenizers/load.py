@@ -35,6 +35,7 @@ from .bpe import (
 )
 from .esm import EsmTokenizer
 from .jieba import RoFormerTokenizer
+from .llama import GemmaTokenizer, LlamaTokenizer
 from .moses import BioGptTokenizer, FlaubertTokenizer, XLMTokenizer
 from .sentencepiece import (
     AlbertTokenizer,
@@ -42,8 +43,6 @@ from .sentencepiece import (
     CamembertTokenizer,
     DebertaV2Tokenizer,
     FNetTokenizer,
-    GemmaTokenizer,
-    LlamaTokenizer,
     RemBertTokenizer,
     XGLMTokenizer,
     XLMRobertaTokenizer,

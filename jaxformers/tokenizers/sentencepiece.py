@@ -17,13 +17,13 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from . import files, merges
 from .backend import as_value_error
 from .base import Tokenizer
+from .metaspace import SPACE
 from .post_processor import BERT, ROBERTA, Templates
-from .settings import BOS_EOS, Check, boolean
+from .settings import Check, boolean
 
 Pieces = list[tuple[str, float]]
 """Tokens with their logarithmic probabilities (Unigram) or ranks (BPE), in the order of their ids."""
 
-SPACE = "▁"
 _UNIGRAM, _BPE = 1, 2
 _CONTROL, _USER_DEFINED = 3, 4
 
@@ -356,108 +356,6 @@ class DebertaV2Tokenizer(SentencePieceTokenizer):
         return pre_tokenizers.Sequence([*marks, super()._pre_tokenizer(settings)])
 
 
-class LlamaTokenizer(SentencePieceTokenizer):
-    """Llama's tokenizer: BPE with bytes for characters without a piece (Touvron et al. 2023, arXiv 2302.13971).
-
-    Args:
-        vocab_file: as in `SentencePieceTokenizer`.
-        **settings: as in `Tokenizer`, and
-            add_bos_token, add_eos_token: put them around each text;
-            add_prefix_space: put a space in front of each text; None: True, or as a tokenizer.json says;
-            legacy: put it also behind special tokens, as the first version did; None: True.
-    """
-
-    padding_side = "left"
-    add_prefix_space = None
-    byte_fallback: ClassVar[bool] = True
-    vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
-    own_name: ClassVar[str] = "LlamaTokenizer"
-    own_settings: ClassVar[Mapping[str, Check]] = {
-        **BOS_EOS,
-        **dict.fromkeys(("legacy", "use_default_system_prompt", "spaces_between_special_tokens"), boolean),
-    }
-    defaults: ClassVar[Mapping[str, Any]] = {
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "unk_token": "<unk>",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-    }
-    built_defaults: ClassVar[Mapping[str, Any]] = {
-        name: AddedToken(token, normalized=False, special=True)
-        for name, token in (("unk_token", "<unk>"), ("bos_token", "<s>"), ("eos_token", "</s>"))
-    }
-
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
-        pieces, _ = super()._pieces(model)
-        return [*((piece, 0.0) for piece, _ in pieces[:3]), *pieces[3:]], 0
-
-    def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
-        if not _legacy(settings):
-            return []
-        first = [normalizers.Prepend(SPACE)] if _spaced(settings) else []
-        return [*first, normalizers.Replace(" ", SPACE)]
-
-    def _pre_tokenizer(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
-        if _legacy(settings):
-            return None
-        scheme = "first" if _spaced(settings) else "never"
-        return pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme, split=False)
-
-    def _decoder(self, settings: Mapping[str, Any]) -> decoders.Decoder:
-        parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-        return decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if _spaced(settings) else parts)
-
-
-class GemmaTokenizer(SentencePieceTokenizer):
-    """Gemma's tokenizer: Llama's pieces without a space in front of texts (Gemma Team 2024, arXiv 2403.08295).
-
-    Args:
-        vocab_file: as in `SentencePieceTokenizer`.
-        **settings: as in `LlamaTokenizer`, without add_prefix_space and legacy.
-    """
-
-    padding_side = "left"
-    byte_fallback: ClassVar[bool] = True
-    special_pieces: ClassVar[tuple[str, ...]] = ("<start_of_turn>", "<end_of_turn>")
-    vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
-    own_name: ClassVar[str] = "GemmaTokenizer"
-    own_settings: ClassVar[Mapping[str, Check]] = {
-        **BOS_EOS,
-        **dict.fromkeys(("use_default_system_prompt", "spaces_between_special_tokens"), boolean),
-    }
-    defaults: ClassVar[Mapping[str, Any]] = {
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "unk_token": "<unk>",
-        "bos_token": "<bos>",
-        "eos_token": "<eos>",
-        "pad_token": "<pad>",
-    }
-    built_defaults: ClassVar[Mapping[str, Any]] = {
-        name: AddedToken(token, normalized=False, special=True)
-        for name, token in defaults.items()
-        if isinstance(token, str)
-    }
-    present_defaults: ClassVar[Mapping[str, str]] = {"mask_token": "<mask>"}
-
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
-        pieces, _ = super()._pieces(model)
-        pieces = [*((piece, 0.0) for piece, _ in pieces[:3]), *pieces[3:]]
-        if not any(piece == "\t" for piece, _ in pieces):  # some files have only the tab's byte, which merges need
-            pieces = [("\t", 0.0) if piece == "<0x09>" else (piece, score) for piece, score in pieces]
-        return pieces, 3
-
-    def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
-        return [normalizers.Replace(" ", SPACE)]
-
-    def _pre_tokenizer(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
-        return pre_tokenizers.Split(" ", "merged_with_previous")
-
-    def _decoder(self, settings: Mapping[str, Any]) -> decoders.Decoder:
-        return decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
-
-
 class XGLMTokenizer(SentencePieceTokenizer):
     """XGLM's tokenizer: fairseq's order as in `XLMRobertaTokenizer`, then seven words that stand for nothing; rows are
     `</s> text` (Lin et al. 2021, arXiv 2112.10668).
@@ -478,14 +376,6 @@ class XGLMTokenizer(SentencePieceTokenizer):
         first = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
         last = [(piece, 0.0) for piece in self.defaults["additional_special_tokens"]]
         return [*first, *super()._pieces(model)[0][3:], *last], 3
-
-
-def _legacy(settings: Mapping[str, Any]) -> bool:
-    return settings.get("legacy") is not False
-
-
-def _spaced(settings: Mapping[str, Any]) -> bool:
-    return settings.get("add_prefix_space") is not False
 
 
 def _quotes() -> list[Any]:
@@ -516,6 +406,4 @@ XLNetTokenizerFast = XLNetTokenizer
 RemBertTokenizerFast = RemBertTokenizer
 BigBirdTokenizerFast = BigBirdTokenizer
 DebertaV2TokenizerFast = DebertaV2Tokenizer
-LlamaTokenizerFast = LlamaTokenizer
-GemmaTokenizerFast = GemmaTokenizer
 XGLMTokenizerFast = XGLMTokenizer
