@@ -60,6 +60,11 @@ from .moses import (
     FlaubertTokenizer,
     XLMTokenizer,
 )
+from .openai_gpt import (
+    CTRLTokenizer,
+    OpenAIGPTTokenizer,
+    OpenAIGPTTokenizerFast,
+)
 from .sentencepiece import (
     AlbertTokenizer,
     AlbertTokenizerFast,
@@ -79,11 +84,6 @@ from .sentencepiece import (
     XLMRobertaTokenizerFast,
     XLNetTokenizer,
     XLNetTokenizerFast,
-)
-from .words import (
-    CTRLTokenizer,
-    OpenAIGPTTokenizer,
-    OpenAIGPTTokenizerFast,
 )
 
 __all__ = [

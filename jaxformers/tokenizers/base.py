@@ -70,7 +70,7 @@ class Tokenizer(TextEncoder):
     """Whether vocabulary files are read beside a tokenizer.json too, to be written again as they are."""
     template: ClassVar[post_processor.Templates | None] = None
     """The rows of one text and of two, as `post_processor` describes them; None: as the backend has them."""
-    own_name: ClassVar[str] = "PreTrainedTokenizerFast"
+    tokenizer_class: ClassVar[str] = "PreTrainedTokenizerFast"
     """What tokenizer_config.json calls the class."""
 
     def __init__(
@@ -411,7 +411,7 @@ class Tokenizer(TextEncoder):
         fields = {
             **self._other_fields,
             **self._own_settings,
-            "tokenizer_class": self.own_name,
+            "tokenizer_class": self.tokenizer_class,
             "model_max_length": self.model_max_length,
             "padding_side": self.padding_side,
             "truncation_side": self.truncation_side,
@@ -425,7 +425,7 @@ class Tokenizer(TextEncoder):
         for name in ("model_input_names", "split_special_tokens", "add_prefix_space"):
             if getattr(self, name) != getattr(type(self), name):
                 fields[name] = getattr(self, name)
-        if self.own_name == Tokenizer.own_name:  # which has token types in version 4 of the reference
+        if self.tokenizer_class == Tokenizer.tokenizer_class:  # which has token types in version 4 of the reference
             fields["model_input_names"] = self.model_input_names
         return fields | self._bos_eos_fields()
 

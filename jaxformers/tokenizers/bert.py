@@ -38,7 +38,7 @@ class BertTokenizer(Tokenizer):
     own_settings: ClassVar[Mapping[str, Check]] = dict.fromkeys(
         ("do_lower_case", "strip_accents", "tokenize_chinese_chars"), boolean
     )
-    own_name: ClassVar[str] = "BertTokenizer"
+    tokenizer_class: ClassVar[str] = "BertTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": True,
         "strip_accents": None,
@@ -111,37 +111,37 @@ class DistilBertTokenizer(BertTokenizer):
     """BERT's tokenizer for a model without token types."""
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "DistilBertTokenizer"
+    tokenizer_class: ClassVar[str] = "DistilBertTokenizer"
 
 
 class ElectraTokenizer(BertTokenizer):
     """BERT's tokenizer under the name of ELECTRA."""
 
-    own_name: ClassVar[str] = "ElectraTokenizer"
+    tokenizer_class: ClassVar[str] = "ElectraTokenizer"
 
 
 class MobileBertTokenizer(BertTokenizer):
     """BERT's tokenizer under the name of MobileBERT."""
 
-    own_name: ClassVar[str] = "MobileBertTokenizer"
+    tokenizer_class: ClassVar[str] = "MobileBertTokenizer"
 
 
 class SqueezeBertTokenizer(BertTokenizer):
     """BERT's tokenizer under the name of SqueezeBERT."""
 
-    own_name: ClassVar[str] = "SqueezeBertTokenizer"
+    tokenizer_class: ClassVar[str] = "SqueezeBertTokenizer"
 
 
 class ConvBertTokenizer(BertTokenizer):
     """BERT's tokenizer under the name of ConvBERT."""
 
-    own_name: ClassVar[str] = "ConvBertTokenizer"
+    tokenizer_class: ClassVar[str] = "ConvBertTokenizer"
 
 
 class FunnelTokenizer(BertTokenizer):
     """BERT's tokenizer with a token type of its own, 2, for `<cls>` (Dai et al. 2020, arXiv 2006.03236)."""
 
-    own_name: ClassVar[str] = "FunnelTokenizer"
+    tokenizer_class: ClassVar[str] = "FunnelTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **BertTokenizer.defaults,
         "bos_token": "<s>",
@@ -162,7 +162,7 @@ class MPNetTokenizer(BertTokenizer):
     """BERT's pieces in RoBERTa's rows: `<s> text </s>`, or `<s> text </s> </s> pair </s>` (arXiv 2004.09297)."""
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "MPNetTokenizer"
+    tokenizer_class: ClassVar[str] = "MPNetTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **BertTokenizer.defaults,
         "bos_token": AddedToken("<s>"),
@@ -200,7 +200,7 @@ class SplinterTokenizer(BertTokenizer):
             second.
     """
 
-    own_name: ClassVar[str] = "SplinterTokenizer"
+    tokenizer_class: ClassVar[str] = "SplinterTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {**BertTokenizer.own_settings, "question_token": string}
     defaults: ClassVar[Mapping[str, Any]] = {**BertTokenizer.defaults, "question_token": "[QUESTION]"}
     built_defaults: ClassVar[Mapping[str, Any]] = {}

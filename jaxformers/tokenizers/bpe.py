@@ -83,7 +83,7 @@ class GPT2Tokenizer(BPETokenizer):
         **settings: as in `BPETokenizer`; add_bos_token alone puts one in front of a row, be it of one text or two.
     """
 
-    own_name: ClassVar[str] = "GPT2Tokenizer"
+    tokenizer_class: ClassVar[str] = "GPT2Tokenizer"
     defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>")
     built_defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(defaults, AddedToken("<|endoftext|>"))
 
@@ -102,7 +102,7 @@ class CodeGenTokenizer(GPT2Tokenizer):
             return_token_type_ids: calls return them.
     """
 
-    own_name: ClassVar[str] = "CodeGenTokenizer"
+    tokenizer_class: ClassVar[str] = "CodeGenTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {
         **GPT2Tokenizer.own_settings,
         "return_token_type_ids": boolean,
@@ -128,7 +128,7 @@ class GPTNeoXTokenizer(BPETokenizer):
         **settings: as in `BPETokenizer`; add_bos_token and add_eos_token go before what a tokenizer.json says.
     """
 
-    own_name: ClassVar[str] = "GPTNeoXTokenizer"
+    tokenizer_class: ClassVar[str] = "GPTNeoXTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {"add_bos_token": False, "add_eos_token": False, **GPT2Tokenizer.defaults}
     present_defaults: ClassVar[Mapping[str, str]] = {"pad_token": "<|padding|>"}
     words_need_prefix_space: ClassVar[bool] = False
@@ -138,7 +138,7 @@ class GPTNeoXTokenizer(BPETokenizer):
 class Qwen2Tokenizer(BPETokenizer):
     """The tokenizer of Qwen2 and Qwen3 (Yang et al. 2024, arXiv 2407.10671)."""
 
-    own_name: ClassVar[str] = "Qwen2Tokenizer"
+    tokenizer_class: ClassVar[str] = "Qwen2Tokenizer"
     defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(
         ("unk_token", "eos_token", "pad_token"), AddedToken("<|endoftext|>", normalized=False, special=True)
     )
@@ -157,7 +157,7 @@ class CohereTokenizer(BPETokenizer):
     """
 
     padding_side = "left"
-    own_name: ClassVar[str] = "CohereTokenizer"
+    tokenizer_class: ClassVar[str] = "CohereTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {
         **BPETokenizer.own_settings,
         "use_default_system_prompt": boolean,
@@ -183,7 +183,7 @@ class CohereTokenizer(BPETokenizer):
 class BloomTokenizer(BPETokenizer):
     """BLOOM's tokenizer (Scao et al. 2022, arXiv 2211.05100)."""
 
-    own_name: ClassVar[str] = "BloomTokenizer"
+    tokenizer_class: ClassVar[str] = "BloomTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": "<unk>",
         "bos_token": "<s>",
@@ -197,7 +197,7 @@ class BloomTokenizer(BPETokenizer):
 class RobertaTokenizer(BPETokenizer):
     """RoBERTa's tokenizer: `<s> text </s>`, or `<s> text </s></s> pair </s>` (Liu et al. 2019, arXiv 1907.11692)."""
 
-    own_name: ClassVar[str] = "RobertaTokenizer"
+    tokenizer_class: ClassVar[str] = "RobertaTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {"errors": anything, "trim_offsets": boolean}
     defaults: ClassVar[Mapping[str, Any]] = {
         "trim_offsets": True,
@@ -250,7 +250,7 @@ class RobertaTokenizer(BPETokenizer):
 class LongformerTokenizer(RobertaTokenizer):
     """RoBERTa's tokenizer under the name of Longformer."""
 
-    own_name: ClassVar[str] = "LongformerTokenizer"
+    tokenizer_class: ClassVar[str] = "LongformerTokenizer"
 
 
 class LukeTokenizer(RobertaTokenizer):
@@ -266,7 +266,7 @@ class LukeTokenizer(RobertaTokenizer):
         **RobertaTokenizer.vocab_files_names,
         "entity_vocab_file": "entity_vocab.json",
     }
-    own_name: ClassVar[str] = "LukeTokenizer"
+    tokenizer_class: ClassVar[str] = "LukeTokenizer"
     keeps_files: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {
         **RobertaTokenizer.defaults,
@@ -285,7 +285,7 @@ class DebertaTokenizer(BPETokenizer):
     """DeBERTa's tokenizer: GPT-2's pieces in BERT's rows (He et al. 2020, arXiv 2006.03654)."""
 
     model_input_names = ["input_ids", "attention_mask", "token_type_ids"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "DebertaTokenizer"
+    tokenizer_class: ClassVar[str] = "DebertaTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {"errors": anything}
     defaults: ClassVar[Mapping[str, Any]] = {
         "bos_token": "[CLS]",

@@ -165,7 +165,7 @@ def has_generation(template: str) -> bool:
     return _GENERATION.search(template) is not None
 
 
-def masks(encoded: BatchEncoding, rendered: Sequence[Rendered]) -> list[list[int]]:
+def assistant_masks(encoded: BatchEncoding, rendered: Sequence[Rendered]) -> list[list[int]]:
     """1 at the tokens of `{% generation %}` blocks, 0 elsewhere, for each row of what was encoded.
 
     A token that lies only partly in a block counts.

@@ -33,7 +33,7 @@ class EsmTokenizer(Tokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "vocab.txt"}
-    own_name: ClassVar[str] = "EsmTokenizer"
+    tokenizer_class: ClassVar[str] = "EsmTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": "<unk>",

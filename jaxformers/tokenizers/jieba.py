@@ -26,7 +26,7 @@ class RoFormerTokenizer(BertTokenizer):
         OSError, ValueError, TypeError: as `Tokenizer`.
     """
 
-    own_name: ClassVar[str] = "RoFormerTokenizer"
+    tokenizer_class: ClassVar[str] = "RoFormerTokenizer"
     built_defaults: ClassVar[Mapping[str, Any]] = {}
     chinese_by_file: ClassVar[bool] = True
 

@@ -28,7 +28,7 @@ class LlamaTokenizer(SentencePieceTokenizer):
     add_prefix_space = None
     byte_fallback: ClassVar[bool] = True
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
-    own_name: ClassVar[str] = "LlamaTokenizer"
+    tokenizer_class: ClassVar[str] = "LlamaTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {
         **BOS_EOS,
         **dict.fromkeys(("legacy", "use_default_system_prompt", "spaces_between_special_tokens"), boolean),
@@ -74,7 +74,7 @@ class GemmaTokenizer(SentencePieceTokenizer):
     byte_fallback: ClassVar[bool] = True
     special_pieces: ClassVar[tuple[str, ...]] = ("<start_of_turn>", "<end_of_turn>")
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
-    own_name: ClassVar[str] = "GemmaTokenizer"
+    tokenizer_class: ClassVar[str] = "GemmaTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {
         **BOS_EOS,
         **dict.fromkeys(("use_default_system_prompt", "spaces_between_special_tokens"), boolean),

@@ -15,6 +15,9 @@ from .backend import as_value_error
 
 Merges = list[tuple[str, str]]
 
+END_OF_WORD = "</w>"
+"""The suffix of the last piece of a word, in the vocabularies of OpenAI's first GPT and XLM."""
+
 
 def read_merges(path: Path, header: bool = True) -> Merges:
     """The merges of a merges.txt, two pieces a line.

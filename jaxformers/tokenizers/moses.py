@@ -14,10 +14,9 @@ from tokenizers import decoders, normalizers, pre_tokenizers
 from . import bpe, files, merges
 from .backend import as_value_error
 from .base import Tokenizer
+from .merges import END_OF_WORD
 from .post_processor import Templates
 from .settings import Check, anything, boolean
-
-END_OF_WORD = "</w>"  # the suffix of the last piece of a word
 
 
 @functools.cache
@@ -75,7 +74,7 @@ class XLMTokenizer(Tokenizer):
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = bpe.BPETokenizer.vocab_files_names
-    own_name: ClassVar[str] = "XLMTokenizer"
+    tokenizer_class: ClassVar[str] = "XLMTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {
         "do_lowercase_and_remove_accent": boolean,
         "lang2id": anything,
@@ -136,7 +135,7 @@ class FlaubertTokenizer(XLMTokenizer):
             lang2id, id2lang: the numbers of languages, for users.
     """
 
-    own_name: ClassVar[str] = "FlaubertTokenizer"
+    tokenizer_class: ClassVar[str] = "FlaubertTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {
         "do_lowercase": boolean,
         "lang2id": anything,
@@ -163,7 +162,7 @@ class BioGptTokenizer(XLMTokenizer):
     """
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "BioGptTokenizer"
+    tokenizer_class: ClassVar[str] = "BioGptTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": "<unk>",

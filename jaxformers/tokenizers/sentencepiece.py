@@ -164,7 +164,7 @@ class XLMRobertaTokenizer(SentencePieceTokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.bpe.model"}
-    own_name: ClassVar[str] = "XLMRobertaTokenizer"
+    tokenizer_class: ClassVar[str] = "XLMRobertaTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = _ROBERTA_ROLES
     built_defaults: ClassVar[Mapping[str, Any]] = {"mask_token": AddedToken("<mask>", lstrip=True, special=True)}
     template: ClassVar[Templates | None] = ROBERTA
@@ -179,7 +179,7 @@ class CamembertTokenizer(XLMRobertaTokenizer):
     arXiv 1911.03894).
     """
 
-    own_name: ClassVar[str] = "CamembertTokenizer"
+    tokenizer_class: ClassVar[str] = "CamembertTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **_ROBERTA_ROLES,
         "mask_token": AddedToken("<mask>", lstrip=True, special=True),
@@ -208,7 +208,7 @@ class AlbertTokenizer(SentencePieceTokenizer):
     """
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "AlbertTokenizer"
+    tokenizer_class: ClassVar[str] = "AlbertTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = dict.fromkeys(
         ("do_lower_case", "keep_accents", "remove_space"), boolean
     )
@@ -238,7 +238,7 @@ class FNetTokenizer(AlbertTokenizer):
     """ALBERT's tokenizer with FNet's settings; a model of FNet has no use for an attention mask."""
 
     model_input_names = ["input_ids", "token_type_ids"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "FNetTokenizer"
+    tokenizer_class: ClassVar[str] = "FNetTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **{name: value for name, value in AlbertTokenizer.defaults.items() if name not in ("bos_token", "eos_token")},
         "do_lower_case": False,
@@ -259,7 +259,7 @@ class XLNetTokenizer(AlbertTokenizer):
 
     padding_side = "left"
     pad_token_type_id = 3
-    own_name: ClassVar[str] = "XLNetTokenizer"
+    tokenizer_class: ClassVar[str] = "XLNetTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": False,
         "keep_accents": False,
@@ -285,7 +285,7 @@ class RemBertTokenizer(SentencePieceTokenizer):
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.model"}
-    own_name: ClassVar[str] = "RemBertTokenizer"
+    tokenizer_class: ClassVar[str] = "RemBertTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = AlbertTokenizer.own_settings
     defaults: ClassVar[Mapping[str, Any]] = {
         **AlbertTokenizer.defaults,
@@ -306,7 +306,7 @@ class RemBertTokenizer(SentencePieceTokenizer):
 class BigBirdTokenizer(SentencePieceTokenizer):
     """BigBird's tokenizer (Zaheer et al. 2020, arXiv 2007.14062)."""
 
-    own_name: ClassVar[str] = "BigBirdTokenizer"
+    tokenizer_class: ClassVar[str] = "BigBirdTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": AddedToken("<unk>"),
         "bos_token": AddedToken("<s>"),
@@ -331,7 +331,7 @@ class DebertaV2Tokenizer(SentencePieceTokenizer):
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "spm.model"}
-    own_name: ClassVar[str] = "DebertaV2Tokenizer"
+    tokenizer_class: ClassVar[str] = "DebertaV2Tokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = dict.fromkeys(("do_lower_case", "split_by_punct"), boolean)
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": False,
@@ -362,7 +362,7 @@ class XGLMTokenizer(SentencePieceTokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.bpe.model"}
-    own_name: ClassVar[str] = "XGLMTokenizer"
+    tokenizer_class: ClassVar[str] = "XGLMTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **{name: token for name, token in _ROBERTA_ROLES.items() if name != "mask_token"},
         "additional_special_tokens": [f"<madeupword{number}>" for number in range(7)],

@@ -44,7 +44,7 @@ class TextEncoder(Vocabulary):
 
     def __init__(self, backend: tokenizers.Tokenizer, special_tokens: SpecialTokens) -> None:
         super().__init__(backend, special_tokens)
-        self._custom: Callable[[tokenizers.Tokenizer], None] | None = None
+        self._custom: Callable[[tokenizers.Tokenizer], None] | None = None  # see `backend.view`
         self._warned: set[str] = set()
 
     def __call__(
@@ -290,7 +290,7 @@ class TextEncoder(Vocabulary):
         if not return_dict:
             return encoded["input_ids"]
         if return_assistant_tokens_mask:
-            masks = chat.masks(encoded, rendered)
+            masks = chat.assistant_masks(encoded, rendered)
             flat = conversations.single and return_tensors is None and "overflow_to_sample_mapping" not in encoded
             encoded["assistant_masks"] = masks[0] if flat else masks
             encoded.convert_to_tensors(return_tensors)

@@ -1,4 +1,4 @@
-"""BPE of words whose last piece is marked (Sennrich et al. 2015, arXiv 1508.07909): OpenAI's first GPT and CTRL."""
+"""The tokenizers of OpenAI's first GPT and CTRL: BPE whose pieces say if they end a word (arXiv 1508.07909)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 from . import files, merges
 from .base import Tokenizer
 from .bpe import BPETokenizer
-from .moses import END_OF_WORD
+from .merges import END_OF_WORD
 
 
 class OpenAIGPTTokenizer(Tokenizer):
@@ -28,7 +28,7 @@ class OpenAIGPTTokenizer(Tokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = BPETokenizer.vocab_files_names
-    own_name: ClassVar[str] = "OpenAIGPTTokenizer"
+    tokenizer_class: ClassVar[str] = "OpenAIGPTTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {"unk_token": "<unk>"}
     keeps_files: ClassVar[bool] = True
 
@@ -65,7 +65,7 @@ class CTRLTokenizer(OpenAIGPTTokenizer):
     ids are the same, tokens as text are not.
     """
 
-    own_name: ClassVar[str] = "CTRLTokenizer"
+    tokenizer_class: ClassVar[str] = "CTRLTokenizer"
 
     def _pieces(self, vocabulary: Mapping[str, int], unknown: str) -> Mapping[str, int]:
         def marked(piece: str) -> str:
