@@ -1,4 +1,4 @@
-"""The tokenizers library, held so that calls do not disturb each other and its errors are Python's.
+"""The `tokenizers` library, used so that calls do not disturb each other and its errors are Python exceptions.
 
 A `tokenizers.Tokenizer` keeps truncation and padding as settings of its own, which threads would overwrite for each
 other. Here the one that is shared never has any: a call with settings works on a *view*, a new tokenizer that shares
@@ -115,7 +115,7 @@ def check(backend: tokenizers.Tokenizer, where: str) -> None:
             raise ValueError(f"{where}: post_processor adds id {index}, which is no id of the vocabulary")
 
 
-def sides(backend: tokenizers.Tokenizer) -> dict[str, Any]:
+def implied_settings(backend: tokenizers.Tokenizer) -> dict[str, Any]:
     """The settings that a tokenizer.json implies by the truncation and padding that were saved in it."""
     found: dict[str, Any] = {}
     if backend.truncation is not None:

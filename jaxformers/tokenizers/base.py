@@ -24,16 +24,16 @@ from .text_encoder import TextEncoder
 class Tokenizer(TextEncoder):
     """A tokenizer of the `tokenizers` library with the Hub's calls and files.
 
-    What calls do is in `TextEncoder`, what is known of tokens and ids in `Vocabulary`; here is how a tokenizer comes
-    from files and settings, is trained, and is saved.
+    Its call, `encode`, `pad` and chats are in `TextEncoder`, tokens, ids and `decode` in `Vocabulary`; here it is made
+    from files and settings, trained and saved.
 
     It may be called from several threads at once, with different settings. Changing it (adding tokens, setting
     attributes) is for one thread alone.
 
     Args:
         tokenizer_object: a `tokenizers.Tokenizer`, which is copied; or
-        tokenizer_file: the path of a tokenizer.json. Its truncation and padding are no setting of ours: those of
-            each call count; or
+        tokenizer_file: the path of a tokenizer.json, whose truncation and padding are ignored: those of each call
+            count; or
         *vocabulary: the paths of the class's vocabulary files, in the order of `vocab_files_names`, whose names are
             keywords too.
         **settings: those of tokenizer_config.json: `model_max_length` (tokens; unlimited if not given),
@@ -105,7 +105,7 @@ class Tokenizer(TextEncoder):
             for name, token in self.present_defaults.items()
             if backend.token_to_id(text_of(token)) is not None
         }
-        settings = present | backends.sides(backend) | settings
+        settings = present | backends.implied_settings(backend) | settings
         backend.no_truncation()
         backend.no_padding()
         added = settings.get("added_tokens_decoder", {})
@@ -404,7 +404,7 @@ class Tokenizer(TextEncoder):
 
     def _vocabulary_files(self) -> dict[str, str | bytes]:
         """The contents of the vocabulary's own files, by the constructor's name for them."""
-        return {}
+        return self._file_contents
 
     def _config(self) -> dict[str, Any]:
         """tokenizer_config.json as it is written."""

@@ -42,9 +42,7 @@ class RoFormerTokenizer(BertTokenizer):
 
 
 class _JiebaPreTokenizer:
-    """A pre-tokenizer of jieba's words, for the views of a backend; of a word that is no piece, every Chinese character
-    is a word.
-    """
+    """A pre-tokenizer: words are jieba's; of those that are no piece, every Chinese character is a word."""
 
     def __init__(self, vocabulary: frozenset[str]) -> None:
         try:

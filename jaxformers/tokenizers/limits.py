@@ -1,4 +1,4 @@
-"""How long rows may and shall be: the call's padding and truncation arguments, made definite."""
+"""The lengths of rows: a call's options for padding and truncation, with the tokenizer's defaults, checked."""
 
 from __future__ import annotations
 

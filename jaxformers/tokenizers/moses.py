@@ -121,9 +121,6 @@ class XLMTokenizer(Tokenizer):
             return " ".join(splitter(self.language)(text))
         return without_accents(" ".join(splitter(self.language)(text.lower())))  # lowered first, as the reference does
 
-    def _vocabulary_files(self) -> dict[str, str | bytes]:
-        return self._file_contents
-
 
 class FlaubertTokenizer(XLMTokenizer):
     """FlauBERT's tokenizer: XLM's with the rules for French (Le et al. 2019, arXiv 1912.05372).
@@ -191,7 +188,7 @@ class BioGptTokenizer(XLMTokenizer):
 
 
 class _MosesNormalizer:
-    """A normalizer that calls a function from text to text, for the views of a backend."""
+    """A normalizer that is a function from text to text."""
 
     def __init__(self, words: Callable[[str], str]) -> None:
         self.words = words

@@ -41,7 +41,7 @@ class OpenAIGPTTokenizer(Tokenizer):
             unk_token=str(settings["unk_token"]),
             end_of_word_suffix=END_OF_WORD,
         )
-        self._split(backend)
+        self._set_pre_tokenizer(backend)
         backend.decoder = decoders.BPEDecoder(suffix=END_OF_WORD)
         return backend
 
@@ -49,13 +49,10 @@ class OpenAIGPTTokenizer(Tokenizer):
         """The vocabulary of the file, with the last pieces of words marked."""
         return vocabulary
 
-    def _split(self, backend: tokenizers.Tokenizer) -> None:
-        """Set what makes words of texts."""
+    def _set_pre_tokenizer(self, backend: tokenizers.Tokenizer) -> None:
+        """Set what normalizes texts and splits them into words."""
         backend.normalizer = normalizers.BertNormalizer(lowercase=True)
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-
-    def _vocabulary_files(self) -> dict[str, str | bytes]:
-        return self._file_contents
 
 
 class CTRLTokenizer(OpenAIGPTTokenizer):
@@ -73,7 +70,7 @@ class CTRLTokenizer(OpenAIGPTTokenizer):
 
         return {marked(piece): index for piece, index in vocabulary.items()}
 
-    def _split(self, backend: tokenizers.Tokenizer) -> None:
+    def _set_pre_tokenizer(self, backend: tokenizers.Tokenizer) -> None:
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\S+\n?"), "removed", invert=True)
 
     def _config(self) -> dict[str, Any]:

@@ -121,9 +121,9 @@ class SentencePieceTokenizer(Tokenizer):
             if parts:
                 backend.normalizer = normalizers.Sequence(parts)
                 backend.normalizer.normalize_str("a Ａé ①\t漢")  # what a malformed one dies of, it dies of now
-        splitter = self._pre_tokenizer(settings)
-        if splitter is not None:
-            backend.pre_tokenizer = splitter
+        pre_tokenizer = self._pre_tokenizer(settings)
+        if pre_tokenizer is not None:
+            backend.pre_tokenizer = pre_tokenizer
         backend.decoder = self._decoder(settings)
         return backend
 
@@ -142,9 +142,6 @@ class SentencePieceTokenizer(Tokenizer):
     def _decoder(self, settings: Mapping[str, Any]) -> decoders.Decoder:
         """What makes texts of pieces."""
         return decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
-
-    def _vocabulary_files(self) -> dict[str, str | bytes]:
-        return self._file_contents
 
 
 _ROBERTA_ROLES = {

@@ -49,7 +49,7 @@ class Texts:
         return cls(list(zip(text, pair, strict=True)), False, pretokenized, name)
 
     def where(self, index: int) -> str:
-        """What errors call a row."""
+        """How errors name a row."""
         return self.name if self.single else f"{self.name}[{index}]"
 
     def is_pair(self, row: Any) -> bool:

@@ -59,7 +59,7 @@ class _RoleId:
 
 
 class Vocabulary:
-    """Tokens and their ids. A token gets a role by setting `cls_token` and its like, which adds it to no vocabulary.
+    """Tokens and their ids. Setting `cls_token` and its like gives a role to a token, and adds none.
 
     Args:
         backend: the `tokenizers.Tokenizer` that has the tokens.
@@ -119,7 +119,7 @@ class Vocabulary:
 
     @property
     def added_tokens_decoder(self) -> dict[int, AddedToken]:
-        """The added tokens by id, which special tokens are too."""
+        """The added tokens by id; special tokens are among them."""
         return dict(sorted(self._backend.get_added_tokens_decoder().items()))
 
     @property
