@@ -102,7 +102,7 @@ def settings(path: Path) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: it is no GGUF file, damaged, or has no tokenizer.
     """
-    vocabulary = _Vocabulary.of(path)
+    vocabulary = _FileVocabulary.of(path)
     header, tokens = vocabulary.header, vocabulary.tokens
     found: dict[str, Any] = {role: tokens[index] for role, index in vocabulary.roles.items()}
     length = header.whole(f"{header.text('general.architecture')}.context_length")
@@ -125,7 +125,7 @@ def build(path: Path) -> tokenizers.Tokenizer:
         OSError: the file cannot be read.
         ValueError: it is no GGUF file, damaged, or has no tokenizer, or one of a kind that is not known here.
     """
-    vocabulary = _Vocabulary.of(path)
+    vocabulary = _FileVocabulary.of(path)
     if vocabulary.model == "gpt2":
         backend, add_bos = _byte_level(vocabulary)
     elif vocabulary.model == "llama":
@@ -146,7 +146,7 @@ def build(path: Path) -> tokenizers.Tokenizer:
 
 
 @dataclass(frozen=True)
-class _Vocabulary:
+class _FileVocabulary:
     """The tokens of a file.
 
     Attributes:
@@ -163,7 +163,7 @@ class _Vocabulary:
     roles: dict[str, int]
 
     @classmethod
-    def of(cls, path: Path) -> _Vocabulary:
+    def of(cls, path: Path) -> _FileVocabulary:
         header = read_file(path)
         tokens = header.texts("tokenizer.ggml.tokens")
         if not tokens:
@@ -221,7 +221,7 @@ class _Vocabulary:
         return pairs
 
 
-def _byte_level(vocabulary: _Vocabulary) -> tuple[tokenizers.Tokenizer, bool]:
+def _byte_level(vocabulary: _FileVocabulary) -> tuple[tokenizers.Tokenizer, bool]:
     """The tokenizer without what stands around texts; and whether they usually begin with bos."""
     header, where = vocabulary.header, vocabulary.where
     name = header.text("tokenizer.ggml.pre") or "default"
@@ -251,7 +251,7 @@ def _pre_tokenizer(step: _Step) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(Regex(step), behavior="isolated") if isinstance(step, str) else step()
 
 
-def _sentencepiece(vocabulary: _Vocabulary) -> tokenizers.Tokenizer:
+def _sentencepiece(vocabulary: _FileVocabulary) -> tokenizers.Tokenizer:
     header, tokens, kinds = vocabulary.header, vocabulary.tokens, vocabulary.kinds
     ids, pairs = vocabulary.ids(), vocabulary.pairs()
     if pairs is None:
@@ -279,7 +279,7 @@ def _sentencepiece(vocabulary: _Vocabulary) -> tokenizers.Tokenizer:
 
 
 def _post_processor(
-    vocabulary: _Vocabulary, add_bos: bool, backend: tokenizers.Tokenizer
+    vocabulary: _FileVocabulary, add_bos: bool, backend: tokenizers.Tokenizer
 ) -> processors.PostProcessor | None:
     """What puts special tokens around texts; None if nothing does."""
     header, ids = vocabulary.header, vocabulary.roles
