@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -85,6 +86,55 @@ def test_rooms_import_only_from_floors_below() -> None:
             if other != room and FLOOR[other] >= FLOOR[room] and (room, other) not in BESIDE:
                 wrong.append(f"{path.relative_to(ROOT)}:{line}: {room} imports {other}")
     assert not wrong, "\n".join(wrong)
+
+
+def graph(root: Path) -> dict[str, set[str]]:
+    """Each file's module → the modules of the package that it imports, also for types alone and inside functions."""
+    files = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = ["jaxformers", *path.relative_to(root).with_suffix("").parts]
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    found: dict[str, set[str]] = {}
+    for module, path in files.items():
+        found[module] = set()
+        for _, name in imports(path, root):
+            while name and name not in files:  # what is imported may be a thing in a module
+                name = name.rpartition(".")[0]
+            found[module] |= {name} - {"", module}
+    return found
+
+
+def circle(root: Path) -> list[str]:
+    """Modules of which each is imported by the next, and the last is the first; none if there are no such."""
+    try:
+        graphlib.TopologicalSorter(graph(root)).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert not circle(PACKAGE)
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from .one import f",
+        "def g():\n    from . import one",
+        "if TYPE_CHECKING:\n    from jaxformers.room.one import f",
+        "import jaxformers.room.one",
+        "from . import f",
+    ],
+)
+def test_every_kind_of_circle_is_seen(back: str, tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    for name, source in {"__init__": "from .one import f", "one": "from .two import g", "two": ""}.items():
+        (room / f"{name}.py").write_text(source)
+    assert not circle(tmp_path)
+    (room / "two.py").write_text(back)
+    assert {"jaxformers.room.one", "jaxformers.room.two"} <= set(circle(tmp_path))
 
 
 def test_no_other_framework_is_imported() -> None:

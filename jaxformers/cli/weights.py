@@ -87,8 +87,9 @@ def settle(
                 tell(f"{place}: {error}")
             if place.at_hand() is None:
                 failed.add(place)
-    found = {need: [model for place in places if (model := place.at_hand())] for need, places in needs.items()}
-    return {need: models[0] for need, models in found.items() if models}
+    # A place behind the best one is not asked: what it has may have to be converted first.
+    best = {need: next(filter(None, (place.at_hand() for place in places)), None) for need, places in needs.items()}
+    return {need: model for need, model in best.items() if model is not None}
 
 
 def _missing(places: Sequence[Place], failed: set[Place]) -> Iterator[tuple[Place, int]]:

@@ -48,11 +48,22 @@ from .jieba import (
     RoFormerTokenizer,
     RoFormerTokenizerFast,
 )
+from .llama import (
+    GemmaTokenizer,
+    GemmaTokenizerFast,
+    LlamaTokenizer,
+    LlamaTokenizerFast,
+)
 from .load import load
 from .moses import (
     BioGptTokenizer,
     FlaubertTokenizer,
     XLMTokenizer,
+)
+from .openai_gpt import (
+    CTRLTokenizer,
+    OpenAIGPTTokenizer,
+    OpenAIGPTTokenizerFast,
 )
 from .sentencepiece import (
     AlbertTokenizer,
@@ -65,10 +76,6 @@ from .sentencepiece import (
     DebertaV2TokenizerFast,
     FNetTokenizer,
     FNetTokenizerFast,
-    GemmaTokenizer,
-    GemmaTokenizerFast,
-    LlamaTokenizer,
-    LlamaTokenizerFast,
     RemBertTokenizer,
     RemBertTokenizerFast,
     XGLMTokenizer,
@@ -77,11 +84,6 @@ from .sentencepiece import (
     XLMRobertaTokenizerFast,
     XLNetTokenizer,
     XLNetTokenizerFast,
-)
-from .words import (
-    CTRLTokenizer,
-    OpenAIGPTTokenizer,
-    OpenAIGPTTokenizerFast,
 )
 
 __all__ = [

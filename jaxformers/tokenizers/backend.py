@@ -1,4 +1,4 @@
-"""The tokenizers library, held so that calls do not disturb each other and its errors are Python's.
+"""The `tokenizers` library, used so that calls do not disturb each other and its errors are Python exceptions.
 
 A `tokenizers.Tokenizer` keeps truncation and padding as settings of its own, which threads would overwrite for each
 other. Here the one that is shared never has any: a call with settings works on a *view*, a new tokenizer that shares
@@ -12,6 +12,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import pre_tokenizers
@@ -56,7 +57,7 @@ class Padding:
 
 
 @contextlib.contextmanager
-def readable(what: str) -> Iterator[None]:
+def as_value_error(what: str) -> Iterator[None]:
     """Turn what the library raises, panics of its Rust code included, into a ValueError that begins with `what`."""
     try:
         yield
@@ -80,7 +81,7 @@ def read(path: Path) -> tokenizers.Tokenizer:
     """
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for a tokenizer")
-    with readable(f"{path}: not a usable tokenizer"):
+    with as_value_error(f"{path}: not a usable tokenizer"):
         return tokenizers.Tokenizer.from_buffer(path.read_bytes())
 
 
@@ -107,32 +108,42 @@ def check(backend: tokenizers.Tokenizer, where: str) -> None:
         unknown is None or backend.model.token_to_id(unknown) is None
     ):
         raise ValueError(f"{where}: the vocabulary lacks the unk_token {unknown!r}: unknown words would have no id")
-    with readable(f"{where}: post_processor cannot be used"):
+    with as_value_error(f"{where}: post_processor cannot be used"):
         rows = backend.encode("").ids, backend.encode("", "").ids
     for index in {index for row in rows for index in row}:
         if backend.id_to_token(index) is None:
             raise ValueError(f"{where}: post_processor adds id {index}, which is no id of the vocabulary")
 
 
-def set_prefix_space(backend: tokenizers.Tokenizer, wanted: bool, inside: bool = False) -> None:
+def implied_settings(backend: tokenizers.Tokenizer) -> dict[str, Any]:
+    """The settings that a tokenizer.json implies by the truncation and padding that were saved in it."""
+    found: dict[str, Any] = {}
+    if backend.truncation is not None:
+        found["truncation_side"] = backend.truncation["direction"]
+    if backend.padding is not None:
+        found |= {"padding_side": backend.padding["direction"], "pad_token": backend.padding["pad_token"]}
+    return found
+
+
+def set_prefix_space(backend: tokenizers.Tokenizer, wanted: bool, in_sequence: bool = False) -> None:
     """Make byte-level BPE put a space in front of texts, or not, whatever its tokenizer.json says.
 
     Args:
-        backend: what is changed, if its splitter is the one of byte-level BPE.
+        backend: what is changed, if its pre-tokenizer is that of byte-level BPE.
         wanted: whether there is a space.
-        inside: look for it among the steps of a splitter of several, too.
+        in_sequence: change it in a sequence of pre-tokenizers, too.
     """
-    splitter = backend.pre_tokenizer
-    if isinstance(splitter, pre_tokenizers.ByteLevel):
-        if splitter.add_prefix_space != wanted:
-            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=wanted, use_regex=splitter.use_regex)
-    elif inside and isinstance(splitter, pre_tokenizers.Sequence):
-        state = json.loads(splitter.__getstate__())
+    pre_tokenizer = backend.pre_tokenizer
+    if isinstance(pre_tokenizer, pre_tokenizers.ByteLevel):
+        if pre_tokenizer.add_prefix_space != wanted:
+            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=wanted, use_regex=pre_tokenizer.use_regex)
+    elif in_sequence and isinstance(pre_tokenizer, pre_tokenizers.Sequence):
+        state = json.loads(pre_tokenizer.__getstate__())
         for part in state["pretokenizers"]:
             if part["type"] == "ByteLevel":
                 part["add_prefix_space"] = wanted
-        splitter.__setstate__(json.dumps(state).encode())
-        backend.pre_tokenizer = splitter
+        pre_tokenizer.__setstate__(json.dumps(state).encode())
+        backend.pre_tokenizer = pre_tokenizer
 
 
 def view(
@@ -140,21 +151,21 @@ def view(
     truncation: Truncation | None = None,
     padding: Padding | None = None,
     split_special_tokens: bool = False,
-    dress: Callable[[tokenizers.Tokenizer], None] | None = None,
+    custom: Callable[[tokenizers.Tokenizer], None] | None = None,
 ) -> tokenizers.Tokenizer:
     """A tokenizer with settings of its own that shares its parts with `backend`; `backend` itself if there are none.
 
-    `dress` puts parts into it that are Python's, which the library could neither copy nor write.
+    `custom` puts components into it that are written in Python, which the library could neither copy nor write.
     """
-    if truncation is None and padding is None and not split_special_tokens and dress is None:
+    if truncation is None and padding is None and not split_special_tokens and custom is None:
         return backend
     other = tokenizers.Tokenizer(backend.model)
     other.normalizer = backend.normalizer
     other.pre_tokenizer = backend.pre_tokenizer
     other.post_processor = backend.post_processor
     other.decoder = backend.decoder
-    if dress is not None:
-        dress(other)
+    if custom is not None:
+        custom(other)
     added = backend.get_added_tokens_decoder()
     other.add_tokens([added[index] for index in sorted(added)])
     other.encode_special_tokens = split_special_tokens

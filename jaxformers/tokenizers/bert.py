@@ -12,6 +12,8 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 from . import files
 from .base import Tokenizer
+from .post_processor import BERT, Templates
+from .settings import Check, boolean, string
 from .special import text_of
 
 
@@ -33,10 +35,10 @@ class BertTokenizer(Tokenizer):
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "vocab.txt"}
-    own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
-        ("do_lower_case", "strip_accents", "tokenize_chinese_chars"), files.boolean
+    own_settings: ClassVar[Mapping[str, Check]] = dict.fromkeys(
+        ("do_lower_case", "strip_accents", "tokenize_chinese_chars"), boolean
     )
-    own_name: ClassVar[str] = "BertTokenizer"
+    tokenizer_class: ClassVar[str] = "BertTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": True,
         "strip_accents": None,
@@ -48,10 +50,7 @@ class BertTokenizer(Tokenizer):
         "mask_token": "[MASK]",
     }
     built_defaults: ClassVar[Mapping[str, Any]] = {"clean_up_tokenization_spaces": True}
-    template: ClassVar[tuple[str, str] | None] = (
-        "{cls_token}:0 $A:0 {sep_token}:0",
-        "{cls_token}:0 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
-    )
+    template: ClassVar[Templates | None] = BERT
     chinese_by_file: ClassVar[bool] = False
     """Whether a tokenizer.json goes before `tokenize_chinese_chars`."""
 
@@ -83,19 +82,23 @@ class BertTokenizer(Tokenizer):
         backend.decoder = decoders.WordPiece(prefix="##")
         return backend
 
-    def _finish(self, built: bool) -> None:
-        super()._finish(built)
+    def _apply_settings(self, built: bool) -> None:
+        super()._apply_settings(built)
         normalizer = self._backend.normalizer
         if isinstance(normalizer, normalizers.BertNormalizer):
-            chinese = normalizer.handle_chinese_chars if self.chinese_by_file else self._own["tokenize_chinese_chars"]
+            chinese = (
+                normalizer.handle_chinese_chars
+                if self.chinese_by_file
+                else self._own_settings["tokenize_chinese_chars"]
+            )
             self._backend.normalizer = normalizers.BertNormalizer(
                 clean_text=normalizer.clean_text,
                 handle_chinese_chars=chinese,
-                strip_accents=self._own["strip_accents"],
-                lowercase=self._own["do_lower_case"],
+                strip_accents=self._own_settings["strip_accents"],
+                lowercase=self._own_settings["do_lower_case"],
             )
 
-    def _vocabulary(self) -> dict[str, str | bytes]:
+    def _vocabulary_files(self) -> dict[str, str | bytes]:
         pieces = {index: piece for piece, index in self._backend.get_vocab(with_added_tokens=False).items()}
         if any("\n" in piece or "\r" in piece for piece in pieces.values()):
             return {}  # no list of lines says this; tokenizer.json does
@@ -108,37 +111,37 @@ class DistilBertTokenizer(BertTokenizer):
     """BERT's tokenizer for a model without token types."""
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "DistilBertTokenizer"
+    tokenizer_class: ClassVar[str] = "DistilBertTokenizer"
 
 
 class ElectraTokenizer(BertTokenizer):
     """BERT's tokenizer under the name of ELECTRA."""
 
-    own_name: ClassVar[str] = "ElectraTokenizer"
+    tokenizer_class: ClassVar[str] = "ElectraTokenizer"
 
 
 class MobileBertTokenizer(BertTokenizer):
     """BERT's tokenizer under the name of MobileBERT."""
 
-    own_name: ClassVar[str] = "MobileBertTokenizer"
+    tokenizer_class: ClassVar[str] = "MobileBertTokenizer"
 
 
 class SqueezeBertTokenizer(BertTokenizer):
     """BERT's tokenizer under the name of SqueezeBERT."""
 
-    own_name: ClassVar[str] = "SqueezeBertTokenizer"
+    tokenizer_class: ClassVar[str] = "SqueezeBertTokenizer"
 
 
 class ConvBertTokenizer(BertTokenizer):
     """BERT's tokenizer under the name of ConvBERT."""
 
-    own_name: ClassVar[str] = "ConvBertTokenizer"
+    tokenizer_class: ClassVar[str] = "ConvBertTokenizer"
 
 
 class FunnelTokenizer(BertTokenizer):
     """BERT's tokenizer with a token type of its own, 2, for `<cls>` (Dai et al. 2020, arXiv 2006.03236)."""
 
-    own_name: ClassVar[str] = "FunnelTokenizer"
+    tokenizer_class: ClassVar[str] = "FunnelTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **BertTokenizer.defaults,
         "bos_token": "<s>",
@@ -149,7 +152,7 @@ class FunnelTokenizer(BertTokenizer):
         "cls_token": "<cls>",
         "mask_token": "<mask>",
     }
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "{cls_token}:2 $A:0 {sep_token}:0",
         "{cls_token}:2 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
     )
@@ -159,7 +162,7 @@ class MPNetTokenizer(BertTokenizer):
     """BERT's pieces in RoBERTa's rows: `<s> text </s>`, or `<s> text </s> </s> pair </s>` (arXiv 2004.09297)."""
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "MPNetTokenizer"
+    tokenizer_class: ClassVar[str] = "MPNetTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **BertTokenizer.defaults,
         "bos_token": AddedToken("<s>"),
@@ -180,7 +183,7 @@ class MPNetTokenizer(BertTokenizer):
         "cls_token": AddedToken("<s>", special=True),
         "mask_token": AddedToken("<mask>", lstrip=True, special=True),
     }
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "{cls_token}:0 $A:0 {sep_token}:0",
         "{cls_token}:0 $A:0 {sep_token}:0 {sep_token}:0 $B:1 {sep_token}:1",
     )
@@ -197,8 +200,8 @@ class SplinterTokenizer(BertTokenizer):
             second.
     """
 
-    own_name: ClassVar[str] = "SplinterTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {**BertTokenizer.own_settings, "question_token": files.text}
+    tokenizer_class: ClassVar[str] = "SplinterTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {**BertTokenizer.own_settings, "question_token": string}
     defaults: ClassVar[Mapping[str, Any]] = {**BertTokenizer.defaults, "question_token": "[QUESTION]"}
     built_defaults: ClassVar[Mapping[str, Any]] = {}
     chinese_by_file: ClassVar[bool] = True
@@ -216,7 +219,7 @@ class SplinterTokenizer(BertTokenizer):
         """The id of `question_token`."""
         return self.convert_tokens_to_ids(self.question_token)
 
-    def _template(self) -> tuple[str, str]:
+    def _templates(self) -> Templates:
         single = "{cls_token}:0 $A:0 {sep_token}:0"
         if self.padding_side == "right":
             return single, f"{{cls_token}}:0 $A:0 {self.question_token}:0 .:0 {{sep_token}}:0 $B:1 {{sep_token}}:1"

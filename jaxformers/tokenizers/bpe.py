@@ -12,9 +12,11 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 
 from . import backend as backends
-from . import ends, files, gguf
+from . import files, patterns
 from .base import Tokenizer
 from .merges import build, read_merges
+from .post_processor import BERT, ROBERTA, Templates
+from .settings import BOS_EOS, Check, anything, boolean
 
 
 class BPETokenizer(Tokenizer):
@@ -33,38 +35,38 @@ class BPETokenizer(Tokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "vocab.json", "merges_file": "merges.txt"}
-    own_settings: ClassVar[Mapping[str, files.Check]] = {"errors": files.anything, **ends.SETTINGS}
+    own_settings: ClassVar[Mapping[str, Check]] = {"errors": anything, **BOS_EOS}
     words_need_prefix_space: ClassVar[bool] = True
-    composes: ClassVar[bool] = False
-    """Whether letters and their marks are composed first (NFC)."""
-    words: ClassVar[str | None] = None
-    """A pattern of which each match is a word; None: those of GPT-2."""
-    splits_digits: ClassVar[bool] = False
+    nfc: ClassVar[bool] = False
+    """Whether texts are brought to the normal form NFC."""
+    pattern: ClassVar[str | None] = None
+    """The regular expression of which each match is a word; None: that of GPT-2."""
+    individual_digits: ClassVar[bool] = False
     """Whether every digit is a word."""
-    space_inside: ClassVar[bool] = False
-    """Whether `add_prefix_space` counts, too, where splitting is done in several steps."""
+    prefix_space_in_sequence: ClassVar[bool] = False
+    """Whether `add_prefix_space` counts, too, where a tokenizer.json has a sequence of pre-tokenizers."""
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-        files.check_there(paths, self.vocab_files_names, type(self).__name__)
+        files.check_complete(paths, self.vocab_files_names, type(self).__name__)
         vocabulary = files.read_ids(paths["vocab_file"])
         merges = read_merges(paths["merges_file"])
         backend = build(vocabulary, merges, str(paths["merges_file"]))
-        if self.composes:
+        if self.nfc:
             backend.normalizer = normalizers.NFC()
-        parts: list[Any] = [pre_tokenizers.Digits(individual_digits=True)] if self.splits_digits else []
-        parts += [] if self.words is None else [pre_tokenizers.Split(Regex(self.words), "isolated")]
-        bytes_ = pre_tokenizers.ByteLevel(bool(settings.get("add_prefix_space")), use_regex=self.words is None)
+        parts: list[Any] = [pre_tokenizers.Digits(individual_digits=True)] if self.individual_digits else []
+        parts += [] if self.pattern is None else [pre_tokenizers.Split(Regex(self.pattern), "isolated")]
+        bytes_ = pre_tokenizers.ByteLevel(bool(settings.get("add_prefix_space")), use_regex=self.pattern is None)
         backend.pre_tokenizer = pre_tokenizers.Sequence([*parts, bytes_]) if parts else bytes_
         backend.decoder = decoders.ByteLevel()
         backend.post_processor = processors.ByteLevel(trim_offsets=False)
         return backend
 
-    def _finish(self, built: bool) -> None:
-        super()._finish(built)
-        if self.space_inside and self.add_prefix_space:
-            backends.set_prefix_space(self._backend, True, inside=True)
+    def _apply_settings(self, built: bool) -> None:
+        super()._apply_settings(built)
+        if self.prefix_space_in_sequence and self.add_prefix_space:
+            backends.set_prefix_space(self._backend, True, in_sequence=True)
 
-    def _vocabulary(self) -> dict[str, str | bytes]:
+    def _vocabulary_files(self) -> dict[str, str | bytes]:
         model = self._backend.model
         if not isinstance(model, models.BPE):
             return {}
@@ -81,14 +83,14 @@ class GPT2Tokenizer(BPETokenizer):
         **settings: as in `BPETokenizer`; add_bos_token alone puts one in front of a row, be it of one text or two.
     """
 
-    own_name: ClassVar[str] = "GPT2Tokenizer"
+    tokenizer_class: ClassVar[str] = "GPT2Tokenizer"
     defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>")
     built_defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(defaults, AddedToken("<|endoftext|>"))
 
-    def _around(self, first: bool, last: bool) -> tuple[str, str]:
-        if first and not last:
+    def _bos_eos(self, bos: bool, eos: bool) -> Templates:
+        if bos and not eos:
             return "{bos_token}:0 $A:0", "{bos_token}:0 $A:0 $B:1"
-        return super()._around(first, last)
+        return super()._bos_eos(bos, eos)
 
 
 class CodeGenTokenizer(GPT2Tokenizer):
@@ -100,21 +102,21 @@ class CodeGenTokenizer(GPT2Tokenizer):
             return_token_type_ids: calls return them.
     """
 
-    own_name: ClassVar[str] = "CodeGenTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {
+    tokenizer_class: ClassVar[str] = "CodeGenTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {
         **GPT2Tokenizer.own_settings,
-        "return_token_type_ids": files.boolean,
+        "return_token_type_ids": boolean,
     }
     built_defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(
         GPT2Tokenizer.defaults, AddedToken("<|endoftext|>", normalized=False, special=True)
     )
 
-    def _finish(self, built: bool) -> None:
-        super()._finish(built)
-        if self._own.get("return_token_type_ids") and "token_type_ids" not in self.model_input_names:
+    def _apply_settings(self, built: bool) -> None:
+        super()._apply_settings(built)
+        if self._own_settings.get("return_token_type_ids") and "token_type_ids" not in self.model_input_names:
             self.model_input_names = [*self.model_input_names, "token_type_ids"]
 
-    def _ends(self) -> dict[str, bool]:
+    def _bos_eos_fields(self) -> dict[str, bool]:
         return {}  # with them the reference refuses the folder; tokenizer.json has the rows
 
 
@@ -126,24 +128,24 @@ class GPTNeoXTokenizer(BPETokenizer):
         **settings: as in `BPETokenizer`; add_bos_token and add_eos_token go before what a tokenizer.json says.
     """
 
-    own_name: ClassVar[str] = "GPTNeoXTokenizer"
+    tokenizer_class: ClassVar[str] = "GPTNeoXTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {"add_bos_token": False, "add_eos_token": False, **GPT2Tokenizer.defaults}
     present_defaults: ClassVar[Mapping[str, str]] = {"pad_token": "<|padding|>"}
     words_need_prefix_space: ClassVar[bool] = False
-    composes: ClassVar[bool] = True
+    nfc: ClassVar[bool] = True
 
 
 class Qwen2Tokenizer(BPETokenizer):
     """The tokenizer of Qwen2 and Qwen3 (Yang et al. 2024, arXiv 2407.10671)."""
 
-    own_name: ClassVar[str] = "Qwen2Tokenizer"
+    tokenizer_class: ClassVar[str] = "Qwen2Tokenizer"
     defaults: ClassVar[Mapping[str, Any]] = dict.fromkeys(
         ("unk_token", "eos_token", "pad_token"), AddedToken("<|endoftext|>", normalized=False, special=True)
     )
     words_need_prefix_space: ClassVar[bool] = False
-    composes: ClassVar[bool] = True
-    words: ClassVar[str | None] = gguf.QWEN2
-    space_inside: ClassVar[bool] = True
+    nfc: ClassVar[bool] = True
+    pattern: ClassVar[str | None] = patterns.QWEN2
+    prefix_space_in_sequence: ClassVar[bool] = True
 
 
 class CohereTokenizer(BPETokenizer):
@@ -155,10 +157,10 @@ class CohereTokenizer(BPETokenizer):
     """
 
     padding_side = "left"
-    own_name: ClassVar[str] = "CohereTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {
+    tokenizer_class: ClassVar[str] = "CohereTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {
         **BPETokenizer.own_settings,
-        "use_default_system_prompt": files.boolean,
+        "use_default_system_prompt": boolean,
     }
     defaults: ClassVar[Mapping[str, Any]] = {
         "add_bos_token": True,
@@ -173,30 +175,30 @@ class CohereTokenizer(BPETokenizer):
         "sep_token": "<SEP>",
         "mask_token": "<MASK_TOKEN>",
     }
-    composes: ClassVar[bool] = True
-    splits_digits: ClassVar[bool] = True
-    space_inside: ClassVar[bool] = True
+    nfc: ClassVar[bool] = True
+    individual_digits: ClassVar[bool] = True
+    prefix_space_in_sequence: ClassVar[bool] = True
 
 
 class BloomTokenizer(BPETokenizer):
     """BLOOM's tokenizer (Scao et al. 2022, arXiv 2211.05100)."""
 
-    own_name: ClassVar[str] = "BloomTokenizer"
+    tokenizer_class: ClassVar[str] = "BloomTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": "<unk>",
         "bos_token": "<s>",
         "eos_token": "</s>",
         "pad_token": "<pad>",
     }
-    words: ClassVar[str | None] = r" ?[^(\s|[.,!?…。，、।۔،])]+"
-    space_inside: ClassVar[bool] = True
+    pattern: ClassVar[str | None] = r" ?[^(\s|[.,!?…。，、।۔،])]+"
+    prefix_space_in_sequence: ClassVar[bool] = True
 
 
 class RobertaTokenizer(BPETokenizer):
     """RoBERTa's tokenizer: `<s> text </s>`, or `<s> text </s></s> pair </s>` (Liu et al. 2019, arXiv 1907.11692)."""
 
-    own_name: ClassVar[str] = "RobertaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {"errors": files.anything, "trim_offsets": files.boolean}
+    tokenizer_class: ClassVar[str] = "RobertaTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {"errors": anything, "trim_offsets": boolean}
     defaults: ClassVar[Mapping[str, Any]] = {
         "trim_offsets": True,
         "bos_token": "<s>",
@@ -215,12 +217,9 @@ class RobertaTokenizer(BPETokenizer):
         "unk_token": AddedToken("<unk>"),
         "pad_token": AddedToken("<pad>"),
     }
-    template: ClassVar[tuple[str, str] | None] = (
-        "{cls_token}:0 $A:0 {sep_token}:0",
-        "{cls_token}:0 $A:0 {sep_token}:0 {sep_token}:0 $B:0 {sep_token}:0",
-    )
+    template: ClassVar[Templates | None] = ROBERTA
 
-    def _processor(self) -> processors.PostProcessor:
+    def _post_processor(self, templates: Templates) -> processors.PostProcessor:
         tokens = {role: getattr(self, f"{role}_token") for role in ("sep", "cls")}
         ids = {role: self._backend.token_to_id(token or "") for role, token in tokens.items()}
         for role, token in tokens.items():
@@ -230,12 +229,15 @@ class RobertaTokenizer(BPETokenizer):
         return kind(*((tokens[role], ids[role]) for role in tokens), **self._spaces())
 
     def _spaces(self) -> dict[str, bool]:
-        return {"add_prefix_space": bool(self.add_prefix_space), "trim_offsets": bool(self._own["trim_offsets"])}
+        return {
+            "add_prefix_space": bool(self.add_prefix_space),
+            "trim_offsets": bool(self._own_settings["trim_offsets"]),
+        }
 
-    def _finish(self, built: bool) -> None:
+    def _apply_settings(self, built: bool) -> None:
         processor = self._backend.post_processor
         if built or not isinstance(processor, processors.RobertaProcessing | processors.ByteLevel):
-            return super()._finish(built)
+            return super()._apply_settings(built)
         state = json.loads(processor.__getstate__())
         kind: Any = type(processor)
         tokens = [tuple(state[name]) for name in ("sep", "cls") if name in state]
@@ -248,7 +250,7 @@ class RobertaTokenizer(BPETokenizer):
 class LongformerTokenizer(RobertaTokenizer):
     """RoBERTa's tokenizer under the name of Longformer."""
 
-    own_name: ClassVar[str] = "LongformerTokenizer"
+    tokenizer_class: ClassVar[str] = "LongformerTokenizer"
 
 
 class LukeTokenizer(RobertaTokenizer):
@@ -264,7 +266,7 @@ class LukeTokenizer(RobertaTokenizer):
         **RobertaTokenizer.vocab_files_names,
         "entity_vocab_file": "entity_vocab.json",
     }
-    own_name: ClassVar[str] = "LukeTokenizer"
+    tokenizer_class: ClassVar[str] = "LukeTokenizer"
     keeps_files: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {
         **RobertaTokenizer.defaults,
@@ -275,16 +277,16 @@ class LukeTokenizer(RobertaTokenizer):
         "mask_token": AddedToken("<mask>", lstrip=True),
     }
 
-    def _vocabulary(self) -> dict[str, str | bytes]:
-        return self._files | super()._vocabulary()
+    def _vocabulary_files(self) -> dict[str, str | bytes]:
+        return self._file_contents | super()._vocabulary_files()
 
 
 class DebertaTokenizer(BPETokenizer):
     """DeBERTa's tokenizer: GPT-2's pieces in BERT's rows (He et al. 2020, arXiv 2006.03654)."""
 
     model_input_names = ["input_ids", "attention_mask", "token_type_ids"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "DebertaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {"errors": files.anything}
+    tokenizer_class: ClassVar[str] = "DebertaTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {"errors": anything}
     defaults: ClassVar[Mapping[str, Any]] = {
         "bos_token": "[CLS]",
         "eos_token": "[SEP]",
@@ -298,10 +300,7 @@ class DebertaTokenizer(BPETokenizer):
         **{name: AddedToken(token, special=True) for name, token in defaults.items()},
         "mask_token": AddedToken("[MASK]", lstrip=True),
     }
-    template: ClassVar[tuple[str, str] | None] = (
-        "{cls_token}:0 $A:0 {sep_token}:0",
-        "{cls_token}:0 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
-    )
+    template: ClassVar[Templates | None] = BERT
 
 
 GPT2TokenizerFast = GPT2Tokenizer

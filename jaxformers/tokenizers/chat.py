@@ -26,19 +26,19 @@ _END = "CONTINUE_FINAL_MESSAGE_TAG "
 
 
 @dataclasses.dataclass(frozen=True)
-class Chats:
+class Conversations:
     """What is rendered.
 
     Attributes:
-        conversations: each a list of messages.
+        messages: of each conversation, a list.
         single: whether one conversation was given, whose answer has no batch axis.
     """
 
-    conversations: list[Any]
+    messages: list[Any]
     single: bool
 
     @classmethod
-    def of(cls, conversation: Any) -> Chats:
+    def of(cls, conversation: Any) -> Conversations:
         """Sort out what was passed: messages, a list of those, or objects with `.messages`.
 
         Raises:
@@ -54,6 +54,22 @@ class Chats:
                 found = [_messages(chat, f"conversation[{index}]") for index, chat in enumerate(conversation)]
                 return cls(found, False)
         return cls([_messages(conversation, "conversation")], True)
+
+
+def check_options(
+    tokenize: bool, return_dict: bool, return_assistant_tokens_mask: bool, continue_final_message: bool
+) -> None:
+    """Refuse options of `apply_chat_template` that exclude each other.
+
+    Raises:
+        ValueError: naming them.
+    """
+    if return_dict and not tokenize:
+        raise ValueError("return_dict=True returns what tokenizing gives: pass tokenize=True with it")
+    if return_assistant_tokens_mask and not return_dict:
+        raise ValueError("return_assistant_tokens_mask=True needs a place for the mask: pass return_dict=True")
+    if return_assistant_tokens_mask and continue_final_message:
+        raise ValueError("return_assistant_tokens_mask=True is for whole messages, continue_final_message=True not")
 
 
 def choose(templates: Any, asked: str | None, tools: Any) -> str:
@@ -91,7 +107,7 @@ def choose(templates: Any, asked: str | None, tools: Any) -> str:
 
 
 def render(
-    chats: Chats,
+    conversations: Conversations,
     template: str,
     *,
     functions: Iterable[Any] | None,
@@ -103,7 +119,7 @@ def render(
     """The text of each conversation.
 
     Args:
-        chats: the conversations.
+        conversations: what is rendered.
         template: the template's text.
         functions: tools, as JSON schemas or Python functions.
         documents: dicts, usually with "title" and "text".
@@ -133,11 +149,11 @@ def render(
         **variables,
     }
     found = []
-    for index, messages in enumerate(chats.conversations):
+    for index, messages in enumerate(conversations.messages):
         if not continue_final_message:
             found.append(render(template, {"messages": messages, **shared}))
             continue
-        where = "conversation" if chats.single else f"conversation[{index}]"
+        where = "conversation" if conversations.single else f"conversation[{index}]"
         marked, text = _marked(messages, where)
         rendered = render(template, {"messages": marked, **shared})
         found.append(dataclasses.replace(rendered, text=_cut(rendered.text, text, where)))
@@ -149,19 +165,19 @@ def has_generation(template: str) -> bool:
     return _GENERATION.search(template) is not None
 
 
-def masks(encoded: BatchEncoding, chats: Sequence[Rendered]) -> list[list[int]]:
+def assistant_masks(encoded: BatchEncoding, rendered: Sequence[Rendered]) -> list[list[int]]:
     """1 at the tokens of `{% generation %}` blocks, 0 elsewhere, for each row of what was encoded.
 
     A token that lies only partly in a block counts.
     """
     import numpy as np
 
-    samples = encoded.get("overflow_to_sample_mapping", range(len(chats)))
+    samples = encoded.get("overflow_to_sample_mapping", range(len(rendered)))
     found = []
     for row, sample in zip(encoded.encodings or (), samples, strict=True):
         mask = [0] * len(row)
         starts, ends = np.asarray(row.offsets, np.int64).reshape(-1, 2).T
-        for start, end in chats[sample].generated:
+        for start, end in rendered[sample].generated:
             inside = np.flatnonzero((starts < end) & (ends > start))
             if inside.size:  # a block may be empty, or cut off
                 mask[inside[0] : inside[-1] + 1] = [1] * int(inside[-1] + 1 - inside[0])

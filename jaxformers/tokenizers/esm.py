@@ -12,6 +12,8 @@ from tokenizers import models, pre_tokenizers
 
 from . import files
 from .base import Tokenizer
+from .post_processor import Templates
+from .settings import Check
 from .special import text_of
 
 SPACES = tokenizers.Regex(r"[\s\x1c-\x1f\x85]+")
@@ -31,8 +33,8 @@ class EsmTokenizer(Tokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "vocab.txt"}
-    own_name: ClassVar[str] = "EsmTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {}
+    tokenizer_class: ClassVar[str] = "EsmTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": "<unk>",
         "cls_token": "<cls>",
@@ -40,14 +42,14 @@ class EsmTokenizer(Tokenizer):
         "mask_token": "<mask>",
         "eos_token": "<eos>",
     }
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "{cls_token}:0 $A:0 {eos_token}:0",
         "{cls_token}:0 $A:0 {eos_token}:0 $B:1 {eos_token}:1",
     )
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         if "vocab_file" not in paths:
-            raise ValueError(f"{type(self).__name__} needs vocab_file= (a vocab.txt), or a {files.BACKEND}")
+            raise ValueError(f"{type(self).__name__} needs vocab_file= (a vocab.txt), or a {files.TOKENIZER}")
         lines = files.read_text(paths["vocab_file"]).splitlines()
         vocabulary = {line.strip(): index for index, line in enumerate(lines)}
         unknown = text_of(settings["unk_token"])
@@ -61,6 +63,6 @@ class EsmTokenizer(Tokenizer):
         )
         return backend
 
-    def _vocabulary(self) -> dict[str, str | bytes]:
+    def _vocabulary_files(self) -> dict[str, str | bytes]:
         tokens = {index: token for token, index in self._backend.get_vocab(with_added_tokens=False).items()}
         return {"vocab_file": "\n".join(tokens.get(index, "") for index in range(max(tokens) + 1))}

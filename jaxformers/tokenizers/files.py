@@ -1,32 +1,28 @@
-"""The files of a tokenizer beside tokenizer.json: tokenizer_config.json and its older relatives, read and checked."""
+"""The files of a tokenizer: tokenizer_config.json, its older relatives and vocabularies are read, all are written."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken
 
-from .. import hub
-from .limits import UNLIMITED
-from .special import MORE, NAMES, Token, added_token, text_of
+from .. import durable, hub
+from .settings import Check, checked, whole_number
+from .special import ADDITIONAL, ROLES, added_token, options_of, text_of
 
-BACKEND = "tokenizer.json"
+TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
-SPECIAL = "special_tokens_map.json"
-ADDED = "added_tokens.json"
-TEMPLATE = "chat_template.jinja"
-TEMPLATES = "additional_chat_templates"
+SPECIAL_TOKENS = "special_tokens_map.json"
+ADDED_TOKENS = "added_tokens.json"
+CHAT_TEMPLATE = "chat_template.jinja"
+CHAT_TEMPLATE_FOLDER = "additional_chat_templates"
 
 LARGEST = 1 << 27  # bytes of a JSON file other than tokenizer.json
-
-Check = Callable[[Any], Any]
-"""A setting as JSON or a user has it → as a tokenizer keeps it; or a ValueError that says what it must be."""
-
-_OPTIONS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 # Fields that say where files once were or which code reads them: not settings, and not saved again.
 _BOOKKEEPING = frozenset(
@@ -40,12 +36,24 @@ class Saved:
     """What the files of a checkpoint say.
 
     Attributes:
-        known: settings of the tokenizer's class, checked.
-        kept: other fields of tokenizer_config.json, which are written again on save.
+        settings: those of the tokenizer's class, checked.
+        other_fields: further fields of tokenizer_config.json, which are written again on save.
     """
 
-    known: dict[str, Any]
-    kept: dict[str, Any]
+    settings: dict[str, Any]
+    other_fields: dict[str, Any]
+
+
+def existing(path: str | os.PathLike[str]) -> Path:
+    """The path of a file that a user has named.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    return path
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -95,29 +103,30 @@ def read_settings(
         OSError: a file cannot be fetched or read.
         ValueError: a file is malformed; the message names the file and the field.
     """
-    known = checked({name: value for name, value in config.items() if name in checks}, checks, f"{source}: {CONFIG}")
-    if templates := read_templates(source, config):  # files of their own go before the field
-        known["chat_template"] = templates["default"] if list(templates) == ["default"] else templates
-    kept = {name: value for name, value in config.items() if name not in checks and name not in _BOOKKEEPING}
-    if "max_len" in kept:  # what model_max_length was called once
-        known.setdefault(
-            "model_max_length", checked({"model_max_length": kept.pop("max_len")}, checks, CONFIG).popitem()[1]
-        )
-    if "added_tokens_decoder" in known:
-        return Saved(known, kept)
-    if (path := source.find(SPECIAL)) is not None:
+    settings = checked({name: value for name, value in config.items() if name in checks}, checks, f"{source}: {CONFIG}")
+    if templates := read_chat_templates(source, config):  # files of their own go before the field
+        settings["chat_template"] = templates["default"] if list(templates) == ["default"] else templates
+    others = {name: value for name, value in config.items() if name not in checks and name not in _BOOKKEEPING}
+    if "max_len" in others:  # what model_max_length was called once
+        old = checked({"model_max_length": others.pop("max_len")}, checks, CONFIG)
+        settings = old | settings
+    if "added_tokens_decoder" in settings:
+        return Saved(settings, others)
+    if (path := source.find(SPECIAL_TOKENS)) is not None:
         fields = {name: value for name, value in read_json(path).items() if name in checks and not overrides.get(name)}
         roles = checked(fields, checks, str(path))
-        if MORE in roles:
-            old = known.get(MORE, [])
-            roles[MORE] = old + [token for token in roles[MORE] if text_of(token) not in map(text_of, old)]
-        known |= {name: _special(value) for name, value in roles.items()}
-    if (path := source.find(ADDED)) is not None:
-        known["added_tokens_decoder"] = _numbered(path, known)
-    return Saved(known, kept)
+        if ADDITIONAL in roles:
+            first = settings.get(ADDITIONAL, [])
+            roles[ADDITIONAL] = first + [
+                token for token in roles[ADDITIONAL] if text_of(token) not in map(text_of, first)
+            ]
+        settings |= {name: _special(value) for name, value in roles.items()}
+    if (path := source.find(ADDED_TOKENS)) is not None:
+        settings["added_tokens_decoder"] = _read_added_tokens(path, settings)
+    return Saved(settings, others)
 
 
-def read_templates(source: hub.Source, config: Mapping[str, Any]) -> dict[str, str]:
+def read_chat_templates(source: hub.Source, config: Mapping[str, Any]) -> dict[str, str]:
     """The chat templates that are files of their own, by name; chat_template.jinja is "default".
 
     Repositories are listed only where there is a template in the usual places, so that a load of one without any needs
@@ -131,31 +140,16 @@ def read_templates(source: hub.Source, config: Mapping[str, Any]) -> dict[str, s
         OSError: a file cannot be fetched or read.
         ValueError: it is too large, or not UTF-8.
     """
-    path = source.find(TEMPLATE)
+    path = source.find(CHAT_TEMPLATE)
     found = {} if path is None else {"default": read_text(path, "a chat template")}
     if not found and "chat_template" not in config and not Path(source.name).expanduser().is_dir():
         return found
-    inside = source.within(TEMPLATES)
+    inside = source.within(CHAT_TEMPLATE_FOLDER)
     for file in sorted(inside.names()):
         name, dot, ending = file.partition(".jinja")
         if dot and not ending and "/" not in file:
             found[name] = read_text(inside.file(file), "a chat template")
     return found
-
-
-def checked(settings: Mapping[str, Any], checks: Mapping[str, Check], where: str) -> dict[str, Any]:
-    """Settings as a tokenizer keeps them: JSON objects have become tokens, and every value has its type.
-
-    Raises:
-        ValueError: naming `where` and the field.
-    """
-    result = {}
-    for name, value in settings.items():
-        try:
-            result[name] = checks[name](value)
-        except ValueError as error:
-            raise ValueError(f"{where}: {name} {error}") from None
-    return result
 
 
 def check_size(path: Path, what: str = "a vocabulary") -> None:
@@ -169,7 +163,7 @@ def check_size(path: Path, what: str = "a vocabulary") -> None:
         raise ValueError(f"{path}: {path.stat().st_size} bytes are too large for {what}")
 
 
-def check_there(paths: Mapping[str, Path], wanted: Mapping[str, str], owner: str) -> None:
+def check_complete(paths: Mapping[str, Path], wanted: Mapping[str, str], owner: str) -> None:
     """Refuse to build a tokenizer from some of its files.
 
     Args:
@@ -181,7 +175,7 @@ def check_there(paths: Mapping[str, Path], wanted: Mapping[str, str], owner: str
         ValueError: naming those that are missing.
     """
     if missing := [file for name, file in wanted.items() if name not in paths]:
-        raise ValueError(f"{owner} needs {' and '.join(missing)}, or a {BACKEND}")
+        raise ValueError(f"{owner} needs {' and '.join(missing)}, or a {TOKENIZER}")
 
 
 def read_text(path: Path, what: str = "a vocabulary") -> str:
@@ -222,7 +216,7 @@ def read_ids(path: Path) -> dict[str, int]:
     vocabulary = read_json(path)
     for piece, index in vocabulary.items():
         try:
-            count(index)
+            whole_number(index)
         except ValueError as error:
             raise ValueError(f"{path}: {piece!r:.80} {error}") from None
     if not vocabulary:
@@ -232,36 +226,10 @@ def read_ids(path: Path) -> dict[str, int]:
     return vocabulary
 
 
-def boolean(value: Any) -> bool | None:
-    """True, False or None, which leaves the choice to the tokenizer."""
-    if value is not None and not isinstance(value, bool):
-        raise ValueError(f"must be true, false or null, found {value!r:.80}")
-    return value
-
-
-def text(value: Any) -> str:
-    """A string."""
-    if not isinstance(value, str):
-        raise ValueError(f"must be a string, found {value!r:.80}")
-    return value
-
-
-def count(value: Any) -> int:
-    """A whole number from 0 on."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise ValueError(f"must be a whole number from 0 on, found {value!r:.80}")
-    return value
-
-
-def anything(value: Any) -> Any:
-    """A setting of the reference that changes nothing here."""
-    return value
-
-
-def _numbered(path: Path, settings: Mapping[str, Any]) -> dict[int, AddedToken]:
+def _read_added_tokens(path: Path, settings: Mapping[str, Any]) -> dict[int, AddedToken]:
     """The tokens of an added_tokens.json by id; special are those that have a role."""
-    roles = [settings[name] for name in NAMES if settings.get(name) is not None]
-    special = {text_of(token) for token in [*roles, *settings.get(MORE, [])]}
+    roles = [settings[name] for name in ROLES if settings.get(name) is not None]
+    special = {text_of(token) for token in [*roles, *settings.get(ADDITIONAL, [])]}
     result = {}
     for content, index in read_json(path).items():
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < 2**31:
@@ -277,106 +245,45 @@ def _special(value: Any) -> Any:
     return added_token(value, special=True) if isinstance(value, AddedToken) else value
 
 
-def _side(value: Any) -> str:
-    if value not in ("left", "right"):
-        raise ValueError(f"must be 'left' or 'right', found {value!r:.80}")
-    return value
+def write(
+    replacement: durable.Replacement, contents: Mapping[str, str | bytes], chat_templates: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Add a tokenizer's files to a save.
+
+    Args:
+        replacement: the save.
+        contents: what is in each file, by its name.
+        chat_templates: those that have names; their folder is a set of its own, and replaced at once.
+
+    Returns:
+        The paths of all.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    if chat_templates:
+        with durable.Replacement(replacement.folder / CHAT_TEMPLATE_FOLDER) as folder:
+            for name, template in chat_templates.items():
+                folder.write(f"{name}.jinja", template.encode())
+    for name, content in contents.items():
+        replacement.write(name, content.encode() if isinstance(content, str) else content)
+    names = (*contents, *(f"{CHAT_TEMPLATE_FOLDER}/{name}.jinja" for name in chat_templates))
+    return tuple(os.path.join(replacement.folder, name) for name in names)
 
 
-def _length(value: Any) -> int:
-    if value is None:
-        return UNLIMITED
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < float("inf"):
-        raise ValueError(f"must be a positive whole number or null, found {value!r:.80}")
-    if value != int(value):
-        raise ValueError(f"must be a whole number, found {value!r:.80}")
-    return int(value)
+def to_json(fields: Mapping[str, Any]) -> str:
+    """The text of a JSON file."""
+    return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _words(value: Any) -> list[str]:
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(word, str) for word in value):
-        raise ValueError(f"must be a list of strings, found {value!r:.80}")
-    return list(value)
-
-
-def _token(value: Any) -> Token:
-    """A token from its text, or from an object with its options."""
-    fields = dict(value) if isinstance(value, Mapping) else {"content": value}
+def tokens_to_json(value: Any, *, typed: bool) -> Any:
+    """A tree of tokens for JSON; `typed` as in tokenizer_config.json, else as in special_tokens_map.json."""
     if isinstance(value, AddedToken):
-        fields = {"content": value.content}
-    kinds = {"content": str} | dict.fromkeys(_OPTIONS, bool)
-    wrong = [name for name, item in fields.items() if not isinstance(item, kinds.get(name, object))]
-    if wrong or "content" not in fields:
-        raise ValueError(f"must be a token: a string, or an object with 'content' and options; found {value!r:.160}")
-    try:
-        fields["content"].encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"must be a token, but {fields['content']!r:.80} holds half a surrogate pair") from None
+        options = options_of(value)
+        if typed:
+            return options | {"__type": "AddedToken"}
+        options.pop("special", None)
+        return options
     if isinstance(value, Mapping):
-        return AddedToken(**{name: item for name, item in fields.items() if name in kinds})
-    return value
-
-
-def _role(value: Any) -> Token | None:
-    return None if value is None else _token(value)
-
-
-def _list(value: Any) -> list[Token]:
-    if value is not None and not isinstance(value, list | tuple):
-        raise ValueError(f"must be a list of tokens, found {value!r:.80}")
-    return [_token(token) for token in value or ()]
-
-
-def _extra(value: Any) -> dict[str, Token] | list[Token]:
-    """Role → token; or a list, which is how newer versions of torch Transformers spell the additional ones."""
-    if value is None:
-        return {}
-    if isinstance(value, Mapping):
-        return {str(name): _token(token) for name, token in value.items()}
-    return _list(value)
-
-
-def _templates(value: Any) -> str | dict[str, str] | None:
-    """A chat template; or several by name, which files hold as a list of objects."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
-        value = {item.get("name"): item.get("template") for item in value}
-    if not isinstance(value, Mapping) or not all(isinstance(text, str) for item in value.items() for text in item):
-        raise ValueError(f"must be a template's text, or templates by name, found {value!r:.80}")
-    return dict(value)
-
-
-def _decoder(value: Any) -> dict[int, AddedToken]:
-    """Id → added token."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"must map ids to tokens, found {value!r:.80}")
-    result = {}
-    for index, token in value.items():
-        if isinstance(index, bool) or not str(index).isascii() or not str(index).isdecimal() or len(str(index)) > 9:
-            raise ValueError(f"must have whole numbers as ids, found {index!r:.80}")
-        try:
-            token = _token(token)
-        except ValueError as error:
-            raise ValueError(f"at id {index} {error}") from None
-        if isinstance(token, str):
-            raise ValueError(f"at id {index} must be an object with 'content', found {token!r:.80}")
-        result[int(index)] = token
-    return result
-
-
-SETTINGS: Mapping[str, Check] = {
-    "model_max_length": _length,
-    "model_input_names": _words,
-    "padding_side": _side,
-    "truncation_side": _side,
-    "clean_up_tokenization_spaces": boolean,
-    "split_special_tokens": boolean,
-    "add_prefix_space": boolean,
-    "chat_template": _templates,
-    "added_tokens_decoder": _decoder,
-    "extra_special_tokens": _extra,
-    MORE: _list,
-    **dict.fromkeys(NAMES, _role),
-}
-"""The settings that every tokenizer takes."""
+        return {name: tokens_to_json(item, typed=typed) for name, item in value.items()}
+    return [tokens_to_json(item, typed=typed) for item in value] if isinstance(value, list) else value

@@ -1,7 +1,7 @@
 """The tokenizer that a GGUF file holds: byte-level BPE with its merges, or sentencepiece's BPE by scores.
 
-A file names the way of splitting texts into words ("tokenizer.ggml.pre") by a word of llama.cpp's; the table says what
-it means. The names are from llama.cpp, the patterns from the tokenizer.json files of the models for which they stand.
+A file names its pre-tokenizer, which splits texts into words, as llama.cpp does ("tokenizer.ggml.pre"); the table says
+what is meant.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers, processors
 
 from ..gguf import Header, read_file
-from . import merges, tiktoken
-from .backend import readable
+from . import merges, metaspace, patterns, post_processor
+from .backend import as_value_error
 
 logger = logging.getLogger(__name__)
-
-SPACE = "▁"
 
 _LONGEST = 4096  # characters of a token: looking for its merges takes the square of it
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # in tokenizer.ggml.token_type; 5 is no token
@@ -44,69 +42,56 @@ _SENTENCEPIECE_IDS: Mapping[str, int] = {"unk_token": 0, "bos_token": 1, "eos_to
 # Phi-3's special tokens swallow the spaces behind them, but for these.
 _TIGHT = ("<unk>", "<s>", "<|endoftext|>")
 
-_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-QWEN2 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_SEED = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"
-_CAPITALS, _SMALL = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-_REST = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_TEKKEN = rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}*{_SMALL}+|[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}+{_SMALL}*|\p{{N}}|{_REST}"
-_GPT4O = (
-    rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}*{_SMALL}+{_CONTRACTIONS}?"
-    rf"|[^\r\n\p{{L}}\p{{N}}]?{_CAPITALS}+{_SMALL}*{_CONTRACTIONS}?|\p{{N}}{{1,3}}|{_REST}"
-)
-_HAN = r"[一-龥ࠀ-一가-퟿]+"
-
-
-_Part = str | Callable[[], pre_tokenizers.PreTokenizer]
+_Step = str | Callable[[], pre_tokenizers.PreTokenizer]
 """A pattern of which each match is a word; or what the tokenizers library has a name for."""
 
 
 @dataclass(frozen=True)
-class _Splitting:
+class _PreTokenization:
     """How byte-level BPE splits texts.
 
     Attributes:
-        parts: applied one after the other.
-        words: split as GPT-2 does too.
-        whole: words that are tokens stay whole, whatever the merges.
-        begins: a text begins with bos unless the file says otherwise.
-        composed: letters and their marks are composed first (NFC).
+        steps: applied one after the other.
+        gpt2: split as GPT-2 does too.
+        ignore_merges: words that are tokens stay whole, whatever the merges.
+        add_bos: a text begins with bos unless the file says otherwise.
+        nfc: texts are brought to the normal form NFC first.
         after: what splits the words of GPT-2 further.
     """
 
-    parts: tuple[_Part, ...] = ()
-    words: bool = False
-    whole: bool = False
-    begins: bool = False
-    composed: bool = False
-    after: tuple[_Part, ...] = ()
+    steps: tuple[_Step, ...] = ()
+    gpt2: bool = False
+    ignore_merges: bool = False
+    add_bos: bool = False
+    nfc: bool = False
+    after: tuple[_Step, ...] = ()
 
 
 _DIGIT = partial(pre_tokenizers.Digits, individual_digits=True)
-_DIGITS = _Splitting((_DIGIT,), words=True)
-_GPT2 = _Splitting(words=True)
-_LLAMA3 = _Splitting((tiktoken.WORDS,), whole=True, begins=True)
-_FALCON = _Splitting(
+_DIGITS = _PreTokenization((_DIGIT,), gpt2=True)
+_GPT2 = _PreTokenization(gpt2=True)
+_LLAMA3 = _PreTokenization((patterns.CL100K,), ignore_merges=True, add_bos=True)
+_FALCON = _PreTokenization(
     (partial(pre_tokenizers.Punctuation, behavior="contiguous"),),
-    words=True,
+    gpt2=True,
     after=(partial(pre_tokenizers.Digits, individual_digits=False), "[0-9][0-9][0-9]"),
 )
-_SPLITTINGS: Mapping[str, _Splitting] = {
+_PRE_TOKENIZATIONS: Mapping[str, _PreTokenization] = {
     **dict.fromkeys(("gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "exaone4", "a.x-4.0", "mellum"), _GPT2),
     **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"), _DIGITS),
     **dict.fromkeys(("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "midm-2.0", "lfm2"), _LLAMA3),
-    **dict.fromkeys(("dbrx", "smaug-bpe", "chatglm-bpe"), _Splitting((tiktoken.WORDS,))),
-    "glm4": _Splitting((tiktoken.WORDS,), whole=True),
-    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez", "kormo"), _Splitting((QWEN2,), composed=True)),
-    **dict.fromkeys(("stablelm2", "hunyuan", "solar-open"), _Splitting((QWEN2,))),
-    "seed-coder": _Splitting((_SEED,)),
-    "tekken": _Splitting((_TEKKEN,), whole=True, begins=True),
-    **dict.fromkeys(("gpt-4o", "llama4", "kanana2"), _Splitting((_GPT4O,))),
+    **dict.fromkeys(("dbrx", "smaug-bpe", "chatglm-bpe"), _PreTokenization((patterns.CL100K,))),
+    "glm4": _PreTokenization((patterns.CL100K,), ignore_merges=True),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez", "kormo"), _PreTokenization((patterns.QWEN2,), nfc=True)),
+    **dict.fromkeys(("stablelm2", "hunyuan", "solar-open"), _PreTokenization((patterns.QWEN2,))),
+    "seed-coder": _PreTokenization((patterns.SEED,)),
+    "tekken": _PreTokenization((patterns.TEKKEN,), ignore_merges=True, add_bos=True),
+    **dict.fromkeys(("gpt-4o", "llama4", "kanana2"), _PreTokenization((patterns.GPT4O,))),
     "falcon": _FALCON,
-    "deepseek-coder": _Splitting((r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _HAN, _DIGIT)),
+    "deepseek-coder": _PreTokenization((r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", patterns.HAN, _DIGIT)),
 }
 
-# What "default" was written for, by architecture, before files named the way of splitting.
+# What "default" was written for, by architecture, before files named their pre-tokenizer.
 _BEFORE_NAMES: Mapping[str, str] = {"falcon": "falcon", "qwen2": "qwen2", "starcoder2": "starcoder"}
 
 
@@ -117,7 +102,7 @@ def settings(path: Path) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: it is no GGUF file, damaged, or has no tokenizer.
     """
-    vocabulary = _Vocabulary.of(path)
+    vocabulary = _FileVocabulary.of(path)
     header, tokens = vocabulary.header, vocabulary.tokens
     found: dict[str, Any] = {role: tokens[index] for role, index in vocabulary.roles.items()}
     length = header.whole(f"{header.text('general.architecture')}.context_length")
@@ -140,18 +125,18 @@ def build(path: Path) -> tokenizers.Tokenizer:
         OSError: the file cannot be read.
         ValueError: it is no GGUF file, damaged, or has no tokenizer, or one of a kind that is not known here.
     """
-    vocabulary = _Vocabulary.of(path)
+    vocabulary = _FileVocabulary.of(path)
     if vocabulary.model == "gpt2":
-        backend, begins = _byte_level(vocabulary)
+        backend, add_bos = _byte_level(vocabulary)
     elif vocabulary.model == "llama":
-        backend, begins = _sentencepiece(vocabulary), True
+        backend, add_bos = _sentencepiece(vocabulary), True
     else:
         raise ValueError(
             f"{path}: tokenizer.ggml.model {vocabulary.model!r:.40} is not read: known are 'gpt2' and 'llama'"
         )
-    with readable(f"{path}: its special tokens cannot be used"):
+    with as_value_error(f"{path}: its special tokens cannot be used"):
         backend.add_tokens(vocabulary.added())
-    processor = _rows(vocabulary, begins)
+    processor = _post_processor(vocabulary, add_bos, backend)
     if vocabulary.model == "gpt2":
         around = processors.ByteLevel(trim_offsets=False)
         backend.post_processor = around if processor is None else processors.Sequence([around, processor])
@@ -161,7 +146,7 @@ def build(path: Path) -> tokenizers.Tokenizer:
 
 
 @dataclass(frozen=True)
-class _Vocabulary:
+class _FileVocabulary:
     """The tokens of a file.
 
     Attributes:
@@ -178,7 +163,7 @@ class _Vocabulary:
     roles: dict[str, int]
 
     @classmethod
-    def of(cls, path: Path) -> _Vocabulary:
+    def of(cls, path: Path) -> _FileVocabulary:
         header = read_file(path)
         tokens = header.texts("tokenizer.ggml.tokens")
         if not tokens:
@@ -236,37 +221,37 @@ class _Vocabulary:
         return pairs
 
 
-def _byte_level(vocabulary: _Vocabulary) -> tuple[tokenizers.Tokenizer, bool]:
+def _byte_level(vocabulary: _FileVocabulary) -> tuple[tokenizers.Tokenizer, bool]:
     """The tokenizer without what stands around texts; and whether they usually begin with bos."""
     header, where = vocabulary.header, vocabulary.where
     name = header.text("tokenizer.ggml.pre") or "default"
     if name == "default":
         name = _BEFORE_NAMES.get(header.text("general.architecture") or "", "gpt-2")
         logger.warning("%s does not say how texts are split into words: it is read as %r", where, name)
-    splitting = _SPLITTINGS.get(name)
-    if splitting is None:
+    pre_tokenization = _PRE_TOKENIZATIONS.get(name)
+    if pre_tokenization is None:
         raise ValueError(
             f"{where}: tokenizer.ggml.pre {name!r:.40} is not known; load the tokenizer of the original model instead"
         )
     pairs = vocabulary.pairs()
     if pairs is None:
         raise ValueError(f"{where}: no tokenizer.ggml.merges in it: load the tokenizer of the original model")
-    backend = merges.build(vocabulary.ids(), pairs, str(where), ignore_merges=splitting.whole)
-    if splitting.composed:
+    backend = merges.build(vocabulary.ids(), pairs, str(where), ignore_merges=pre_tokenization.ignore_merges)
+    if pre_tokenization.nfc:
         backend.normalizer = normalizers.NFC()
-    parts = [_splitter(part) for part in splitting.parts]
-    parts.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=splitting.words))
-    parts += [_splitter(part) for part in splitting.after]
+    parts = [_pre_tokenizer(step) for step in pre_tokenization.steps]
+    parts.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pre_tokenization.gpt2))
+    parts += [_pre_tokenizer(step) for step in pre_tokenization.after]
     backend.pre_tokenizer = parts[0] if len(parts) == 1 else pre_tokenizers.Sequence(parts)
     backend.decoder = decoders.ByteLevel()
-    return backend, splitting.begins
+    return backend, pre_tokenization.add_bos
 
 
-def _splitter(part: _Part) -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.Split(Regex(part), behavior="isolated") if isinstance(part, str) else part()
+def _pre_tokenizer(step: _Step) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Split(Regex(step), behavior="isolated") if isinstance(step, str) else step()
 
 
-def _sentencepiece(vocabulary: _Vocabulary) -> tokenizers.Tokenizer:
+def _sentencepiece(vocabulary: _FileVocabulary) -> tokenizers.Tokenizer:
     header, tokens, kinds = vocabulary.header, vocabulary.tokens, vocabulary.kinds
     ids, pairs = vocabulary.ids(), vocabulary.pairs()
     if pairs is None:
@@ -286,33 +271,25 @@ def _sentencepiece(vocabulary: _Vocabulary) -> tokenizers.Tokenizer:
         fuse_unk=True,
         byte_fallback=bool((kinds == _BYTE).any()),
     )
-    first = header.flag("tokenizer.ggml.add_space_prefix") is not False
-    replace = normalizers.Replace(" ", SPACE)
-    backend.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replace]) if first else replace
-    parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    backend.decoder = decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if first else parts)
+    add_prefix_space = header.flag("tokenizer.ggml.add_space_prefix") is not False
+    steps = metaspace.normalizer_steps(add_prefix_space)
+    backend.normalizer = normalizers.Sequence(steps) if len(steps) > 1 else steps[0]
+    backend.decoder = metaspace.decoder(add_prefix_space)
     return backend
 
 
-def _rows(vocabulary: _Vocabulary, begins: bool) -> processors.PostProcessor | None:
+def _post_processor(
+    vocabulary: _FileVocabulary, add_bos: bool, backend: tokenizers.Tokenizer
+) -> processors.PostProcessor | None:
     """What puts special tokens around texts; None if nothing does."""
-    header, tokens, ids = vocabulary.header, vocabulary.tokens, vocabulary.roles
-    first, last = (header.flag(f"tokenizer.ggml.add_{name}_token") for name in ("bos", "eos"))
-    if first is None:
-        first = begins and "bos_token" in ids
-    roles = [role for role, wanted in (("bos_token", first), ("eos_token", last)) if wanted]
+    header, ids = vocabulary.header, vocabulary.roles
+    bos, eos = (header.flag(f"tokenizer.ggml.add_{name}_token") for name in ("bos", "eos"))
+    if bos is None:
+        bos = add_bos and "bos_token" in ids
+    roles = [role for role, wanted in (("bos_token", bos), ("eos_token", eos)) if wanted]
     if lacking := [role for role in roles if role not in ids]:
         raise ValueError(f"{vocabulary.where}: every text gets a {lacking[0]}, which has no id")
     if not roles:
         return None
-
-    def row(text: str, kind: int) -> list[str]:
-        parts = [tokens[ids["bos_token"]]] if first else []
-        parts += [text, *([tokens[ids["eos_token"]]] if last else [])]
-        return [f"{part}:{kind}" for part in parts]
-
-    around = {tokens[ids[role]]: ids[role] for role in roles}
-    with readable(f"{vocabulary.where}: special tokens {list(around)} cannot be used"):
-        return processors.TemplateProcessing(
-            single=row("$A", 0), pair=row("$A", 0) + row("$B", 1), special_tokens=list(around.items())
-        )
+    tokens = {role: vocabulary.tokens[ids[role]] for role in roles}
+    return post_processor.build(post_processor.bos_eos(bos, bool(eos)), tokens, backend, str(vocabulary.where))

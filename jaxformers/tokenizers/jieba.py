@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
-from .backend import readable
+from .backend import as_value_error
 from .bert import BertTokenizer
 
 
@@ -26,7 +26,7 @@ class RoFormerTokenizer(BertTokenizer):
         OSError, ValueError, TypeError: as `Tokenizer`.
     """
 
-    own_name: ClassVar[str] = "RoFormerTokenizer"
+    tokenizer_class: ClassVar[str] = "RoFormerTokenizer"
     built_defaults: ClassVar[Mapping[str, Any]] = {}
     chinese_by_file: ClassVar[bool] = True
 
@@ -36,13 +36,13 @@ class RoFormerTokenizer(BertTokenizer):
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         return super()._build(paths, {**settings, "tokenize_chinese_chars": False})
 
-    def _finish(self, built: bool) -> None:
-        super()._finish(built)
-        self._dress = _Words(frozenset(self._backend.get_vocab()))
+    def _apply_settings(self, built: bool) -> None:
+        super()._apply_settings(built)
+        self._custom = _JiebaPreTokenizer(frozenset(self._backend.get_vocab()))
 
 
-class _Words:
-    """Puts jieba's words into the views of a backend; of a word that is no piece, every Chinese character is one."""
+class _JiebaPreTokenizer:
+    """A pre-tokenizer: words are jieba's; of those that are no piece, every Chinese character is a word."""
 
     def __init__(self, vocabulary: frozenset[str]) -> None:
         try:
@@ -60,7 +60,7 @@ class _Words:
 
     def pre_tokenize(self, text: tokenizers.PreTokenizedString) -> None:
         """What the library calls for each text."""
-        with readable("jieba failed"):
+        with as_value_error("jieba failed"):
             text.split(self._split)
 
     def _split(self, index: int, text: tokenizers.NormalizedString) -> list[Any]:

@@ -1,23 +1,15 @@
-"""How long rows may and shall be: the call's padding and truncation arguments, made definite."""
+"""The lengths of rows: a call's options for padding and truncation, with the tokenizer's defaults, checked."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from operator import index as integer
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .backend import Padding, Truncation
+from .options import Options
+from .settings import LARGE
 
-if TYPE_CHECKING:
-    from .base import Tokenizer
-
-logger = logging.getLogger(__name__)
-
-UNLIMITED = int(1e30)
-"""The `model_max_length` of a tokenizer whose model has no limit."""
-LARGE = int(1e20)
-"""Above this a `model_max_length` is no limit."""
 LONGEST_PADDING = 1 << 24
 """Tokens that a row may be padded to: more is a mistake, and would take all memory."""
 
@@ -34,45 +26,49 @@ _TRUNCATION = {False: None, None: None, "do_not_truncate": None, True: "longest_
 }
 
 
+class Defaults(Protocol):
+    """What a tokenizer says of lengths where a call says nothing."""
+
+    padding_side: str
+    truncation_side: str
+    model_max_length: int
+    pad_token_type_id: int
+
+    @property
+    def pad_token(self) -> str | None:
+        """What rows are filled up with."""
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """The id of `pad_token`."""
+
+
 def resolve(
-    tokenizer: Tokenizer,
-    *,
-    padding: Any = False,
-    truncation: Any = None,
-    max_length: Any = None,
-    stride: Any = 0,
-    pad_to_multiple_of: Any = None,
-    padding_side: str | None = None,
-    say: Callable[[str, str], None],
+    tokenizer: Defaults, options: Options, warn: Callable[[str, str], None]
 ) -> tuple[Padding | None, Truncation | None]:
-    """What the arguments of a call ask for.
+    """What the options of a call ask for.
 
     Args:
-        tokenizer: gives the defaults: sides, the padding token, `model_max_length`.
-        padding: as in a tokenizer's call, like the next five.
-        truncation: whether and how rows are cut.
-        max_length: tokens of a row.
-        stride: tokens that pieces of one text share.
-        pad_to_multiple_of: what padded lengths are multiples of.
-        padding_side: "right" or "left"; None is the tokenizer's.
-        say: called with a key and a warning that the user should see once.
+        tokenizer: gives the defaults.
+        options: of these `padding`, `truncation`, `max_length`, `stride`, `pad_to_multiple_of` and `padding_side`.
+        warn: called with a key and a warning that the user should see once.
 
     Raises:
         ValueError: an unknown word, impossible numbers, or padding without a padding token.
     """
-    max_length = _number(max_length, "max_length")
-    multiple = _number(pad_to_multiple_of, "pad_to_multiple_of", least=1)
-    stride = _number(stride, "stride") or 0
-    side = tokenizer.padding_side if padding_side is None else padding_side
+    max_length = _number(options.max_length, "max_length")
+    multiple = _number(options.pad_to_multiple_of, "pad_to_multiple_of", least=1)
+    stride = _number(options.stride, "stride") or 0
+    side = tokenizer.padding_side if options.padding_side is None else options.padding_side
     check_side(side, "padding_side")
     check_side(tokenizer.truncation_side, "truncation_side")
-    pad = _choice(padding, _PADDING, "padding")
-    cut = _choice(truncation, _TRUNCATION, "truncation")
-    if max_length is not None and truncation is None and padding is False:
-        say("cut", f"max_length={max_length} without truncation: cutting with 'longest_first'; pass truncation=True")
+    pad = _choice(options.padding, _PADDING, "padding")
+    cut = _choice(options.truncation, _TRUNCATION, "truncation")
+    if max_length is not None and options.truncation is None and options.padding is False:
+        warn("cut", f"max_length={max_length} without truncation: cutting with 'longest_first'; pass truncation=True")
         cut = "longest_first"
     elif max_length is not None and pad == "longest" and cut is None:
-        say(
+        warn(
             "ignored",
             "max_length is ignored: padding=True pads to the longest row; pass truncation=True to cut, or "
             "padding='max_length' to pad to max_length",
@@ -81,7 +77,7 @@ def resolve(
         if tokenizer.model_max_length <= LARGE:
             max_length = tokenizer.model_max_length
         else:
-            say(
+            warn(
                 "unlimited",
                 "neither max_length nor the tokenizer's model_max_length is set: rows are not "
                 f"{'cut' if cut else 'padded'}",
@@ -159,7 +155,7 @@ def check_side(side: Any, name: str) -> str:
     return side
 
 
-def _padding(tokenizer: Tokenizer, length: int | None, side: str, multiple: int | None) -> Padding:
+def _padding(tokenizer: Defaults, length: int | None, side: str, multiple: int | None) -> Padding:
     token, index = tokenizer.pad_token, tokenizer.pad_token_id
     if token is None or index is None:
         raise ValueError(

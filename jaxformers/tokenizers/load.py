@@ -35,25 +35,24 @@ from .bpe import (
 )
 from .esm import EsmTokenizer
 from .jieba import RoFormerTokenizer
+from .llama import GemmaTokenizer, LlamaTokenizer
 from .moses import BioGptTokenizer, FlaubertTokenizer, XLMTokenizer
+from .openai_gpt import CTRLTokenizer, OpenAIGPTTokenizer
 from .sentencepiece import (
     AlbertTokenizer,
     BigBirdTokenizer,
     CamembertTokenizer,
     DebertaV2Tokenizer,
     FNetTokenizer,
-    GemmaTokenizer,
-    LlamaTokenizer,
     RemBertTokenizer,
     XGLMTokenizer,
     XLMRobertaTokenizer,
     XLNetTokenizer,
 )
-from .words import CTRLTokenizer, OpenAIGPTTokenizer
 
 logger = logging.getLogger(__name__)
 
-# Class → `model_type`s in config.json. Its `own_name` is what tokenizer_config.json says, with or without "Fast".
+# Class → `model_type`s in config.json. Its `tokenizer_class` may have "Fast" behind it in tokenizer_config.json.
 _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     AlbertTokenizer: "albert nystromformer",
     BertTokenizer: "bert ernie nomic_bert",
@@ -93,7 +92,7 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     XLMRobertaTokenizer: "xlm-roberta gte jina_embeddings_v3 xlm-roberta-xl xmod",
     XLNetTokenizer: "xlnet",
 }
-_CLASSES = {model_type: kind for kind, words in _MODEL_TYPES.items() for model_type in words.split()}
+_CLASSES = {model_type: kind for kind, names in _MODEL_TYPES.items() for model_type in names.split()}
 
 # What the reference calls the class of a tokenizer.json that says everything.
 _PLAIN = ("PreTrainedTokenizer", "TokenizersBackend", "PythonBackend")
@@ -121,14 +120,14 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
         raise ValueError(f"{source}: {files.CONFIG}: tokenizer_class must be a string, found {name!r:.80}")
     kind = _by_name(name) if name else _by_model_type(source)
     if kind is None and name is not None:
-        if source.find(files.BACKEND) is None:
-            near = difflib.get_close_matches(name, [kind.own_name for kind in _MODEL_TYPES], 3)
+        if source.find(files.TOKENIZER) is None:
+            near = difflib.get_close_matches(name, [kind.tokenizer_class for kind in _MODEL_TYPES], 3)
             hint = f" (the nearest are {', '.join(near)})" if near else ""
             raise ValueError(
-                f"{source}: tokenizer_class {name!r} is not known here{hint}, and there is no {files.BACKEND} that "
+                f"{source}: tokenizer_class {name!r} is not known here{hint}, and there is no {files.TOKENIZER} that "
                 "says how to tokenize"
             )
-        logger.info("%s: %s is read as a plain %s", source, name, files.BACKEND)
+        logger.info("%s: %s is read as a plain %s", source, name, files.TOKENIZER)
         if like := _by_model_type(source):  # a relative of BERT has token types, one of Llama is padded on the left
             config = {"model_input_names": like.model_input_names, "padding_side": like.padding_side, **config}
     if kind is LlamaTokenizer and _is_byte_level(source):  # under Llama's name, whose tokens and rows are others
@@ -138,7 +137,7 @@ def load(source: hub.Source, **overrides: Any) -> Tokenizer:
 
 def _is_byte_level(source: hub.Source) -> bool:
     """Whether there is a tokenizer.json whose pieces are of bytes."""
-    path = source.find(files.BACKEND)
+    path = source.find(files.TOKENIZER)
     if path is None or b'"ByteLevel"' not in path.read_bytes():
         return False
     splitter, decoder = (getattr(backend.read(path), name) for name in ("pre_tokenizer", "decoder"))
@@ -148,7 +147,7 @@ def _is_byte_level(source: hub.Source) -> bool:
 def _by_name(name: str) -> type[Tokenizer] | None:
     """The class that a checkpoint calls so; None if it is not known."""
     name = name.removesuffix("Fast")
-    known: dict[str, type[Tokenizer]] = {kind.own_name: kind for kind in _MODEL_TYPES}
+    known: dict[str, type[Tokenizer]] = {kind.tokenizer_class: kind for kind in _MODEL_TYPES}
     return (known | dict.fromkeys(_PLAIN, Tokenizer)).get(name)
 
 

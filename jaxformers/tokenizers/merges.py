@@ -11,9 +11,12 @@ import tokenizers
 from tokenizers import models
 
 from . import files
-from .backend import readable
+from .backend import as_value_error
 
 Merges = list[tuple[str, str]]
+
+END_OF_WORD = "</w>"
+"""The suffix of the last piece of a word, in the vocabularies of OpenAI's first GPT and XLM."""
 
 
 def read_merges(path: Path, header: bool = True) -> Merges:
@@ -61,5 +64,5 @@ def build(vocabulary: Mapping[str, int], merges: Merges, where: str, **options: 
     Raises:
         ValueError: the vocabulary lacks what merges make.
     """
-    with readable(f"{where}: vocabulary and merges do not fit"):
+    with as_value_error(f"{where}: vocabulary and merges do not fit"):
         return tokenizers.Tokenizer(models.BPE(vocab=dict(vocabulary), merges=merges, **options))

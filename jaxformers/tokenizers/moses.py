@@ -12,10 +12,11 @@ import tokenizers
 from tokenizers import decoders, normalizers, pre_tokenizers
 
 from . import bpe, files, merges
-from .backend import readable
+from .backend import as_value_error
 from .base import Tokenizer
-
-END = "</w>"  # the last piece of a word ends so
+from .merges import END_OF_WORD
+from .post_processor import Templates
+from .settings import Check, anything, boolean
 
 
 @functools.cache
@@ -73,11 +74,11 @@ class XLMTokenizer(Tokenizer):
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = bpe.BPETokenizer.vocab_files_names
-    own_name: ClassVar[str] = "XLMTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {
-        "do_lowercase_and_remove_accent": files.boolean,
-        "lang2id": files.anything,
-        "id2lang": files.anything,
+    tokenizer_class: ClassVar[str] = "XLMTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {
+        "do_lowercase_and_remove_accent": boolean,
+        "lang2id": anything,
+        "id2lang": anything,
     }
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lowercase_and_remove_accent": True,
@@ -89,7 +90,7 @@ class XLMTokenizer(Tokenizer):
         "mask_token": "<special1>",
         "additional_special_tokens": [f"<special{number}>" for number in range(10)],
     }
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "{bos_token}:0 $A:0 {sep_token}:0",
         "{bos_token}:0 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
     )
@@ -97,31 +98,28 @@ class XLMTokenizer(Tokenizer):
     language: ClassVar[str] = "en"
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-        files.check_there(paths, self.vocab_files_names, type(self).__name__)
+        files.check_complete(paths, self.vocab_files_names, type(self).__name__)
         backend = merges.build(
             files.read_ids(paths["vocab_file"]),
             merges.read_merges(paths["merges_file"], header=False),
             str(paths["merges_file"]),
             unk_token=str(settings["unk_token"]),
-            end_of_word_suffix=END,
+            end_of_word_suffix=END_OF_WORD,
         )
         backend.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
-        backend.decoder = decoders.BPEDecoder(suffix=END)
+        backend.decoder = decoders.BPEDecoder(suffix=END_OF_WORD)
         return backend
 
-    def _finish(self, built: bool) -> None:
-        super()._finish(built)
+    def _apply_settings(self, built: bool) -> None:
+        super()._apply_settings(built)
         splitter(self.language)  # so that what is not installed is missed now
-        self._dress = _Words(self._words)
+        self._custom = _MosesNormalizer(self._words)
 
     def _words(self, text: str) -> str:
         """The words of a text, with a space between."""
-        if not self._own["do_lowercase_and_remove_accent"]:
+        if not self._own_settings["do_lowercase_and_remove_accent"]:
             return " ".join(splitter(self.language)(text))
         return without_accents(" ".join(splitter(self.language)(text.lower())))  # lowered first, as the reference does
-
-    def _vocabulary(self) -> dict[str, str | bytes]:
-        return self._files
 
 
 class FlaubertTokenizer(XLMTokenizer):
@@ -134,11 +132,11 @@ class FlaubertTokenizer(XLMTokenizer):
             lang2id, id2lang: the numbers of languages, for users.
     """
 
-    own_name: ClassVar[str] = "FlaubertTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {
-        "do_lowercase": files.boolean,
-        "lang2id": files.anything,
-        "id2lang": files.anything,
+    tokenizer_class: ClassVar[str] = "FlaubertTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {
+        "do_lowercase": boolean,
+        "lang2id": anything,
+        "id2lang": anything,
     }
     defaults: ClassVar[Mapping[str, Any]] = {
         **{name: value for name, value in XLMTokenizer.defaults.items() if name != "do_lowercase_and_remove_accent"},
@@ -148,7 +146,7 @@ class FlaubertTokenizer(XLMTokenizer):
 
     def _words(self, text: str) -> str:
         composed = unicodedata.normalize("NFC", text.replace("``", '"').replace("''", '"'))
-        return " ".join(splitter(self.language)(composed.lower() if self._own["do_lowercase"] else composed))
+        return " ".join(splitter(self.language)(composed.lower() if self._own_settings["do_lowercase"] else composed))
 
 
 class BioGptTokenizer(XLMTokenizer):
@@ -161,8 +159,8 @@ class BioGptTokenizer(XLMTokenizer):
     """
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "BioGptTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = {}
+    tokenizer_class: ClassVar[str] = "BioGptTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": "<unk>",
         "bos_token": "<s>",
@@ -170,7 +168,7 @@ class BioGptTokenizer(XLMTokenizer):
         "sep_token": "</s>",
         "pad_token": "<pad>",
     }
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "{sep_token}:0 $A:0",
         "{sep_token}:0 $A:0 {sep_token}:1 $B:1",
     )
@@ -189,8 +187,8 @@ class BioGptTokenizer(XLMTokenizer):
         return _moses(self.language)[1].detokenize(words)
 
 
-class _Words:
-    """Puts a function from text to text into the views of a backend."""
+class _MosesNormalizer:
+    """A normalizer that is a function from text to text."""
 
     def __init__(self, words: Callable[[str], str]) -> None:
         self.words = words
@@ -200,5 +198,5 @@ class _Words:
 
     def normalize(self, text: tokenizers.NormalizedString) -> None:
         """What the library calls for each text."""
-        with readable("Moses' rules failed"):
+        with as_value_error("Moses' rules failed"):
             text.replace(tokenizers.Regex(r"[\s\S]+"), self.words(text.normalized))

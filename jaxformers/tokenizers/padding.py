@@ -11,23 +11,23 @@ from .backend import Padding
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class Unpadded:
     """Tokenized rows as lists.
 
     Attributes:
         data: name → one value a row.
-        main: the name of the ids.
+        ids_name: what the ids are called.
         single: whether one row was given, without a batch axis.
         tensors: "jax" or "np" if arrays were given, None for lists.
     """
 
     data: dict[str, list[Any]]
-    main: str
+    ids_name: str
     single: bool
     tensors: str | None
 
     @classmethod
-    def of(cls, given: Any, main: str) -> Self:
+    def of(cls, given: Any, ids_name: str) -> Self:
         """From a mapping of one row or of many, or a list of mappings of one row.
 
         Raises:
@@ -40,35 +40,35 @@ class Rows:
                 given = {name: [example[name] for example in examples] for name in names}
             except (KeyError, TypeError):
                 raise ValueError(f"pad takes mappings that all have the same names, the first has {names}") from None
-        if main not in given:
-            raise ValueError(f"pad needs {main}, found {list(given)}")
+        if ids_name not in given:
+            raise ValueError(f"pad needs {ids_name}, found {list(given)}")
         kinds = {_kind(value) for value in given.values()}
         tensors = "jax" if "jax" in kinds else "np" if "np" in kinds else None
         data = {name: _lists(value) for name, value in given.items()}
-        single = bool(data[main]) and not isinstance(data[main][0], list)
+        single = bool(data[ids_name]) and not isinstance(data[ids_name][0], list)
         if single:
             data = {name: [value] for name, value in data.items()}
         for name, value in data.items():
-            if not isinstance(value, list) or len(value) != len(data[main]):
-                raise ValueError(f"{name} and {main} have different numbers of rows")
-        return cls(data, main, single, tensors)
+            if not isinstance(value, list) or len(value) != len(data[ids_name]):
+                raise ValueError(f"{name} and {ids_name} have different numbers of rows")
+        return cls(data, ids_name, single, tensors)
 
     def with_mask(self) -> Self:
         """With an attention mask, made where there is none."""
-        mask = {"attention_mask": [[1] * len(row) for row in self.data[self.main]]}
+        mask = {"attention_mask": [[1] * len(row) for row in self.data[self.ids_name]]}
         return dataclasses.replace(self, data=self.data | (mask if "attention_mask" not in self.data else {}))
 
-    def padded(self, how: Padding | None) -> dict[str, Any]:
+    def padded(self, padding: Padding | None) -> dict[str, Any]:
         """The values, those with one item a token brought to one length; no batch axis if none was given."""
         data = dict(self.data)
-        if how is not None:
-            length = max(map(len, data[self.main]), default=0) if how.length is None else how.length
-            multiple = how.pad_to_multiple_of or 1
+        if padding is not None:
+            length = max(map(len, data[self.ids_name]), default=0) if padding.length is None else padding.length
+            multiple = padding.pad_to_multiple_of or 1
             length = -(-length // multiple) * multiple
-            fillers = {"attention_mask": 0, "token_type_ids": how.pad_type_id, "special_tokens_mask": 1}
-            for name, filler in (fillers | {self.main: how.pad_id}).items():
+            fillers = {"attention_mask": 0, "token_type_ids": padding.pad_type_id, "special_tokens_mask": 1}
+            for name, filler in (fillers | {self.ids_name: padding.pad_id}).items():
                 if name in data:
-                    data[name] = [_filled(row, filler, length, how.direction) for row in data[name]]
+                    data[name] = [_filled(row, filler, length, padding.direction) for row in data[name]]
         return {name: value[0] for name, value in data.items()} if self.single else data
 
 
@@ -92,5 +92,5 @@ def _lists(value: Any) -> Any:
 
 
 def _filled(row: list[int], filler: int, length: int, direction: str) -> list[int]:
-    padding = [filler] * (length - len(row))
-    return row + padding if direction == "right" else padding + row
+    added = [filler] * (length - len(row))
+    return row + added if direction == "right" else added + row

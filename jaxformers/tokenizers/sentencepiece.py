@@ -14,14 +14,16 @@ from typing import Any, ClassVar
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-from . import ends, files, merges
-from .backend import readable
+from . import files, merges
+from .backend import as_value_error
 from .base import Tokenizer
+from .metaspace import SPACE
+from .post_processor import BERT, ROBERTA, Templates
+from .settings import Check, boolean
 
 Pieces = list[tuple[str, float]]
 """Tokens with their logarithmic probabilities (Unigram) or ranks (BPE), in the order of their ids."""
 
-SPACE = "▁"
 _UNIGRAM, _BPE = 1, 2
 _CONTROL, _USER_DEFINED = 3, 4
 
@@ -73,7 +75,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "spiece.model"}
     keeps_files: ClassVar[bool] = True
-    own_settings: ClassVar[Mapping[str, files.Check]] = {}
+    own_settings: ClassVar[Mapping[str, Check]] = {}
     special_pieces: ClassVar[tuple[str, ...]] = ()
     """Pieces that the file calls the user's own and that are special."""
     byte_fallback: ClassVar[bool] = False
@@ -82,11 +84,11 @@ class SentencePieceTokenizer(Tokenizer):
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         if "vocab_file" not in paths:
             name = self.vocab_files_names["vocab_file"]
-            raise ValueError(f"{type(self).__name__} needs vocab_file= (a {name}), or a {files.BACKEND}")
+            raise ValueError(f"{type(self).__name__} needs vocab_file= (a {name}), or a {files.TOKENIZER}")
         path = paths["vocab_file"]
         model = read(path)
         pieces, unknown = self._pieces(model)
-        with readable(f"{path}: its pieces cannot be used"):
+        with as_value_error(f"{path}: its pieces cannot be used"):
             if model.trainer_spec.model_type == _UNIGRAM:
                 algorithm = models.Unigram(pieces, unknown, self.byte_fallback)
                 backend = tokenizers.Tokenizer(algorithm)
@@ -113,15 +115,15 @@ class SentencePieceTokenizer(Tokenizer):
                 ]
             )
         charsmap = model.normalizer_spec.precompiled_charsmap
-        with readable(f"{path}: precompiled_charsmap cannot be used"):
+        with as_value_error(f"{path}: precompiled_charsmap cannot be used"):
             own = [normalizers.Precompiled(charsmap)] if charsmap else []
             parts = self._normalizers(own, settings)
             if parts:
                 backend.normalizer = normalizers.Sequence(parts)
                 backend.normalizer.normalize_str("a Ａé ①\t漢")  # what a malformed one dies of, it dies of now
-        splitter = self._splitter(settings)
-        if splitter is not None:
-            backend.pre_tokenizer = splitter
+        pre_tokenizer = self._pre_tokenizer(settings)
+        if pre_tokenizer is not None:
+            backend.pre_tokenizer = pre_tokenizer
         backend.decoder = self._decoder(settings)
         return backend
 
@@ -133,7 +135,7 @@ class SentencePieceTokenizer(Tokenizer):
         """What happens to texts first; `own`: what the file says of it."""
         return [*own, normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), SPACE)]
 
-    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
+    def _pre_tokenizer(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
         """What splits texts into words."""
         return pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
 
@@ -141,18 +143,7 @@ class SentencePieceTokenizer(Tokenizer):
         """What makes texts of pieces."""
         return decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
 
-    def _vocabulary(self) -> dict[str, str | bytes]:
-        return self._files
 
-
-_BERT_ROWS = (
-    "{cls_token}:0 $A:0 {sep_token}:0",
-    "{cls_token}:0 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
-)
-_ROBERTA_ROWS = (
-    "{cls_token}:0 $A:0 {sep_token}:0",
-    "{cls_token}:0 $A:0 {sep_token}:0 {sep_token}:0 $B:0 {sep_token}:0",
-)
 _ROBERTA_ROLES = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -170,10 +161,10 @@ class XLMRobertaTokenizer(SentencePieceTokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.bpe.model"}
-    own_name: ClassVar[str] = "XLMRobertaTokenizer"
+    tokenizer_class: ClassVar[str] = "XLMRobertaTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = _ROBERTA_ROLES
     built_defaults: ClassVar[Mapping[str, Any]] = {"mask_token": AddedToken("<mask>", lstrip=True, special=True)}
-    template: ClassVar[tuple[str, str] | None] = _ROBERTA_ROWS
+    template: ClassVar[Templates | None] = ROBERTA
 
     def _pieces(self, model: Any) -> tuple[Pieces, int]:
         first = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
@@ -185,7 +176,7 @@ class CamembertTokenizer(XLMRobertaTokenizer):
     arXiv 1911.03894).
     """
 
-    own_name: ClassVar[str] = "CamembertTokenizer"
+    tokenizer_class: ClassVar[str] = "CamembertTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **_ROBERTA_ROLES,
         "mask_token": AddedToken("<mask>", lstrip=True, special=True),
@@ -214,9 +205,9 @@ class AlbertTokenizer(SentencePieceTokenizer):
     """
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "AlbertTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
-        ("do_lower_case", "keep_accents", "remove_space"), files.boolean
+    tokenizer_class: ClassVar[str] = "AlbertTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = dict.fromkeys(
+        ("do_lower_case", "keep_accents", "remove_space"), boolean
     )
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": True,
@@ -230,7 +221,7 @@ class AlbertTokenizer(SentencePieceTokenizer):
         "cls_token": "[CLS]",
         "mask_token": AddedToken("[MASK]", lstrip=True, normalized=False),
     }
-    template: ClassVar[tuple[str, str] | None] = _BERT_ROWS
+    template: ClassVar[Templates | None] = BERT
 
     def _pieces(self, model: Any) -> tuple[Pieces, int]:
         pieces, unknown = super()._pieces(model)
@@ -244,7 +235,7 @@ class FNetTokenizer(AlbertTokenizer):
     """ALBERT's tokenizer with FNet's settings; a model of FNet has no use for an attention mask."""
 
     model_input_names = ["input_ids", "token_type_ids"]  # noqa: RUF012 - replaced whole
-    own_name: ClassVar[str] = "FNetTokenizer"
+    tokenizer_class: ClassVar[str] = "FNetTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **{name: value for name, value in AlbertTokenizer.defaults.items() if name not in ("bos_token", "eos_token")},
         "do_lower_case": False,
@@ -265,7 +256,7 @@ class XLNetTokenizer(AlbertTokenizer):
 
     padding_side = "left"
     pad_token_type_id = 3
-    own_name: ClassVar[str] = "XLNetTokenizer"
+    tokenizer_class: ClassVar[str] = "XLNetTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": False,
         "keep_accents": False,
@@ -280,7 +271,7 @@ class XLNetTokenizer(AlbertTokenizer):
         "additional_special_tokens": ["<eop>", "<eod>"],
     }
     built_defaults: ClassVar[Mapping[str, Any]] = {"mask_token": AddedToken("<mask>", lstrip=True, special=True)}
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "$A:0 {sep_token}:0 {cls_token}:2",
         "$A:0 {sep_token}:0 $B:1 {sep_token}:1 {cls_token}:2",
     )
@@ -291,8 +282,8 @@ class RemBertTokenizer(SentencePieceTokenizer):
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.model"}
-    own_name: ClassVar[str] = "RemBertTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = AlbertTokenizer.own_settings
+    tokenizer_class: ClassVar[str] = "RemBertTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = AlbertTokenizer.own_settings
     defaults: ClassVar[Mapping[str, Any]] = {
         **AlbertTokenizer.defaults,
         "mask_token": AddedToken("[MASK]", lstrip=True),
@@ -303,7 +294,7 @@ class RemBertTokenizer(SentencePieceTokenizer):
         "unk_token": "[UNK]",
         "pad_token": "[PAD]",
     }
-    template: ClassVar[tuple[str, str] | None] = _BERT_ROWS
+    template: ClassVar[Templates | None] = BERT
 
     def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
         return [*_quotes(), _one_space(), *_plain(settings), *own]
@@ -312,7 +303,7 @@ class RemBertTokenizer(SentencePieceTokenizer):
 class BigBirdTokenizer(SentencePieceTokenizer):
     """BigBird's tokenizer (Zaheer et al. 2020, arXiv 2007.14062)."""
 
-    own_name: ClassVar[str] = "BigBirdTokenizer"
+    tokenizer_class: ClassVar[str] = "BigBirdTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         "unk_token": AddedToken("<unk>"),
         "bos_token": AddedToken("<s>"),
@@ -322,7 +313,7 @@ class BigBirdTokenizer(SentencePieceTokenizer):
         "cls_token": AddedToken("[CLS]"),
         "mask_token": AddedToken("[MASK]", lstrip=True),
     }
-    template: ClassVar[tuple[str, str] | None] = _BERT_ROWS
+    template: ClassVar[Templates | None] = BERT
 
 
 class DebertaV2Tokenizer(SentencePieceTokenizer):
@@ -337,10 +328,8 @@ class DebertaV2Tokenizer(SentencePieceTokenizer):
 
     model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012 - replaced whole
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "spm.model"}
-    own_name: ClassVar[str] = "DebertaV2Tokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = dict.fromkeys(
-        ("do_lower_case", "split_by_punct"), files.boolean
-    )
+    tokenizer_class: ClassVar[str] = "DebertaV2Tokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = dict.fromkeys(("do_lower_case", "split_by_punct"), boolean)
     defaults: ClassVar[Mapping[str, Any]] = {
         "do_lower_case": False,
         "split_by_punct": False,
@@ -353,115 +342,15 @@ class DebertaV2Tokenizer(SentencePieceTokenizer):
         "mask_token": "[MASK]",
     }
     built_defaults: ClassVar[Mapping[str, Any]] = {"unk_token": AddedToken("[UNK]", normalized=True, special=True)}
-    template: ClassVar[tuple[str, str] | None] = _BERT_ROWS
+    template: ClassVar[Templates | None] = BERT
 
     def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
         lower = [normalizers.Lowercase()] if settings["do_lower_case"] else []
         return [*lower, normalizers.Strip(), *own, _one_space()]
 
-    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
+    def _pre_tokenizer(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
         marks = [pre_tokenizers.Punctuation(behavior="isolated")] if settings["split_by_punct"] else []
-        return pre_tokenizers.Sequence([*marks, super()._splitter(settings)])
-
-
-class LlamaTokenizer(SentencePieceTokenizer):
-    """Llama's tokenizer: BPE with bytes for characters without a piece (Touvron et al. 2023, arXiv 2302.13971).
-
-    Args:
-        vocab_file: as in `SentencePieceTokenizer`.
-        **settings: as in `Tokenizer`, and
-            add_bos_token, add_eos_token: put them around each text;
-            add_prefix_space: put a space in front of each text; None: True, or as a tokenizer.json says;
-            legacy: put it also behind special tokens, as the first version did; None: True.
-    """
-
-    padding_side = "left"
-    add_prefix_space = None
-    byte_fallback: ClassVar[bool] = True
-    vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
-    own_name: ClassVar[str] = "LlamaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = ends.SETTINGS | dict.fromkeys(
-        ("legacy", "use_default_system_prompt", "spaces_between_special_tokens"), files.boolean
-    )
-    defaults: ClassVar[Mapping[str, Any]] = {
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "unk_token": "<unk>",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-    }
-    built_defaults: ClassVar[Mapping[str, Any]] = {
-        name: AddedToken(token, normalized=False, special=True)
-        for name, token in (("unk_token", "<unk>"), ("bos_token", "<s>"), ("eos_token", "</s>"))
-    }
-
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
-        pieces, _ = super()._pieces(model)
-        return [*((piece, 0.0) for piece, _ in pieces[:3]), *pieces[3:]], 0
-
-    def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
-        if not _legacy(settings):
-            return []
-        first = [normalizers.Prepend(SPACE)] if _spaced(settings) else []
-        return [*first, normalizers.Replace(" ", SPACE)]
-
-    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
-        if _legacy(settings):
-            return None
-        scheme = "first" if _spaced(settings) else "never"
-        return pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme, split=False)
-
-    def _decoder(self, settings: Mapping[str, Any]) -> decoders.Decoder:
-        parts = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-        return decoders.Sequence([*parts, decoders.Strip(content=" ", left=1)] if _spaced(settings) else parts)
-
-
-class GemmaTokenizer(SentencePieceTokenizer):
-    """Gemma's tokenizer: Llama's pieces without a space in front of texts (Gemma Team 2024, arXiv 2403.08295).
-
-    Args:
-        vocab_file: as in `SentencePieceTokenizer`.
-        **settings: as in `LlamaTokenizer`, without add_prefix_space and legacy.
-    """
-
-    padding_side = "left"
-    byte_fallback: ClassVar[bool] = True
-    special_pieces: ClassVar[tuple[str, ...]] = ("<start_of_turn>", "<end_of_turn>")
-    vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "tokenizer.model"}
-    own_name: ClassVar[str] = "GemmaTokenizer"
-    own_settings: ClassVar[Mapping[str, files.Check]] = ends.SETTINGS | dict.fromkeys(
-        ("use_default_system_prompt", "spaces_between_special_tokens"), files.boolean
-    )
-    defaults: ClassVar[Mapping[str, Any]] = {
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "unk_token": "<unk>",
-        "bos_token": "<bos>",
-        "eos_token": "<eos>",
-        "pad_token": "<pad>",
-    }
-    built_defaults: ClassVar[Mapping[str, Any]] = {
-        name: AddedToken(token, normalized=False, special=True)
-        for name, token in defaults.items()
-        if isinstance(token, str)
-    }
-    present_defaults: ClassVar[Mapping[str, str]] = {"mask_token": "<mask>"}
-
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
-        pieces, _ = super()._pieces(model)
-        pieces = [*((piece, 0.0) for piece, _ in pieces[:3]), *pieces[3:]]
-        if not any(piece == "\t" for piece, _ in pieces):  # some files have only the tab's byte, which merges need
-            pieces = [("\t", 0.0) if piece == "<0x09>" else (piece, score) for piece, score in pieces]
-        return pieces, 3
-
-    def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
-        return [normalizers.Replace(" ", SPACE)]
-
-    def _splitter(self, settings: Mapping[str, Any]) -> pre_tokenizers.PreTokenizer | None:
-        return pre_tokenizers.Split(" ", "merged_with_previous")
-
-    def _decoder(self, settings: Mapping[str, Any]) -> decoders.Decoder:
-        return decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
+        return pre_tokenizers.Sequence([*marks, super()._pre_tokenizer(settings)])
 
 
 class XGLMTokenizer(SentencePieceTokenizer):
@@ -470,12 +359,12 @@ class XGLMTokenizer(SentencePieceTokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.bpe.model"}
-    own_name: ClassVar[str] = "XGLMTokenizer"
+    tokenizer_class: ClassVar[str] = "XGLMTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {
         **{name: token for name, token in _ROBERTA_ROLES.items() if name != "mask_token"},
         "additional_special_tokens": [f"<madeupword{number}>" for number in range(7)],
     }
-    template: ClassVar[tuple[str, str] | None] = (
+    template: ClassVar[Templates | None] = (
         "{sep_token}:0 $A:0",
         "{sep_token}:0 $A:0 {sep_token}:0 {sep_token}:0 $B:0",
     )
@@ -484,14 +373,6 @@ class XGLMTokenizer(SentencePieceTokenizer):
         first = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
         last = [(piece, 0.0) for piece in self.defaults["additional_special_tokens"]]
         return [*first, *super()._pieces(model)[0][3:], *last], 3
-
-
-def _legacy(settings: Mapping[str, Any]) -> bool:
-    return settings.get("legacy") is not False
-
-
-def _spaced(settings: Mapping[str, Any]) -> bool:
-    return settings.get("add_prefix_space") is not False
 
 
 def _quotes() -> list[Any]:
@@ -522,6 +403,4 @@ XLNetTokenizerFast = XLNetTokenizer
 RemBertTokenizerFast = RemBertTokenizer
 BigBirdTokenizerFast = BigBirdTokenizer
 DebertaV2TokenizerFast = DebertaV2Tokenizer
-LlamaTokenizerFast = LlamaTokenizer
-GemmaTokenizerFast = GemmaTokenizer
 XGLMTokenizerFast = XGLMTokenizer

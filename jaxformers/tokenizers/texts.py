@@ -15,20 +15,20 @@ class Texts:
     """Rows to be encoded.
 
     Attributes:
-        rows: each a text (or its words), or a pair of those; what is in them is checked by `explain` when the
+        rows: each a text (or its words), or a pair of those; what is in them is checked by `check` when the
             library refuses them, so that good input costs nothing.
         single: whether one text was given, whose answer has no batch axis.
-        words: whether the texts are split into words.
+        pretokenized: whether the texts are split into words.
         name: the argument that they came by, for errors.
     """
 
     rows: list[Any]
     single: bool
-    words: bool
+    pretokenized: bool
     name: str = "text"
 
     @classmethod
-    def of(cls, text: Any, pair: Any, words: bool, name: str) -> Texts:
+    def of(cls, text: Any, pair: Any, pretokenized: bool, name: str) -> Texts:
         """Sort out what was passed.
 
         Raises:
@@ -37,39 +37,39 @@ class Texts:
         """
         text = _collection(text, name)
         pair = None if pair is None else _collection(pair, f"{name}_pair")
-        if isinstance(text, str) or (words and not (text and isinstance(text[0], list | tuple))):
+        if isinstance(text, str) or (pretokenized and not (text and isinstance(text[0], list | tuple))):
             # as the reference has it, an empty second text is none; in a batch of pairs it is one
-            return cls([(text, pair)] if pair else [text], True, words, name)
+            return cls([(text, pair)] if pair else [text], True, pretokenized, name)
         if pair is None:
-            return cls(text, False, words, name)
+            return cls(text, False, pretokenized, name)
         if isinstance(pair, str):
             raise TypeError(f"{name} is a batch of {len(text)}, {name}_pair one text: pass as many pairs as texts")
         if len(text) != len(pair):
             raise ValueError(f"{name} has {len(text)} texts, {name}_pair {len(pair)}: pass as many pairs as texts")
-        return cls(list(zip(text, pair, strict=True)), False, words, name)
+        return cls(list(zip(text, pair, strict=True)), False, pretokenized, name)
 
     def where(self, index: int) -> str:
-        """What errors call a row."""
+        """How errors name a row."""
         return self.name if self.single else f"{self.name}[{index}]"
 
     def is_pair(self, row: Any) -> bool:
         """Whether a row is a pair of texts."""
-        if self.words:
+        if self.pretokenized:
             return len(row) == 2 and not any(isinstance(side, str) for side in row)
         return not isinstance(row, str)
 
-    def explain(self) -> None:
-        """Name what is wrong with the rows.
+    def check(self) -> None:
+        """Refuse rows that are no texts.
 
         Raises:
             ValueError: naming the index of the first row that is no text, or no Unicode text.
         """
         for index, row in enumerate(self.rows):
             where = self.where(index)
-            if not self.words and isinstance(row, list | tuple) and len(row) == 2:
+            if not self.pretokenized and isinstance(row, list | tuple) and len(row) == 2:
                 for side, part in zip((where, f"{where}, its pair"), row, strict=True):
                     _check_text(part, side)
-            elif not self.words:
+            elif not self.pretokenized:
                 _check_text(row, where)
             else:
                 for side in row if isinstance(row, list | tuple) and self.is_pair(row) else [row]:

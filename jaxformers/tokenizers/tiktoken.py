@@ -10,12 +10,8 @@ import tokenizers
 from tokenizers import Regex, decoders, pre_tokenizers, processors
 
 from . import files, merges
-
-WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-    r"|\s+(?!\S)|\s+"
-)
-"""What is a word to cl100k_base and its relatives, such as Llama 3 (github.com/openai/tiktoken)."""
+from .patterns import CL100K
+from .settings import whole_number
 
 
 def read(path: Path) -> dict[bytes, int]:
@@ -31,7 +27,7 @@ def read(path: Path) -> dict[bytes, int]:
             continue
         try:
             token, rank = line.split()
-            ranks[base64.b64decode(token, validate=True)] = files.count(int(rank))
+            ranks[base64.b64decode(token, validate=True)] = whole_number(int(rank))
         except (ValueError, binascii.Error):
             raise ValueError(
                 f"{path}: line {number} is not a token in base64 and its rank: is this a file of tiktoken? "
@@ -49,24 +45,24 @@ def build(path: Path) -> tokenizers.Tokenizer:
         OSError, ValueError: as `read`.
     """
     ranks = read(path)
-    letters = _letters()
-    spelt = {token: "".join(letters[byte] for byte in token) for token in ranks}
+    letters = _bytes_to_unicode()
+    spelling = {token: "".join(letters[byte] for byte in token) for token in ranks}
     found = []
     for token, rank in ranks.items():
         halves = ((token[:cut], token[cut:]) for cut in range(1, len(token)))
         local = [(left, right) for left, right in halves if left in ranks and right in ranks]
         local.sort(key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
-        found += [(rank, spelt[left], spelt[right]) for left, right in local]
+        found += [(rank, spelling[left], spelling[right]) for left, right in local]
     found.sort(key=lambda merge: merge[0])
     backend = merges.build(
-        {spelt[token]: rank for token, rank in ranks.items()},
+        {spelling[token]: rank for token, rank in ranks.items()},
         [(left, right) for _, left, right in found],
         str(path),
         ignore_merges=True,
     )
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
+            pre_tokenizers.Split(Regex(CL100K), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -75,7 +71,7 @@ def build(path: Path) -> tokenizers.Tokenizer:
     return backend
 
 
-def _letters() -> dict[int, str]:
+def _bytes_to_unicode() -> dict[int, str]:
     """The letter that stands for each byte: itself where it can be seen, else one from 256 on (GPT-2's table)."""
     seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     rest = [byte for byte in range(256) if byte not in seen]

@@ -77,7 +77,7 @@ def test_every_causal_model_is_asked_about() -> None:
     named = {kind for kinds in GOLDEN["classes"].values() for kind in kinds} - set(decoders.PLAIN)
     assert len(named) >= 20
     for kind in named:
-        assert getattr(jaxformers, kind).own_name.removesuffix("Fast") == kind.removesuffix("Fast")
+        assert getattr(jaxformers, kind).tokenizer_class.removesuffix("Fast") == kind.removesuffix("Fast")
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -415,7 +415,7 @@ def test_save_vocabulary(vocabulary: Path, folder: Path, tmp_path: Path) -> None
 def test_failed_save_leaves_the_folder_alone(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer._kept["odd"] = object()
+    tokenizer._other_fields["odd"] = object()
     with pytest.raises((TypeError, ValueError)):
         tokenizer.save_pretrained(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -1,4 +1,4 @@
-"""BPE of words whose last piece is marked (Sennrich et al. 2015, arXiv 1508.07909): OpenAI's first GPT and CTRL."""
+"""The tokenizers of OpenAI's first GPT and CTRL: BPE whose pieces say if they end a word (arXiv 1508.07909)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 from . import files, merges
 from .base import Tokenizer
 from .bpe import BPETokenizer
-from .moses import END
+from .merges import END_OF_WORD
 
 
 class OpenAIGPTTokenizer(Tokenizer):
@@ -28,34 +28,31 @@ class OpenAIGPTTokenizer(Tokenizer):
     """
 
     vocab_files_names: ClassVar[Mapping[str, str]] = BPETokenizer.vocab_files_names
-    own_name: ClassVar[str] = "OpenAIGPTTokenizer"
+    tokenizer_class: ClassVar[str] = "OpenAIGPTTokenizer"
     defaults: ClassVar[Mapping[str, Any]] = {"unk_token": "<unk>"}
     keeps_files: ClassVar[bool] = True
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-        files.check_there(paths, self.vocab_files_names, type(self).__name__)
+        files.check_complete(paths, self.vocab_files_names, type(self).__name__)
         backend = merges.build(
             self._pieces(files.read_ids(paths["vocab_file"]), str(settings["unk_token"])),
             merges.read_merges(paths["merges_file"]),
             str(paths["merges_file"]),
             unk_token=str(settings["unk_token"]),
-            end_of_word_suffix=END,
+            end_of_word_suffix=END_OF_WORD,
         )
-        self._split(backend)
-        backend.decoder = decoders.BPEDecoder(suffix=END)
+        self._set_pre_tokenizer(backend)
+        backend.decoder = decoders.BPEDecoder(suffix=END_OF_WORD)
         return backend
 
     def _pieces(self, vocabulary: Mapping[str, int], unknown: str) -> Mapping[str, int]:
         """The vocabulary of the file, with the last pieces of words marked."""
         return vocabulary
 
-    def _split(self, backend: tokenizers.Tokenizer) -> None:
-        """Set what makes words of texts."""
+    def _set_pre_tokenizer(self, backend: tokenizers.Tokenizer) -> None:
+        """Set what normalizes texts and splits them into words."""
         backend.normalizer = normalizers.BertNormalizer(lowercase=True)
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-
-    def _vocabulary(self) -> dict[str, str | bytes]:
-        return self._files
 
 
 class CTRLTokenizer(OpenAIGPTTokenizer):
@@ -65,15 +62,15 @@ class CTRLTokenizer(OpenAIGPTTokenizer):
     ids are the same, tokens as text are not.
     """
 
-    own_name: ClassVar[str] = "CTRLTokenizer"
+    tokenizer_class: ClassVar[str] = "CTRLTokenizer"
 
     def _pieces(self, vocabulary: Mapping[str, int], unknown: str) -> Mapping[str, int]:
         def marked(piece: str) -> str:
-            return piece if piece == unknown else piece[:-2] if piece.endswith("@@") else piece + END
+            return piece if piece == unknown else piece[:-2] if piece.endswith("@@") else piece + END_OF_WORD
 
         return {marked(piece): index for piece, index in vocabulary.items()}
 
-    def _split(self, backend: tokenizers.Tokenizer) -> None:
+    def _set_pre_tokenizer(self, backend: tokenizers.Tokenizer) -> None:
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\S+\n?"), "removed", invert=True)
 
     def _config(self) -> dict[str, Any]:
