@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import filters
+from . import conflicts, filters
 from .buckets import rounded, rows_for
 from .config import SETTINGS, GenerationConfig
 from .host import Asked
@@ -125,16 +125,18 @@ class Plan:
         Raises:
             ValueError: it names the setting.
         """
-        program, whole = self.program, self.settings
         own = {*self._numbers, *_LENGTHS}
-        if program.beams == 1 and not {"bad_words_ids", "token_trie"} & {*self._names}:  # these are made for the ends
+        if self.program.beams == 1 and not {"bad_words_ids", "token_trie"} & {*self._names}:  # made for the ends
             own.add("eos_token_id")
+        if not row.guided:  # a scale of 1 is no number beside others: it computes no less
+            own.discard("guidance_scale")
         for name in SETTINGS:
-            ours, theirs = getattr(whole, name), getattr(row, name)
+            ours, theirs = getattr(self.settings, name), getattr(row, name)
             if name not in own and ours != theirs:
                 raise ValueError(f"{name}={theirs!r}: rows of this session have {ours!r}; open another session")
         if len(row.eos) > self.ends:
             raise ValueError(f"eos_token_id={row.eos!r}: rows of this session have {self.ends} at most")
+        conflicts.check_values(row)
 
     @property
     def _names(self) -> list[str]:

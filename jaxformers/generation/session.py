@@ -163,7 +163,7 @@ class Session:
             settings = self.plan.settings
         elif settings is not self.plan.settings:
             self.plan.check_row(settings)
-        self._check(prompt, settings)
+        self._check(prompt)
         stops = Stops.of(settings, listeners.tokenizer, listeners.stopping_criteria)
         request = Request(next(self._ids), prompt, settings, listeners, stops, len(prompt.ids))
         self.waiting.append(request)
@@ -233,9 +233,9 @@ class Session:
         parts = [own for part in self.outputs if (own := getattr(part, name)) is not None]
         return np.concatenate(parts) if parts else None
 
-    def _check(self, prompt: Prompt, settings: GenerationConfig) -> None:
+    def _check(self, prompt: Prompt) -> None:
         """Refuse a prompt that the session cannot write on."""
-        if settings.guided != (prompt.negative is not None):
+        if self.plan.settings.guided != (prompt.negative is not None):
             raise ValueError("guidance_scale goes with a prompt that has `negative`: pass both, or neither")
         if prompt.source is not None and not hasattr(self.model.cls, "begin"):
             raise ValueError(f"{self.model.cls.__name__} has no encoder: a prompt has no source")

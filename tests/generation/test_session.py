@@ -138,6 +138,19 @@ def test_settings_of_another_program_are_refused(model: Any, said: dict[str, Any
     assert session.step() == []
 
 
+def test_numbers_that_cannot_be_are_refused(model: Any) -> None:
+    settings = generation.merged(model.generation_config, None, {"do_sample": True, "guidance_scale": 2.0})
+    session = Session(Plan.of(settings, toys.VOCAB), model.loaded(), 2, "cpu")
+    prompt = Prompt(np.array([3, 4]), 4, negative=np.array([4]))
+    for said, name in (({"temperature": 0.0}, "do_sample=False"), ({"guidance_scale": None}, "guidance_scale=None")):
+        with pytest.raises(ValueError, match=name):
+            session.submit(prompt, settings.replace(**said))
+    with pytest.raises(ValueError, match="negative"):
+        session.submit(Prompt(np.array([3, 4]), 4))
+    session.submit(prompt, settings.replace(guidance_scale=3.0))
+    assert len(session.run()) == 1
+
+
 def test_streams_and_rules_are_each_rows_own(model: Any) -> None:
     heard: dict[str, list[list[int]]] = {"a": [], "b": []}
 
