@@ -236,9 +236,13 @@ class BeamSession(Session):
         if not np.asarray(self.rows.rows.done).all() and not any(request.stops.overdue() for request in requests):
             return []
         best = _with_running(self.rows, float(penalty))
-        ended = [End(request.id, _best(best, row, request)) for row, request in self._live()]
+        ended: list[Tokens | End] = []
+        for row, request in self._live():
+            found = _best(best, row, request)
+            request.tell(found[0].tokens, True)
+            ended.append(End(request.id, found))
         self.seats = [None] * len(self.seats)
-        return list(ended)
+        return ended
 
     def _begin(self, coming: Sequence[Request]) -> None:
         """Beams of which the first goes on and the others are not there yet."""

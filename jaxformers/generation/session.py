@@ -282,13 +282,13 @@ class Session:
             if self.waiting:
                 self._begin([self.waiting.popleft() for _ in range(min(self.width, len(self.waiting)))])
             return
-        if self.keep:
+        if self.keep or (self.waiting and self.waiting[0].prompt.embeds is not None):
             return
         wanted = rows_for(min(self.width, len(self._live()) + len(self.waiting)))
         if wanted > len(self.seats):
             self._resize(wanted)
         group = max(1, len(self.seats) // 4)  # some at a time, so that there is one program for it
-        while self.waiting and self.seats.count(None) >= group and self.waiting[0].prompt.embeds is None:
+        while self.waiting and self.seats.count(None) >= min(group, len(self.waiting)):
             self._refill([self.waiting.popleft() for _ in range(min(group, len(self.waiting)))], group)
         few = rows_for(len(self._live()))
         if 2 * few <= len(self.seats):  # then steps cost half as much

@@ -197,9 +197,11 @@ def test_a_stream_that_is_cancelled_ends(model: Any) -> None:
         assert not session.busy
         assert heard[0] == row
         assert heard[-1] == []
-        second = session.submit(Prompt(np.array(row, np.int32), 5))
+        heard.clear()
+        second = session.submit(Prompt(np.array(row, np.int32), 5), listeners=Listeners(streamer=Ear()))
         ((number, (completion, *_)),) = session.run()
         assert number == second
+        assert heard == [row, *([token] for token in completion.tokens.tolist()), []]
         expected = model.generate([row], max_new_tokens=5, **options)
         assert completion.tokens.tolist() == np.asarray(expected)[0, 5:].tolist()
 
