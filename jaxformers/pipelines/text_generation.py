@@ -26,7 +26,7 @@ from .engine import Answers, Engine
 from .object import Pipeline
 from .shapes import ENDLESS
 from .task import Row, Task, one_or_several
-from .writing import Written, written
+from .writing import Completed, completed
 
 logger = logging.getLogger(__name__)
 
@@ -425,7 +425,7 @@ def drive(engine: Engine, rows: Sequence[Row], numbers: Sequence[int], options: 
     )
     prompts = [_prompt(row, number, options, model.config) for row, number in zip(rows, numbers, strict=True)]
     model.config.warn_of_row(max((len(prompt.ids) + prompt.max_new_tokens for prompt in prompts), default=0))
-    found = written(
+    found = completed(
         settings,
         arguments,
         LoadedModel(type(model), engine.params, model.config.bare()),
@@ -463,7 +463,7 @@ def _negative(options: Options, vocab: int) -> np.ndarray | None:
     return ids[mask != 0]
 
 
-def _records(row: Row, found: Sequence[Written], tokenizer: Tokenizer, options: Options) -> list[dict[str, Any]]:
+def _records(row: Row, found: Sequence[Completed], tokenizer: Tokenizer, options: Options) -> list[dict[str, Any]]:
     """A dict for each result of one prompt."""
     prompt = list(row.fields["input_ids"])
     if options.returns == "ids":
@@ -476,7 +476,7 @@ def _records(row: Row, found: Sequence[Written], tokenizer: Tokenizer, options: 
     shown = 0 if row.about.bare else len(decode(prompt))
     return [
         {"generated_text": _text(row.about, decode(prompt + one.tokens.tolist())[shown:], options)}
-        | {name: value.tolist() for name, value in one.beside.items()}
+        | {name: value.tolist() for name, value in one.outputs.items()}
         for one in found
     ]
 

@@ -17,14 +17,14 @@ from ..generation import Arguments, Completion, End, GenerationConfig, LoadedMod
 _CPU_ROWS, _ACCELERATOR_ROWS = 32, 64
 
 
-class Written(NamedTuple):
+class Completed(NamedTuple):
     """What came of a prompt: the new tokens [m] with the one that ended them, and what else was asked for, by name."""
 
     tokens: Any
-    beside: Mapping[str, Any]
+    outputs: Mapping[str, Any]
 
 
-def written(
+def completed(
     settings: GenerationConfig,
     arguments: Arguments,
     model: LoadedModel,
@@ -33,7 +33,7 @@ def written(
     key: jax.Array | None,
     platform: str,
     most_rows: int | None = None,
-) -> Iterator[tuple[int, list[Written]]]:
+) -> Iterator[tuple[int, list[Completed]]]:
     """The place of each prompt, with its num_return_sequences, as they are ready.
 
     Args:
@@ -81,13 +81,13 @@ def written(
                     yield place, _listed(session, found[place], kept)
 
 
-def _listed(session: Session, found: Mapping[int, Sequence[Completion]], kept: bool) -> list[Written]:
+def _listed(session: Session, found: Mapping[int, Sequence[Completion]], kept: bool) -> list[Completed]:
     """What was written on a prompt, of which each copy has a row."""
     each = [(row, one) for row, several in sorted(found.items()) for one in several]
-    return [Written(one.tokens, _beside(session, row, one) if kept else {}) for row, one in each]
+    return [Completed(one.tokens, _outputs(session, row, one) if kept else {}) for row, one in each]
 
 
-def _beside(session: Session, row: int, one: Completion) -> dict[str, Any]:
+def _outputs(session: Session, row: int, one: Completion) -> dict[str, Any]:
     """What an output has beside the tokens of a row, or of one of its beams, by the names that it has there."""
     steps = {name: kept for name in ("scores", "logits") if (kept := session.kept(name)) is not None}
     if one.score is None:
