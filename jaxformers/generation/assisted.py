@@ -8,7 +8,7 @@ words where they stood before (Saxena 2023, prompt lookup).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,7 @@ def jaxformers_verify(
     draft: jax.Array,
     count: jax.Array,
     odds: jax.Array | None,
-    shared: Mapping[str, Any],
+    values: Values,
     key: jax.Array,
 ) -> Rows:
     """One row with those of the drafted tokens that the model agrees with, and one token of its own behind them.
@@ -60,7 +60,6 @@ def jaxformers_verify(
     meant = jnp.arange(size) < count
     real = jnp.concatenate([jnp.ones(1, bool), meant])[None]  # what is not meant may stand past the last position
     logits, cache = model.decode_step(tokens, before, real)
-    values = Values(shared, rows.settings)
     wide = lambda name: jnp.broadcast_to(getattr(rows, name), (size + 1,))  # noqa: E731
     history = History(
         ids=jnp.broadcast_to(ids, (size + 1, ids.shape[1])),
@@ -88,7 +87,7 @@ def jaxformers_verify(
     ids = ids.at[0, length + agreed].set(last, mode="drop")
     new = length + 1 + jnp.arange(size + 1)  # the row's length with each of the new tokens
     token = ids[0, jnp.minimum(new - 1, ids.shape[1] - 1)]
-    over = ((token[:, None] == rows.settings["eos"]).any(-1) | (new >= rows.limit[0])) & (new <= length + agreed + 1)
+    over = ((token[:, None] == values.own["eos"]).any(-1) | (new >= rows.limit[0])) & (new <= length + agreed + 1)
     done = over.any()
     after = jnp.where(done, length + 1 + jnp.argmax(over), length + agreed + 1)
     return dataclasses.replace(rows, ids=ids, length=after[None].astype(jnp.int32), done=done[None], cache=cache)
@@ -138,9 +137,9 @@ class AssistedSession(Session):
 
     def _advance(self, room: int) -> Rows:
         """The row with what the model says next: of a draft, or behind vectors, which drafts cannot follow."""
-        rows, program, shared = self.rows, self.plan.program, self.plan.shared
+        rows, program, values = self.rows, self.plan.program, self._values()
         if self._embeds is not None:
-            return decode_segment(program, self.model, rows, shared, self.key, np.int32(1), self._embeds)[0]
+            return decode_segment(program, self.model, rows, values, self.key, np.int32(1), self._embeds)[0]
         ((_, request),) = self._live()
         length = int(rows.length[0])
         most = int(rows.limit[0]) - length - 1  # one token is the model's own
@@ -148,15 +147,16 @@ class AssistedSession(Session):
         draft, odds = self._draft(np.asarray(rows.ids)[0], length, min(self.size, most))
         padded = np.zeros(self.size, np.int32)
         padded[: len(draft)] = draft
-        return jaxformers_verify(program, self.model, rows, padded, np.int32(len(draft)), odds, shared, self.key)
+        return jaxformers_verify(program, self.model, rows, padded, np.int32(len(draft)), odds, values, self.key)
 
     def _drafting(self, model: LoadedModel, request: Request) -> Callable[[np.ndarray, int, int], Draft]:
         """What a smaller model writes, until it is unsure."""
         plan, size, prompt = self.plan, self.size, dataclasses.replace(request.prompt, embeds=None)
         slots = slots_for(len(prompt.ids) + min(prompt.max_new_tokens, 64) + size + 1)
-        columns = plan.columns([request.settings])
-        columns["eos"] = np.full_like(columns["eos"], -1)  # it goes on behind an end, which the model may refuse
-        state = [begin_rows(model, [prompt], columns, slots, self.platform)]
+        own = plan.columns([request.settings])
+        own["eos"] = np.full_like(own["eos"], -1)  # it goes on behind an end, which the model may refuse
+        values = Values(plan.shared, own)
+        state = [begin_rows(model, [prompt], 1, slots, self.platform)]
         have = [max(0, len(prompt.ids) - 1)]  # tokens in the assistant's cache
         program = plan.program._replace(steps=size, scores=True)
         key = jax.random.fold_in(self.key, _DRAFT)
@@ -184,7 +184,7 @@ class AssistedSession(Session):
             rows = dataclasses.replace(
                 rows, ids=own, length=np.array([length], np.int32), done=np.array([False]), cache=cache
             )
-            rows, kept, _ = decode_segment(program, model, rows, plan.shared, key, np.int32(max(0, most)))
+            rows, kept, _ = decode_segment(program, model, rows, values, key, np.int32(max(0, most)))
             state[0] = dataclasses.replace(rows, cache=caches.restored(rows.cache, before))
             have[0] = length - 1 if before.recurrent else length  # its own tokens behind that may be refused
             drafted = np.asarray(rows.ids)[0, length : int(rows.length[0])]

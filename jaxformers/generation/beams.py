@@ -7,7 +7,7 @@ and when a row is given up are those of torch Transformers 4.57.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -71,7 +71,7 @@ def jaxformers_beam_search(
     judged: bool,
     model: LoadedModel,
     beams: Beams,
-    shared: Mapping[str, Any],
+    values: Values,
     penalty: jax.Array,
     key: jax.Array,
     steps: Any,
@@ -84,7 +84,6 @@ def jaxformers_beam_search(
     embeds: [B · N, 1, D] as of `jaxformers_decode`.
     """
     note_shapes(beams)
-    values = Values(shared, beams.rows.settings)
 
     def going(state: tuple[Any, ...]) -> jax.Array:
         step, beams, _ = state
@@ -96,10 +95,8 @@ def jaxformers_beam_search(
         scores = processors.apply(program, values, rows.history, jax.nn.log_softmax(logits))
         kept = kept.put(step, scores=lambda: scores, logits=lambda: logits)
         beams = dataclasses.replace(beams, rows=rows)
-        beams = _searched(
-            program, beams, scores.reshape(*beams.scores.shape, -1), penalty, key, judge if judged else None
-        )
-        return step + 1, beams, kept
+        each, eos = scores.reshape(*beams.scores.shape, -1), beams.each(values.own["eos"])
+        return step + 1, _searched(program, beams, each, eos, penalty, key, judge if judged else None), kept
 
     state: tuple[Any, ...] = (jnp.int32(0), beams, StepOutputs.of(program, model, beams.rows))
     done, beams, kept = jax.lax.while_loop(going, search, state if embeds is None else search(state, embeds))
@@ -107,9 +104,9 @@ def jaxformers_beam_search(
 
 
 def _searched(
-    program: Program, beams: Beams, scores: jax.Array, penalty: jax.Array, key: jax.Array, judge: Any
+    program: Program, beams: Beams, scores: jax.Array, eos: jax.Array, penalty: jax.Array, key: jax.Array, judge: Any
 ) -> Beams:
-    """One token further, by the scores [B, N, V] of all continuations."""
+    """One token further, by the scores [B, N, V] of all continuations; eos: [B, E]."""
     rows, count, vocab = scores.shape
     length, prompt, limit = (beams.each(x) for x in (beams.rows.length, beams.rows.prompt, beams.rows.limit))
     sums = (scores + beams.scores[:, :, None]).reshape(rows, count * vocab)
@@ -124,7 +121,6 @@ def _searched(
     numbers = (jnp.arange(rows)[:, None] * count + parent).astype(jnp.int32)
     parents = put(pick(beams.parents), length, numbers)
     length = length + 1
-    eos = beams.each(beams.rows.settings["eos"])
     hits = (token[..., None] == eos[:, None]).any(-1) | (length >= limit)[:, None]
     if judge is not None:
         hits |= host.ask(judge, hits.shape, ids, length)
@@ -222,7 +218,7 @@ class BeamSession(Session):
             any(request.stops.texts or request.stops.rules for request in requests),
             self.model,
             self.rows,
-            self.plan.shared,
+            self._values(),
             penalty,
             self.key,
             np.int32(steps),
@@ -243,6 +239,11 @@ class BeamSession(Session):
             ended.append(End(request.id, found))
         self.seats = [None] * len(self.seats)
         return ended
+
+    def _values(self) -> Values:
+        """As of `Session`; each beam is a row."""
+        shared, own = super()._values()
+        return Values(shared, {name: column.repeat(self.plan.program.beams, axis=0) for name, column in own.items()})
 
     def _begin(self, coming: Sequence[Request]) -> None:
         """Beams of which the first goes on and the others are not there yet."""

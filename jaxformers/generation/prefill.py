@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -60,17 +60,16 @@ class Prompt:
 def begin_rows(
     model: LoadedModel,
     prompts: Sequence[Prompt],
-    settings: Mapping[str, np.ndarray],
+    count: int,
     slots: int,
     platform: str,
     past: Cache | None = None,
 ) -> Rows:
-    """Rows with room for `slots` tokens or more, of which the first are the prompts, read but for their last tokens.
+    """`count` rows with room for `slots` tokens or more, of which the first are the prompts, read but for their last
+    tokens.
 
-    settings: the rows' own, [R] each, R at least as many as there are prompts. past: of the prompts' first tokens, one
-    row each, fewer than the prompts have.
+    past: of the prompts' first tokens, one row each, fewer than the prompts have.
     """
-    count = len(settings["eos"])
     if past is not None:
         slots = slots_for(max(slots, past.slots))
         own = jax.eval_shape(lambda: model.empty_cache(count, slots))
@@ -101,7 +100,6 @@ def begin_rows(
         seed=field("seed"),
         number=field("number"),
         done=np.arange(count) >= len(prompts),
-        settings=settings,
         cache=_read(model, read, _column([len(p.read) for p in prompts], count, 1), cache, platform),
         negative=negative,
     )

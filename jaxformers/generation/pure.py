@@ -15,6 +15,7 @@ from .generate import pad_of
 from .lengths import beside_vectors, fitted, new_tokens
 from .model import LoadedModel
 from .plan import Plan
+from .processors import Values
 from .rows import Rows, jaxformers_decode
 
 
@@ -87,11 +88,11 @@ def decoded(
         seed=jnp.arange(count, dtype=jnp.int32),
         number=jnp.arange(count, dtype=jnp.int32),
         done=jnp.zeros(count, bool),
-        settings=plan.columns([settings] * count),
         cache=cache,
     )
+    values = Values(plan.shared, plan.columns([settings]))
     key = jax.random.key(0) if key is None else key
-    rows, _, _ = jaxformers_decode(plan.program, model, rows, plan.shared, key, np.int32(most), last)
+    rows, _, _ = jaxformers_decode(plan.program, model, rows, values, key, np.int32(most), last)
     places = jnp.arange(width + most)
     own = jnp.where(places < rows.length[:, None], rows.ids, fill)  # what stands behind a row's end is not its
     back = places - (width - length)[:, None]

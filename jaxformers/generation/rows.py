@@ -7,7 +7,7 @@ stands in the slot of its own position (`layers.cache`), so nothing here knows o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ class Rows:
     """R rows with room for S tokens each.
 
     ids: [R, S]. length, prompt, padding, pad, limit, number: [R] as of `History`. offset, seed: [R] as of `Prompt`.
-    done: [R] bool. settings: each row's own, by name, [R] or [R, E] (`Plan.columns`).
+    done: [R] bool.
     cache: of all tokens but each row's last. negative: the same rows without their prompts, where guidance asks.
     """
 
@@ -48,7 +48,6 @@ class Rows:
     seed: Column
     number: Column
     done: Column
-    settings: Mapping[str, Column]
     cache: Cache
     negative: Negative | None = None
 
@@ -132,7 +131,7 @@ def jaxformers_decode(
     program: Program,
     model: LoadedModel,
     rows: Rows,
-    shared: Mapping[str, Any],
+    values: Values,
     key: jax.Array,
     steps: Any,
     embeds: jax.Array | None = None,
@@ -143,7 +142,6 @@ def jaxformers_decode(
     vectors of prompts.
     """
     note_shapes(rows)
-    values = Values(shared, rows.settings)
 
     def going(state: tuple[Any, ...]) -> jax.Array:
         step, rows, _ = state
@@ -160,9 +158,9 @@ def jaxformers_decode(
             chosen = jnp.argmax(scores, -1).astype(jnp.int32)
         else:
             noise = filters.noise(key, rows.seed, rows.history.new)
-            chosen = filters.draw(program.filters, rows.settings, scores, noise)
+            chosen = filters.draw(program.filters, values.own, scores, noise)
         kept = kept.put(step, scores=lambda: processors.finished(program, values, scores), logits=lambda: logits)
-        return step + 1, _appended(rows, chosen), kept
+        return step + 1, _appended(rows, chosen, values.own["eos"]), kept
 
     state: tuple[Any, ...] = (jnp.int32(0), rows, StepOutputs.of(program, model, rows))
     done, rows, kept = jax.lax.while_loop(going, step_on, state if embeds is None else step_on(state, embeds))
@@ -224,11 +222,11 @@ def _counted(rows: Rows) -> jax.Array | None:
     return ~rows.done[:, None] if rows.cache.recurrent else None
 
 
-def _appended(rows: Rows, token: jax.Array) -> Rows:
+def _appended(rows: Rows, token: jax.Array, eos: jax.Array) -> Rows:
     """The rows with a token more [R], those that are done as they were: what stands behind their end is nothing."""
     ids = jax.vmap(lambda row, at, new: row.at[at].set(new, mode="drop"))(rows.ids, rows.length, token)
     length = jnp.where(rows.done, rows.length, rows.length + 1)
-    ended = (token[:, None] == rows.settings["eos"]).any(-1) | (length >= rows.limit)
+    ended = (token[:, None] == eos).any(-1) | (length >= rows.limit)
     after = {"ids": ids, "length": length, "done": rows.done | ended}
     if rows.negative is not None:
         after["negative"] = dataclasses.replace(rows.negative, last=token[:, None])

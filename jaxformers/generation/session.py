@@ -22,6 +22,7 @@ from .config import GenerationConfig
 from .model import LoadedModel
 from .plan import SEGMENT, Plan
 from .prefill import Prompt, begin_rows, last_embeds
+from .processors import Values
 from .rows import (
     Rows,
     StepOutputs,
@@ -270,11 +271,17 @@ class Session:
         if self.rows.cache.recurrent and self.keep and any(r.stops.texts for r in live):
             steps = 1  # what a text cuts off could not be taken back from the states that remain
         rows, outputs, done = decode_segment(
-            self.plan.program, self.model, self.rows, self.plan.shared, self.key, np.int32(steps), self._embeds
+            self.plan.program, self.model, self.rows, self._values(), self.key, np.int32(steps), self._embeds
         )
         if self.keep:
             self.outputs.append(outputs.first(int(done)))
         return rows
+
+    def _values(self) -> Values:
+        """What processors read: of each row the settings of who is in it; of rows without anybody the first one's."""
+        first = self._live()[0][1]
+        own = self.plan.columns([(seat or first).settings for seat in self.seats])
+        return Values(self.plan.shared, own)
 
     def _admit(self) -> None:
         """Waiting prompts get rows."""
@@ -315,11 +322,9 @@ class Session:
 
     def _rows_of(self, coming: Sequence[Request], count: int, slots: int, past: Cache | None = None) -> Rows:
         """`count` rows, of which the first are of requests."""
-        own = [request.settings for request in coming]
-        columns = self.plan.columns([*own, *own[:1] * (count - len(own))])
         for request in coming:
             request.begin()
-        return begin_rows(self.model, [r.prompt for r in coming], columns, slots, self.platform, past)
+        return begin_rows(self.model, [request.prompt for request in coming], count, slots, self.platform, past)
 
     def _room(self, coming: Sequence[Request]) -> int:
         """Slots for the longest prompt and what is first written on it."""

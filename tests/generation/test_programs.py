@@ -10,6 +10,7 @@ import pytest
 
 from jaxformers.generation import GenerationConfig, Plan, Prompt, rows
 from jaxformers.generation.prefill import begin_rows
+from jaxformers.generation.processors import Values
 from jaxformers.layers.run import stack
 
 from . import toys
@@ -29,8 +30,9 @@ def test_a_step_copies_neither_the_cache_nor_the_weights(count: int, stacked: bo
     config = GenerationConfig(max_new_tokens=9, **options)
     plan = Plan.of(config, toys.VOCAB)
     prompts = [Prompt(np.arange(3, 9, dtype=np.int32), 9, 0)]
-    held = begin_rows(loaded, prompts, plan.columns([config] * count), SLOTS, "cpu")
-    lowered = rows.decode_segment.lower(plan.program, loaded, held, plan.shared, jax.random.key(0), 9)
+    values = Values(plan.shared, plan.columns([config] * count))
+    held = begin_rows(loaded, prompts, count, SLOTS, "cpu")
+    lowered = rows.decode_segment.lower(plan.program, loaded, held, values, jax.random.key(0), 9)
     program = lowered.compile()
     cells = jax.tree.leaves(held.cache.cells)
     room = sum(cell.nbytes for cell in cells)
