@@ -140,25 +140,22 @@ class GenerationConfig:
 
     _rest: str = dataclasses.field(default="{}", metadata={"rest": True})  # JSON text
 
-    def __init__(self, /, **settings: Any) -> None:
+    def __init__(self, /, *, _rest: Mapping[str, Any] | None = None, **settings: Any) -> None:
         for name in settings:
             if name in GENERATE_ARGUMENTS:
                 raise ValueError(f"GenerationConfig: {name} is no setting: pass it to generate() itself")
         if unknown := [name for name in settings if name not in SETTINGS]:
             raise ValueError(f"GenerationConfig has no setting {nearest(unknown, SETTINGS)}")
-        self._fill(settings, {})
-
-    def _fill(self, settings: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
         for name, given in settings.items():  # the class has the defaults
             value = checks.checked(SETTINGS[name], given)
             if given is not None or value is None:
                 self.__dict__[name] = value
-        for name, value in rest.items():
+        for name, value in (_rest or {}).items():
             try:
                 json.dumps(value)
             except (TypeError, ValueError, RecursionError):
                 raise ValueError(f"GenerationConfig: {name} cannot be written as JSON") from None
-        self.__dict__["_rest"] = json.dumps(rest, sort_keys=True)
+        self.__dict__["_rest"] = json.dumps(_rest or {}, sort_keys=True)
         if self.num_return_sequences > 1 and self.num_beams == 1 and not self.do_sample:
             raise ValueError(
                 f"num_return_sequences={self.num_return_sequences}: greedy search has one result; set do_sample=True "
@@ -168,13 +165,6 @@ class GenerationConfig:
             raise ValueError(
                 f"num_return_sequences={self.num_return_sequences} is more than num_beams={self.num_beams}"
             )
-
-    @classmethod
-    def made(cls, settings: Mapping[str, Any], rest: Mapping[str, Any]) -> Self:
-        """Of settings that are known to be some, and of fields that are none."""
-        config = object.__new__(cls)
-        config._fill(settings, rest)
-        return config
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -237,7 +227,8 @@ class GenerationConfig:
         if unknown := [name for name in settings if name not in SETTINGS and name not in rest]:
             raise ValueError(f"GenerationConfig has no setting {nearest(unknown, [*SETTINGS, *rest])}")
         own = {name: value for name, value in settings.items() if name in SETTINGS}
-        return self.made({**self.said, **own}, {**rest, **{n: v for n, v in settings.items() if n not in own}})
+        rest |= {name: value for name, value in settings.items() if name not in own}
+        return type(self)(**{**self.said, **own}, _rest=rest)
 
     # -- identity -----------------------------------------------------------------------------------------------
 
@@ -300,7 +291,7 @@ class GenerationConfig:
         strange = {name: value for name, value in fields.items() if name not in SETTINGS}
         if names := GENERATE_ARGUMENTS & strange.keys():
             raise ValueError(f"GenerationConfig: {min(names)} is no setting: pass it to generate() itself")
-        config = cls.made(of_file(fields), strange)
+        config = cls(**of_file(fields), _rest=strange)
         return config.replace(**overrides) if overrides else config
 
     @classmethod
@@ -349,7 +340,7 @@ class GenerationConfig:
                 break
         if any(settings.get(f"output_{name}") for name in ("attentions", "hidden_states", "scores", "logits")):
             settings["return_dict_in_generate"] = True
-        return cls.made(settings, {"_from_model_config": True})
+        return cls(**settings, _rest={"_from_model_config": True})
 
     @classmethod
     def of_model(cls, source: hub.Source, config: model_config.Config) -> Self:

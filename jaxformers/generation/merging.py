@@ -56,7 +56,7 @@ def merged(
         settings["do_sample"] = False
     settings.update({name: value for name, value in keywords.items() if name in SETTINGS})
     rest.update({name: value for name, value in keywords.items() if name not in SETTINGS})
-    config = own.made(settings, rest)
+    config = type(own)(**settings, _rest=rest)
     conflicts.refuse_unbuilt(config)
     conflicts.check_values(config)
     said = {name: getattr(config, name) for name in {**changed, **keywords}}
