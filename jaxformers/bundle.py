@@ -12,7 +12,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -32,11 +32,11 @@ from .generation.config import GenerationConfig
 from .layers import cache, half, int8, quantized, run, vocabulary, weight_only
 from .layers.attention import prepare
 from .layers.cache import Cache
-from .layers.dropout import Drop, Dropout, no_drop
 from .layers.heads import Head, pool
-from .layers.inputs import Inputs, Want
+from .layers.inputs import Ask, Inputs
 from .layers.rotation import switch_length
 from .layers.run import Encoded
+from .layers.sites import EVERY, PLAIN, Patch, Sites, check_names, in_order, told
 from .network import Network
 from .outputs import Output
 from .parallel import checked_mesh, door, shardings
@@ -90,6 +90,7 @@ class Model:
     network: ClassVar[Network]
     also: ClassVar[tuple[str, ...]] = ()
     accepts: ClassVar[tuple[str, ...]] = batches.USUAL
+    beside: ClassVar[Mapping[str, batches.Beside]] = {}
     neutral: ClassVar[bool] = True  # whether padding on the right, masked, leaves a row's results as they are
     packs: ClassVar[bool] = True  # and whether other texts behind it in the same row do
 
@@ -104,6 +105,7 @@ class Model:
         prefix: str | None = None,
         also: tuple[str, ...] | None = None,
         accepts: tuple[str, ...] | None = None,
+        beside: Mapping[str, batches.Beside] | None = None,
         neutral: bool | None = None,
         packs: bool | None = None,
         base: type[Model] | None = None,
@@ -121,6 +123,7 @@ class Model:
             prefix: of the base model's names in files that hold a head too.
             also: other prefixes under which files may hold it.
             accepts: keywords of a call, in the order of positional arguments.
+            beside: what those hold that this architecture alone takes.
             neutral: False where padding changes a row's results, which must then go in without.
             packs: False where other texts in the same row change a text's results, though no token sees them.
             base: the base model that a head stands on.
@@ -128,10 +131,13 @@ class Model:
             parameters: the base model's arrays, where the task does not use all of them.
         """
         given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
+        given["beside"] = beside
         given |= {"neutral": neutral, "packs": False if neutral is False else packs, "also": also, "prefix": prefix}
         if base is not None:
             given |= {"base": base, "config_class": base.config_class, "accepts": base.accepts}
-            given |= {name: getattr(base, name) for name in ("neutral", "packs", "also") if given[name] is None}
+            given |= {
+                name: getattr(base, name) for name in ("neutral", "packs", "also", "beside") if given[name] is None
+            }
             given["network"] = network or getattr(cls, "network", base.network)
             given["prefix"] = cls.prefix_on(base) if prefix is None else prefix
         elif config is not None:
@@ -344,19 +350,40 @@ class Model:
         config: Any,
         inputs: Inputs,
         labels: Mapping[str, jax.Array] = {},
-        want: Want = Want(),
-        drop: Drop = no_drop,
+        ask: Ask = Ask(),
+        sites: Sites = PLAIN,
     ) -> Output:
         """The pure function of the class: one batch to its output, with the loss where labels are given."""
-        if want.cache and inputs.cache is None:
+        return cls.captured(params, config, inputs, labels, ask, sites)[0]
+
+    @classmethod
+    def captured(
+        cls,
+        params: Any,
+        config: Any,
+        inputs: Inputs,
+        labels: Mapping[str, jax.Array] = {},
+        ask: Ask = Ask(),
+        sites: Sites = PLAIN,
+    ) -> tuple[Output, dict[str, jax.Array]]:
+        """`forward`, and by name the values at the sites of `ask.captured`."""
+        inputs = cls.arrange(config, inputs)
+        if ask.cache and inputs.cache is None:
             inputs = dataclasses.replace(inputs, cache=cls.nothing(params, config, *inputs.shape))
-        encoded = cls.network(params, config, inputs, want, drop)
-        ends = inputs.ends(config.pad_token_id)
-        encoded = dataclasses.replace(encoded, owners=inputs.owners, starts=inputs.starts, ends=ends)
-        if "pooler" in params and encoded.pooled is None:
-            encoded = pool(params["pooler"], encoded)
-        scores = cls.head.forward(params, config, encoded, drop) if hasattr(cls, "head") else None
-        return cls.finish(scores, encoded, labels, config)
+        sites = dataclasses.replace(sites, capture=ask.captured).opened() if ask.captured else sites
+        encoded = cls.pool(params, config, cls.network(params, config, inputs, ask, sites))
+        scores = cls.head.forward(params, config, encoded, sites) if hasattr(cls, "head") else None
+        return cls.finish(scores, encoded, labels, config), sites.shown or {}
+
+    @classmethod
+    def arrange(cls, config: Any, inputs: Inputs) -> Inputs:
+        """What the network reads of a batch."""
+        return inputs
+
+    @classmethod
+    def pool(cls, params: Any, config: Any, encoded: Encoded) -> Encoded:
+        """The network's result with the vector of each text that heads of texts read, where there is one."""
+        return pool(params["pooler"], encoded) if "pooler" in params and encoded.pooled is None else encoded
 
     @classmethod
     def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
@@ -398,34 +425,57 @@ class Model:
         """The output of the task from the head's scores and the encoder's result."""
         raise TypeError(f"{cls.__name__} is no model of a task: use a class such as BertModel, or an Auto class")
 
-    def __call__(self, *args: Any, **inputs: Any) -> Any:
+    def __call__(
+        self,
+        *args: Any,
+        capture: Sequence[str] | None = None,
+        patch: Mapping[str, Patch] | None = None,
+        **inputs: Any,
+    ) -> Any:
         """Check one batch on the host, and run it through one compiled program per shape.
 
         Args:
             *args: arrays in the order of `accepts`.
+            capture: names of sites (`layers.sites.TABLE`; "*" for any one part), whose values come back beside the
+                output: `(output, {"layers.0.residual": [batch, seq, dim], ...})`.
+            patch: by the same names what stands there instead: an array that broadcasts to the value, or a function of
+                it. Functions select the program: use the same object again, or `jax.tree_util.Partial(function, array)`
+                whose arrays may change.
             **inputs: `input_ids` [batch, seq] (or `inputs_embeds` [batch, seq, dim]), `attention_mask`,
                 `token_type_ids`, `position_ids` [batch, seq], the task's labels, `output_hidden_states`,
-                `output_attentions`, and `return_dict` (False gives a plain tuple). Lists, numpy and jax arrays are
-                taken; values of arrays that already live on a device, and of tracers, are not checked. A model
+                `output_attentions`, `gradient_checkpointing` (True, or a policy of `layers.remat`: gradients compute
+                layers again), and `return_dict` (False gives a plain tuple). Lists, numpy and jax arrays are taken;
+                values of arrays that already live on a device, and of tracers, are not checked. A model
                 without token types drops those that are all zero.
 
         Raises:
             TypeError: an unknown keyword.
-            ValueError: an id out of the vocabulary, more tokens than positions, no rows, or shapes that disagree.
+            ValueError: an id out of the vocabulary, more tokens than positions, no rows, shapes that disagree, or no
+                site of a name.
         """
-        batch, labels, want, named = batches.read(type(self), self.config, args, inputs)
+        batch, labels, ask, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
         before = _forward._cache_size()  # type: ignore[attr-defined]
-        out = _forward(type(self), self.params, self.config.bare(), batch, labels, want)
+        ask, sites = self._tapped(self.params, batch, labels, ask, None, capture, patch)
+        out, captured = _forward(type(self), self.params, self.config.bare(), batch, labels, ask, sites)
         if before < _MANY_PROGRAMS <= _forward._cache_size():  # type: ignore[attr-defined]
             logger.info(
                 "%d shapes of batches have been compiled, one program each; tokenize with pad_to_multiple_of=64, or "
                 "use pipeline(), which needs few programs for texts of any length",
                 _MANY_PROGRAMS,
             )
-        return out if named else out.to_tuple()
+        out = out if named else out.to_tuple()
+        return out if capture is None else (out, in_order(captured))
 
-    def apply(self, params: Any, *args: Any, key: jax.Array | None = None, **inputs: Any) -> Any:
+    def apply(
+        self,
+        params: Any,
+        *args: Any,
+        key: jax.Array | None = None,
+        capture: Sequence[str] | None = None,
+        patch: Mapping[str, Patch] | None = None,
+        **inputs: Any,
+    ) -> Any:
         """The pure function of `params`, without jit, for your own transformations.
 
         A batch is checked as in a call, and the values of tracers are not; params are taken as they are.
@@ -434,16 +484,52 @@ class Model:
             params: a tree of this model's structure.
             *args: as in a call.
             key: a random key turns dropout on.
+            capture: as in a call.
+            patch: as in a call.
             **inputs: as in a call.
 
         Raises:
             TypeError, ValueError: as in a call.
         """
-        batch, labels, want, named = batches.read(type(self), self.config, args, inputs)
+        batch, labels, ask, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
-        drop = no_drop if key is None else Dropout(key)
-        out = door.through(self.forward, batch, params, self.config.bare(), batch, labels, want, drop)
-        return out if named else out.to_tuple()
+        ask, sites = self._tapped(params, batch, labels, ask, key, capture, patch)
+        out, captured = door.through(self.captured, batch, params, self.config.bare(), batch, labels, ask, sites)
+        out = out if named else out.to_tuple()
+        return out if capture is None else (out, in_order(captured))
+
+    def sites(self, *args: Any, **inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
+        """The names for `capture` and `patch` in a call with these arguments, and what stands there.
+
+        Raises:
+            TypeError, ValueError: as in a call.
+        """
+        batch, labels, ask, _ = batches.read(type(self), self.config, args, inputs)
+        batches.check(type(self), self.config, batch, labels)
+        return self._sites(self.params, batch, labels, ask, PLAIN)
+
+    def _sites(self, params: Any, batch: Inputs, labels: Any, ask: Ask, sites: Sites) -> dict[str, Any]:
+        ask = dataclasses.replace(ask, captured=EVERY)
+        run = partial(door.through, self.captured, batch)
+        return in_order(jax.eval_shape(run, params, self.config.bare(), batch, labels, ask, sites)[1])
+
+    def _tapped(
+        self,
+        params: Any,
+        batch: Inputs,
+        labels: Any,
+        ask: Ask,
+        key: jax.Array | None,
+        capture: Sequence[str] | None,
+        patch: Mapping[str, Patch] | None,
+    ) -> tuple[Ask, Sites]:
+        """What a call is asked for, and its sites, checked before anything is computed."""
+        sites = PLAIN if key is None else Sites(key=key)
+        if capture is None and not patch:
+            return ask, sites
+        sites, captured = told(type(self).__name__, sites, capture, patch)
+        check_names(type(self).__name__, self._sites(params, batch, labels, ask, sites), captured, sites.patches)
+        return dataclasses.replace(ask, captured=captured), sites
 
     # -- files --------------------------------------------------------------------------------------------------
 
@@ -602,11 +688,17 @@ _TORCH_OPTIONS = frozenset(
 
 
 def jaxformers_forward(
-    cls: type[Model], params: Any, config: Config, inputs: Inputs, labels: dict[str, jax.Array], want: Want
-) -> Output:
+    cls: type[Model],
+    params: Any,
+    config: Config,
+    inputs: Inputs,
+    labels: dict[str, jax.Array],
+    ask: Ask,
+    sites: Sites,
+) -> tuple[Output, dict[str, jax.Array]]:
     """The one compiled entry of all models: jax's own cache knows its programs by class, config and shapes."""
     runtime.note_shapes((inputs, labels))
-    return door.through(cls.forward, inputs, params, config, inputs, labels, want)
+    return door.through(cls.captured, inputs, params, config, inputs, labels, ask, sites)
 
 
 _forward = jax.jit(jaxformers_forward, static_argnums=0)

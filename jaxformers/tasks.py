@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,10 @@ from .bundle import Model
 from .generation import GenerationConfig
 from .layers import heads, losses
 from .layers.cache import Cache
-from .layers.dropout import Drop, no_drop
 from .layers.heads import Head
-from .layers.inputs import Inputs, Want
+from .layers.inputs import Ask, Inputs
 from .layers.run import Encoded
+from .layers.sites import PLAIN
 from .parallel import door
 
 Labels = Mapping[str, jax.Array]
@@ -190,7 +191,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
     @classmethod
     def read(cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
         """The cache with tokens in it, ids [B, T] or vectors [B, T, D], of which real [B, T] is true."""
-        return cls.network(params, config, _inputs(tokens, real, cache), Want(), no_drop).cache
+        return cls.network(params, config, _inputs(tokens, real, cache), Ask(), PLAIN).cache
 
     @classmethod
     def speak(
@@ -199,8 +200,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         """Scores float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
         those in it of which real [B, T] is true; None: all.
         """
-        encoded = cls.network(params, config, _inputs(tokens, real, cache), Want(), no_drop)
-        return cls.head.forward(params, config, encoded, no_drop).astype(jnp.float32), encoded.cache
+        encoded = cls.network(params, config, _inputs(tokens, real, cache), Ask(), PLAIN)
+        return cls.head.forward(params, config, encoded, PLAIN).astype(jnp.float32), encoded.cache
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
@@ -213,7 +214,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
 
 def _inputs(tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
     """Tokens behind those of a cache: ids [B, T] or vectors [B, T, D]."""
-    return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=real, cache=cache)
+    ids, embeds = (tokens, None) if tokens.ndim == 2 else (None, tokens)
+    return Inputs(ids=ids, embeds=embeds, mask=real, cache=cache)
 
 
 def _whole_rows(
@@ -222,7 +224,7 @@ def _whole_rows(
     """Hidden states and attentions of whole rows: prompts, ids [R, T] or vectors [R, T, D], then new ids [R, N], with
     the mask [R, T + N] of both.
     """
-    asked = {f"output_{name}": flag for name, flag in want.items()}
+    asked: dict[str, Any] = {f"output_{name}": flag for name, flag in want.items()}
     if prompts.ndim == 2:
         return model(np.concatenate([prompts, new], axis=1), mask, **asked)
     (rows, length), width = mask.shape, prompts.shape[1]
@@ -413,32 +415,20 @@ class MultipleChoice(Model, task="MultipleChoice", labels={"labels": Label("choi
     """Which of C continuations fits best: inputs [B, C, T], labels [B]."""
 
     @classmethod
-    def forward(
-        cls,
-        params: Any,
-        config: Any,
-        inputs: Inputs,
-        labels: Labels = {},  # noqa: B006  (never changed)
-        want: Want = Want(),
-        drop: Drop = no_drop,
-    ) -> outputs.Output:
-        """Scores [B, C]: every choice is a row of its own for the encoder."""
+    def arrange(cls, config: Any, inputs: Inputs) -> Inputs:
+        """Every choice as a row of its own."""
         tokens = inputs.ids if inputs.ids is not None else inputs.embeds
         assert tokens is not None
-        flat = jax.tree.map(
-            lambda array: array.reshape(-1, *array.shape[2:]) if array.ndim > 1 else array.repeat(tokens.shape[1]),
-            inputs,
-        )
-        out = super().forward(params, config, flat, {}, want, drop)
-        logits = out["logits"].reshape(tokens.shape[:2])
-        return out.replace(
-            loss=losses.cross_entropy(logits, labels["labels"].reshape(-1)) if labels else None, logits=logits
-        )
+        count = tokens.shape[1]
+        flat = lambda x: x.reshape(-1, *x.shape[2:]) if x.ndim > 1 else x.repeat(count)  # noqa: E731
+        return dataclasses.replace(jax.tree.map(flat, inputs), choices=count)
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
-        """One score a row [B·C, 1]."""
-        return outputs.MultipleChoiceModelOutput(logits=scores, **_traces(encoded))
+        """Scores [B, C] from one of each row [B·C, 1], and their cross-entropy."""
+        scores = scores.reshape(-1, encoded.inputs.choices)
+        loss = losses.cross_entropy(scores, labels["labels"].reshape(-1)) if labels else None
+        return outputs.MultipleChoiceModelOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
 class PreTraining(
@@ -483,25 +473,9 @@ class ReplacedTokens(Model, task="PreTraining", labels={"labels": Label(2, per="
     """Whether each token was put in place of another, as ELECTRA was trained; labels [B, T], 1 where it was."""
 
     @classmethod
-    def forward(
-        cls,
-        params: Any,
-        config: Any,
-        inputs: Inputs,
-        labels: Labels = {},  # noqa: B006  (never changed)
-        want: Want = Want(),
-        drop: Drop = no_drop,
-    ) -> outputs.Output:
-        """Scores [B, T] and their loss over what is no padding."""
-        out = super().forward(params, config, inputs, {}, want, drop)
-        if not labels:
-            return out
-        counted = (
-            labels["labels"] if inputs.mask is None else jnp.where(inputs.mask == 1, labels["labels"], losses.IGNORED)
-        )
-        return out.replace(loss=losses.yes_or_no(out["logits"], counted))
-
-    @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
-        """One score a token."""
-        return outputs.ReplacedTokensOutput(logits=scores, **_traces(encoded))
+        """Scores [B, T] and their loss over what is no padding."""
+        loss = None
+        if labels:
+            loss = losses.yes_or_no(scores, jnp.where(encoded.inputs.owners != 0, labels["labels"], losses.IGNORED))
+        return outputs.ReplacedTokensOutput(loss=loss, logits=scores, **_traces(encoded))

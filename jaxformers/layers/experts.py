@@ -109,7 +109,7 @@ def halves(activation: str) -> Gate:
 def mixture(route: Route, gate: Gate) -> Feed:
     """The feed-forward network of a layer with "router" and "experts"."""
 
-    def feed(p: Any, x: jax.Array, drop: Any) -> jax.Array:
+    def feed(p: Any, x: jax.Array, sites: Any) -> jax.Array:
         tokens = x.reshape(-1, x.shape[-1])
         y = experts(p["experts"], tokens, *route(p["router"], tokens), gate)
         return y.astype(x.dtype).reshape(x.shape)
@@ -119,12 +119,12 @@ def mixture(route: Route, gate: Gate) -> Feed:
 
 def together(*feeds: Feed) -> Feed:
     """The sum of what several networks give."""
-    return lambda p, x, drop: functools.reduce(operator.add, (feed(p, x, drop) for feed in feeds))
+    return lambda p, x, sites: functools.reduce(operator.add, (feed(p, x, sites) for feed in feeds))
 
 
 def sparse_or_dense(sparse: Feed, dense: Feed) -> Feed:
     """Of layers of two kinds: those that have experts, and those that have one network."""
-    return lambda p, x, drop: (sparse if "experts" in p else dense)(p, x, drop)
+    return lambda p, x, sites: (sparse if "experts" in p else dense)(p, x, sites)
 
 
 def experts(p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Array, gate: Gate) -> jax.Array:

@@ -14,9 +14,9 @@ from .. import declare
 from . import cache, rotation
 from .causal import Causal
 from .decoder import Mix, Turn
-from .dropout import Drop
 from .linear import linear
 from .norm import rms_norm
+from .sites import Sites
 
 EPSILON = 1e-6
 """Of the norms within attention, whatever the others have."""
@@ -58,7 +58,7 @@ def attention(c: Any, order: Causal, turn: Turn) -> Mix:
     turns = rotation.rotation(c, c.qk_rope_head_dim).turns(order.positions, order.reach)
     still, heads, factor = c.qk_nope_head_dim, c.num_attention_heads, scale(c)
 
-    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop) -> tuple[jax.Array, jax.Array, Any]:
+    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
         split = lambda y: y.reshape(*y.shape[:2], heads, -1)  # noqa: E731
         if "query" in p:
             q = split(linear(p["query"], x))
@@ -69,7 +69,7 @@ def attention(c: Any, order: Causal, turn: Turn) -> Mix:
         shared = jnp.broadcast_to(turn(shared[:, :, None], turns), (*k.shape[:3], c.qk_rope_head_dim))
         q = jnp.concatenate([q[..., :still], turn(q[..., still:], turns)], axis=-1)
         k = jnp.concatenate([k, shared], axis=-1)
-        return order.attend(q, k, v, cell, scale=factor, rate=c.attention_dropout, drop=drop)
+        return order.attend(q, k, v, cell, scale=factor, rate=c.attention_dropout, sites=sites)
 
     return mix
 

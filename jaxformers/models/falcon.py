@@ -16,13 +16,13 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import Mix, decoded, dropped, norms_first, plain, side_by_side, standardised
 from ..layers.decoder_arrays import up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, model_arrays, turned
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -139,13 +139,13 @@ def rounded(x: jax.Array) -> jax.Array:
     return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
 
 
-def decode(params: Any, c: FalconConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: FalconConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
     layer, rate = (side_by_side, c.hidden_dropout) if c.parallel_attn else (norms_first, c.attention_dropout)
     block = layer(mixing(c, order), plain(c.activation), norm, dropped(attention=rate, ffn=c.hidden_dropout))
-    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
-    return decoded(order, block, params, x, each, want=want, norm=norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class FalconModel(

@@ -14,13 +14,13 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, side_by_side, standardised
 from ..layers.decoder_arrays import up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, turned
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -92,7 +92,7 @@ def parameters(c: GPTNeoXConfig) -> declare.Tree:
     }
 
 
-def decode(params: Any, c: GPTNeoXConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GPTNeoXConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
     turns = rotation.rotation(c, turned_part(c)).turns(order.positions, order.reach)
@@ -100,8 +100,8 @@ def decode(params: Any, c: GPTNeoXConfig, inputs: Inputs, want: Want = Want(), d
     mix = attention(order, turned(split, rotation.halves, turns), rate=c.attention_dropout)
     added = dropped(attention=c.hidden_dropout, ffn=c.hidden_dropout)
     block = (side_by_side if c.use_parallel_residual else norms_first)(mix, plain(c.hidden_act), norm, added)
-    x = drop("embeddings", embed_tokens(params["word"], inputs), c.hidden_dropout)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.hidden_dropout)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GPTNeoXModel(
