@@ -147,6 +147,8 @@ class Model:
         for name, value in given.items():
             if value is not None:
                 setattr(cls, name, value)
+        if unknown := [name for name in cls.accepts if name not in batches.FIELDS and name not in cls.beside]:
+            raise TypeError(f"{cls.__name__} accepts {unknown[0]!r}: say in beside= what it holds")
         if base is not None and not hasattr(cls, "head"):
             cls.head = cls.usual_head(base)
         cls.prefixes = tuple(dict.fromkeys((cls.prefix, *([base.prefix] if base else ()), *cls.also)))

@@ -58,8 +58,8 @@ def parameters(c: DeepseekV2Config) -> declare.Tree:
 def softmax_route(c: Any) -> experts.Route:
     """Shares by softmax over all; a group is worth its best expert."""
 
-    def route(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        every = jax.nn.softmax(experts.scores(p, x), axis=-1)
+    def route(p: Any, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
+        every = jax.nn.softmax(scores, axis=-1)
         best = experts.of_best_groups(every, *c.groups, worth=lambda group: group.max(-1))
         shares, chosen = jax.lax.top_k(best, c.num_experts_per_tok)
         return chosen, shares * c.routed_scaling_factor

@@ -71,8 +71,8 @@ def parameters(c: DeepseekV3Config) -> declare.Tree:
 def corrected_route(c: Any) -> experts.Route:
     """Experts by corrected scores, their shares by plain ones; a group is worth its two best experts."""
 
-    def route(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        every = jax.nn.sigmoid(experts.scores(p, x))
+    def route(p: Any, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
+        every = jax.nn.sigmoid(scores)
         two = lambda group: jax.lax.top_k(group, min(2, group.shape[-1]))[0].sum(-1)  # noqa: E731
         best = experts.of_best_groups(every + p["correction"], *c.groups, worth=two)
         chosen = jax.lax.top_k(best, c.num_experts_per_tok)[1]

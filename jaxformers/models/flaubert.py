@@ -11,7 +11,7 @@ from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
-from .xlm import XLMConfig, head_rate, parameters, summary, through
+from .xlm import XLMConfig, XLMModel, head_rate, parameters, summary, through
 
 
 class FlaubertConfig(
@@ -43,7 +43,8 @@ class FlaubertModel(
     config=FlaubertConfig,
     prefix="transformer",
     network=Network(parameters, encode),
-    accepts=("input_ids", "attention_mask", "langs", "token_type_ids", "position_ids", "inputs_embeds"),
+    accepts=XLMModel.accepts,
+    beside=XLMModel.beside,
 ):
     """The encoder without a head."""
 
