@@ -11,7 +11,6 @@ import dataclasses
 import json
 import logging
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,17 +18,16 @@ from typing import Any, ClassVar, Self
 
 import jax
 import jax.export
-import jax.numpy as jnp
 
 from . import batch as batches
 from . import config as configs
-from . import declare, durable, hub, runtime
-from .checkpoint import load, save, weights
-from .checkpoint.quantized import plain
+from . import declare, durable, hub, pretrained, runtime
+from .checkpoint import dtypes
+from .checkpoint.structure import check_room, check_structure
 from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
-from .layers import cache, half, int8, quantized, run, vocabulary, weight_only
+from .layers import cache, half, quantized, run, vocabulary
 from .layers.attention import prepare
 from .layers.cache import Cache
 from .layers.heads import Head, pool
@@ -39,7 +37,7 @@ from .layers.run import Encoded
 from .layers.sites import EVERY, PLAIN, Patch, Sites, check_names, in_order, told
 from .network import Network
 from .outputs import Output
-from .parallel import checked_mesh, door, shardings
+from .parallel import door
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +189,7 @@ class Model:
         self._check(config, params)
         if params is None:
             tree = self.declaration(config)
-            _check_room(declare.size(tree) * 4, type(self).__name__)
+            check_room(declare.size(tree) * 4, type(self).__name__)
             key = jax.random.key(0) if key is None else key
             params = declare.init(tree, key)
         self.__dict__.update(config=config, params=params, _generation=None)
@@ -205,7 +203,7 @@ class Model:
                 "from_pretrained reads a checkpoint by name or folder"
             )
         if params is not None:
-            _check_structure(cls.declaration(config), params, cls.__name__)
+            check_structure(cls.declaration(config), params, cls.__name__)
 
     @classmethod
     def _made(cls, config: Config, params: Any, generation: GenerationConfig | None = None) -> Self:
@@ -266,7 +264,7 @@ class Model:
     def __repr__(self) -> str:
         leaves = [leaf for leaf in jax.tree.leaves(self.params) if hasattr(leaf, "dtype")]
         count = sum(math.prod(array.shape) for array in quantized.weights(self.params) if hasattr(array, "dtype"))
-        total = sum(math.prod(leaf.shape) * _bits(leaf.dtype) / 8 for leaf in leaves)
+        total = sum(math.prod(leaf.shape) * dtypes.bits(leaf.dtype) / 8 for leaf in leaves)
         types = ", ".join(sorted({str(leaf.dtype) for leaf in leaves}))
         return f"{type(self).__name__}({count:,} parameters, {total / 1e6:,.1f} MB, {types})"
 
@@ -317,19 +315,8 @@ class Model:
         config = self.config.replace(vocab_size=count)
         key = jax.random.key(0) if key is None else key
 
-        def resize(key: jax.Array, param: declare.Param, array: Any) -> Any:
-            rows = param.axes.index("vocab") if "vocab" in param.axes else None
-            if rows is None or param.shape[rows] == count:
-                return array
-            own = declare.key_of(key, param.path)
-            if isinstance(array, quantized.Quantized):
-                return array.alike(vocabulary.resized(array.widened(), count, own))
-            return jnp.moveaxis(vocabulary.resized(jnp.moveaxis(array, rows, 0), count, own), 0, rows)
-
-        def resize_all(params: Any, key: jax.Array) -> Any:
-            return jax.tree.map(partial(resize, key), self.laid_out, params, is_leaf=declare.is_param)
-
-        return self.replace(config=config, params=door.around(resize_all, self.params, key))
+        resize = partial(vocabulary.resized_tree, declaration=self.laid_out, count=count)
+        return self.replace(config=config, params=door.around(resize, self.params, key))
 
     # -- what it computes ---------------------------------------------------------------------------------------
 
@@ -585,49 +572,27 @@ class Model:
         """
         if from_tf:
             raise ValueError(f"{name_or_path}: TensorFlow checkpoints are not read; convert it to safetensors first")
-        options = {name: value for name, value in options.items() if name not in ("from_pt", "from_flax")}
-        for name in [name for name in options if name in _TORCH_OPTIONS]:
-            logger.info("%s= is torch machinery and has no effect; devices are chosen by sharding=", name)
-            options.pop(name)
-        mesh = checked_mesh(mesh)
-        source, overrides = hub.split_options(name_or_path, options)
+        source, overrides = hub.split_options(name_or_path, pretrained.without_torchs(options))
         config = cls._config(source, config, overrides)
-        files = weights.open_weights(source, variant=variant, use_safetensors=use_safetensors)
-        said = getattr(config, "quantization_config", None)
-        files, config = plain(files, said), config if said is None else config.without("quantization_config")
-        tree = cls.declaration(config)
-        tree = declare.stacked(tree) if stacked else tree
-        plan = load.plan(
-            files,
-            tree,
+        config, params, report = pretrained.read(
+            cls.__name__,
+            source,
+            config,
+            cls.declaration,
             prefixes=cls.prefixes,
-            silent=[
-                param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.network.parameters(config)))
-            ],
-            unread=config.unread,
-            sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
-            | {"num_labels": config.num_labels},
+            of_base=declare.under(cls.prefix, cls.base.network.parameters(config)),
+            rounds=cls._rounds,
+            dtype=torch_dtype if dtype is None else dtype,
+            key=key,
+            mesh=mesh,
+            sharding=sharding,
+            stacked=stacked,
+            variant=variant,
+            use_safetensors=use_safetensors,
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
-        _check_room(plan.new * 4, cls.__name__)
-        load.warn(
-            plan.report,
-            cls.__name__,
-            str(name_or_path),
-            expected_all=cls.__name__ in (getattr(config, "architectures", None) or ()),
-        )
-        dtype = dtype if dtype is not None else torch_dtype
-        rounded = _ROUNDED.get(_spelt(dtype))
-        params = load.fill(
-            plan,
-            tree,
-            dtype=_dtype(None if rounded else dtype, files),
-            key=jax.random.key(0) if key is None else key,
-            shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
-            finish=lambda param, array: door.around(rounded, array) if rounded and cls._rounds(param) else array,
-        )
         model = cls._made(config, params, GenerationConfig.of_model(source, config) if cls.writes() else None)
-        return (model, plan.report.to_dict()) if output_loading_info else model
+        return (model, report.to_dict()) if output_loading_info else model
 
     @classmethod
     def _config(cls, source: hub.Source, config: Any, overrides: Mapping[str, Any]) -> Config:
@@ -656,37 +621,20 @@ class Model:
 
     def writer(self, *, max_shard_size: int | str = "5GB") -> Callable[[durable.Replacement], None]:
         """What adds to a save what `save_pretrained` writes; made before the folder is touched, it raises as that."""
-        with door.opened():
-            params = quantized.restored(door.taken(self.params))
-        tree = self.laid_out
-        _check_structure(tree, params, type(self).__name__)
-        arrays = save.Named(params, tree)
-        leaves = zip(jax.tree.leaves(params), jax.tree.leaves(tree, is_leaf=declare.is_param), strict=True)
-        types = {str(leaf.dtype) for leaf, param in leaves if param.dtype is None}
-        config = self.config.replace(
-            architectures=[type(self).__name__], dtype=types.pop() if len(types) == 1 else self.config.dtype
+        write_model = pretrained.writer(
+            type(self).__name__, self.params, self.laid_out, self.config, max_shard_size=max_shard_size
         )
 
         def write(files: durable.Replacement) -> None:
-            weights.write_weights(files, arrays, max_shard_size=max_shard_size)
             if self.writes():
                 files.write(GENERATION_FILE, self.generation_config.to_json_string().encode())
-            files.write(configs.FILE, config.to_json_string().encode())
+            write_model(files)
 
         return write
 
     def push_to_hub(self, repo_id: str, *, max_shard_size: int | str = "5GB", **options: Any) -> str:
         """Save into a temporary folder and upload it; see `hub.push` for the options. Returns the repository's URL."""
         return hub.push(repo_id, partial(self.save_pretrained, max_shard_size=max_shard_size), **options)
-
-
-# Arguments of torch's loader that say where torch keeps what; accepted, since they change no result.
-_TORCH_OPTIONS = frozenset(
-    """
-    device_map low_cpu_mem_usage offload_folder offload_state_dict offload_buffers max_memory tp_plan tp_size
-    attn_implementation trust_remote_code
-    """.split()
-)
 
 
 def jaxformers_forward(
@@ -716,87 +664,3 @@ def _read(cls: type[Model], data: bytearray) -> tuple[type[Model], Config, Gener
     """The inverse of `_written`."""
     config, generation = json.loads(data)
     return cls, cls.config_class.from_dict(config), generation and GenerationConfig.from_dict(generation)
-
-
-def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
-    """Refuse params of other names or shapes; stacked layers are compared as such."""
-    if not isinstance(params, dict):
-        raise ValueError(f"{owner}: params must be a nested dict of arrays, found {type(params).__name__}")
-    expected = declare.abstract(declare.like(tree, params))
-    wanted, given = (
-        {jax.tree_util.keystr(path, simple=True, separator="."): getattr(leaf, "shape", ()) for path, leaf in leaves}
-        for leaves in (
-            jax.tree_util.tree_leaves_with_path(tree, is_leaf=quantized.is_quantized) for tree in (expected, params)
-        )
-    )
-    for path in sorted(wanted.keys() ^ given.keys()):
-        fault = "lack" if path in wanted else "have, unlike the config's model,"
-        raise ValueError(f"{owner}: params {fault} {path}")
-    for path, shape in wanted.items():
-        if given[path] != shape:
-            raise ValueError(f"{owner}: params {path} have shape {given[path]}, the config asks for {shape}")
-
-
-def _check_room(needed: int, owner: str) -> None:
-    """Refuse random weights that this machine's memory cannot hold, before the first is made."""
-    if not hasattr(os, "sysconf"):  # not POSIX
-        return
-    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > room:
-        raise ValueError(
-            f"{owner}: random weights of this config take {needed / 2**30:,.1f} GiB, the machine has "
-            f"{room / 2**30:,.1f} GiB: check the sizes in the config (hidden_size, vocab_size, layers, num_labels)"
-        )
-
-
-# Types that only what dense layers multiply has, and how an array becomes one of them.
-_ROUNDED: Mapping[Any, Callable[[jax.Array], quantized.Quantized]] = {
-    "int8": int8.rounded,
-    jnp.int8: int8.rounded,
-    "int8_weight_only": partial(weight_only.rounded, kind=jnp.int8),
-    "int4_weight_only": partial(weight_only.rounded, kind=jnp.int4),
-}
-_TYPES = "'float32', 'bfloat16', 'float16', 'int8', 'int8_weight_only', 'int4_weight_only' or 'auto'"
-
-
-def _spelt(asked: Any) -> Any:
-    """A dtype's name without the prefix of a library, and short ones in full; classes as they are."""
-    if isinstance(asked, type):
-        return asked
-    name = str(asked).rpartition(".")[2]
-    return {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}.get(name, name)
-
-
-def _dtype(asked: Any, files: weights.Weights) -> Any:
-    """The type of the weights, None for as stored; the default follows the device and is said once."""
-    if asked is None:
-        stored = ", ".join(sorted({str(tensor.dtype) for tensor in files.values()}))
-        if jax.default_backend() != "cpu":
-            logger.info("weights keep their stored type, %s (dtype='float32' widens them)", stored)
-            return files.dtype
-        if stored != "float32":
-            logger.info("weights are stored as %s and become float32 on CPU (dtype='auto' keeps them)", stored)
-        return jnp.float32
-    if isinstance(asked, str) and asked == "auto":
-        return files.dtype
-    try:
-        dtype = jnp.dtype(_spelt(asked))
-    except TypeError:
-        raise ValueError(f"dtype={asked!r} is no known type: use {_TYPES}") from None
-    if not jnp.issubdtype(dtype, jnp.floating) or dtype.itemsize < 2:
-        raise ValueError(f"dtype={asked!r}: weights cannot be of this type: use {_TYPES}")
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise ValueError(f"dtype={asked!r} is {dtype}: jax has it after jax.config.update('jax_enable_x64', True) only")
-    return dtype
-
-
-def _bits(dtype: Any) -> int:
-    """What one number takes on a device: numpy counts a byte for an int4."""
-    return jnp.iinfo(dtype).bits if jnp.issubdtype(dtype, jnp.integer) else jnp.dtype(dtype).itemsize * 8
-
-
-def _each(sharding: Any, tree: declare.Tree) -> declare.Tree | None:
-    """One sharding for every array of a declaration, or the tree of shardings as it is."""
-    if sharding is None or not isinstance(sharding, jax.sharding.Sharding):
-        return sharding
-    return jax.tree.map(lambda _: sharding, tree, is_leaf=declare.is_param)
