@@ -14,6 +14,7 @@ import numpy as np
 
 from . import batch as batches
 from . import generation, outputs, runtime
+from .architecture import Architecture
 from .batch import CAUSAL, Label
 from .bundle import Model
 from .generation import GenerationConfig
@@ -60,7 +61,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
     """Scores of every word to follow each token; labels [B, T] with -100 where none counts, not shifted."""
 
     @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
+    def usual_head(cls, base: type[Architecture]) -> Head:
         """The word table, or one of its own."""
         return heads.words("lm_head")
 
@@ -352,7 +353,7 @@ class SequenceClassification(Model, task="SequenceClassification", labels={"labe
     """Scores of each label for a text; labels [B] (one class, or a value) or [B, num_labels]."""
 
     @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
+    def usual_head(cls, base: type[Architecture]) -> Head:
         """Of decoders scores of a text's last token; each encoder has its own."""
         return heads.last_token() if base.network.decode is not None else super().usual_head(base)
 
@@ -377,7 +378,7 @@ class TokenClassification(Model, task="TokenClassification", labels={"labels": L
     """Scores of each label for every token; labels [B, T] with -100 where none counts."""
 
     @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
+    def usual_head(cls, base: type[Architecture]) -> Head:
         """Scores of every token."""
         if base.network.decode is not None:
             return heads.each_token("score", rate=heads.token_rate)
@@ -394,12 +395,12 @@ class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_position
     """Where in a context the answer starts and ends; start_positions and end_positions [B]."""
 
     @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
+    def usual_head(cls, base: type[Architecture]) -> Head:
         """Scores of every token, to be the first and the last of an answer."""
         return heads.span()
 
     @classmethod
-    def prefix_on(cls, base: type[Model]) -> str:
+    def prefix_on(cls, base: type[Architecture]) -> str:
         """Of most decoders torch Transformers has another one here."""
         return base.also[0] if base.network.decode is not None and base.prefix == "model" else base.prefix
 
