@@ -34,7 +34,7 @@ from .layers.cache import Cache
 from .layers.inputs import Ask, Inputs
 from .layers.sites import EVERY, PLAIN, Patch, Sites, check_names, in_order, told
 from .outputs import Output
-from .parallel import door
+from .parallel import checked_mesh, door
 
 logger = logging.getLogger(__name__)
 
@@ -420,6 +420,7 @@ class Model(Architecture):
         """
         if from_tf:
             raise ValueError(f"{name_or_path}: TensorFlow checkpoints are not read; convert it to safetensors first")
+        mesh = checked_mesh(mesh)
         source, overrides = hub.split_options(name_or_path, pretrained.without_torchs(options))
         config = cls._config(source, config, overrides)
         config, params, report = pretrained.read(

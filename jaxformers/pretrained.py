@@ -15,7 +15,7 @@ from .checkpoint.quantized import plain
 from .checkpoint.structure import check_room, check_structure
 from .config import Config
 from .layers import quantized
-from .parallel import checked_mesh, door, shardings
+from .parallel import door, shardings
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,6 @@ def read(
     Raises:
         OSError, ValueError: as of `Model.from_pretrained`.
     """
-    mesh = checked_mesh(mesh)
     files = weights.open_weights(source, variant=variant, use_safetensors=use_safetensors)
     said = getattr(config, "quantization_config", None)
     files, config = plain(files, said), config if said is None else config.without("quantization_config")

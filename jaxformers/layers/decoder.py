@@ -17,7 +17,7 @@ from .gated import opened
 from .inputs import Ask
 from .linear import linear
 from .norm import layer_norm, offset_rms_norm, rms_norm
-from .rotation import Turns, halves
+from .rotation import CosSin, rotate_half
 from .run import Encoded, either, remembering
 from .sites import Sites
 
@@ -25,8 +25,8 @@ Norm = Callable[[Any, jax.Array], jax.Array]
 """(arrays, x [..., D]) → x normalised."""
 Feed = Callable[[Any, jax.Array, Sites], jax.Array]
 """(arrays, x [B, T, D], sites) → what is added to each token for itself."""
-Turn = Callable[[jax.Array, Turns], jax.Array]
-"""(heads [B, T, H, d], turns) → heads turned by their positions."""
+Rotate = Callable[[jax.Array, CosSin], jax.Array]
+"""(heads [B, T, H, d], cosines and sines) → heads rotated by their positions."""
 Heads = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 """(arrays, queries [B, T, H, d], keys and values [B, T, K, d]) → what becomes of them before they are turned."""
 Layer = Callable[..., tuple[jax.Array, Any]]
@@ -73,11 +73,11 @@ def decoded(
 
 def rotated(
     order: Causal,
-    turns: Turns,
+    cos_sin: CosSin,
     width: int,
     keys: int,
     *,
-    turn: Turn = halves,
+    rotate: Rotate = rotate_half,
     rate: float = 0.0,
     scale: float | None = None,
     cap: float | None = None,
@@ -85,14 +85,14 @@ def rotated(
 ) -> Mix:
     """Attention of heads with `width` numbers, `keys` heads of keys and values, whose positions are rotations.
 
-    Of what is a layer's own it takes its window, and whether it turns heads at all.
+    Of what is a layer's own it takes its window, and whether it rotates heads at all.
     """
 
     def mix(
-        p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any = FULL, turned: Any = True
+        p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any = FULL, uses_rope: Any = True
     ) -> tuple[jax.Array, Any]:
         q, k, v = heads(p, *project(p, x, width, keys))
-        q, k = either(turned, lambda: (turn(q, turns), turn(k, turns)), lambda: (q, k))
+        q, k = either(uses_rope, lambda: (rotate(q, cos_sin), rotate(k, cos_sin)), lambda: (q, k))
         return order.attend(q, k, v, cell, window=window, scale=scale, cap=cap, rate=rate, sites=sites)
 
     return mix

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from .. import declare
 from .attention import project, through_out
 from .causal import FULL, Causal
-from .decoder import Added, Feed, Layer, Mix, Norm, Turn
+from .decoder import Added, Feed, Layer, Mix, Norm, Rotate
 from .embedding import embed, embed_tokens
 from .inputs import Inputs
 from .linear import linear
-from .rotation import Turns
+from .rotation import CosSin
 from .sites import Sites
 
 Split = Callable[[Any, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
@@ -81,12 +81,12 @@ def in_groups(width: int, keys: int) -> Split:
     return split
 
 
-def turned(split: Split, turn: Turn, turns: Turns) -> Split:
-    """The same with queries and keys turned by their positions."""
+def rotated_heads(split: Split, rotate: Rotate, cos_sin: CosSin) -> Split:
+    """The same with queries and keys rotated by their positions."""
 
     def turning(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         q, k, v = split(p, x)
-        return turn(q, turns), turn(k, turns), v
+        return rotate(q, cos_sin), rotate(k, cos_sin), v
 
     return turning
 

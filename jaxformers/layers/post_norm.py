@@ -102,7 +102,7 @@ def self_attention(c: Any, seen: jax.Array | None, bias: jax.Array | None = None
 
 
 def rotary_attention(c: Any, seen: jax.Array | None, angles: jax.Array) -> Mix:
-    """Plain attention whose queries and keys are turned by angles [B or 1, T, d/2]."""
+    """Plain attention whose queries and keys are rotated by angles [B or 1, T, d/2]."""
 
     def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)

@@ -75,8 +75,8 @@ def feed(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
 def decode(params: Any, c: ApertusConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, norms_first(mix, feed, norm), params, x, ask=ask, sites=sites, norm=norm)
 

@@ -17,7 +17,7 @@ from ..layers.decoder import decoded, norms_first, root_mean_square
 from ..layers.decoder_arrays import model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Ask, Inputs
-from ..layers.rotation import neighbours
+from ..layers.rotation import rotate_interleaved
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -70,7 +70,7 @@ def softmax_route(c: Any) -> experts.Route:
 def decode(params: Any, c: DeepseekV2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    block = norms_first(latent.attention(c, order, neighbours), sparse.beside_shared(c, softmax_route(c)), norm)
+    block = norms_first(latent.attention(c, order, rotate_interleaved), sparse.beside_shared(c, softmax_route(c)), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 

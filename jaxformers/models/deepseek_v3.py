@@ -18,7 +18,7 @@ from ..layers.decoder import decoded, norms_first, root_mean_square
 from ..layers.decoder_arrays import model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Ask, Inputs
-from ..layers.rotation import halves, neighbours
+from ..layers.rotation import rotate_half, rotate_interleaved
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -85,9 +85,9 @@ def corrected_route(c: Any) -> experts.Route:
 
 def decode(params: Any, c: DeepseekV3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
-    turn = neighbours if c.rope_interleave else halves
+    rotate = rotate_interleaved if c.rope_interleave else rotate_half
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    block = norms_first(latent.attention(c, order, turn), sparse.beside_shared(c, corrected_route(c)), norm)
+    block = norms_first(latent.attention(c, order, rotate), sparse.beside_shared(c, corrected_route(c)), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 

@@ -1,5 +1,5 @@
 """EXAONE 4 (LG AI Research 2025, arXiv 2507.11407): norms after attention and network, norms of queries and keys head
-by head, three layers of four that are turned and see a window, and others that see all and know no positions.
+by head, three layers of four that are rotated and see a window, and others that see all and know no positions.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ def parameters(c: Exaone4Config) -> declare.Tree:
 def decode(params: Any, c: Exaone4Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     block = norms_last(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    turned = [kind == SLIDING or not c.sliding_window for kind in kinds(c)]
-    each = windows(kinds(c), c.sliding_window), turned
+    uses_rope = [kind == SLIDING or not c.sliding_window for kind in kinds(c)]
+    each = windows(kinds(c), c.sliding_window), uses_rope
     return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 

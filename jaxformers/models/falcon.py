@@ -17,7 +17,7 @@ from ..layers.causal import Causal
 from ..layers.decoder import Mix, decoded, dropped, norms_first, plain, side_by_side, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.embedding import embed_tokens
-from ..layers.gpt import attention, in_groups, model_arrays, turned
+from ..layers.gpt import attention, in_groups, model_arrays, rotated_heads
 from ..layers.heads import token_rate
 from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
@@ -124,11 +124,11 @@ def cells(c: FalconConfig, rows: int, slots: int) -> declare.Tree:
 
 
 def mixing(c: FalconConfig, order: Causal) -> Mix:
-    """How tokens mix: with heads that are turned, or a penalty on distant tokens."""
+    """How tokens mix: with heads that are rotated_heads, or a penalty on distant tokens."""
     split = in_groups(width(c), keys(c))
     if not c.alibi:
-        turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-        return attention(order, turned(split, rotation.halves, turns), rate=c.attention_dropout)
+        cos_sin = rotation.rotation(c, width(c)).cos_sin(order.positions, order.reach)
+        return attention(order, rotated_heads(split, rotation.rotate_half, cos_sin), rate=c.attention_dropout)
     slopes = rounded(jnp.asarray(alibi.slopes(c.num_attention_heads)))
     bias = rounded(alibi.leaning(rounded(order.keys.astype(jnp.float32)), slopes)) * width(c) ** -0.5
     return attention(order, split, bias=bias, rate=c.attention_dropout)

@@ -70,8 +70,8 @@ def parameters(c: GemmaConfig) -> declare.Tree:
 def decode(params: Any, c: GemmaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_activation or c.hidden_act), norm)
     x = scaled_by_width(embed_tokens(params["word"], inputs))
     return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)

@@ -99,9 +99,9 @@ def parameters(c: Gemma2Config) -> declare.Tree:
 def decode(params: Any, c: Gemma2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
     scale, cap = c.query_pre_attn_scalar**-0.5, c.attn_logit_softcapping
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout, scale=scale, cap=cap)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout, scale=scale, cap=cap)
     block = norms_around(mix, gated(c.hidden_activation), norm)
     x = scaled_by_width(embed_tokens(params["word"], inputs))
     kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]

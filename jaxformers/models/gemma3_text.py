@@ -31,7 +31,7 @@ from ..layers.embedding import embed_tokens, scaled_by_width
 from ..layers.gqa import check_heads, head_dim, kv_heads
 from ..layers.inputs import Ask, Inputs
 from ..layers.norm import offset_rms_norm
-from ..layers.rotation import halves
+from ..layers.rotation import rotate_half
 from ..layers.run import Encoded, either
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -88,7 +88,7 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, ask: Ask = Ask(), s
         )
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
     whole, local = (
-        rotation.rotation(c, head_dim(c), base=float(base), told=told).turns(order.positions, order.reach)
+        rotation.rotation(c, head_dim(c), base=float(base), told=told).cos_sin(order.positions, order.reach)
         for base, told in rotations(c, c.rope_local_base_freq).values()
     )
 
@@ -97,9 +97,10 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, ask: Ask = Ask(), s
     ) -> tuple[jax.Array, Any]:
         q, k, v = project(p, x, head_dim(c), kv_heads(c))
         q, k = offset_rms_norm(p["query_norm"], q, c.rms_norm_eps), offset_rms_norm(p["key_norm"], k, c.rms_norm_eps)
-        turns = either(slides, lambda: local, lambda: whole)
+        cos_sin = either(slides, lambda: local, lambda: whole)
         options: dict[str, Any] = {"scale": c.query_pre_attn_scalar**-0.5, "rate": c.attention_dropout, "sites": sites}
-        return order.attend(halves(q, turns), halves(k, turns), v, cell, window=window, ahead=ahead, **options)
+        q, k = rotate_half(q, cos_sin), rotate_half(k, cos_sin)
+        return order.attend(q, k, v, cell, window=window, ahead=ahead, **options)
 
     block = norms_around(mix, gated(c.hidden_activation), norm)
     x = embed_tokens(params["word"], inputs)

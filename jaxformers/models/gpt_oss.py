@@ -20,7 +20,7 @@ from ..layers.decoder_arrays import attention_arrays, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Ask, Inputs
-from ..layers.rotation import halves
+from ..layers.rotation import rotate_half
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -112,11 +112,11 @@ def bounded(limit: float, slope: float) -> experts.Gate:
 def decode(params: Any, c: GptOssConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
 
     def mix(p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any) -> tuple[jax.Array, Any]:
         q, k, v = project(p, x, head_dim(c), kv_heads(c))
-        q, k = halves(q, turns), halves(k, turns)
+        q, k = rotate_half(q, cos_sin), rotate_half(k, cos_sin)
         return order.attend(q, k, v, cell, window=window, sinks=p["sinks"], rate=c.attention_dropout, sites=sites)
 
     feed = experts.mixture(experts.best(c.num_experts_per_tok), bounded(c.swiglu_limit, c.swiglu_alpha))

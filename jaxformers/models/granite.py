@@ -38,8 +38,8 @@ def parameters(c: GraniteConfig) -> declare.Tree:
 def decode(params: Any, c: GraniteConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm, times(c.residual_multiplier))
     x = embed_tokens(params["word"], inputs) * c.embedding_multiplier
     return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)

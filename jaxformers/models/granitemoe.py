@@ -57,8 +57,8 @@ def parameters(c: GraniteMoeConfig) -> declare.Tree:
 def decode(params: Any, c: GraniteMoeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
     feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
     block = norms_first(mix, feed, norm, times(c.residual_multiplier))
     x = embed_tokens(params["word"], inputs) * c.embedding_multiplier

@@ -41,8 +41,8 @@ class MinistralConfig(MistralConfig, model_type="ministral"):
 def decode(params: Any, c: MinistralConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x, seen = embed_tokens(params["word"], inputs), windows(c.layer_types or [SLIDING] * count, c.sliding_window)
     return decoded(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)

@@ -67,8 +67,8 @@ def decode(params: Any, c: NemotronConfig, inputs: Inputs, ask: Ask = Ask(), sit
         return layer_norm({"scale": scale, "bias": p["bias"]}, x, c.norm_eps)
 
     order = Causal.of(inputs)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, plain(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)

@@ -52,8 +52,8 @@ def decode(params: Any, c: OlmoConfig, inputs: Inputs, ask: Ask = Ask(), sites: 
         return heads if c.clip_qkv is None else tuple(jnp.clip(x, -c.clip_qkv, c.clip_qkv) for x in heads)
 
     order, norm = Causal.of(inputs), standardised(1e-5)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=bounded, rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=bounded, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)

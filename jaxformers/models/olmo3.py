@@ -57,13 +57,13 @@ def decode(params: Any, c: Olmo3Config, inputs: Inputs, ask: Ask = Ask(), sites:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
     whole, near = (
-        rotation.rotation(c, head_dim(c), base=float(base), told=told).turns(order.positions, order.reach)
+        rotation.rotation(c, head_dim(c), base=float(base), told=told).cos_sin(order.positions, order.reach)
         for base, told in rotations(c, c.rope_theta).values()
     )
 
     def mix(p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any, slides: Any) -> tuple[jax.Array, Any]:
-        turns, heads = either(slides, lambda: near, lambda: whole), normed_as_one(norm)
-        of_kind = rotated(order, turns, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
+        cos_sin, heads = either(slides, lambda: near, lambda: whole), normed_as_one(norm)
+        of_kind = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
         return of_kind(p, x, cell, sites, window)
 
     block = norms_last(mix, gated(c.hidden_act), norm)

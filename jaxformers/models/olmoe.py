@@ -67,14 +67,14 @@ def parameters(c: OlmoeConfig) -> declare.Tree:
 def decode(params: Any, c: OlmoeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
     as_one = normed_as_one(norm)
 
     def heads(p: Any, *heads: jax.Array) -> Any:
         made = as_one(p, *heads)
         return made if c.clip_qkv is None else tuple(jnp.clip(x, -c.clip_qkv, c.clip_qkv) for x in made)
 
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
     chosen = experts.best(c.num_experts_per_tok, normalised=c.norm_topk_prob)
     block = norms_first(mix, experts.mixture(chosen, experts.halves(c.hidden_act)), norm)
     x = embed_tokens(params["word"], inputs)

@@ -15,7 +15,7 @@ from ..layers.decoder_arrays import head_norms, model_arrays, up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim
 from ..layers.inputs import Ask, Inputs
-from ..layers.rotation import halves
+from ..layers.rotation import rotate_half
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -54,9 +54,9 @@ def parameters(c: PersimmonConfig) -> declare.Tree:
 def decode(params: Any, c: PersimmonConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
     fused, heads = gpt.in_groups(head_dim(c), c.num_attention_heads), normed(norm)
-    split = gpt.turned(lambda p, x: heads(p, *fused(p, x)), halves, turns)
+    split = gpt.rotated_heads(lambda p, x: heads(p, *fused(p, x)), rotate_half, cos_sin)
     block = norms_first(
         gpt.attention(order, split, rate=c.attention_dropout), plain(c.hidden_act), norm, dropped(ffn=c.hidden_dropout)
     )

@@ -50,8 +50,8 @@ def parameters(c: PhiConfig) -> declare.Tree:
 def decode(params: Any, c: PhiConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     block = side_by_side(mix, plain(c.hidden_act), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop)
     return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)

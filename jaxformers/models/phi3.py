@@ -68,8 +68,8 @@ def parameters(c: Phi3Config) -> declare.Tree:
 def decode(params: Any, c: Phi3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers

@@ -59,8 +59,8 @@ def parameters(c: Qwen3MoeConfig) -> declare.Tree:
 def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     x = embed_tokens(params["word"], inputs)
     seen = [c.sliding_window or FULL if c.use_sliding_window else FULL] * c.num_hidden_layers
     return decoded(order, norms_first(mix, sparse.routed(c), norm), params, x, seen, ask=ask, sites=sites, norm=norm)

@@ -69,7 +69,7 @@ def parameters(c: RoFormerConfig) -> declare.Tree:
 
 
 def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
-    """Heads [B, T, H, d] whose neighbouring pairs are turned by angles [B or 1, T, d], sines first, then cosines."""
+    """Heads [B, T, H, d] whose neighbouring pairs are rotated by angles [B or 1, T, d], sines first, then cosines."""
     sine, cosine = jnp.split(angles[:, :, None], 2, axis=-1)
     even, odd = x[..., 0::2], x[..., 1::2]
     turned = jnp.stack([even * cosine - odd * sine, odd * cosine + even * sine], axis=-1)

@@ -71,13 +71,13 @@ def parameters(c: SmolLM3Config) -> declare.Tree:
 def decode(params: Any, c: SmolLM3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    turned = [bool(said) for said in c.no_rope_layers or [(i + 1) % c.no_rope_layer_interval for i in range(count)]]
-    kinds = c.layer_types or [SLIDING if c.use_sliding_window and not said else WHOLE for said in turned]
-    each = windows(kinds, c.sliding_window), turned
+    uses_rope = [bool(said) for said in c.no_rope_layers or [(i + 1) % c.no_rope_layer_interval for i in range(count)]]
+    kinds = c.layer_types or [SLIDING if c.use_sliding_window and not said else WHOLE for said in uses_rope]
+    each = windows(kinds, c.sliding_window), uses_rope
     return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 

@@ -75,8 +75,8 @@ def parameters(c: StableLmConfig) -> declare.Tree:
 def decode(params: Any, c: StableLmConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     layer = side_by_side if c.use_parallel_residual else norms_first
     block = layer(mix, gated(c.hidden_act), norm, dropped(ffn=c.hidden_dropout))
     x = embed_tokens(params["word"], inputs)

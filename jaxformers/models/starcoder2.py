@@ -64,8 +64,8 @@ def parameters(c: Starcoder2Config) -> declare.Tree:
 def decode(params: Any, c: Starcoder2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), standardised(c.norm_epsilon), c.num_hidden_layers
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     rates = dropped(attention=c.residual_dropout, ffn=c.residual_dropout)
     block = norms_first(mix, plain(c.hidden_act), norm, rates)
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embedding_dropout)
