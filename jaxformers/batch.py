@@ -12,7 +12,8 @@ import numpy as np
 
 from .layers import losses
 from .layers.cache import Cache
-from .layers.inputs import Inputs, Want
+from .layers.inputs import Ask, Inputs
+from .layers.remat import policy_of
 
 # The Hub's keywords for a batch, and our fields.
 FIELDS = {
@@ -21,11 +22,6 @@ FIELDS = {
     "token_type_ids": "types",
     "position_ids": "positions",
     "inputs_embeds": "embeds",
-    "task_type_ids": "task_types",
-    "lang_ids": "languages",
-    "langs": "languages",
-    "adapter_mask": "adapters",
-    "global_attention_mask": "globals",
     "past_key_values": "cache",
 }
 # What most models take, in the order of positional arguments.
@@ -35,7 +31,7 @@ CAUSAL = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inp
 # The same where segments are words, and where distances alone are known.
 SEGMENTED = (*CAUSAL, "token_type_ids")
 UNPLACED = tuple(word for word in CAUSAL if word != "position_ids")
-_FLAGS = ("output_hidden_states", "output_attentions", "return_dict")
+_FLAGS = ("output_hidden_states", "output_attentions", "return_dict", "gradient_checkpointing")
 FOR_USERS = frozenset(
     """
     special_tokens_mask offset_mapping length overflow_to_sample_mapping overflowing_tokens num_truncated_tokens
@@ -57,13 +53,26 @@ class Label:
     per: Literal["row", "token"] = "row"
 
 
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What a keyword holds that one architecture alone takes.
+
+    below: config → what its whole numbers are below. Raises ValueError where the config has nothing to choose from.
+    None: other numbers, or any.
+    per: what has one: a "row" [B], or a "token" [B, T].
+    """
+
+    below: Callable[[Any], int] | None = None
+    per: Literal["row", "token"] = "token"
+
+
 def read(
     cls: Any, c: Any, args: Sequence[Any], keywords: Mapping[str, Any]
-) -> tuple[Inputs, dict[str, jax.Array], Want, bool]:
+) -> tuple[Inputs, dict[str, jax.Array], Ask, bool]:
     """The Hub's keywords as our inputs: arrays of 32 bits, whatever the caller's lists or arrays held.
 
     The last result says whether an `Output` is wanted rather than a tuple. What a call does not say of `return_dict`,
-    `output_hidden_states` and `output_attentions`, the config says.
+    `output_hidden_states`, `output_attentions` and `gradient_checkpointing`, the config says.
     """
     owner = cls.__name__
     if len(args) > len(cls.accepts):
@@ -76,7 +85,7 @@ def read(
         check_no_types(owner, given.pop("token_type_ids", None))
     asked = {name: given.pop(name, None) for name in _FLAGS}
     cached = given.pop(_CACHE, False) if "past_key_values" in cls.accepts else False
-    flags = {name: getattr(c, name, None) if value is None else bool(value) for name, value in asked.items()}
+    flags = {name: getattr(c, name, None) if value is None else value for name, value in asked.items()}
     for name in given:
         if name in FOR_USERS:
             raise TypeError(f"{owner} takes no {name!r}, which the tokenizer gave for you: leave it out")
@@ -85,11 +94,20 @@ def read(
     arrays = {name: _array(name, value) for name, value in given.items() if value is not None}
     if ("input_ids" in arrays) == ("inputs_embeds" in arrays):
         raise ValueError(f"{owner}: pass either input_ids or inputs_embeds")
-    batch = Inputs(**{FIELDS[name]: arrays[name] for name in cls.accepts if name in arrays})
+    taken = [name for name in cls.accepts if name in arrays]
+    batch = Inputs(
+        **{FIELDS[name]: arrays[name] for name in taken if name in FIELDS},
+        beside={name: arrays[name] for name in taken if name in cls.beside},
+    )
     labels = {name: arrays[name] for name in cls.labels if name in arrays}
     cached = cached or (batch.cache is not None and cached is not False)
-    want = Want(bool(flags["output_hidden_states"]), bool(flags["output_attentions"]), bool(cached))
-    return batch, labels, want, flags["return_dict"] is not False
+    ask = Ask(
+        hidden_states=bool(flags["output_hidden_states"]),
+        attentions=bool(flags["output_attentions"]),
+        cache=bool(cached),
+        remat=policy_of(flags["gradient_checkpointing"], owner),
+    )
+    return batch, labels, ask, flags["return_dict"] is None or bool(flags["return_dict"])
 
 
 def bounds(c: Any) -> dict[str, int | None]:
@@ -97,7 +115,6 @@ def bounds(c: Any) -> dict[str, int | None]:
     return {
         "input_ids": c.vocab_size,
         "token_type_ids": getattr(c, "type_vocab_size", None) or None,
-        "task_type_ids": getattr(c, "task_type_vocab_size", None),
         "position_ids": 2**31 - 1 if c.longest_row is None else c.max_position_embeddings,
     }
 
@@ -150,23 +167,27 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
             f"{owner}: {shape[0]} rows without attention_mask, and the config has no pad_token_id: which token of a "
             "row is the last, by which labels are scored, cannot be told; pass attention_mask, or set pad_token_id"
         )
-    if batch.globals is not None and batch.globals.shape != shape:
-        raise ValueError(
-            f"{owner}: global_attention_mask has shape {tuple(batch.globals.shape)}, input_ids {tuple(shape)}"
-        )
     for name, bound in bounds(c).items():
         if (array := getattr(batch, FIELDS[name])) is not None:
             _check_ids(owner, name, array, (shape,), bound)
-    if batch.languages is not None and "langs" in cls.accepts:
-        _check_ids(owner, "langs", batch.languages, (shape,), c.n_langs)
-    elif batch.languages is not None:
-        _check_ids(owner, "lang_ids", batch.languages, (shape[:1],), len(c.languages))
-    if batch.adapters is not None:
-        if not c.lora_adaptations:
-            raise ValueError(f"{owner}: adapter_mask was given, and the config has no lora_adaptations")
-        _check_ids(owner, "adapter_mask", batch.adapters, (shape[:1],), len(c.lora_adaptations))
+    for name, array in batch.beside.items():
+        _check_beside(cls, c, name, array, shape)
     for name, array in labels.items():
         _check_label(cls, c, name, array, shape)
+
+
+def _check_beside(cls: Any, c: Any, name: str, array: Any, shape: tuple[int, ...]) -> None:
+    owner, told = cls.__name__, cls.beside[name]
+    wanted = shape if told.per == "token" else shape[:1]
+    if told.below is None:
+        if array.shape != wanted:
+            raise ValueError(f"{owner}: {name} has shape {tuple(array.shape)}, input_ids {tuple(shape)}")
+        return
+    try:
+        bound = told.below(c)
+    except ValueError as error:
+        raise ValueError(f"{owner}: {name} was given, and {error}") from None
+    _check_ids(owner, name, array, (wanted,), bound)
 
 
 def vectors(cls: Any, c: Any, embeds: Any) -> Any:

@@ -11,35 +11,30 @@ import dataclasses
 import json
 import logging
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import jax
 import jax.export
-import jax.numpy as jnp
 
 from . import batch as batches
 from . import config as configs
-from . import declare, durable, hub, runtime
-from .checkpoint import load, save, weights
-from .checkpoint.quantized import plain
+from . import declare, durable, hub, pretrained, runtime
+from .architecture import Architecture
+from .checkpoint import dtypes
+from .checkpoint.structure import check_room, check_structure
 from .config import Config
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
-from .layers import cache, half, int8, quantized, run, vocabulary, weight_only
+from .layers import half, quantized, vocabulary
 from .layers.attention import prepare
 from .layers.cache import Cache
-from .layers.dropout import Drop, Dropout, no_drop
-from .layers.heads import Head, pool
-from .layers.inputs import Inputs, Want
-from .layers.rotation import switch_length
-from .layers.run import Encoded
-from .network import Network
+from .layers.inputs import Ask, Inputs
+from .layers.sites import EVERY, PLAIN, Patch, Sites, check_names, in_order, told
 from .outputs import Output
-from .parallel import checked_mesh, door, shardings
+from .parallel import checked_mesh, door
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +62,19 @@ _TORCH_HABITS = {
 }
 
 
-class Model:
+def _written(structure: tuple[type[Model], Config, GenerationConfig | None]) -> bytes:
+    """What of a model is no array, as text."""
+    _, config, generation = structure
+    return json.dumps([config.to_dict(), generation and generation.to_dict()]).encode()
+
+
+def _read(cls: type[Model], data: bytearray) -> tuple[type[Model], Config, GenerationConfig | None]:
+    """The inverse of `_written`."""
+    config, generation = json.loads(data)
+    return cls, cls.config_class.from_dict(config), generation and GenerationConfig.from_dict(generation)
+
+
+class Model(Architecture):
     """The base of all models.
 
     `Class(config)` makes random weights (`key=` chooses them), `Class(config, params=tree)` takes yours,
@@ -79,71 +86,9 @@ class Model:
     config: Config
     params: Any
 
-    task: ClassVar[str] = ""
-    labels: ClassVar[Mapping[str, batches.Label]] = {}
-    axes: ClassVar[int] = 2
-    config_class: ClassVar[type[Config]]
-    base: ClassVar[type[Model]]
-    prefix: ClassVar[str] = ""
-    prefixes: ClassVar[tuple[str, ...]] = ()
-    head: ClassVar[Head]
-    network: ClassVar[Network]
-    also: ClassVar[tuple[str, ...]] = ()
-    accepts: ClassVar[tuple[str, ...]] = batches.USUAL
-    neutral: ClassVar[bool] = True  # whether padding on the right, masked, leaves a row's results as they are
-    packs: ClassVar[bool] = True  # and whether other texts behind it in the same row do
-
-    def __init_subclass__(
-        cls,
-        *,
-        task: str | None = None,
-        labels: Mapping[str, batches.Label] | None = None,
-        axes: int | None = None,
-        config: type[Config] | None = None,
-        network: Network | None = None,
-        prefix: str | None = None,
-        also: tuple[str, ...] | None = None,
-        accepts: tuple[str, ...] | None = None,
-        neutral: bool | None = None,
-        packs: bool | None = None,
-        base: type[Model] | None = None,
-        head: Head | None = None,
-        parameters: Callable[[Any], declare.Tree] | None = None,
-    ) -> None:
-        """Declare a task (`task, labels, axes`), a base model (`config, network`), or one with a head (`base`).
-
-        Args:
-            task: what follows "For" in class names.
-            labels: the task's label keywords.
-            axes: of ids: 2, or 3 where a row has several texts.
-            config: the config's class.
-            network: what the model consists of; of a head `base`'s, or its own.
-            prefix: of the base model's names in files that hold a head too.
-            also: other prefixes under which files may hold it.
-            accepts: keywords of a call, in the order of positional arguments.
-            neutral: False where padding changes a row's results, which must then go in without.
-            packs: False where other texts in the same row change a text's results, though no token sees them.
-            base: the base model that a head stands on.
-            head: the head; without it the task's usual one, or that of the class that this one is a twin of.
-            parameters: the base model's arrays, where the task does not use all of them.
-        """
-        given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
-        given |= {"neutral": neutral, "packs": False if neutral is False else packs, "also": also, "prefix": prefix}
-        if base is not None:
-            given |= {"base": base, "config_class": base.config_class, "accepts": base.accepts}
-            given |= {name: getattr(base, name) for name in ("neutral", "packs", "also") if given[name] is None}
-            given["network"] = network or getattr(cls, "network", base.network)
-            given["prefix"] = cls.prefix_on(base) if prefix is None else prefix
-        elif config is not None:
-            given |= {"base": cls, "config_class": config, "network": network}
-        if parameters is not None:
-            given["network"] = dataclasses.replace(given["network"], parameters=parameters)
-        for name, value in given.items():
-            if value is not None:
-                setattr(cls, name, value)
-        if base is not None and not hasattr(cls, "head"):
-            cls.head = cls.usual_head(base)
-        cls.prefixes = tuple(dict.fromkeys((cls.prefix, *([base.prefix] if base else ()), *cls.also)))
+    @classmethod
+    def declared(cls) -> None:
+        """Register the class as a pytree, whose leaves are those of the params."""
         jax.tree_util.register_pytree_with_keys(
             cls,
             lambda model: ([(jax.tree_util.GetAttrKey("params"), model.params)], model._structure),
@@ -157,16 +102,6 @@ class Model:
                 serialize_auxdata=_written,
                 deserialize_auxdata=partial(_read, cls),
             )
-
-    @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
-        """The task's head on most base models of a kind."""
-        raise TypeError(f"{cls.__name__} needs head=: there is no usual one for {base.__name__}")
-
-    @classmethod
-    def prefix_on(cls, base: type[Model]) -> str:
-        """What stands before the base model's names in files that hold the task's head too."""
-        return base.prefix
 
     def __init__(self, config: Config, *, params: Any = None, key: jax.Array | None = None) -> None:
         """A model with given or random weights.
@@ -183,7 +118,7 @@ class Model:
         self._check(config, params)
         if params is None:
             tree = self.declaration(config)
-            _check_room(declare.size(tree) * 4, type(self).__name__)
+            check_room(declare.size(tree) * 4, type(self).__name__)
             key = jax.random.key(0) if key is None else key
             params = declare.init(tree, key)
         self.__dict__.update(config=config, params=params, _generation=None)
@@ -197,7 +132,7 @@ class Model:
                 "from_pretrained reads a checkpoint by name or folder"
             )
         if params is not None:
-            _check_structure(cls.declaration(config), params, cls.__name__)
+            check_structure(cls.declaration(config), params, cls.__name__)
 
     @classmethod
     def _made(cls, config: Config, params: Any, generation: GenerationConfig | None = None) -> Self:
@@ -258,7 +193,7 @@ class Model:
     def __repr__(self) -> str:
         leaves = [leaf for leaf in jax.tree.leaves(self.params) if hasattr(leaf, "dtype")]
         count = sum(math.prod(array.shape) for array in quantized.weights(self.params) if hasattr(array, "dtype"))
-        total = sum(math.prod(leaf.shape) * _bits(leaf.dtype) / 8 for leaf in leaves)
+        total = sum(math.prod(leaf.shape) * dtypes.bits(leaf.dtype) / 8 for leaf in leaves)
         types = ", ".join(sorted({str(leaf.dtype) for leaf in leaves}))
         return f"{type(self).__name__}({count:,} parameters, {total / 1e6:,.1f} MB, {types})"
 
@@ -309,76 +244,10 @@ class Model:
         config = self.config.replace(vocab_size=count)
         key = jax.random.key(0) if key is None else key
 
-        def resize(key: jax.Array, param: declare.Param, array: Any) -> Any:
-            rows = param.axes.index("vocab") if "vocab" in param.axes else None
-            if rows is None or param.shape[rows] == count:
-                return array
-            own = declare.key_of(key, param.path)
-            if isinstance(array, quantized.Quantized):
-                return array.alike(vocabulary.resized(array.widened(), count, own))
-            return jnp.moveaxis(vocabulary.resized(jnp.moveaxis(array, rows, 0), count, own), 0, rows)
+        resize = partial(vocabulary.resized_tree, declaration=self.laid_out, count=count)
+        return self.replace(config=config, params=door.around(resize, self.params, key))
 
-        def resize_all(params: Any, key: jax.Array) -> Any:
-            return jax.tree.map(partial(resize, key), self.laid_out, params, is_leaf=declare.is_param)
-
-        return self.replace(config=config, params=door.around(resize_all, self.params, key))
-
-    # -- what it computes ---------------------------------------------------------------------------------------
-
-    @classmethod
-    def declaration(cls, config: Any) -> declare.Tree:
-        """The model's arrays, with their full Hub names, layers listed."""
-        tree = cls.network.parameters(config)
-        if hasattr(cls, "head"):
-            tree = declare.under(cls.prefix, tree)
-            if cls.head.tied and config.tie_word_embeddings:
-                table = declare.tied(tree["word"]["table"], *cls.head.tied, role="unembedding")
-                tree["word"] = tree["word"] | {"table": table}
-            tree = tree | {"head": declare.outside(cls.head.parameters(config))}
-        return declare.settled(tree, config.drawn)
-
-    @classmethod
-    def forward(
-        cls,
-        params: Any,
-        config: Any,
-        inputs: Inputs,
-        labels: Mapping[str, jax.Array] = {},
-        want: Want = Want(),
-        drop: Drop = no_drop,
-    ) -> Output:
-        """The pure function of the class: one batch to its output, with the loss where labels are given."""
-        if want.cache and inputs.cache is None:
-            inputs = dataclasses.replace(inputs, cache=cls.nothing(params, config, *inputs.shape))
-        encoded = cls.network(params, config, inputs, want, drop)
-        ends = inputs.ends(config.pad_token_id)
-        encoded = dataclasses.replace(encoded, owners=inputs.owners, starts=inputs.starts, ends=ends)
-        if "pooler" in params and encoded.pooled is None:
-            encoded = pool(params["pooler"], encoded)
-        scores = cls.head.forward(params, config, encoded, drop) if hasattr(cls, "head") else None
-        return cls.finish(scores, encoded, labels, config)
-
-    @classmethod
-    def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
-        """A cache without tokens, with room for `slots` in each of `rows` rows."""
-        assert cls.network.cells is not None, "a model that reads in both directions"
-        dtype = params["word"]["table"].dtype
-        made = cache.empty(run.arranged(cls.network.cells(config, rows, slots), params["layers"]), dtype)
-        past = None if switch_length(config) is None else cache.no_past(rows, slots, config.hidden_size, dtype)
-        return dataclasses.replace(made, past=past)
-
-    @classmethod
-    def _rounds(cls, param: declare.Param) -> bool:
-        """Whether an array is kept in fewer bits: weights within layers, and of writers the words that score tokens.
-
-        What runs once a text is little, and its errors are not averaged away; of a router's an error is another expert.
-        """
-        return param.role == "matrix" or (cls.writes() and param.role == "unembedding")
-
-    @classmethod
-    def writes(cls) -> bool:
-        """Whether models of the class generate."""
-        return hasattr(cls, "generate")
+    # -- calls --------------------------------------------------------------------------------------------------
 
     def init_cache(self, batch_size: int, max_length: int) -> Cache:
         """A cache for `past_key_values=`, with room for `max_length` tokens in each of `batch_size` rows.
@@ -393,39 +262,57 @@ class Model:
             raise TypeError(f"{type(self).__name__} reads in both directions: it has no cache")
         return self.nothing(self.params, self.config, batch_size, max_length)
 
-    @classmethod
-    def finish(cls, scores: Any, encoded: Encoded, labels: Mapping[str, jax.Array], config: Any) -> Output:
-        """The output of the task from the head's scores and the encoder's result."""
-        raise TypeError(f"{cls.__name__} is no model of a task: use a class such as BertModel, or an Auto class")
-
-    def __call__(self, *args: Any, **inputs: Any) -> Any:
+    def __call__(
+        self,
+        *args: Any,
+        capture: Sequence[str] | None = None,
+        patch: Mapping[str, Patch] | None = None,
+        **inputs: Any,
+    ) -> Any:
         """Check one batch on the host, and run it through one compiled program per shape.
 
         Args:
             *args: arrays in the order of `accepts`.
+            capture: names of sites (`layers.sites.TABLE`; "*" for any one part), whose values come back beside the
+                output: `(output, {"layers.0.residual": [batch, seq, dim], ...})`.
+            patch: by the same names what stands there instead: an array that broadcasts to the value, or a function of
+                it. Functions select the program: use the same object again, or `jax.tree_util.Partial(function, array)`
+                whose arrays may change.
             **inputs: `input_ids` [batch, seq] (or `inputs_embeds` [batch, seq, dim]), `attention_mask`,
                 `token_type_ids`, `position_ids` [batch, seq], the task's labels, `output_hidden_states`,
-                `output_attentions`, and `return_dict` (False gives a plain tuple). Lists, numpy and jax arrays are
-                taken; values of arrays that already live on a device, and of tracers, are not checked. A model
+                `output_attentions`, `gradient_checkpointing` (True, or a policy of `layers.remat`: gradients compute
+                layers again), and `return_dict` (False gives a plain tuple). Lists, numpy and jax arrays are taken;
+                values of arrays that already live on a device, and of tracers, are not checked. A model
                 without token types drops those that are all zero.
 
         Raises:
             TypeError: an unknown keyword.
-            ValueError: an id out of the vocabulary, more tokens than positions, no rows, or shapes that disagree.
+            ValueError: an id out of the vocabulary, more tokens than positions, no rows, shapes that disagree, or no
+                site of a name.
         """
-        batch, labels, want, named = batches.read(type(self), self.config, args, inputs)
+        batch, labels, ask, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
         before = _forward._cache_size()  # type: ignore[attr-defined]
-        out = _forward(type(self), self.params, self.config.bare(), batch, labels, want)
+        ask, sites = self._tapped(self.params, batch, labels, ask, None, capture, patch)
+        out, captured = _forward(type(self), self.params, self.config.bare(), batch, labels, ask, sites)
         if before < _MANY_PROGRAMS <= _forward._cache_size():  # type: ignore[attr-defined]
             logger.info(
                 "%d shapes of batches have been compiled, one program each; tokenize with pad_to_multiple_of=64, or "
                 "use pipeline(), which needs few programs for texts of any length",
                 _MANY_PROGRAMS,
             )
-        return out if named else out.to_tuple()
+        out = out if named else out.to_tuple()
+        return out if capture is None else (out, in_order(captured))
 
-    def apply(self, params: Any, *args: Any, key: jax.Array | None = None, **inputs: Any) -> Any:
+    def apply(
+        self,
+        params: Any,
+        *args: Any,
+        key: jax.Array | None = None,
+        capture: Sequence[str] | None = None,
+        patch: Mapping[str, Patch] | None = None,
+        **inputs: Any,
+    ) -> Any:
         """The pure function of `params`, without jit, for your own transformations.
 
         A batch is checked as in a call, and the values of tracers are not; params are taken as they are.
@@ -434,16 +321,52 @@ class Model:
             params: a tree of this model's structure.
             *args: as in a call.
             key: a random key turns dropout on.
+            capture: as in a call.
+            patch: as in a call.
             **inputs: as in a call.
 
         Raises:
             TypeError, ValueError: as in a call.
         """
-        batch, labels, want, named = batches.read(type(self), self.config, args, inputs)
+        batch, labels, ask, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
-        drop = no_drop if key is None else Dropout(key)
-        out = door.through(self.forward, batch, params, self.config.bare(), batch, labels, want, drop)
-        return out if named else out.to_tuple()
+        ask, sites = self._tapped(params, batch, labels, ask, key, capture, patch)
+        out, captured = door.through(self.captured, batch, params, self.config.bare(), batch, labels, ask, sites)
+        out = out if named else out.to_tuple()
+        return out if capture is None else (out, in_order(captured))
+
+    def sites(self, *args: Any, **inputs: Any) -> dict[str, jax.ShapeDtypeStruct]:
+        """The names for `capture` and `patch` in a call with these arguments, and what stands there.
+
+        Raises:
+            TypeError, ValueError: as in a call.
+        """
+        batch, labels, ask, _ = batches.read(type(self), self.config, args, inputs)
+        batches.check(type(self), self.config, batch, labels)
+        return self._sites(self.params, batch, labels, ask, PLAIN)
+
+    def _sites(self, params: Any, batch: Inputs, labels: Any, ask: Ask, sites: Sites) -> dict[str, Any]:
+        ask = dataclasses.replace(ask, captured=EVERY)
+        run = partial(door.through, self.captured, batch)
+        return in_order(jax.eval_shape(run, params, self.config.bare(), batch, labels, ask, sites)[1])
+
+    def _tapped(
+        self,
+        params: Any,
+        batch: Inputs,
+        labels: Any,
+        ask: Ask,
+        key: jax.Array | None,
+        capture: Sequence[str] | None,
+        patch: Mapping[str, Patch] | None,
+    ) -> tuple[Ask, Sites]:
+        """What a call is asked for, and its sites, checked before anything is computed."""
+        sites = PLAIN if key is None else Sites(key=key)
+        if capture is None and not patch:
+            return ask, sites
+        sites, captured = told(type(self).__name__, sites, capture, patch)
+        check_names(type(self).__name__, self._sites(params, batch, labels, ask, sites), captured, sites.patches)
+        return dataclasses.replace(ask, captured=captured), sites
 
     # -- files --------------------------------------------------------------------------------------------------
 
@@ -497,49 +420,28 @@ class Model:
         """
         if from_tf:
             raise ValueError(f"{name_or_path}: TensorFlow checkpoints are not read; convert it to safetensors first")
-        options = {name: value for name, value in options.items() if name not in ("from_pt", "from_flax")}
-        for name in [name for name in options if name in _TORCH_OPTIONS]:
-            logger.info("%s= is torch machinery and has no effect; devices are chosen by sharding=", name)
-            options.pop(name)
         mesh = checked_mesh(mesh)
-        source, overrides = hub.split_options(name_or_path, options)
+        source, overrides = hub.split_options(name_or_path, pretrained.without_torchs(options))
         config = cls._config(source, config, overrides)
-        files = weights.open_weights(source, variant=variant, use_safetensors=use_safetensors)
-        said = getattr(config, "quantization_config", None)
-        files, config = plain(files, said), config if said is None else config.without("quantization_config")
-        tree = cls.declaration(config)
-        tree = declare.stacked(tree) if stacked else tree
-        plan = load.plan(
-            files,
-            tree,
+        config, params, report = pretrained.read(
+            cls.__name__,
+            source,
+            config,
+            cls.declaration,
             prefixes=cls.prefixes,
-            silent=[
-                param.name for _, param in declare.walk(declare.under(cls.prefix, cls.base.network.parameters(config)))
-            ],
-            unread=config.unread,
-            sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
-            | {"num_labels": config.num_labels},
+            of_base=declare.under(cls.prefix, cls.base.network.parameters(config)),
+            rounds=cls.rounds,
+            dtype=torch_dtype if dtype is None else dtype,
+            key=key,
+            mesh=mesh,
+            sharding=sharding,
+            stacked=stacked,
+            variant=variant,
+            use_safetensors=use_safetensors,
             ignore_mismatched_sizes=ignore_mismatched_sizes,
         )
-        _check_room(plan.new * 4, cls.__name__)
-        load.warn(
-            plan.report,
-            cls.__name__,
-            str(name_or_path),
-            expected_all=cls.__name__ in (getattr(config, "architectures", None) or ()),
-        )
-        dtype = dtype if dtype is not None else torch_dtype
-        rounded = _ROUNDED.get(_spelt(dtype))
-        params = load.fill(
-            plan,
-            tree,
-            dtype=_dtype(None if rounded else dtype, files),
-            key=jax.random.key(0) if key is None else key,
-            shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
-            finish=lambda param, array: door.around(rounded, array) if rounded and cls._rounds(param) else array,
-        )
         model = cls._made(config, params, GenerationConfig.of_model(source, config) if cls.writes() else None)
-        return (model, plan.report.to_dict()) if output_loading_info else model
+        return (model, report.to_dict()) if output_loading_info else model
 
     @classmethod
     def _config(cls, source: hub.Source, config: Any, overrides: Mapping[str, Any]) -> Config:
@@ -568,22 +470,14 @@ class Model:
 
     def writer(self, *, max_shard_size: int | str = "5GB") -> Callable[[durable.Replacement], None]:
         """What adds to a save what `save_pretrained` writes; made before the folder is touched, it raises as that."""
-        with door.opened():
-            params = quantized.restored(door.taken(self.params))
-        tree = self.laid_out
-        _check_structure(tree, params, type(self).__name__)
-        arrays = save.Named(params, tree)
-        leaves = zip(jax.tree.leaves(params), jax.tree.leaves(tree, is_leaf=declare.is_param), strict=True)
-        types = {str(leaf.dtype) for leaf, param in leaves if param.dtype is None}
-        config = self.config.replace(
-            architectures=[type(self).__name__], dtype=types.pop() if len(types) == 1 else self.config.dtype
+        write_model = pretrained.writer(
+            type(self).__name__, self.params, self.laid_out, self.config, max_shard_size=max_shard_size
         )
 
         def write(files: durable.Replacement) -> None:
-            weights.write_weights(files, arrays, max_shard_size=max_shard_size)
             if self.writes():
                 files.write(GENERATION_FILE, self.generation_config.to_json_string().encode())
-            files.write(configs.FILE, config.to_json_string().encode())
+            write_model(files)
 
         return write
 
@@ -592,117 +486,18 @@ class Model:
         return hub.push(repo_id, partial(self.save_pretrained, max_shard_size=max_shard_size), **options)
 
 
-# Arguments of torch's loader that say where torch keeps what; accepted, since they change no result.
-_TORCH_OPTIONS = frozenset(
-    """
-    device_map low_cpu_mem_usage offload_folder offload_state_dict offload_buffers max_memory tp_plan tp_size
-    attn_implementation trust_remote_code
-    """.split()
-)
-
-
 def jaxformers_forward(
-    cls: type[Model], params: Any, config: Config, inputs: Inputs, labels: dict[str, jax.Array], want: Want
-) -> Output:
+    cls: type[Model],
+    params: Any,
+    config: Config,
+    inputs: Inputs,
+    labels: dict[str, jax.Array],
+    ask: Ask,
+    sites: Sites,
+) -> tuple[Output, dict[str, jax.Array]]:
     """The one compiled entry of all models: jax's own cache knows its programs by class, config and shapes."""
     runtime.note_shapes((inputs, labels))
-    return door.through(cls.forward, inputs, params, config, inputs, labels, want)
+    return door.through(cls.captured, inputs, params, config, inputs, labels, ask, sites)
 
 
 _forward = jax.jit(jaxformers_forward, static_argnums=0)
-
-
-def _written(structure: tuple[type[Model], Config, GenerationConfig | None]) -> bytes:
-    """What of a model is no array, as text."""
-    _, config, generation = structure
-    return json.dumps([config.to_dict(), generation and generation.to_dict()]).encode()
-
-
-def _read(cls: type[Model], data: bytearray) -> tuple[type[Model], Config, GenerationConfig | None]:
-    """The inverse of `_written`."""
-    config, generation = json.loads(data)
-    return cls, cls.config_class.from_dict(config), generation and GenerationConfig.from_dict(generation)
-
-
-def _check_structure(tree: declare.Tree, params: Any, owner: str) -> None:
-    """Refuse params of other names or shapes; stacked layers are compared as such."""
-    if not isinstance(params, dict):
-        raise ValueError(f"{owner}: params must be a nested dict of arrays, found {type(params).__name__}")
-    expected = declare.abstract(declare.like(tree, params))
-    wanted, given = (
-        {jax.tree_util.keystr(path, simple=True, separator="."): getattr(leaf, "shape", ()) for path, leaf in leaves}
-        for leaves in (
-            jax.tree_util.tree_leaves_with_path(tree, is_leaf=quantized.is_quantized) for tree in (expected, params)
-        )
-    )
-    for path in sorted(wanted.keys() ^ given.keys()):
-        fault = "lack" if path in wanted else "have, unlike the config's model,"
-        raise ValueError(f"{owner}: params {fault} {path}")
-    for path, shape in wanted.items():
-        if given[path] != shape:
-            raise ValueError(f"{owner}: params {path} have shape {given[path]}, the config asks for {shape}")
-
-
-def _check_room(needed: int, owner: str) -> None:
-    """Refuse random weights that this machine's memory cannot hold, before the first is made."""
-    if not hasattr(os, "sysconf"):  # not POSIX
-        return
-    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > room:
-        raise ValueError(
-            f"{owner}: random weights of this config take {needed / 2**30:,.1f} GiB, the machine has "
-            f"{room / 2**30:,.1f} GiB: check the sizes in the config (hidden_size, vocab_size, layers, num_labels)"
-        )
-
-
-# Types that only what dense layers multiply has, and how an array becomes one of them.
-_ROUNDED: Mapping[Any, Callable[[jax.Array], quantized.Quantized]] = {
-    "int8": int8.rounded,
-    jnp.int8: int8.rounded,
-    "int8_weight_only": partial(weight_only.rounded, kind=jnp.int8),
-    "int4_weight_only": partial(weight_only.rounded, kind=jnp.int4),
-}
-_TYPES = "'float32', 'bfloat16', 'float16', 'int8', 'int8_weight_only', 'int4_weight_only' or 'auto'"
-
-
-def _spelt(asked: Any) -> Any:
-    """A dtype's name without the prefix of a library, and short ones in full; classes as they are."""
-    if isinstance(asked, type):
-        return asked
-    name = str(asked).rpartition(".")[2]
-    return {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}.get(name, name)
-
-
-def _dtype(asked: Any, files: weights.Weights) -> Any:
-    """The type of the weights, None for as stored; the default follows the device and is said once."""
-    if asked is None:
-        stored = ", ".join(sorted({str(tensor.dtype) for tensor in files.values()}))
-        if jax.default_backend() != "cpu":
-            logger.info("weights keep their stored type, %s (dtype='float32' widens them)", stored)
-            return files.dtype
-        if stored != "float32":
-            logger.info("weights are stored as %s and become float32 on CPU (dtype='auto' keeps them)", stored)
-        return jnp.float32
-    if isinstance(asked, str) and asked == "auto":
-        return files.dtype
-    try:
-        dtype = jnp.dtype(_spelt(asked))
-    except TypeError:
-        raise ValueError(f"dtype={asked!r} is no known type: use {_TYPES}") from None
-    if not jnp.issubdtype(dtype, jnp.floating) or dtype.itemsize < 2:
-        raise ValueError(f"dtype={asked!r}: weights cannot be of this type: use {_TYPES}")
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise ValueError(f"dtype={asked!r} is {dtype}: jax has it after jax.config.update('jax_enable_x64', True) only")
-    return dtype
-
-
-def _bits(dtype: Any) -> int:
-    """What one number takes on a device: numpy counts a byte for an int4."""
-    return jnp.iinfo(dtype).bits if jnp.issubdtype(dtype, jnp.integer) else jnp.dtype(dtype).itemsize * 8
-
-
-def _each(sharding: Any, tree: declare.Tree) -> declare.Tree | None:
-    """One sharding for every array of a declaration, or the tree of shardings as it is."""
-    if sharding is None or not isinstance(sharding, jax.sharding.Sharding):
-        return sharding
-    return jax.tree.map(lambda _: sharding, tree, is_leaf=declare.is_param)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from . import declare
 from .layers.again import again
-from .layers.dropout import Drop
-from .layers.inputs import Inputs, Want
+from .layers.inputs import Ask, Inputs
 from .layers.run import Encoded
+from .layers.sites import Sites
 
-Read = Callable[[Any, Any, Inputs, Want, Drop], Encoded]
-"""(params, config, inputs, what is wanted, dropout) → the result for each token."""
+Read = Callable[[Any, Any, Inputs, Ask, Sites], Encoded]
+"""(params, config, inputs, what is asked for, sites) → the result for each token."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Network:
     decode: Read | None = None
     cells: Callable[[Any, int, int], declare.Tree] | None = None
 
-    def __call__(self, params: Any, config: Any, inputs: Inputs, want: Want, drop: Drop) -> Encoded:
+    def __call__(self, params: Any, config: Any, inputs: Inputs, ask: Ask, sites: Sites) -> Encoded:
         """The result for each token of a batch."""
         read = self.encode if self.decode is None else again(self.decode)
         assert read is not None
-        return read(params, config, inputs, want, drop)
+        encoded = read(params, config, inputs, ask, sites)
+        return dataclasses.replace(encoded, state=sites("final", encoded.state), inputs=inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +14,16 @@ import numpy as np
 
 from . import batch as batches
 from . import generation, outputs, runtime
+from .architecture import Architecture
 from .batch import CAUSAL, Label
 from .bundle import Model
 from .generation import GenerationConfig
 from .layers import heads, losses
 from .layers.cache import Cache
-from .layers.dropout import Drop, no_drop
 from .layers.heads import Head
-from .layers.inputs import Inputs, Want
+from .layers.inputs import Ask, Inputs
 from .layers.run import Encoded
+from .layers.sites import PLAIN
 from .parallel import door
 
 Labels = Mapping[str, jax.Array]
@@ -59,7 +61,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
     """Scores of every word to follow each token; labels [B, T] with -100 where none counts, not shifted."""
 
     @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
+    def usual_head(cls, base: type[Architecture]) -> Head:
         """The word table, or one of its own."""
         return heads.words("lm_head")
 
@@ -193,7 +195,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
     @classmethod
     def prefill(cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
         """The cache with tokens in it, ids [B, T] or vectors [B, T, D], of which real [B, T] is true."""
-        return cls.network(params, config, _inputs(tokens, real, cache), Want(), no_drop).cache
+        return cls.network(params, config, _inputs(tokens, real, cache), Ask(), PLAIN).cache
 
     @classmethod
     def decode_step(
@@ -202,8 +204,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         """Logits float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
         those in it of which real [B, T] is true; None: all.
         """
-        encoded = cls.network(params, config, _inputs(tokens, real, cache), Want(), no_drop)
-        return cls.head.forward(params, config, encoded, no_drop).astype(jnp.float32), encoded.cache
+        encoded = cls.network(params, config, _inputs(tokens, real, cache), Ask(), PLAIN)
+        return cls.head.forward(params, config, encoded, PLAIN).astype(jnp.float32), encoded.cache
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
@@ -216,7 +218,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
 
 def _inputs(tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
     """Tokens behind those of a cache: ids [B, T] or vectors [B, T, D]."""
-    return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=real, cache=cache)
+    ids, embeds = (tokens, None) if tokens.ndim == 2 else (None, tokens)
+    return Inputs(ids=ids, embeds=embeds, mask=real, cache=cache)
 
 
 def _whole_rows(
@@ -225,7 +228,7 @@ def _whole_rows(
     """Hidden states and attentions of whole rows: prompts, ids [R, T] or vectors [R, T, D], then new ids [R, N], with
     the mask [R, T + N] of both.
     """
-    asked = {f"output_{name}": flag for name, flag in want.items()}
+    asked: dict[str, Any] = {f"output_{name}": flag for name, flag in want.items()}
     if prompts.ndim == 2:
         return model(np.concatenate([prompts, new], axis=1), mask, **asked)
     (rows, length), width = mask.shape, prompts.shape[1]
@@ -346,7 +349,7 @@ class SequenceClassification(Model, task="SequenceClassification", labels={"labe
     """Scores of each label for a text; labels [B] (one class, or a value) or [B, num_labels]."""
 
     @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
+    def usual_head(cls, base: type[Architecture]) -> Head:
         """Of decoders scores of a text's last token; each encoder has its own."""
         return heads.last_token() if base.network.decode is not None else super().usual_head(base)
 
@@ -371,7 +374,7 @@ class TokenClassification(Model, task="TokenClassification", labels={"labels": L
     """Scores of each label for every token; labels [B, T] with -100 where none counts."""
 
     @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
+    def usual_head(cls, base: type[Architecture]) -> Head:
         """Scores of every token."""
         if base.network.decode is not None:
             return heads.each_token("score", rate=heads.token_rate)
@@ -388,12 +391,12 @@ class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_position
     """Where in a context the answer starts and ends; start_positions and end_positions [B]."""
 
     @classmethod
-    def usual_head(cls, base: type[Model]) -> Head:
+    def usual_head(cls, base: type[Architecture]) -> Head:
         """Scores of every token, to be the first and the last of an answer."""
         return heads.span()
 
     @classmethod
-    def prefix_on(cls, base: type[Model]) -> str:
+    def prefix_on(cls, base: type[Architecture]) -> str:
         """Of most decoders torch Transformers has another one here."""
         return base.also[0] if base.network.decode is not None and base.prefix == "model" else base.prefix
 
@@ -409,32 +412,20 @@ class MultipleChoice(Model, task="MultipleChoice", labels={"labels": Label("choi
     """Which of C continuations fits best: inputs [B, C, T], labels [B]."""
 
     @classmethod
-    def forward(
-        cls,
-        params: Any,
-        config: Any,
-        inputs: Inputs,
-        labels: Labels = {},  # noqa: B006  (never changed)
-        want: Want = Want(),
-        drop: Drop = no_drop,
-    ) -> outputs.Output:
-        """Scores [B, C]: every choice is a row of its own for the encoder."""
+    def arrange(cls, config: Any, inputs: Inputs) -> Inputs:
+        """Every choice as a row of its own."""
         tokens = inputs.ids if inputs.ids is not None else inputs.embeds
         assert tokens is not None
-        flat = jax.tree.map(
-            lambda array: array.reshape(-1, *array.shape[2:]) if array.ndim > 1 else array.repeat(tokens.shape[1]),
-            inputs,
-        )
-        out = super().forward(params, config, flat, {}, want, drop)
-        logits = out["logits"].reshape(tokens.shape[:2])
-        return out.replace(
-            loss=losses.cross_entropy(logits, labels["labels"].reshape(-1)) if labels else None, logits=logits
-        )
+        count = tokens.shape[1]
+        flat = lambda x: x.reshape(-1, *x.shape[2:]) if x.ndim > 1 else x.repeat(count)  # noqa: E731
+        return dataclasses.replace(jax.tree.map(flat, inputs), choices=count)
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
-        """One score a row [B·C, 1]."""
-        return outputs.MultipleChoiceModelOutput(logits=scores, **_traces(encoded))
+        """Scores [B, C] from one of each row [B·C, 1], and their cross-entropy."""
+        scores = scores.reshape(-1, encoded.inputs.choices)
+        loss = losses.cross_entropy(scores, labels["labels"].reshape(-1)) if labels else None
+        return outputs.MultipleChoiceModelOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
 class PreTraining(
@@ -479,25 +470,9 @@ class ReplacedTokens(Model, task="PreTraining", labels={"labels": Label(2, per="
     """Whether each token was put in place of another, as ELECTRA was trained; labels [B, T], 1 where it was."""
 
     @classmethod
-    def forward(
-        cls,
-        params: Any,
-        config: Any,
-        inputs: Inputs,
-        labels: Labels = {},  # noqa: B006  (never changed)
-        want: Want = Want(),
-        drop: Drop = no_drop,
-    ) -> outputs.Output:
-        """Scores [B, T] and their loss over what is no padding."""
-        out = super().forward(params, config, inputs, {}, want, drop)
-        if not labels:
-            return out
-        counted = (
-            labels["labels"] if inputs.mask is None else jnp.where(inputs.mask == 1, labels["labels"], losses.IGNORED)
-        )
-        return out.replace(loss=losses.yes_or_no(out["logits"], counted))
-
-    @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
-        """One score a token."""
-        return outputs.ReplacedTokensOutput(logits=scores, **_traces(encoded))
+        """Scores [B, T] and their loss over what is no padding."""
+        loss = None
+        if labels:
+            loss = losses.yes_or_no(scores, jnp.where(encoded.inputs.owners != 0, labels["labels"], losses.IGNORED))
+        return outputs.ReplacedTokensOutput(loss=loss, logits=scores, **_traces(encoded))

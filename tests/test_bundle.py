@@ -302,9 +302,9 @@ def test_unknown_and_repeated_keywords_are_type_errors(toy_model, make, no_compi
         make(DistilBertModel, config)(IDS, langs=IDS)
 
 
-def traced(cls, params, config, inputs, labels, want):
+def traced(cls, params, config, inputs, labels, ask, sites):
     """Shapes and types of what the compiled entry would return."""
-    return jax.eval_shape(lambda p, x, y: cls.forward(p, config, x, y), params, inputs, labels)
+    return jax.eval_shape(lambda p, x, y: cls.captured(p, config, x, y), params, inputs, labels)
 
 
 traced._cache_size = lambda: 0

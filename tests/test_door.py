@@ -9,7 +9,8 @@ import numpy as np
 from devices import on_devices
 
 from jaxformers import LlamaConfig, LlamaForCausalLM, bundle
-from jaxformers.layers.inputs import Inputs, Want
+from jaxformers.layers.inputs import Ask, Inputs
+from jaxformers.layers.sites import PLAIN
 
 ARCHITECTURES = """
 import jax, numpy as np
@@ -165,9 +166,10 @@ def test_a_call_without_a_mesh_is_the_program_that_it_would_be_without_the_door(
         LlamaConfig(vocab_size=32, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24)
     )
 
-    def jaxformers_forward(cls: Any, params: Any, config: Any, inputs: Any, labels: Any, want: Any) -> Any:
-        return cls.forward(params, config, inputs, labels, want)
+    def jaxformers_forward(cls: Any, params: Any, config: Any, inputs: Any, labels: Any, ask: Any, sites: Any) -> Any:
+        return cls.captured(params, config, inputs, labels, ask, sites)
 
-    args = (LlamaForCausalLM, model.params, model.config.bare(), Inputs(ids=np.ones((2, 4), np.int32)), {}, Want())
+    inputs = Inputs(ids=np.ones((2, 4), np.int32))
+    args = (LlamaForCausalLM, model.params, model.config.bare(), inputs, {}, Ask(), PLAIN)
     plain = jax.jit(jaxformers_forward, static_argnums=0).lower(*args)
     assert bundle._forward.lower(*args).as_text() == plain.as_text()

@@ -19,7 +19,7 @@ FLOORS = (
     ("layers",),
     ("checkpoint", "tokenizers", "parallel", "sizes"),
     ("generation",),
-    ("batch", "bundle", "network", "tasks"),
+    ("architecture", "batch", "bundle", "network", "pretrained", "tasks"),
     ("models",),
     ("auto", "training"),
     ("pipelines",),
@@ -28,7 +28,7 @@ FLOORS = (
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # On one floor: configs say how arrays start; they are read by name, also out of GGUF files, and written safely; the
-# bundle is spread over four.
+# bundle is spread over six.
 BESIDE = {
     ("config", "declare"),
     ("config", "hub"),
@@ -36,10 +36,14 @@ BESIDE = {
     ("config", "gguf"),
     ("gguf", "hub"),
     ("hub", "durable"),
+    ("architecture", "batch"),
+    ("architecture", "network"),
+    ("bundle", "architecture"),
     ("bundle", "batch"),
-    ("tasks", "bundle"),
+    ("bundle", "pretrained"),
+    ("tasks", "architecture"),
     ("tasks", "batch"),
-    ("bundle", "network"),
+    ("tasks", "bundle"),
 }
 
 FOREIGN = {"torch", "transformers", "tensorflow", "sentence_transformers"}

@@ -492,9 +492,9 @@ def test_types_of_weights(toy_model, toy_folder, arrays, caplog):
     write(toy_folder, halves)
     load = lambda **keywords: AutoModelForSequenceClassification.from_pretrained(toy_folder, **keywords)  # noqa: E731
     types = lambda model: {leaf.dtype.name for leaf in jax.tree.leaves(model)}  # noqa: E731
-    with caplog.at_level(logging.INFO, "jaxformers.bundle"):
+    with caplog.at_level(logging.INFO, "jaxformers.checkpoint.dtypes"):
         assert types(load()) == {"float32"}
-    said = [record.getMessage() for record in caplog.records if record.name == "jaxformers.bundle"]
+    said = [record.getMessage() for record in caplog.records if record.name == "jaxformers.checkpoint.dtypes"]
     assert said == ["weights are stored as float16 and become float32 on CPU (dtype='auto' keeps them)"]
     assert types(load(dtype="auto")) == types(load(torch_dtype="auto")) == {"float16"}  # the new head too
     for spelling in SPELLINGS:

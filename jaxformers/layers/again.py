@@ -18,14 +18,14 @@ import jax.numpy as jnp
 
 from .cache import Cache, Past
 from .causal import Causal
-from .dropout import Drop, no_drop
 from .embedding import embed_tokens
-from .inputs import Inputs, Want
+from .inputs import Ask, Inputs
 from .rotation import switch_length
 from .run import Encoded
+from .sites import PLAIN, Sites
 
 Decode = Callable[..., Encoded]
-"""(params, config, inputs, what is wanted, dropout) → the result of a model that reads in one direction."""
+"""(params, config, inputs, what is asked for, sites) → the result of a model that reads in one direction."""
 
 _AT_ONCE = 256  # tokens
 
@@ -34,25 +34,26 @@ def again(decode: Decode) -> Decode:
     """`decode`, which before it reads new tokens reads those rows again that they bring to the other side."""
 
     @functools.wraps(decode)
-    def encode(params: Any, c: Any, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    def encode(params: Any, c: Any, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
         switch, cache = switch_length(c), inputs.cache
         if switch is None or cache is None or cache.past is None:
-            return decode(params, c, inputs, want, drop)
+            return decode(params, c, inputs, ask, sites)
         order = Causal.of(inputs)
         beyond = order.reach[:, 0] > switch
         if cache.slots > switch:  # rows of smaller caches cannot be beyond
             reach = jnp.where(beyond, switch + 1, 0)
             wrong = (cache.past.beyond.array != beyond) & (cache.length > 0)
-            cells = _read_again(decode, params, c, dataclasses.replace(cache, reach=reach), cache.past, wrong)
+            whole = functools.partial(decode, params, c, ask=Ask(), sites=sites.closed())
+            cells = _read_again(whole, dataclasses.replace(cache, reach=reach), cache.past, wrong)
             inputs = dataclasses.replace(inputs, cache=dataclasses.replace(cache, cells=cells))
-        encoded = decode(params, c, inputs, want, drop)
+        encoded = decode(params, c, inputs, ask, sites)
         past = _with(cache.past, order, embed_tokens(params["word"], inputs), beyond)
         return dataclasses.replace(encoded, cache=dataclasses.replace(encoded.cache, past=past))
 
     return encode
 
 
-def _read_again(decode: Decode, params: Any, c: Any, cache: Cache, past: Past, wrong: jax.Array) -> Any:
+def _read_again(decode: Decode, cache: Cache, past: Past, wrong: jax.Array) -> Any:
     """The cells with all tokens of those rows anew that are `wrong` [B], under the rotation of the cache's reach."""
     size, rows = min(_AT_ONCE, cache.slots), len(cache.length)
 
@@ -62,7 +63,7 @@ def _read_again(decode: Decode, params: Any, c: Any, cache: Cache, past: Past, w
         real = wrong[:, None] & (start + jnp.arange(size) < cache.length[:, None])
         begun = dataclasses.replace(cache, cells=cells, length=jnp.full(rows, start, jnp.int32), past=None)
         tokens = Inputs(embeds=cut(past.embeds), mask=real, positions=cut(past.positions), cache=begun)
-        return decode(params, c, tokens).cache.cells
+        return decode(tokens).cache.cells
 
     parts = -(-jnp.where(wrong, cache.length, 0).max() // size)
     return jax.lax.fori_loop(0, parts, read, cache.cells)

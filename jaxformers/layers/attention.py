@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare
-from .dropout import Drop, NoDrop, no_drop
 from .linear import linear
 from .product import explicit_sharding
+from .sites import PLAIN, Sites
 
 QKV = ("query", "key", "value")
 
@@ -61,16 +61,21 @@ def attend(
     *,
     bias: jax.Array | None = None,
     rate: float = 0.0,
-    drop: Drop = no_drop,
-) -> tuple[jax.Array, jax.Array]:
+    sites: Sites = PLAIN,
+) -> jax.Array:
     """`weighed` for arrays with the tokens first, as projections give them.
 
-    q [B, T, H, d], k and v [B, S, K, d]. Returns the context [B, T, H, d] and the probabilities [B, H, T, S].
+    q [B, T, H, d], k and v [B, S, K, d]. Returns the context [B, T, H, d].
     """
-    context, odds = weighed(
-        jnp.swapaxes(q, 1, 2), k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2), seen, bias=bias, rate=rate, drop=drop
+    context = weighed(
+        jnp.swapaxes(q, 1, 2), k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2), seen, bias=bias, rate=rate, sites=sites
     )
-    return jnp.swapaxes(context, 1, 2), odds
+    return jnp.swapaxes(context, 1, 2)
+
+
+def through_out(p: Any, context: jax.Array, like: jax.Array, sites: Sites) -> jax.Array:
+    """What attention gives [B, T, D]: its context [B, T, H * d] through the output projection."""
+    return linear(p["out"], sites("attention_heads", context), like=like)
 
 
 def weighed(
@@ -84,32 +89,32 @@ def weighed(
     scale: float | None = None,
     cap: float | None = None,
     rate: float = 0.0,
-    drop: Drop = no_drop,
+    sites: Sites = PLAIN,
     used: jax.Array | None = None,
-) -> tuple[jax.Array, jax.Array]:
+) -> jax.Array:
     """Scaled dot-product attention (Vaswani et al. 2017), softmax in float32.
 
     q [B, H, T, d], k [B, K, d, S] and v [B, K, S, e], K a divisor of H: each of their heads serves H / K neighbours of
     the queries' (Ainslie et al. 2023, arXiv 2305.13245). seen broadcastable to [B, H, T, S] or None for all, and so is
     the bias that is added to the scores. sinks [H]: a score for each head that takes its share of attention and gives
     nothing (GPT-OSS). scale: on the scores, None: 1 / sqrt(d). cap: scores are bent to stay within -cap and cap (Gemma
-    2). used: how many keys, from the first on, any query may see; None: all. Returns the context [B, H, T, e] and the
-    probabilities [B, H, T, S], before dropout. A query that sees no key gets the mean of all values, as in the
-    reference, so that nothing becomes NaN; with `used`, the mean of some.
+    2). used: how many keys, from the first on, any query may see; None: all. Returns the context [B, H, T, e]. A query
+    that sees no key gets the mean of all values, as in the reference, so that nothing becomes NaN; with `used`, the
+    mean of some.
 
-    Where the scores are larger than a CPU's caches, they are computed there in parts, of rows or of heads, and as far
-    as keys are used: about twice as fast.
+    The probabilities [B, H, T, S] are the site "attention_weights". Where nothing is done there and the scores are
+    larger than a CPU's caches, they are computed there in parts, of rows or of heads, and as far as keys are used:
+    about twice as fast.
     """
     sinks = None if sinks is None else sinks[None, :, None, None]
-    at_once = functools.partial(_weighed, scale=scale, cap=cap, rate=rate, drop=drop)
+    at_once = functools.partial(_weighed, scale=scale, cap=cap, rate=rate, sites=sites)
     sizes = (*q.shape[:3], k.shape[3])
     known = all(isinstance(size, int) for size in sizes)  # an exported program's may be symbols
-    plain = known and explicit_sharding(q) is None
-    if plain and math.prod(sizes) > 2 * _CACHED and (rate == 0.0 or isinstance(drop, NoDrop)):
+    untouched = (rate == 0.0 or sites.key is None) and not sites.taps("attention_weights")
+    if known and untouched and explicit_sharding(q) is None and math.prod(sizes) > 2 * _CACHED:
         reaching = at_once if used is None else _up_to(used, k.shape[3], at_once)
         in_parts = _in_cached_parts(reaching, q, k)
-        context, odds = jax.lax.platform_dependent(q, k, v, seen, bias, sinks, cpu=in_parts, default=at_once)
-        return context, odds
+        return jax.lax.platform_dependent(q, k, v, seen, bias, sinks, cpu=in_parts, default=at_once)
     return at_once(q, k, v, seen, bias, sinks)
 
 
@@ -141,17 +146,36 @@ def _weighed(
     scale: float | None,
     cap: float | None,
     rate: float,
-    drop: Drop,
-) -> tuple[jax.Array, jax.Array]:
+    sites: Sites,
+) -> jax.Array:
     """`weighed`, all at once; sinks [1, H, 1, 1].
 
-    Keys transposed and the division after the second product: 1.4 to 2 times the speed of the textbook order on CPU.
-    The probabilities cost nothing where nobody reads them. Queries that share a head of keys are rows of one product.
+    Keys transposed and the division after the second product: 1.4 to 2 times the speed of the textbook order on CPU,
+    which is that of probabilities that somebody reads.
     """
-    shared = lambda x: x.reshape(x.shape[0], k.shape[1], -1, x.shape[-1])  # noqa: E731
+    odds, total = _odds(q, k, seen, bias, sinks, scale=scale, cap=cap)
+    if sites.taps("attention_weights"):
+        odds, total = sites("attention_weights", (odds / total).astype(q.dtype), rate), jnp.ones((), total.dtype)
+    else:
+        odds = sites.drop("attention_weights", odds, rate)
+    context = _product(_shared(odds.astype(v.dtype), k), v, total.dtype).reshape(*q.shape[:3], v.shape[-1]) / total
+    return context.astype(q.dtype)
+
+
+def _odds(
+    q: jax.Array,
+    k: jax.Array,
+    seen: jax.Array | None,
+    bias: jax.Array | None,
+    sinks: jax.Array | None = None,
+    *,
+    scale: float | None = None,
+    cap: float | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """The probabilities [B, H, T, S] of `weighed` times their sums [B, H, T, 1], and these, in float32."""
     wide = jnp.promote_types(q.dtype, jnp.float32)
     q = q * (q.shape[-1] ** -0.5 if scale is None else scale)
-    scores = _product(shared(q), k, wide).reshape(*q.shape[:3], k.shape[-1])
+    scores = _product(_shared(q, k), k, wide).reshape(*q.shape[:3], k.shape[-1])
     if cap is not None:
         scores = cap * jnp.tanh(scores / cap)
     if bias is not None:
@@ -162,11 +186,27 @@ def _weighed(
     most = jax.lax.stop_gradient(most if sinks is None else jnp.maximum(most, sinks.astype(wide)))
     odds = jnp.exp(scores - most)
     total = odds.sum(-1, keepdims=True)
-    if sinks is not None:
-        total = total + jnp.exp(sinks.astype(wide) - most)
-    dropped = drop("attention_weights", odds, rate).astype(v.dtype)
-    context = _product(shared(dropped), v, wide).reshape(*q.shape[:3], v.shape[-1]) / total
-    return context.astype(q.dtype), (odds / total).astype(q.dtype)
+    return odds, total if sinks is None else total + jnp.exp(sinks.astype(wide) - most)
+
+
+def _shared(x: jax.Array, k: jax.Array) -> jax.Array:
+    """X [B, H, T, n] with the queries that share a head of keys k [B, K, d, S] as rows of one product."""
+    return x.reshape(x.shape[0], k.shape[1], -1, x.shape[-1])
+
+
+def probabilities(q: jax.Array, k: jax.Array, seen: jax.Array | None, bias: jax.Array | None = None) -> jax.Array:
+    """By which queries q [B, T, H, d] take from keys k [B, S, K, d], as `attend` has the rest: [B, H, T, S].
+
+    For attention in parts whose probabilities somebody reads, so that they have to be there all at once.
+    """
+    odds, total = _odds(jnp.swapaxes(q, 1, 2), k.transpose(0, 2, 3, 1), seen, bias)
+    return (odds / total).astype(q.dtype)
+
+
+def taken(odds: jax.Array, v: jax.Array) -> jax.Array:
+    """What probabilities [B, H, T, S] take of values v [B, S, H, d]: [B, T, H, d]."""
+    wide = jnp.promote_types(v.dtype, jnp.float32)
+    return jnp.einsum("bhts,bshd->bthd", odds, v, preferred_element_type=wide).astype(v.dtype)
 
 
 def _product(a: jax.Array, b: jax.Array, wide: Any) -> jax.Array:
@@ -210,8 +250,7 @@ def _up_to(used: jax.Array, slots: int, function: Callable[..., Any]) -> Callabl
     def first(width: int, q: jax.Array, k: jax.Array, v: jax.Array, *rest: jax.Array | None) -> Any:
         seen, bias, sinks = rest
         seen, bias = (x if x is None or x.shape[-1] == 1 else x[..., :width] for x in (seen, bias))
-        context, odds = function(q, k[..., :width], v[..., :width, :], seen, bias, sinks)
-        return context, jnp.pad(odds, [(0, 0)] * 3 + [(0, slots - width)])
+        return function(q, k[..., :width], v[..., :width, :], seen, bias, sinks)
 
     branches = [functools.partial(first, width) for width in widths]
     quarter = (used > jnp.asarray(widths[:-1])).sum()

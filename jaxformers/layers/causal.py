@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from . import cache as caches
 from .attention import weighed
 from .cache import Cache
-from .dropout import Drop, no_drop
 from .inputs import Inputs
+from .sites import PLAIN, Sites
 
 FULL = 2**30
 """A window that hides nothing."""
@@ -86,14 +86,13 @@ class Causal:
         scale: float | None = None,
         cap: float | None = None,
         rate: float = 0.0,
-        drop: Drop = no_drop,
-    ) -> tuple[jax.Array, jax.Array, Any]:
+        sites: Sites = PLAIN,
+    ) -> tuple[jax.Array, Any]:
         """Attention of new tokens to themselves and to those in the cell.
 
         q [B, T, H, d], k [B, T, K, d], v [B, T, K, e]; cell: what this layer keeps, None without a cache; window: how
         many tokens each sees at most, itself included; ahead: how many of those behind it; the rest as in
-        `attention.weighed`. Returns the context [B, T, H * e], the probabilities [B, H, T, S], and the cell with the
-        new tokens in it.
+        `attention.weighed`. Returns the context [B, T, H * e] and the cell with the new tokens in it.
         """
         used = None
         if self.slots is None or cell is None:
@@ -102,11 +101,18 @@ class Causal:
             cell = caches.write(cell, k, v, self.slots)
             keys, values = caches.read(cell)
             used = self.used
-        options: dict[str, Any] = {"bias": bias, "sinks": sinks, "scale": scale, "cap": cap, "rate": rate, "drop": drop}
+        options: dict[str, Any] = {
+            "bias": bias,
+            "sinks": sinks,
+            "scale": scale,
+            "cap": cap,
+            "rate": rate,
+            "sites": sites,
+        }
         seen = self.seen(window, ahead)
-        context, odds = weighed(jnp.swapaxes(q, 1, 2), keys, values, seen, used=used, **options)
+        context = weighed(jnp.swapaxes(q, 1, 2), keys, values, seen, used=used, **options)
         rows, length = q.shape[:2]
-        return jnp.swapaxes(context, 1, 2).reshape(rows, length, -1), odds, cell
+        return jnp.swapaxes(context, 1, 2).reshape(rows, length, -1), cell
 
     def after(self, cells: Any) -> Cache | None:
         """The cache after this call, whose layers gave `cells`."""

@@ -11,35 +11,35 @@ import jax
 from .. import declare
 from . import cache
 from .activation import ACTIVATIONS
-from .attention import merge, project
+from .attention import merge, project, through_out
 from .causal import FULL, Causal
-from .dropout import Drop
 from .gated import opened
-from .inputs import Want
+from .inputs import Ask
 from .linear import linear
 from .norm import layer_norm, offset_rms_norm, rms_norm
-from .rotation import Turns, halves
+from .rotation import CosSin, rotate_half
 from .run import Encoded, either, remembering
+from .sites import Sites
 
 Norm = Callable[[Any, jax.Array], jax.Array]
 """(arrays, x [..., D]) → x normalised."""
-Feed = Callable[[Any, jax.Array, Drop], jax.Array]
-"""(arrays, x [B, T, D], dropout) → what is added to each token for itself."""
-Turn = Callable[[jax.Array, Turns], jax.Array]
-"""(heads [B, T, H, d], turns) → heads turned by their positions."""
+Feed = Callable[[Any, jax.Array, Sites], jax.Array]
+"""(arrays, x [B, T, D], sites) → what is added to each token for itself."""
+Rotate = Callable[[jax.Array, CosSin], jax.Array]
+"""(heads [B, T, H, d], cosines and sines) → heads rotated by their positions."""
 Heads = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 """(arrays, queries [B, T, H, d], keys and values [B, T, K, d]) → what becomes of them before they are turned."""
-Layer = Callable[..., tuple[jax.Array, Any, Any]]
-"""(arrays, x [B, T, D], cell, dropout, what is this layer's) → x, the probabilities, and the cell."""
-Added = Callable[[Any, str, jax.Array, Drop], jax.Array]
-"""(arrays, "attention" or "ffn", what it gave [B, T, D], dropout) → what of it is added to the residual."""
+Layer = Callable[..., tuple[jax.Array, Any]]
+"""(arrays, x [B, T, D], cell, sites, what is this layer's) → x and the cell."""
+Added = Callable[[str, jax.Array, Sites], jax.Array]
+"""("attention" or "ffn", what it gave [B, T, D], sites) → what of it is added to the residual."""
 
 
 class Mix(Protocol):
-    """How tokens mix within a layer: (arrays, x [B, T, D], cell, dropout, what is this layer's) → context, ..."""
+    """How tokens mix within a layer: (arrays, x [B, T, D], cell, sites, what is this layer's) → context, cell."""
 
-    def __call__(self, p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, jax.Array, Any]:
-        """The context [B, T, H * d] before the output projection, the probabilities, and the cell."""
+    def __call__(self, p: Any, x: jax.Array, cell: Any, sites: Sites, *own: Any) -> tuple[jax.Array, Any]:
+        """The context [B, T, H * d] before the output projection, and the cell."""
         ...
 
 
@@ -49,7 +49,8 @@ def decoded(
     params: Any,
     x: jax.Array,
     *each: Sequence[Any],
-    want: Want,
+    ask: Ask,
+    sites: Sites,
     norm: Norm,
 ) -> Encoded:
     """Send x [B, T, D] through the layers and the last norm, with the cache that the call came with.
@@ -60,23 +61,23 @@ def decoded(
         params: the model's, with "layers" and, where there is one, "final_norm".
         x: what enters the first layer.
         *each: what is each layer's own.
-        want: which intermediate results to collect; of hidden states the last is the normed one.
+        ask: which intermediate results to collect; of hidden states the last is the normed one.
+        sites: of the model, or of its decoder.
         norm: after the last layer.
     """
     cells = None if order.cache is None else order.cache.cells
-    encoded = remembering(block, params["layers"], cells, x, *each, want=want)
-    state = norm(params.get("final_norm"), encoded.state)
-    states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)
-    return dataclasses.replace(encoded, state=state, hidden_states=states, cells=None, cache=order.after(encoded.cells))
+    encoded = remembering(block, params["layers"], cells, x, *each, ask=ask, sites=sites)
+    encoded = encoded.normed(norm(params.get("final_norm"), encoded.state))
+    return dataclasses.replace(encoded, cells=None, cache=order.after(encoded.cells))
 
 
 def rotated(
     order: Causal,
-    turns: Turns,
+    cos_sin: CosSin,
     width: int,
     keys: int,
     *,
-    turn: Turn = halves,
+    rotate: Rotate = rotate_half,
     rate: float = 0.0,
     scale: float | None = None,
     cap: float | None = None,
@@ -84,15 +85,15 @@ def rotated(
 ) -> Mix:
     """Attention of heads with `width` numbers, `keys` heads of keys and values, whose positions are rotations.
 
-    Of what is a layer's own it takes its window, and whether it turns heads at all.
+    Of what is a layer's own it takes its window, and whether it rotates heads at all.
     """
 
     def mix(
-        p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any = FULL, turned: Any = True
-    ) -> tuple[jax.Array, jax.Array, Any]:
+        p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any = FULL, uses_rope: Any = True
+    ) -> tuple[jax.Array, Any]:
         q, k, v = heads(p, *project(p, x, width, keys))
-        q, k = either(turned, lambda: (turn(q, turns), turn(k, turns)), lambda: (q, k))
-        return order.attend(q, k, v, cell, window=window, scale=scale, cap=cap, rate=rate, drop=drop)
+        q, k = either(uses_rope, lambda: (rotate(q, cos_sin), rotate(k, cos_sin)), lambda: (q, k))
+        return order.attend(q, k, v, cell, window=window, scale=scale, cap=cap, rate=rate, sites=sites)
 
     return mix
 
@@ -156,7 +157,7 @@ def check_kinds(c: Any, known: Sequence[str] = (SLIDING, WHOLE)) -> None:
 def gated(activation: str) -> Feed:
     """The network with a gate: down(act(gate(x)) * up(x))."""
 
-    def feed(p: Any, x: jax.Array, drop: Drop) -> jax.Array:
+    def feed(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         return linear(p["down"], opened(p, x, ACTIVATIONS[activation]), like=x)
 
     return feed
@@ -165,30 +166,34 @@ def gated(activation: str) -> Feed:
 def plain(activation: str, rate: float = 0.0) -> Feed:
     """The network without a gate: down(act(up(x))), with dropout between the two."""
 
-    def feed(p: Any, x: jax.Array, drop: Drop) -> jax.Array:
-        return linear(p["down"], drop("activation", ACTIVATIONS[activation](linear(p["up"], x)), rate), like=x)
+    def feed(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        return linear(p["down"], sites.drop("activation", ACTIVATIONS[activation](linear(p["up"], x)), rate), like=x)
 
     return feed
-
-
-def all_of_it(p: Any, half: str, y: jax.Array, drop: Drop) -> jax.Array:
-    """What most layers add to the residual."""
-    return y
 
 
 def dropped(*, attention: float = 0.0, ffn: float = 0.0) -> Added:
     """What dropout at these rates leaves."""
     rates = {"attention": attention, "ffn": ffn}
-    return lambda p, half, y, drop: drop(half, y, rates[half])
+    return lambda half, y, sites: sites(half, y, rates[half])
+
+
+def times(gain: float) -> Added:
+    """The same times a number."""
+    return lambda half, y, sites: sites(half, y * gain)
+
+
+all_of_it = dropped()
+"""What most layers add to the residual."""
 
 
 def norms_first(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it) -> Layer:
     """The layer of Llama and its relatives: x + mix(norm(x)), then x + feed(norm(x))."""
 
-    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
-        context, weights, cell = mix(p, norm(p["attention_norm"], x), cell, drop, *own)
-        x = x + added(p, "attention", linear(p["out"], context, like=x), drop)
-        return x + added(p, "ffn", feed(p, norm(p["ffn_norm"], x), drop), drop), weights, cell
+    def apply(p: Any, x: jax.Array, cell: Any, sites: Sites, *own: Any) -> tuple[jax.Array, Any]:
+        context, cell = mix(p, norm(p["attention_norm"], x), cell, sites, *own)
+        x = x + added("attention", through_out(p, context, x, sites), sites)
+        return x + added("ffn", feed(p, norm(p["ffn_norm"], x), sites), sites), cell
 
     return apply
 
@@ -196,10 +201,10 @@ def norms_first(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it) -> L
 def norms_last(mix: Mix, feed: Feed, norm: Norm) -> Layer:
     """The layer of OLMo 2: x + norm(mix(x)), then x + norm(feed(x))."""
 
-    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
-        context, weights, cell = mix(p, x, cell, drop, *own)
-        x = x + norm(p["attention_norm"], linear(p["out"], context, like=x))
-        return x + norm(p["ffn_norm"], feed(p, x, drop)), weights, cell
+    def apply(p: Any, x: jax.Array, cell: Any, sites: Sites, *own: Any) -> tuple[jax.Array, Any]:
+        context, cell = mix(p, x, cell, sites, *own)
+        x = x + sites("attention", norm(p["attention_norm"], through_out(p, context, x, sites)))
+        return x + sites("ffn", norm(p["ffn_norm"], feed(p, x, sites))), cell
 
     return apply
 
@@ -207,12 +212,12 @@ def norms_last(mix: Mix, feed: Feed, norm: Norm) -> Layer:
 def side_by_side(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it) -> Layer:
     """The layer whose halves read the same: x + mix(norm(x)) + feed(norm(x)), with a norm for both or for each."""
 
-    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
+    def apply(p: Any, x: jax.Array, cell: Any, sites: Sites, *own: Any) -> tuple[jax.Array, Any]:
         normal = norm(p["attention_norm"], x)
-        context, weights, cell = mix(p, normal, cell, drop, *own)
-        y = added(p, "attention", linear(p["out"], context, like=x), drop)
+        context, cell = mix(p, normal, cell, sites, *own)
+        y = added("attention", through_out(p, context, x, sites), sites)
         normal = norm(p["ffn_norm"], x) if "ffn_norm" in p else normal
-        return x + y + added(p, "ffn", feed(p, normal, drop), drop), weights, cell
+        return x + y + added("ffn", feed(p, normal, sites), sites), cell
 
     return apply
 
@@ -220,10 +225,10 @@ def side_by_side(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it) -> 
 def norms_around(mix: Mix, feed: Feed, norm: Norm) -> Layer:
     """The layer with norms before and after both halves: x + norm(mix(norm(x))), then x + norm(feed(norm(x)))."""
 
-    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
-        context, weights, cell = mix(p, norm(p["attention_norm"], x), cell, drop, *own)
-        x = x + norm(p["attention_post_norm"], linear(p["out"], context, like=x))
-        return x + norm(p["ffn_post_norm"], feed(p, norm(p["ffn_norm"], x), drop)), weights, cell
+    def apply(p: Any, x: jax.Array, cell: Any, sites: Sites, *own: Any) -> tuple[jax.Array, Any]:
+        context, cell = mix(p, norm(p["attention_norm"], x), cell, sites, *own)
+        x = x + sites("attention", norm(p["attention_post_norm"], through_out(p, context, x, sites)))
+        return x + sites("ffn", norm(p["ffn_post_norm"], feed(p, norm(p["ffn_norm"], x), sites))), cell
 
     return apply
 

@@ -14,11 +14,11 @@ import numpy as np
 from .. import declare
 from . import post_norm
 from .attention import attend, visible
-from .dropout import Drop
 from .inputs import Inputs
 from .linear import linear
 from .norm import layer_norm
 from .relative import sheared
+from .sites import Sites
 
 KINDS = ("c2p", "p2c")
 
@@ -50,13 +50,13 @@ def embeddings(c: Any) -> declare.Tree:
     return tree
 
 
-def embedded(params: Any, c: Any, inputs: Inputs, drop: Drop) -> jax.Array:
+def embedded(params: Any, c: Any, inputs: Inputs, sites: Sites) -> jax.Array:
     """What enters the first layer [B, T, D]; nothing of padding."""
     x = post_norm.summed(params, inputs, inputs.places)
     if "project" in params:
         x = linear(params["project"], x)
     x = layer_norm(params["norm"], x, c.layer_norm_eps)
-    return drop("embeddings", jnp.where((inputs.owners != 0)[..., None], x, 0), c.hidden_dropout_prob)
+    return sites.drop("embeddings", jnp.where((inputs.owners != 0)[..., None], x, 0), c.hidden_dropout_prob)
 
 
 def sees(inputs: Inputs) -> jax.Array | None:
@@ -98,8 +98,8 @@ def disentangled(
     parts: Sequence[tuple[str, jax.Array]],
     *,
     rate: float,
-    drop: Drop,
-) -> tuple[jax.Array, jax.Array]:
+    sites: Sites,
+) -> jax.Array:
     """Attention whose scores are sums: tokens with tokens, and with distances.
 
     Args:
@@ -110,10 +110,10 @@ def disentangled(
         parts: of each kind ("c2p": keys, "p2c": queries) what it makes of the distances [2T - 1, H, d], in the order of
             `rows`.
         rate: of dropout.
-        drop: as `attend` takes it.
+        sites: as `attend` takes it.
     """
     q, bias = by_distance(q, k, parts)
-    return attend(q, k, v, seen, bias=bias, rate=rate, drop=drop)
+    return attend(q, k, v, seen, bias=bias, rate=rate, sites=sites)
 
 
 def by_distance(q: jax.Array, k: jax.Array, parts: Sequence[tuple[str, jax.Array]]) -> tuple[jax.Array, Any]:

@@ -18,11 +18,12 @@ from ..declare import Param
 from .activation import ACTIVATIONS
 from .decoder import Feed
 from .quantized import Quantized
+from .sites import Sites
 
 Gate = Callable[[jax.Array], jax.Array]
 """What a network's first product [..., 2F] becomes: [..., F]."""
 Route = Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]]
-"""(a router's arrays, tokens [N, D]) → which experts each goes to [N, k], and the share of each [N, k] float32."""
+"""(a router's arrays, its scores of tokens [N, E]) → the experts of each [N, k], and their shares [N, k] float32."""
 
 _FEW = 4  # tokens of an expert, on average: up to so many it is faster to take each by itself (measured on x86)
 _ROWS = (8, 64)  # tokens of an expert at a time, least and most
@@ -73,8 +74,7 @@ def scores(p: Any, x: jax.Array) -> jax.Array:
 def best(k: int, *, normalised: bool = True) -> Route:
     """The k experts of the highest score, with shares by softmax: of these, or where not `normalised` of all."""
 
-    def route(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        every = scores(p, x)
+    def route(p: Any, every: jax.Array) -> tuple[jax.Array, jax.Array]:
         highest, chosen = jax.lax.top_k(every, k)
         total = jax.nn.logsumexp(highest if normalised else every, axis=-1, keepdims=True)
         return chosen, jnp.exp(highest - total)
@@ -109,9 +109,11 @@ def halves(activation: str) -> Gate:
 def mixture(route: Route, gate: Gate) -> Feed:
     """The feed-forward network of a layer with "router" and "experts"."""
 
-    def feed(p: Any, x: jax.Array, drop: Any) -> jax.Array:
+    def feed(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         tokens = x.reshape(-1, x.shape[-1])
-        y = experts(p["experts"], tokens, *route(p["router"], tokens), gate)
+        every = scores(p["router"], tokens)
+        every = sites("router", every.reshape(*x.shape[:-1], -1)).reshape(every.shape)
+        y = experts(p["experts"], tokens, *route(p["router"], every), gate)
         return y.astype(x.dtype).reshape(x.shape)
 
     return feed
@@ -119,12 +121,12 @@ def mixture(route: Route, gate: Gate) -> Feed:
 
 def together(*feeds: Feed) -> Feed:
     """The sum of what several networks give."""
-    return lambda p, x, drop: functools.reduce(operator.add, (feed(p, x, drop) for feed in feeds))
+    return lambda p, x, sites: functools.reduce(operator.add, (feed(p, x, sites) for feed in feeds))
 
 
 def sparse_or_dense(sparse: Feed, dense: Feed) -> Feed:
     """Of layers of two kinds: those that have experts, and those that have one network."""
-    return lambda p, x, drop: (sparse if "experts" in p else dense)(p, x, drop)
+    return lambda p, x, sites: (sparse if "experts" in p else dense)(p, x, sites)
 
 
 def experts(p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Array, gate: Gate) -> jax.Array:

@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare
-from .attention import project
+from .attention import project, through_out
 from .causal import FULL, Causal
-from .decoder import Added, Feed, Mix, Norm, Turn
-from .dropout import Drop
+from .decoder import Added, Feed, Layer, Mix, Norm, Rotate
 from .embedding import embed, embed_tokens
 from .inputs import Inputs
 from .linear import linear
-from .rotation import Turns
+from .rotation import CosSin
+from .sites import Sites
 
 Split = Callable[[Any, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 """(arrays, x [B, T, D]) → queries [B, T, H, d], keys and values [B, T, K, d]."""
@@ -81,12 +81,12 @@ def in_groups(width: int, keys: int) -> Split:
     return split
 
 
-def turned(split: Split, turn: Turn, turns: Turns) -> Split:
-    """The same with queries and keys turned by their positions."""
+def rotated_heads(split: Split, rotate: Rotate, cos_sin: CosSin) -> Split:
+    """The same with queries and keys rotated by their positions."""
 
     def turning(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         q, k, v = split(p, x)
-        return turn(q, turns), turn(k, turns), v
+        return rotate(q, cos_sin), rotate(k, cos_sin), v
 
     return turning
 
@@ -96,18 +96,18 @@ def attention(
 ) -> Mix:
     """Attention of the heads that `split` gives. Of what is a layer's own it takes its window."""
 
-    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any = FULL) -> tuple[jax.Array, jax.Array, Any]:
-        return order.attend(*split(p, x), cell, window=window, bias=bias, scale=scale, rate=rate, drop=drop)
+    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any = FULL) -> tuple[jax.Array, Any]:
+        return order.attend(*split(p, x), cell, window=window, bias=bias, scale=scale, rate=rate, sites=sites)
 
     return mix
 
 
-def sums_normed(mix: Mix, feed: Feed, norm: Norm, added: Added) -> Callable[..., tuple[jax.Array, Any, Any]]:
+def sums_normed(mix: Mix, feed: Feed, norm: Norm, added: Added) -> Layer:
     """The layer of Vaswani et al. 2017: norm(x + mix(x)), then norm(x + feed(x))."""
 
-    def apply(p: Any, x: jax.Array, cell: Any, drop: Drop, *own: Any) -> tuple[jax.Array, Any, Any]:
-        context, weights, cell = mix(p, x, cell, drop, *own)
-        x = norm(p["attention_norm"], x + added(p, "attention", linear(p["out"], context, like=x), drop))
-        return norm(p["ffn_norm"], x + added(p, "ffn", feed(p, x, drop), drop)), weights, cell
+    def apply(p: Any, x: jax.Array, cell: Any, sites: Sites, *own: Any) -> tuple[jax.Array, Any]:
+        context, cell = mix(p, x, cell, sites, *own)
+        x = norm(p["attention_norm"], x + added("attention", through_out(p, context, x, sites), sites))
+        return norm(p["ffn_norm"], x + added("ffn", feed(p, x, sites), sites)), cell
 
     return apply

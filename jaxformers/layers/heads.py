@@ -11,10 +11,10 @@ import jax.numpy as jnp
 
 from .. import declare
 from .activation import ACTIVATIONS
-from .dropout import Drop
 from .linear import linear, unembed
 from .norm import layer_norm
 from .run import Encoded
+from .sites import Sites
 
 Parameters = Callable[[Any], declare.Tree]
 """Config → the declaration of arrays."""
@@ -30,7 +30,7 @@ class Head:
     """
 
     parameters: Parameters
-    forward: Callable[[Any, Any, Encoded, Drop], Any]
+    forward: Callable[[Any, Any, Encoded, Sites], Any]
     tied: tuple[str, ...] = ()
 
 
@@ -74,9 +74,9 @@ def pooled(name: str = "classifier", *, rate: Rate = no_rate, labels: int | None
     def parameters(c: Any) -> declare.Tree:
         return {"classifier": declare.linear(c.hidden_size, labels or c.num_labels, name)}
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         assert encoded.pooled is not None
-        return linear(params["head"]["classifier"], drop("head", encoded.pooled, rate(c)))
+        return linear(params["head"]["classifier"], sites.drop("head", encoded.pooled, rate(c)))
 
     return Head(parameters, forward)
 
@@ -87,8 +87,8 @@ def each_token(name: str = "classifier", *, rate: Rate = no_rate) -> Head:
     def parameters(c: Any) -> declare.Tree:
         return {"classifier": declare.linear(c.hidden_size, c.num_labels, name)}
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
-        return linear(params["head"]["classifier"], drop("head", encoded.state, rate(c)))
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
+        return linear(params["head"]["classifier"], sites.drop("head", encoded.state, rate(c)))
 
     return Head(parameters, forward)
 
@@ -99,8 +99,8 @@ def span(name: str = "qa_outputs", *, rate: Rate = no_rate, width: Width = hidde
     def parameters(c: Any) -> declare.Tree:
         return {"classifier": declare.linear(width(c), 2, name)}
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
-        return linear(params["head"]["classifier"], drop("head", encoded.state, rate(c)))
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
+        return linear(params["head"]["classifier"], sites.drop("head", encoded.state, rate(c)))
 
     return Head(parameters, forward)
 
@@ -125,11 +125,11 @@ def first_token(
             "classifier": declare.linear(c.hidden_size, labels or c.num_labels, name),
         }
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
-        x = drop("head_before", encoded.first, rate_before(c))
+        x = sites.drop("head_before", encoded.first, rate_before(c))
         x = named(activation, c)(linear(p["dense"], x))
-        return linear(p["classifier"], drop("head", x, rate(c)))
+        return linear(p["classifier"], sites.drop("head", x, rate(c)))
 
     return Head(parameters, forward)
 
@@ -145,7 +145,7 @@ def last_place(name: str = "classifier", *, labels: int | None = None) -> Head:
     def parameters(c: Any) -> declare.Tree:
         return {"classifier": declare.linear(c.hidden_size, labels or c.num_labels, name)}
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         return linear(params["head"]["classifier"], encoded.state[:, -1])
 
     return Head(parameters, forward)
@@ -157,8 +157,8 @@ def last_token(name: str = "score", *, width: Width = hidden_size) -> Head:
     def parameters(c: Any) -> declare.Tree:
         return {"classifier": declare.linear(width(c), c.num_labels, name, bias=False)}
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
-        return linear(params["head"]["classifier"], encoded.last)
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
+        return linear(params["head"]["classifier"], encoded.last(c.pad_token_id))
 
     return Head(parameters, forward)
 
@@ -191,7 +191,7 @@ def vocabulary(
             tree["decoder"] = declare.embedding(c.vocab_size, width(c), decoder, "vocab")
         return tree
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
         x = named(activation, c)(linear(p["dense"], encoded.state))
         x = layer_norm(p["norm"], x, c.layer_norm_eps)
@@ -218,7 +218,7 @@ def words(
             tree["decoder"] = declare.embedding(c.vocab_size, width(c), decoder, "vocab")
         return tree
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
         scores = unembed(p.get("decoder", params["word"]), encoded.state)
         return last(c, scores + p["bias"] if bias else scores)
@@ -232,9 +232,9 @@ def both(first: Head, second: Head) -> Head:
     def parameters(c: Any) -> declare.Tree:
         return {"first": first.parameters(c), "second": second.parameters(c)}
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> Any:
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> Any:
         return tuple(
-            head.forward(params | {"head": params["head"][which]}, c, encoded, drop)
+            head.forward(params | {"head": params["head"][which]}, c, encoded, sites)
             for which, head in (("first", first), ("second", second))
         )
 

@@ -1,8 +1,9 @@
-"""What a forward pass takes: the arrays of one batch, and which intermediate results are wanted."""
+"""What a forward pass takes: the arrays of one batch, and what it is asked for beside its result."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +20,12 @@ class Inputs:
     mask: [B, T] or [B, T, T], zero where a token must not be seen.
     types: [B, T] which segment a token belongs to.
     positions: [B, T] place of a token in its row.
-    task_types: [B, T] which of the tasks of its training a token is part of (ERNIE 2.0).
-    languages: [B] or [B, T] which of the config's languages a row (X-MOD) or token (XLM) is in.
-    adapters: [B] which of the config's low-rank additions a row takes (Jina v3).
-    globals: [B, T] non-zero where a token sees all and is seen by all (Longformer).
     texts: [B, T] where rows hold several texts: which of them a token belongs to, 1, 2, …; zero is padding.
     starts: [N] where their first tokens are, counted through all rows.
     cache: the tokens before these, for models that read in one direction.
+    target: what a decoder reads beside an encoder, which reads these.
+    choices: how many rows, one behind another, are choices for one example.
+    beside: what one architecture alone takes, by the Hub's keyword, as its class declares it (`batch.Beside`).
     """
 
     ids: jax.Array | None = None
@@ -33,13 +33,12 @@ class Inputs:
     mask: jax.Array | None = None
     types: jax.Array | None = None
     positions: jax.Array | None = None
-    task_types: jax.Array | None = None
-    languages: jax.Array | None = None
-    adapters: jax.Array | None = None
-    globals: jax.Array | None = None
     texts: jax.Array | None = None
     starts: jax.Array | None = None
     cache: Cache | None = None
+    target: Inputs | None = None
+    beside: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
+    choices: int = dataclasses.field(default=1, metadata={"static": True})
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,20 +105,20 @@ class Inputs:
         """The types, or where none were given zeros: [B or 1, T]."""
         return jnp.zeros((1, self.shape[1]), jnp.int32) if self.types is None else self.types
 
-    @property
-    def tasks(self) -> jax.Array:
-        """The tasks, or where none were given zeros: [B or 1, T]."""
-        return jnp.zeros((1, self.shape[1]), jnp.int32) if self.task_types is None else self.task_types
-
 
 @jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Want:
-    """Which intermediate results a forward pass returns. Static: each combination is a program of its own.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a forward pass is asked for beside its result. Static: each combination is a program of its own.
 
-    cache: what the next tokens need of these.
+    hidden_states: what entered the first layer and left each. attentions, cross_attentions: each layer's probabilities.
+    cache: what the next tokens need of these. remat: the policy (`layers.remat`) by which gradients compute layers
+    again. captured: names of sites (`layers.sites`) whose values are kept.
     """
 
     hidden_states: bool = False
     attentions: bool = False
+    cross_attentions: bool = False
     cache: bool = False
+    remat: str | None = None
+    captured: tuple[str, ...] = ()

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from .. import declare
 from . import cache, rotation
 from .causal import Causal
-from .decoder import Mix, Turn
-from .dropout import Drop
+from .decoder import Mix, Rotate
 from .linear import linear
 from .norm import rms_norm
+from .sites import Sites
 
 EPSILON = 1e-6
 """Of the norms within attention, whatever the others have."""
@@ -53,12 +53,12 @@ def cells(c: Any, rows: int, slots: int) -> declare.Tree:
     return [cache.keys_values(rows, slots, heads, width, c.v_head_dim) for _ in range(c.num_hidden_layers)]
 
 
-def attention(c: Any, order: Causal, turn: Turn) -> Mix:
+def attention(c: Any, order: Causal, rotate: Rotate) -> Mix:
     """Attention whose keys and values are made of a few numbers of a token."""
-    turns = rotation.rotation(c, c.qk_rope_head_dim).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, c.qk_rope_head_dim).cos_sin(order.positions, order.reach)
     still, heads, factor = c.qk_nope_head_dim, c.num_attention_heads, scale(c)
 
-    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop) -> tuple[jax.Array, jax.Array, Any]:
+    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
         split = lambda y: y.reshape(*y.shape[:2], heads, -1)  # noqa: E731
         if "query" in p:
             q = split(linear(p["query"], x))
@@ -66,10 +66,10 @@ def attention(c: Any, order: Causal, turn: Turn) -> Mix:
             q = split(linear(p["query_up"], rms_norm(p["query_norm"], linear(p["query_down"], x), EPSILON)))
         few, shared = jnp.split(linear(p["kv_down"], x), [c.kv_lora_rank], axis=-1)
         k, v = jnp.split(split(linear(p["kv_up"], rms_norm(p["kv_norm"], few, EPSILON))), [still], axis=-1)
-        shared = jnp.broadcast_to(turn(shared[:, :, None], turns), (*k.shape[:3], c.qk_rope_head_dim))
-        q = jnp.concatenate([q[..., :still], turn(q[..., still:], turns)], axis=-1)
+        shared = jnp.broadcast_to(rotate(shared[:, :, None], cos_sin), (*k.shape[:3], c.qk_rope_head_dim))
+        q = jnp.concatenate([q[..., :still], rotate(q[..., still:], cos_sin)], axis=-1)
         k = jnp.concatenate([k, shared], axis=-1)
-        return order.attend(q, k, v, cell, scale=factor, rate=c.attention_dropout, drop=drop)
+        return order.attend(q, k, v, cell, scale=factor, rate=c.attention_dropout, sites=sites)
 
     return mix
 

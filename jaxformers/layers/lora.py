@@ -75,14 +75,15 @@ def product(p: Any, x: jax.Array) -> jax.Array:
     return jnp.einsum("b...r,bor->b...o", narrow, p["widen"], preferred_element_type=wide)
 
 
-def embed(p: Any, inputs: Inputs, ids: jax.Array | None, scale: float) -> jax.Array:
+def embed(p: Any, inputs: Inputs, ids: jax.Array | None, rows: jax.Array | None, scale: float) -> jax.Array:
     """Rows of a table [V, D] with the addition of each row's task: [B, T, D].
 
-    ids: [B or 1, T] of the table, None: the batch's own, or the vectors that were given in their place.
+    ids: [B or 1, T] of the table, None: the batch's own, or the vectors that were given in their place. rows: [B] the
+    task of each row; None: no addition.
     """
     x = embedding.embed_tokens(p, inputs) if ids is None else embedding.embed(p, ids)
     ids = inputs.ids if ids is None else ids
-    if inputs.adapters is None or "tasks" not in p or ids is None:
+    if rows is None or "tasks" not in p or ids is None:
         return x
-    narrow, widen = p["tasks"]["narrow"][inputs.adapters[:, None], ids], p["tasks"]["widen"][inputs.adapters]
+    narrow, widen = p["tasks"]["narrow"][rows[:, None], ids], p["tasks"]["widen"][rows]
     return x + scale * jnp.einsum("btr,brd->btd", narrow, widen)

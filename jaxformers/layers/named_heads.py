@@ -8,10 +8,10 @@ import jax
 
 from .. import declare
 from .activation import ACTIVATIONS
-from .dropout import Drop
 from .heads import Head, Rate, Width, classifier_rate, first_token, hidden_size, pooled, vocabulary
 from .linear import linear
 from .run import Encoded
+from .sites import Sites
 
 
 def predictions(*, width: Width = hidden_size) -> Head:
@@ -59,7 +59,7 @@ def discriminator() -> Head:
             "classifier": declare.linear(c.hidden_size, 1, "discriminator_predictions.dense_prediction"),
         }
 
-    def forward(params: Any, c: Any, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
         return linear(p["classifier"], ACTIVATIONS[c.hidden_act](linear(p["dense"], encoded.state)))[..., 0]
 

@@ -10,21 +10,22 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from .. import declare
 from ..declare import under
 from . import rotary
 from .activation import ACTIVATIONS
-from .attention import attend, attention, merge, project
-from .dropout import Drop
+from .attention import attend, attention, merge, project, through_out
 from .embedding import embed, embed_tokens
 from .inputs import Inputs
 from .linear import linear
 from .norm import layer_norm
 from .run import Block
+from .sites import Sites
 
-Mix = Callable[[Any, jax.Array, Drop], tuple[jax.Array, jax.Array]]
-"""(a layer's arrays, x [B, T, D], dropout) → what each token takes from the others [B, T, D], and the probabilities."""
+Mix = Callable[[Any, jax.Array, Sites], jax.Array]
+"""(a layer's arrays, x [B, T, D], sites) → what each token takes from the others [B, T, D]."""
 
 
 def embeddings(c: Any, width: int) -> declare.Tree:
@@ -71,42 +72,43 @@ def check_counted(c: Any) -> None:
 
 
 def summed(params: Any, inputs: Inputs, places: jax.Array) -> jax.Array:
-    """Words [B, T, D] plus, where the tree has tables of them, positions, segments and tasks.
+    """Words [B, T, D] plus, where the tree has tables of them, positions, segments and tasks (ERNIE 2.0).
 
     places: [B or 1, T] rows of the table of positions.
     """
     x = embed_tokens(params["word"], inputs)
-    for name, rows in (("position", places), ("type", inputs.segments), ("task", inputs.tasks)):
+    tasks = inputs.beside.get("task_type_ids", jnp.zeros((1, inputs.shape[1]), jnp.int32))
+    for name, rows in (("position", places), ("type", inputs.segments), ("task", tasks)):
         if name in params:
             x = x + embed(params[name], rows)
     return x
 
 
-def embedded(params: Any, c: Any, inputs: Inputs, places: jax.Array, drop: Drop) -> jax.Array:
+def embedded(params: Any, c: Any, inputs: Inputs, places: jax.Array, sites: Sites) -> jax.Array:
     """What enters the first layer [B, T, D]: the sum, normed."""
     x = layer_norm(params["norm"], summed(params, inputs, places), c.layer_norm_eps)
-    return drop("embeddings", x, c.hidden_dropout_prob)
+    return sites.drop("embeddings", x, c.hidden_dropout_prob)
 
 
 def self_attention(c: Any, seen: jax.Array | None, bias: jax.Array | None = None) -> Mix:
     """Every token takes from those that are `seen` (as `attend` has it, and the bias) by plain attention."""
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
-        context, weights = attend(q, k, v, seen, bias=bias, rate=c.attention_probs_dropout_prob, drop=drop)
-        return merge(context), weights
+        context = attend(q, k, v, seen, bias=bias, rate=c.attention_probs_dropout_prob, sites=sites)
+        return merge(context)
 
     return mix
 
 
 def rotary_attention(c: Any, seen: jax.Array | None, angles: jax.Array) -> Mix:
-    """Plain attention whose queries and keys are turned by angles [B or 1, T, d/2]."""
+    """Plain attention whose queries and keys are rotated by angles [B or 1, T, d/2]."""
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
         q, k = rotary.rotate(q, angles), rotary.rotate(k, angles)
-        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
-        return merge(context), weights
+        context = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, sites=sites)
+        return merge(context)
 
     return mix
 
@@ -124,11 +126,10 @@ def block(c: Any, mix: Mix, feed_forward: Feed | None = None) -> Block:
     """The layer as `run` takes it: tokens mix, then each goes through a feed-forward network, BERT's unless given."""
     through = feed_forward or feed(c)
 
-    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        context, weights = mix(p, x, drop)
-        h = drop("attention", linear(p["out"], context, like=x), c.hidden_dropout_prob)
-        x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)
-        x = layer_norm(p["ffn_norm"], x + drop("feed_forward", through(p, x), c.hidden_dropout_prob), c.layer_norm_eps)
-        return x, weights
+    def apply(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        context = mix(p, x, sites)
+        x = x + sites("attention", through_out(p, context, x, sites), c.hidden_dropout_prob)
+        x = layer_norm(p["attention_norm"], x, c.layer_norm_eps)
+        return layer_norm(p["ffn_norm"], x + sites("ffn", through(p, x), c.hidden_dropout_prob), c.layer_norm_eps)
 
     return apply

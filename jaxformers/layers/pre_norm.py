@@ -7,21 +7,21 @@ from typing import Any
 import jax
 
 from .activation import ACTIVATIONS
-from .dropout import Drop
+from .attention import through_out
 from .linear import linear
 from .norm import layer_norm
 from .post_norm import Mix
 from .run import Block
+from .sites import Sites
 
 
 def block(c: Any, mix: Mix) -> Block:
     """The layer as `run` takes it: tokens mix, then each goes through the feed-forward network."""
 
-    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        context, weights = mix(p, layer_norm(p["attention_norm"], x, c.layer_norm_eps), drop)
-        x = x + drop("attention", linear(p["out"], context, like=x), c.hidden_dropout_prob)
+    def apply(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        context = mix(p, layer_norm(p["attention_norm"], x, c.layer_norm_eps), sites)
+        x = x + sites("attention", through_out(p, context, x, sites), c.hidden_dropout_prob)
         h = ACTIVATIONS[c.hidden_act](linear(p["up"], layer_norm(p["ffn_norm"], x, c.layer_norm_eps)))
-        x = x + drop("feed_forward", linear(p["down"], h, like=x), c.hidden_dropout_prob)
-        return x, weights
+        return x + sites("ffn", linear(p["down"], h, like=x), c.hidden_dropout_prob)
 
     return apply

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 
 def angles(places: jax.Array, dim: int, base: float = 10_000.0, ntk: float = 1.0) -> jax.Array:
-    """How far each pair of a head of `dim` numbers is turned at places [B or 1, T]: [B or 1, T, dim/2].
+    """How far each pair of a head of `dim` numbers is rotated at places [B or 1, T]: [B or 1, T, dim/2].
 
     ntk: how many times as long as in training rows may be; the slowest pairs then turn that much slower, the fastest
     hardly (Su, kexue.fm/archives/9706).
@@ -48,7 +48,7 @@ def check(c: Any) -> None:
 
 
 def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
-    """Heads x [B, T, H, d] whose pairs, one of each half, are turned by angles [B or 1, T, d/2]."""
+    """Heads x [B, T, H, d] whose pairs, one of each half, are rotated by angles [B or 1, T, d/2]."""
     sine, cosine = (f(angles)[:, :, None] for f in (jnp.sin, jnp.cos))
     left, right = jnp.split(x, 2, axis=-1)
     return jnp.concatenate([left * cosine - right * sine, right * cosine + left * sine], axis=-1).astype(x.dtype)

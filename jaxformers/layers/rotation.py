@@ -24,7 +24,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """The kinds of rotation, each with the numbers that it needs."""
 
-Turns = tuple[jax.Array, jax.Array]
+CosSin = tuple[jax.Array, jax.Array]
 """Cosine and sine [B or 1, T, 1, n/2] of how far each pair is turned."""
 
 
@@ -42,7 +42,7 @@ class Rotation:
     longer: np.ndarray | None = None
     stretch: tuple[float, float] | None = None
 
-    def turns(self, positions: jax.Array, reach: jax.Array) -> Turns:
+    def cos_sin(self, positions: jax.Array, reach: jax.Array) -> CosSin:
         """Of tokens at positions [B or 1, T] in rows that reach so far [B or 1, T or 1]."""
         steps = jnp.asarray(self.steps)
         if self.longer is not None:
@@ -54,20 +54,20 @@ class Rotation:
             bases = base * grown[..., None] ** (dim / (dim - 2))
             steps = bases ** (-jnp.arange(0, dim, 2, dtype=jnp.float32) / dim)
         angles = positions[..., None].astype(jnp.float32) * steps
-        return jax.lax.platform_dependent(angles, cpu=partial(_alone, self.gain), default=partial(_turns, self.gain))
+        return jax.lax.platform_dependent(angles, cpu=partial(_alone, self.gain), default=partial(_cos_sin, self.gain))
 
 
-def _turns(gain: float, angles: jax.Array) -> Turns:
+def _cos_sin(gain: float, angles: jax.Array) -> CosSin:
     return jnp.cos(angles)[:, :, None] * gain, jnp.sin(angles)[:, :, None] * gain
 
 
-def _alone(gain: float, angles: jax.Array) -> Turns:
-    """`_turns` in a conditional, as nothing else keeps XLA's CPU from working them out in each layer, for each head.
+def _alone(gain: float, angles: jax.Array) -> CosSin:
+    """`_cos_sin` in a conditional, as nothing else keeps XLA's CPU from working them out in each layer, for each head.
 
     What it asks is true unless a config overflows, and then all is NaN.
     """
     wrong = jnp.full_like(angles, jnp.nan)[:, :, None]
-    return jax.lax.cond(jnp.isfinite(angles).all(), lambda: _turns(gain, angles), lambda: (wrong, wrong))
+    return jax.lax.cond(jnp.isfinite(angles).all(), lambda: _cos_sin(gain, angles), lambda: (wrong, wrong))
 
 
 def rotation(c: Any, dim: int, *, base: float | None = None, told: Mapping[str, Any] | None = None) -> Rotation:
@@ -118,7 +118,7 @@ def theta(c: Any) -> float:
 
 
 def part(c: Any, width: int) -> int:
-    """How many of a head's numbers are turned: a share that older files have beside what newer ones say together, and
+    """How many of a head's numbers are rotated: a share that older files have beside what newer ones say together, and
     GPT-NeoX's as rotary_pct.
     """
     said = (scaling(c).get("partial_rotary_factor"), c.partial_rotary_factor, getattr(c, "rotary_pct", None))
@@ -143,7 +143,7 @@ def promised(c: Any) -> int:
 
 
 def switch_length(c: Any) -> int | None:
-    """The length beyond which all tokens of a row are turned by other angles ("longrope"); None: there is none."""
+    """The length beyond which all tokens of a row are rotated by other angles ("longrope"); None: there is none."""
     return next((_trained(c, told) for told in _each(c) if kind(told) == "longrope"), None)
 
 
@@ -226,8 +226,8 @@ def _yarn(steps: np.ndarray, base: float, told: Mapping[str, Any], most: int) ->
     dim = 2 * len(steps)
     length = told.get("original_max_position_embeddings") or most
 
-    def pair(turns: float) -> float:  # the pair that turns so often within the rows of training
-        return dim * math.log(length / (turns * 2 * math.pi)) / (2 * math.log(base))
+    def pair(revolutions: float) -> float:  # the pair that turns so often within the rows of training
+        return dim * math.log(length / (revolutions * 2 * math.pi)) / (2 * math.log(base))
 
     low, high = pair(told.get("beta_fast") or 32), pair(told.get("beta_slow") or 1)
     if told.get("truncate", True):
@@ -264,25 +264,25 @@ def _longrope(c: Any, steps: np.ndarray, told: Mapping[str, Any]) -> Rotation:
 def _llama3(steps: np.ndarray, told: Mapping[str, Any]) -> np.ndarray:
     """Pairs that turn slowly are slowed down `factor` times, fast ones not, those between in between."""
     low, high = told["low_freq_factor"], told["high_freq_factor"]
-    turns = told["original_max_position_embeddings"] * steps / (2 * np.pi)  # within the rows of training
-    fast = np.clip((turns - low) / (high - low), 0, 1)
+    revolutions = told["original_max_position_embeddings"] * steps / (2 * np.pi)  # within the rows of training
+    fast = np.clip((revolutions - low) / (high - low), 0, 1)
     return ((1 - fast) * steps / told["factor"] + fast * steps).astype(np.float32)
 
 
-def halves(x: jax.Array, turns: Turns) -> jax.Array:
-    """Heads x [B, T, H, d] whose first n numbers are turned in pairs of one of each half of them."""
-    cosine, sine = turns
+def rotate_half(x: jax.Array, cos_sin: CosSin) -> jax.Array:
+    """Heads x [B, T, H, d] whose first n numbers are rotated in pairs of one of each half of them."""
+    cosine, sine = cos_sin
     n = 2 * cosine.shape[-1]
     left, right = jnp.split(x[..., :n], 2, axis=-1)
-    turned = jnp.concatenate([left * cosine - right * sine, right * cosine + left * sine], axis=-1).astype(x.dtype)
-    return turned if n == x.shape[-1] else jnp.concatenate([turned, x[..., n:]], axis=-1)
+    rotated = jnp.concatenate([left * cosine - right * sine, right * cosine + left * sine], axis=-1).astype(x.dtype)
+    return rotated if n == x.shape[-1] else jnp.concatenate([rotated, x[..., n:]], axis=-1)
 
 
-def neighbours(x: jax.Array, turns: Turns) -> jax.Array:
-    """Heads x [B, T, H, d] whose first n numbers are turned in pairs of neighbours."""
-    cosine, sine = turns
+def rotate_interleaved(x: jax.Array, cos_sin: CosSin) -> jax.Array:
+    """Heads x [B, T, H, d] whose first n numbers are rotated in pairs of neighbours."""
+    cosine, sine = cos_sin
     n = 2 * cosine.shape[-1]
     left, right = x[..., 0:n:2], x[..., 1:n:2]
-    turned = jnp.stack([left * cosine - right * sine, right * cosine + left * sine], axis=-1)
-    turned = turned.reshape(*x.shape[:-1], n).astype(x.dtype)
-    return turned if n == x.shape[-1] else jnp.concatenate([turned, x[..., n:]], axis=-1)
+    rotated = jnp.stack([left * cosine - right * sine, right * cosine + left * sine], axis=-1)
+    rotated = rotated.reshape(*x.shape[:-1], n).astype(x.dtype)
+    return rotated if n == x.shape[-1] else jnp.concatenate([rotated, x[..., n:]], axis=-1)

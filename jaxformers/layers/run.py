@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .. import declare
-from .inputs import Want
+from .inputs import Ask, Inputs
+from .remat import rematerialised
+from .sites import PLAIN, Sites
 
-Block = Callable[..., tuple[jax.Array, Any]]
+Block = Callable[..., jax.Array]
+"""(a layer's arrays, x [B, T, D], its sites, what is this layer's own) → x."""
 
 
 @jax.tree_util.register_dataclass
@@ -21,120 +25,181 @@ Block = Callable[..., tuple[jax.Array, Any]]
 class Encoded:
     """What an encoder gives to a head.
 
-    state [B, T, D]; pooled [B, D] where the model has a pooler; hidden_states (embeddings first) and attentions, a
-    tuple each, where wanted. owners [B, T]: which text of its row each token belongs to, zero for padding. Of rows that
-    hold several texts starts [N]: where each text's first token is, counted through all rows; then `first`, `pooled`
-    and `mean` are [N, D]. ends [B or N]: where each text's last token is, counted alike. cells: what the
-    layers keep, and cache: the `Cache` around them.
+    state: [B, T, D]. pooled: [B, D] where the model has a pooler. hidden_states (embeddings first), attentions,
+    cross_attentions: one a layer, where asked for. inputs: what was read; of rows that hold several texts `first`,
+    `last`, `pooled` and `mean` are [N, D]. cells: what the layers keep, and cache: the `Cache` around them.
     """
 
     state: jax.Array
     pooled: jax.Array | None = None
     hidden_states: tuple[jax.Array, ...] | None = None
     attentions: tuple[jax.Array, ...] | None = None
-    owners: jax.Array | None = None
-    starts: jax.Array | None = None
-    ends: jax.Array | None = None
+    cross_attentions: tuple[jax.Array, ...] | None = None
+    inputs: Inputs = Inputs()
     cells: Any = None
     cache: Any = None
+
+    def normed(self, state: jax.Array) -> Encoded:
+        """The result whose state, and last hidden state, is one that came through a last norm."""
+        states = self.hidden_states and (*self.hidden_states[:-1], state)
+        return dataclasses.replace(self, state=state, hidden_states=states)
 
     @property
     def first(self) -> jax.Array:
         """The state of each text's first token [B or N, D]."""
-        if self.starts is None:
+        if self.inputs.starts is None:
             return self.state[:, 0]
-        return self.state.reshape(-1, self.state.shape[-1])[self.starts]
+        return self.state.reshape(-1, self.state.shape[-1])[self.inputs.starts]
 
-    @property
-    def last(self) -> jax.Array:
-        """The state of each text's last token [B or N, D]."""
-        return self.state.reshape(-1, self.state.shape[-1])[self.ends]
+    def last(self, pad: int | None) -> jax.Array:
+        """The state of each text's last token [B or N, D], as `Inputs.ends` finds it."""
+        return self.state.reshape(-1, self.state.shape[-1])[self.inputs.ends(pad)]
 
     def mean(self, x: jax.Array) -> jax.Array:
         """The mean of x [B, T, K] over each text's tokens [B or N, K]."""
-        assert self.owners is not None
-        rows, length = self.owners.shape
-        real = (self.owners != 0)[..., None]
-        if self.starts is None:
+        owners, starts = self.inputs.owners, self.inputs.starts
+        rows, length = owners.shape
+        real = (owners != 0)[..., None]
+        if starts is None:
             return jnp.where(real, x, 0).sum(1) / jnp.maximum(real.sum(1), 1)
-        text = (self.owners + jnp.arange(rows)[:, None] * (length + 1)).reshape(-1)
+        text = (owners + jnp.arange(rows)[:, None] * (length + 1)).reshape(-1)
         total = lambda values: jax.ops.segment_sum(values.reshape(len(text), -1), text, rows * (length + 1))  # noqa: E731
-        return (total(jnp.where(real, x, 0)) / jnp.maximum(total(real.astype(x.dtype)), 1))[text[self.starts]]
+        return (total(jnp.where(real, x, 0)) / jnp.maximum(total(real.astype(x.dtype)), 1))[text[starts]]
 
 
-def run(block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], want: Want = Want()) -> Encoded:
+def run(
+    block: Block, layers: Any, x: jax.Array, *each: Sequence[Any], ask: Ask = Ask(), sites: Sites = PLAIN
+) -> Encoded:
     """Send x [B, T, D] through all layers.
 
     Args:
-        block: `block(params, x, *each) -> (x, attention probabilities)`.
+        block: `block(params, x, sites, *each) -> x`, with the sites of the layer.
         layers: a list of the layers' trees, or one tree whose arrays are stacked along a new first axis, or a tuple of
             such trees, whose layers differ from those of the others.
         x: what enters the first layer.
-        *each: sequences of one entry a layer, handed to `block` (dropout, window sizes, rotary bases).
-        want: which intermediate results to collect.
+        *each: sequences of one entry a layer, handed to `block` (window sizes, rotary bases).
+        ask: which intermediate results to collect, and how gradients compute layers again.
+        sites: of the model, or of its side that these layers are.
     """
-    return remembering(lambda p, x, cell, *each: (*block(p, x, *each), cell), layers, None, x, *each, want=want)
+    return remembering(
+        lambda p, x, cell, *each: (block(p, x, *each), cell), layers, None, x, *each, ask=ask, sites=sites
+    )
 
 
 def remembering(
-    block: Callable[..., tuple[jax.Array, Any, Any]],
+    block: Callable[..., tuple[jax.Array, Any]],
     layers: Any,
     cells: Any,
     x: jax.Array,
     *each: Sequence[Any],
-    want: Want = Want(),
+    ask: Ask = Ask(),
+    sites: Sites = PLAIN,
 ) -> Encoded:
     """`run` for layers that read and write something of their own, such as the keys and values of earlier tokens.
 
     Args:
-        block: `block(params, x, cell, *each) -> (x, attention probabilities, cell)`.
+        block: `block(params, x, cell, sites, *each) -> (x, cell)`.
         layers: as in `run`.
         cells: one a layer, listed or stacked as the layers are; None: the layers keep nothing, and `block` gets None.
         x: what enters the first layer.
         *each: as in `run`.
-        want: as in `run`.
+        ask: as in `run`.
+        sites: as in `run`.
     """
-    if isinstance(layers, tuple):
-        return _in_runs(block, layers, cells, x, *each, want=want)
-    if isinstance(layers, list):
-        states, attentions, kept = [x], [], []
-        cells = [None] * len(layers) if cells is None else cells
-        for p, cell, *own in zip(layers, cells, *each, strict=True):
-            x, weights, cell = block(p, x, cell, *own)
-            states.append(x)
-            attentions.append(weights)
-            kept.append(cell)
-        return _collected(x, states, attentions, kept, want)
+    runs = layers if isinstance(layers, tuple) else (layers,)
+    kept: Any = cells if isinstance(layers, tuple) and cells is not None else (cells,) * len(runs)
+    count = sum(map(_count, runs))
+    if wrong := [len(one) for one in each if len(one) != count]:
+        raise ValueError(f"{wrong[0]} entries for {count} layers: each sequence has one a layer")
+    x = entered = sites("embeddings", x)
+    shown, after, first = [], [], 0
+    for part, own in zip(runs, kept, strict=True):
+        through = _unrolled if isinstance(part, list) else _scanned
+        slices = [one[first : first + _count(part)] for one in each]
+        x, own, done = through(partial(_layer, block, ask, sites), ask, part, own, x, slices, first)
+        after.append(own)
+        shown.extend(done)
+        first += len(done)
+    return _collected(entered, x, shown, tuple(after) if isinstance(layers, tuple) else after[0], ask, sites)
 
-    # Cells ride in the carry: as results of each step, all of them would be copied.
-    def body(carry: tuple[jax.Array, Any], step: tuple[Any, ...]) -> tuple[tuple[jax.Array, Any], tuple[Any, Any]]:
+
+_FIELDS = {
+    "hidden_states": "residual",
+    "attentions": "attention_weights",
+    "cross_attentions": "cross.attention_weights",
+}
+"""Of which sites in each layer intermediate results are."""
+
+Shown = dict[str, jax.Array]
+"""What a layer has shown, by the rest of its name."""
+
+
+def _layer(
+    block: Any, ask: Ask, sites: Sites, p: Any, x: jax.Array, cell: Any, number: Any, own: Sequence[Any]
+) -> tuple[jax.Array, Any, Shown]:
+    """One layer, by its number."""
+    wanted = [site for field, site in _FIELDS.items() if getattr(ask, field)]
+    here = sites.at(number)
+    here = here.opened(*wanted) if wanted or sites.shown is not None else here
+    x, cell = block(p, x, cell, here, *own)
+    x = here("residual", x)
+    return x, cell, {name.removeprefix(here.path): value for name, value in (here.shown or {}).items()}
+
+
+def _unrolled(
+    layer: Any, ask: Ask, layers: Any, cells: Any, x: jax.Array, each: Any, first: int
+) -> tuple[jax.Array, Any, list[Shown]]:
+    """Listed layers, one after the other."""
+    kept, shown = [], []
+    cells = [None] * len(layers) if cells is None else cells
+    for i, (p, cell, *own) in enumerate(zip(layers, cells, *each, strict=True), first):
+        through = rematerialised(partial(layer, number=i, own=own), ask.remat, scanned=False)
+        x, cell, values = through(p, x, cell)
+        kept.append(cell)
+        shown.append(values)
+    return x, kept, shown
+
+
+def _scanned(
+    layer: Any, ask: Ask, layers: Any, cells: Any, x: jax.Array, each: Any, first: int
+) -> tuple[jax.Array, Any, list[Shown]]:
+    """Stacked layers. Cells ride in the carry: as results of each step, all of them would be copied."""
+
+    def body(carry: tuple[jax.Array, Any], step: tuple[Any, ...]) -> tuple[tuple[jax.Array, Any], Shown]:
         (x, cells), (i, p, *own) = carry, step
         cell = jax.tree.map(lambda array: jax.lax.dynamic_index_in_dim(array, i, keepdims=False), cells)
-        after, weights, cell = block(p, x, cell, *own)
+        through = rematerialised(partial(layer, number=i + first, own=own), ask.remat, scanned=True)
+        x, cell, values = through(p, x, cell)
         cells = jax.tree.map(lambda array, new: jax.lax.dynamic_update_index_in_dim(array, new, i, 0), cells, cell)
-        return (after, cells), (x if want.hidden_states else None, weights if want.attentions else None)
+        return (x, cells), values
 
-    count = jax.tree.leaves(layers)[0].shape[0]
-    steps = (jnp.arange(count), layers, *map(stack, each))
-    (last, cells), (states, attentions) = jax.lax.scan(body, (x, cells), steps)
-    return _collected(last, None if states is None else [*states, last], attentions, cells, want)
+    count = _count(layers)
+    (x, cells), values = jax.lax.scan(body, (x, cells), (jnp.arange(count), layers, *map(stack, each)))
+    return x, cells, [jax.tree.map(lambda array, i=i: array[i], values) for i in range(count)]
 
 
-def _in_runs(
-    block: Any, layers: tuple[Any, ...], cells: Any, x: jax.Array, *each: Sequence[Any], want: Want
-) -> Encoded:
-    """`remembering` for runs of stacked layers."""
-    states, first = [x], 0
-    attentions: list[Any] = []
-    kept: list[Any] = []
-    for part, cell in zip(layers, [None] * len(layers) if cells is None else cells, strict=True):
-        after = first + jax.tree.leaves(part)[0].shape[0]
-        encoded = remembering(block, part, cell, x, *(own[first:after] for own in each), want=want)
-        x, first = encoded.state, after
-        states.extend((encoded.hidden_states or ())[1:])
-        attentions.extend(encoded.attentions or ())
-        kept.append(encoded.cells)
-    return _collected(x, states, attentions, tuple(kept), want)
+def _count(layers: Any) -> int:
+    """How many layers are listed, or stacked."""
+    return len(layers) if isinstance(layers, list) else jax.tree.leaves(layers)[0].shape[0]
+
+
+def _collected(entered: jax.Array, x: jax.Array, shown: list[Shown], cells: Any, ask: Ask, sites: Sites) -> Encoded:
+    """The result, with what was asked for; what was captured goes where the sites keep it."""
+    for i, values in enumerate(shown):
+        sites.keep({f"layers.{i}.{name}": value for name, value in values.items()})
+
+    def each(field: str) -> tuple[jax.Array, ...] | None:
+        site = _FIELDS[field]
+        return tuple(values[site] for values in shown if site in values) if getattr(ask, field) else None
+
+    states = each("hidden_states")
+    return Encoded(
+        state=x,
+        cells=cells,
+        hidden_states=None if states is None else (entered, *states),
+        attentions=each("attentions"),
+        cross_attentions=each("cross_attentions"),
+    )
 
 
 def either(flag: Any, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
@@ -147,19 +212,10 @@ def reuse(block: Block, groups: Any, which: Sequence[int]) -> tuple[Block, Any]:
     if isinstance(groups, list | tuple):
         return block, [groups[group] for group in which]
 
-    def look_up(group: jax.Array, x: jax.Array, *each: Any) -> tuple[jax.Array, jax.Array]:
+    def look_up(group: jax.Array, x: jax.Array, *each: Any) -> jax.Array:
         return block(jax.tree.map(lambda array: array[group], groups), x, *each)
 
     return look_up, jnp.array(which, jnp.int32)
-
-
-def _collected(x: jax.Array, states: Any, attentions: Any, cells: Any, want: Want) -> Encoded:
-    return Encoded(
-        state=x,
-        cells=cells,
-        hidden_states=tuple(states) if want.hidden_states else None,
-        attentions=tuple(attentions) if want.attentions else None,
-    )
 
 
 def stack(layers: Sequence[Any]) -> Any:

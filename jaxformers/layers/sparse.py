@@ -46,4 +46,4 @@ def beside_shared(c: Any, route: experts.Route) -> Feed:
     """The feed-forward network of a layer: one, or experts beside those for all."""
     one = gated(c.hidden_act)
     mixture = experts.mixture(route, experts.halves(c.hidden_act))
-    return experts.sparse_or_dense(experts.together(mixture, lambda p, x, drop: one(p["shared"], x, drop)), one)
+    return experts.sparse_or_dense(experts.together(mixture, lambda p, x, sites: one(p["shared"], x, sites)), one)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .attention import attend
-from .dropout import Drop
+from .sites import Sites
 
 
 def near(length: int, width: jax.Array | int) -> jax.Array:
@@ -24,7 +24,7 @@ def in_chunks(
     seen_by_all: int,
     *,
     rate: float,
-    drop: Drop,
+    sites: Sites,
 ) -> jax.Array:
     """Attention of each place with those at most `width` away, and with the first few, in memory of T · width.
 
@@ -38,7 +38,7 @@ def in_chunks(
         width: to either side.
         seen_by_all: how many of the first places every query sees, however far they are.
         rate: of dropout.
-        drop: as `attend` takes it.
+        sites: as `attend` takes it.
 
     Returns:
         The context [B, T, H, d].
@@ -64,5 +64,5 @@ def in_chunks(
     if seen_by_all:  # once: where they stand in front, not where they are in reach
         front = jnp.arange(asked.shape[-1]) < seen_by_all
         allowed = jnp.where(front, around(real)[:, None, :], allowed & (asked > seen_by_all))
-    context, _ = attend(chunks(q), around(k), around(v), allowed[:, None], rate=rate, drop=drop)
+    context = attend(chunks(q), around(k), around(v), allowed[:, None], rate=rate, sites=sites)
     return context.reshape(rows, count * width, *head)[:, :length]

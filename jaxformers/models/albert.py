@@ -10,11 +10,11 @@ from ..config import Config, Rate, Repeats, Size
 from ..declare import repeat, under
 from ..layers import heads
 from ..layers.attention import attention, visible
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import block, embedded, embeddings, self_attention
 from ..layers.run import Encoded, reuse, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -65,13 +65,13 @@ def body(c: AlbertConfig) -> declare.Tree:
     }
 
 
-def encode(params: Any, c: AlbertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: AlbertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch: one for each run of a group, while all of its layers have attentions."""
-    x = linear(params["project"], embedded(params, c, inputs, inputs.places, drop))
+    x = linear(params["project"], embedded(params, c, inputs, inputs.places, sites))
     depth, groups, inner = c.num_hidden_layers, c.num_hidden_groups, c.inner_group_num
     which = [layer * groups // depth * inner + own for layer in range(depth) for own in range(inner)]
     through, layers = reuse(block(c, self_attention(c, visible(inputs.mask))), params["layers"], which)
-    encoded = run(through, layers, x, drop.each(depth * inner), want=want)
+    encoded = run(through, layers, x, ask=ask, sites=sites)
     if encoded.hidden_states is None:
         return encoded
     return dataclasses.replace(encoded, hidden_states=encoded.hidden_states[::inner])

@@ -14,12 +14,12 @@ from ..layers import rotation, xielu
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, keys_values, normed, norms_first, root_mean_square, rotated
 from ..layers.decoder_arrays import head_norms, model_arrays, projections, up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import RotarySizes
 
@@ -67,18 +67,18 @@ def parameters(c: ApertusConfig) -> declare.Tree:
     return model_arrays(c, layer)
 
 
-def feed(p: Any, x: jax.Array, drop: Drop) -> jax.Array:
+def feed(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
     """The network of one layer."""
     return linear(p["down"], xielu.xielu(p["act"], linear(p["up"], x)), like=x)
 
 
-def decode(params: Any, c: ApertusConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: ApertusConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
-    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
-    return decoded(order, norms_first(mix, feed, norm), params, x, each, want=want, norm=norm)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, norms_first(mix, feed, norm), params, x, ask=ask, sites=sites, norm=norm)
 
 
 class ApertusModel(tasks.Decoder, config=ApertusConfig, network=Network(parameters, decode=decode, cells=keys_values)):

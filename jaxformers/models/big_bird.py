@@ -20,15 +20,15 @@ from ..config import Config, Depth, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import QKV, attend, merge, project, visible
-from ..layers.dropout import Drop, no_drop
+from ..layers.attention import QKV, attend, merge, probabilities, project, taken, visible
 from ..layers.embedding import embed_tokens
 from ..layers.heads import Head
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import Mix, block, embeddings, layer, self_attention, summed
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -74,12 +74,13 @@ def body(c: BigBirdConfig) -> declare.Tree:
 
 
 def attend_blocks(
-    q: jax.Array, k: jax.Array, v: jax.Array, real: jax.Array, size: int, first: int, **dropped: Any
-) -> tuple[jax.Array, jax.Array]:
-    """Attention in time linear in T: q, k and v [B, T, H, d], real [B, T] → as `attend`.
+    q: jax.Array, k: jax.Array, v: jax.Array, real: jax.Array, size: int, first: int, *, rate: float, sites: Sites
+) -> jax.Array:
+    """Attention in time linear in T: q, k and v [B, T, H, d], real [B, T] → the context [B, T, H, d].
 
     The first and the last block of `size` tokens see and are seen by all, others see themselves and their neighbours.
-    For these the first block counts `first` times; their reported probabilities [B, H, T, T] have it once.
+    For these the first block counts `first` times; their probabilities [B, H, T, T], where somebody reads them, have it
+    once.
     """
     length = q.shape[1]
     count = -(-length // size)
@@ -87,47 +88,49 @@ def attend_blocks(
     q, k, v, real = (jnp.pad(x, [(0, 0), (0, spare)] + [(0, 0)] * (x.ndim - 2)) for x in (q, k, v, real))
     (rows, _, number, _), inner = q.shape, np.arange(1, count - 1)
 
-    ends = [0, count - 1]
+    ends = np.array([0, count - 1])
     blocks = [x.reshape(rows, count, size, *x.shape[2:]) for x in (q, k, v, real)]
-    outer, outer_weights = attend(
-        blocks[0][:, np.array(ends)].reshape(rows, 2 * size, *q.shape[2:]), k, v, visible(real), **dropped
-    )
+    outer = blocks[0][:, ends].reshape(rows, 2 * size, *q.shape[2:])
 
     near = np.stack([0 * inner, inner - 1, inner, inner + 1, 0 * inner + count - 1], axis=1)
     once = np.ones(near.shape, bool)
     once[0, 1] = once[-1, 3] = False  # the first block and the last one are neighbours there
     some = [x[:, near].reshape(-1, 5 * size, *x.shape[3:]) for x in blocks[1:]]
-    seen = some[2] & np.tile(once.repeat(size, axis=1), (rows, 1))
+    seen = visible(some[2] & np.tile(once.repeat(size, axis=1), (rows, 1)))
     times = jnp.where(np.arange(5 * size) < size, math.log(first), 0.0)
     middle = blocks[0][:, 1:-1].reshape(-1, size, *q.shape[2:])
-    context, weights = attend(middle, some[0], some[1], visible(seen), bias=times, **dropped)
 
-    weights = weights.reshape(rows, len(inner), number, size, 5, size)
-    weights = weights.at[..., 0, :].divide(first)
-    table = jnp.zeros((rows, number, count, size, count, size), weights.dtype)
-    table = table.at[:, :, inner[:, None], :, near].add(weights.transpose(1, 4, 0, 2, 3, 5))
-    table = table.at[:, :, np.array(ends)].set(outer_weights.reshape(rows, number, 2, size, count, size))
-    table = table.reshape(rows, number, count * size, count * size)
+    if sites.taps("attention_weights"):
+        weights = probabilities(middle, some[0], seen, times).reshape(rows, len(inner), number, size, 5, size)
+        weights = weights.at[..., 0, :].divide(first)
+        table = jnp.zeros((rows, number, count, size, count, size), weights.dtype)
+        table = table.at[:, :, inner[:, None], :, near].add(weights.transpose(1, 4, 0, 2, 3, 5))
+        whole = probabilities(outer, k, visible(real)).reshape(rows, number, 2, size, count, size)
+        table = table.at[:, :, ends].set(whole).reshape(rows, number, count * size, count * size)
+        table = sites("attention_weights", table[:, :, :length, :length], rate)
+        several = table.at[:, :, size : size * (count - 1), :size].multiply(first)
+        return jnp.where(real[:, :length, None, None], taken(several, v[:, :length]), 0)
 
+    sides = attend(outer, k, v, visible(real), rate=rate, sites=sites)
+    context = attend(middle, some[0], some[1], seen, bias=times, rate=rate, sites=sites)
     inside = context.reshape(rows, len(inner) * size, *q.shape[2:])
-    whole = jnp.concatenate([outer[:, :size], inside, outer[:, size:]], axis=1)
-    whole = jnp.where(real[:, :, None, None], whole, 0)
-    return whole[:, :length], table[:, :, :length, :length]
+    whole = jnp.concatenate([sides[:, :size], inside, sides[:, size:]], axis=1)
+    return jnp.where(real[:, :, None, None], whole, 0)[:, :length]
 
 
 def block_attention(c: BigBirdConfig, real: jax.Array) -> Mix:
     """Attention by blocks; padding takes nothing."""
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
         rate = c.attention_probs_dropout_prob
-        context, weights = attend_blocks(q, k, v, real, c.block_size, 1 + c.num_random_blocks, rate=rate, drop=drop)
-        return merge(context), weights
+        context = attend_blocks(q, k, v, real, c.block_size, 1 + c.num_random_blocks, rate=rate, sites=sites)
+        return merge(context)
 
     return mix
 
 
-def encode(params: Any, c: BigBirdConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: BigBirdConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch.
 
     Raises:
@@ -136,14 +139,14 @@ def encode(params: Any, c: BigBirdConfig, inputs: Inputs, want: Want = Want(), d
     if c.rescale_embeddings:
         scaled = embed_tokens(params["word"], inputs) * c.hidden_size**0.5
         inputs = dataclasses.replace(inputs, ids=None, embeds=scaled)
-    x = drop("embeddings", summed(params, inputs, inputs.places), c.hidden_dropout_prob)
+    x = sites.drop("embeddings", summed(params, inputs, inputs.places), c.hidden_dropout_prob)
     x = layer_norm(params["norm"], x, c.layer_norm_eps)
     mix = self_attention(c, visible(inputs.mask))
     if c.sparse(inputs.shape[1]):
         if inputs.mask is not None and inputs.mask.ndim == 3:
             raise ValueError("BigBird's attention by blocks takes an attention_mask [batch, seq]")
         mix = block_attention(c, jnp.ones(inputs.shape, bool) if inputs.mask is None else inputs.mask != 0)
-    return run(block(c, mix), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return run(block(c, mix), params["layers"], x, ask=ask, sites=sites)
 
 
 def span() -> Head:
@@ -161,10 +164,10 @@ def span() -> Head:
             },
         )
 
-    def forward(params: Any, c: BigBirdConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: BigBirdConfig, encoded: Encoded, sites: Sites) -> jax.Array:
         p, x = params["head"], encoded.state
-        h = ACTIVATIONS[c.hidden_act](linear(p["up"], drop("head", x, c.hidden_dropout_prob)))
-        h = drop("head_after", linear(p["down"], h, like=x), c.hidden_dropout_prob)
+        h = ACTIVATIONS[c.hidden_act](linear(p["up"], sites.drop("head", x, c.hidden_dropout_prob)))
+        h = sites.drop("head_after", linear(p["down"], h, like=x), c.hidden_dropout_prob)
         return linear(p["classifier"], layer_norm(p["norm"], x + h, c.layer_norm_eps))
 
     return Head(parameters, forward)
@@ -213,25 +216,24 @@ class BigBirdForQuestionAnswering(tasks.QuestionAnswering, base=BigBirdModel, pa
     """
 
     @classmethod
-    def forward(
-        cls,
-        params: Any,
-        config: Any,
-        inputs: Inputs,
-        labels: tasks.Labels = {},  # noqa: B006  (never changed)
-        want: Want = Want(),
-        drop: Drop = no_drop,
-    ) -> outputs.Output:
-        """Start and end scores [B, T], and their loss where both labels are given."""
-        if inputs.ids is None:
-            return super().forward(params, config, inputs, labels, want, drop)
-        place = jnp.arange(inputs.shape[1])
-        asked = place <= jnp.argmax(inputs.ids == config.sep_token_id, axis=1)[:, None]
-        if inputs.types is None:
-            inputs = dataclasses.replace(inputs, types=1 - asked.astype(jnp.int32))
-        encoded = encode(params, config, inputs, want, drop)
-        scores = cls.head.forward(params, config, encoded, drop)
-        return cls.finish(scores - _QUESTION * (asked & (place > 0))[..., None], encoded, labels, config)
+    def arrange(cls, config: Any, inputs: Inputs) -> Inputs:
+        """What follows the question is the second segment."""
+        if inputs.ids is None or inputs.types is not None:
+            return inputs
+        return dataclasses.replace(inputs, types=1 - asked(config, inputs.ids).astype(jnp.int32))
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: tasks.Labels, config: Any) -> outputs.Output:
+        """Start and end scores [B, T] without the question's, and their loss where both labels are given."""
+        if encoded.inputs.ids is not None:
+            question = asked(config, encoded.inputs.ids) & (jnp.arange(scores.shape[1]) > 0)
+            scores = scores - _QUESTION * question[..., None]
+        return super().finish(scores, encoded, labels, config)
+
+
+def asked(c: BigBirdConfig, ids: jax.Array) -> jax.Array:
+    """Which tokens [B, T] are those of the question, up to the first separator."""
+    return jnp.arange(ids.shape[1]) <= jnp.argmax(ids == c.sep_token_id, axis=1)[:, None]
 
 
 class BigBirdForMultipleChoice(

@@ -11,12 +11,12 @@ from ..declare import repeat
 from ..layers import heads
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, scaled
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import UnsegmentedSizes
 
@@ -51,16 +51,15 @@ def parameters(c: BioGptConfig) -> declare.Tree:
     }
 
 
-def decode(params: Any, c: BioGptConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: BioGptConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache; the last of them before the last norm."""
     order, norm = Causal.of(inputs), standardised(EPSILON)
     mix = attention(order, in_blocks(c.hidden_size // c.num_attention_heads), rate=c.attention_probs_dropout_prob)
     added = dropped(attention=c.hidden_dropout_prob, ffn=c.hidden_dropout_prob)
     block = norms_first(mix, plain(c.hidden_act, c.activation_dropout), norm, added)
     x = scaled(params, inputs, c.hidden_size**0.5 if c.scale_embedding else 1.0)
-    x = drop("embeddings", x + embed(params["position"], order.positions + OFFSET), c.hidden_dropout_prob)
-    each = drop.each(c.num_hidden_layers)
-    encoded = decoded(order, block, params, x, each, want=want, norm=lambda p, x: x)
+    x = sites.drop("embeddings", x + embed(params["position"], order.positions + OFFSET), c.hidden_dropout_prob)
+    encoded = decoded(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
     return dataclasses.replace(encoded, state=norm(params["final_norm"], encoded.state))
 
 

@@ -11,13 +11,13 @@ from ..layers import alibi, heads
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.decoder_arrays import up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, model_arrays
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -59,14 +59,14 @@ def parameters(c: BloomConfig) -> declare.Tree:
     return model_arrays(c, layer, "word_embeddings") | {"norm": declare.layer_norm(d, "word_embeddings_layernorm")}
 
 
-def decode(params: Any, c: BloomConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: BloomConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
     bias = alibi.leaning(order.keys, alibi.slopes(c.n_head))
     mix = attention(order, in_groups(c.hidden_size // c.n_head, c.n_head), bias=bias, rate=c.attention_dropout)
     block = norms_first(mix, plain("gelu_new"), norm, dropped(attention=c.hidden_dropout, ffn=c.hidden_dropout))
     x = norm(params["norm"], embed_tokens(params["word"], inputs))
-    return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class BloomModel(

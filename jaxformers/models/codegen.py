@@ -10,11 +10,11 @@ from .. import declare, tasks
 from ..batch import SEGMENTED
 from ..layers import heads
 from ..layers.decoder import keys_values
-from ..layers.dropout import Drop, no_drop
 from ..layers.gpt import head_dim, model_arrays
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from .gptj import GPTJConfig, layer, read
 
@@ -42,7 +42,7 @@ def parameters(c: CodeGenConfig) -> declare.Tree:
     return model_arrays(c, layer(c) | projections)
 
 
-def decode(params: Any, c: CodeGenConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: CodeGenConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
 
     def split(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -50,7 +50,7 @@ def decode(params: Any, c: CodeGenConfig, inputs: Inputs, want: Want = Want(), d
         q, v, k = (fused[..., i, :, :].reshape(*x.shape[:-1], -1, head_dim(c)) for i in range(3))
         return q, k, v
 
-    return read(params, c, inputs, split, want, drop)
+    return read(params, c, inputs, split, ask, sites)
 
 
 class CodeGenModel(

@@ -1,4 +1,4 @@
-"""Command R (Cohere 2024): attention and a gated network side by side behind one layer norm without bias, heads turned
+"""Command R (Cohere 2024): attention and a gated network side by side behind one layer norm without bias, heads rotated
 in pairs of neighbours, a factor on the scores of words.
 """
 
@@ -13,12 +13,12 @@ from ..layers import heads, rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, normed, rotated, side_by_side, standardised
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
-from ..layers.rotation import neighbours
+from ..layers.inputs import Ask, Inputs
+from ..layers.rotation import rotate_interleaved
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import RotarySizes
 
@@ -59,14 +59,22 @@ def parameters(c: CohereConfig) -> declare.Tree:
     return model_arrays(c, layer) | {"final_norm": declare.layer_norm(d, "norm", bias=False)}
 
 
-def decode(params: Any, c: CohereConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: CohereConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), turn=neighbours, heads=normed(norm), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(
+        order,
+        cos_sin,
+        head_dim(c),
+        kv_heads(c),
+        rotate=rotate_interleaved,
+        heads=normed(norm),
+        rate=c.attention_dropout,
+    )
     block = side_by_side(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 SCALED = heads.words("lm_head", last=lambda c, scores: scores * c.logit_scale)

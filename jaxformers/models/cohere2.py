@@ -1,4 +1,4 @@
-"""Command R7B and Command A (Cohere 2025, arXiv 2504.00698): three layers of four are turned and see a window, the
+"""Command R7B and Command A (Cohere 2025, arXiv 2504.00698): three layers of four are rotated and see a window, the
 others see all and know no positions.
 """
 
@@ -22,12 +22,12 @@ from ..layers.decoder import (
     standardised,
     windows,
 )
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
-from ..layers.rotation import neighbours
+from ..layers.inputs import Ask, Inputs
+from ..layers.rotation import rotate_interleaved
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from .cohere import SCALED, CohereConfig, parameters
 
@@ -59,17 +59,17 @@ class Cohere2Config(
         check_kinds(self)
 
 
-def decode(params: Any, c: Cohere2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Cohere2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), standardised(c.layer_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), turn=neighbours, rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rotate=rotate_interleaved, rate=c.attention_dropout)
     block = side_by_side(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     kinds = c.layer_types or [SLIDING if (i + 1) % c.sliding_window_pattern else WHOLE for i in range(count)]
-    turned = [kind == SLIDING and bool(c.sliding_window) for kind in kinds]
-    each = drop.each(count), windows(kinds, c.sliding_window), turned
-    return decoded(order, block, params, x, *each, want=want, norm=norm)
+    uses_rope = [kind == SLIDING and bool(c.sliding_window) for kind in kinds]
+    each = windows(kinds, c.sliding_window), uses_rope
+    return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 
 class Cohere2Model(tasks.Decoder, config=Cohere2Config, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -16,12 +16,12 @@ from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import QKV, attend, merge, project, visible
 from ..layers.convolution import convolve
-from ..layers.dropout import Drop, no_drop
 from ..layers.grouped import grouped
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import Feed, Mix, block, embedded, embeddings
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -117,15 +117,15 @@ def mixed_attention(c: ConvBertConfig, seen: jax.Array | None) -> Mix:
     """One half of the width by attention, the other by convolutions whose weights come from query and surroundings."""
     width = c.hidden_size // 2 // c.heads
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, width)
-        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
+        context = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, sites=sites)
         around = linear(p["around"], convolve(x, p["around"]["depthwise"][:, 0].T))
         kernel = linear(p["kernel"], around * merge(q)).reshape(*x.shape[:2], c.heads, c.conv_kernel_size)
         kernel = jax.nn.softmax(kernel.astype(jnp.promote_types(x.dtype, jnp.float32)))
         convolved = linear(p["convolved"], x).reshape(v.shape)
         convolved = convolve(convolved, jnp.moveaxis(kernel, -1, 0)[..., None])
-        return merge(jnp.concatenate([context, convolved], axis=2)), weights
+        return merge(jnp.concatenate([context, convolved], axis=2))
 
     return mix
 
@@ -140,13 +140,13 @@ def grouped_feed(c: ConvBertConfig) -> Feed:
     return lambda p, x: dense(p["down"], ACTIVATIONS[c.hidden_act](dense(p["up"], x)), like=x)
 
 
-def encode(params: Any, c: ConvBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: ConvBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.places, drop)
+    x = embedded(params, c, inputs, inputs.places, sites)
     if "project" in params:
         x = linear(params["project"], x)
     through = block(c, mixed_attention(c, visible(inputs.mask)), grouped_feed(c))
-    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
 class ConvBertModel(

@@ -12,10 +12,10 @@ from ..layers import heads
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.decoder_arrays import projections
-from ..layers.dropout import Drop, no_drop
 from ..layers.gpt import attention, head_dim, in_blocks, sines, words
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GPTSizes
 
@@ -65,15 +65,15 @@ def parameters(c: CTRLConfig) -> declare.Tree:
     }
 
 
-def decode(params: Any, c: CTRLConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: CTRLConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order = Causal.of(inputs)
     added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
     block = norms_first(attention(order, in_blocks(head_dim(c))), plain("relu"), standardised(EPSILON), added)
     x = words(params, inputs) * c.n_embd**0.5
     waves = sines(order.positions, frequencies(c.n_embd // 2)).astype(x.dtype)
-    x, norm = drop("embeddings", x + waves, c.embd_pdrop), standardised(c.layer_norm_epsilon)
-    return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
+    x, norm = sites.drop("embeddings", x + waves, c.embd_pdrop), standardised(c.layer_norm_epsilon)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class CTRLModel(

@@ -17,12 +17,12 @@ from ..declare import Param, repeat, under
 from ..layers import heads, named_heads
 from ..layers.attention import merge
 from ..layers.disentangled import by_distance, disentangled, embedded, embeddings, furthest, kinds, rows, sees
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import Mix, block
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import DisentangledSizes
 
@@ -71,16 +71,16 @@ def self_attention(c: DebertaConfig, seen: jax.Array | None, distances: jax.Arra
     """Every token takes from others by what they are and by the vectors of `distances` [2T - 1, D]."""
     heads = (c.num_attention_heads, c.hidden_size // c.num_attention_heads)
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = jnp.split(linear(p["in"], x).reshape(*x.shape[:2], heads[0], 3 * heads[1]), 3, axis=-1)
         q, v = q + p["query_bias"].reshape(heads), v + p["value_bias"].reshape(heads)
         parts = []
         if distances is not None:
-            vectors = drop("positions", distances, c.hidden_dropout_prob)
+            vectors = sites.drop("positions", distances, c.hidden_dropout_prob)
             parts = [(kind, linear(p[kind], vectors).reshape(-1, *heads)) for kind in kinds(c)]
         through = partial(talking, p) if "mix_scores" in p else disentangled
-        context, weights = through(q, k, v, seen, parts, rate=c.attention_probs_dropout_prob, drop=drop)
-        return merge(context), weights
+        context = through(q, k, v, seen, parts, rate=c.attention_probs_dropout_prob, sites=sites)
+        return merge(context)
 
     return mix
 
@@ -94,8 +94,8 @@ def talking(
     parts: Sequence[tuple[str, jax.Array]],
     *,
     rate: float,
-    drop: Drop,
-) -> tuple[jax.Array, jax.Array]:
+    sites: Sites,
+) -> jax.Array:
     """`disentangled` whose heads mix before and after the softmax (Shazeer et al. 2020, arXiv 2003.02436)."""
     q, bias = by_distance(q, k, parts)
     wide = jnp.promote_types(q.dtype, jnp.float32)
@@ -105,17 +105,18 @@ def talking(
     scores = mixed("mix_scores", scores if bias is None else scores + bias)
     if seen is not None:
         scores = jnp.where(seen, scores, jnp.finfo(wide).min)
-    odds = mixed("mix_odds", drop("attention_weights", jax.nn.softmax(scores), rate)).astype(v.dtype)
+    odds = mixed("mix_odds", sites.drop("attention_weights", jax.nn.softmax(scores), rate)).astype(v.dtype)
+    odds = sites("attention_weights", odds)
     context = jnp.matmul(odds, jnp.swapaxes(v, 1, 2), preferred_element_type=wide).astype(v.dtype)
-    return jnp.swapaxes(context, 1, 2), odds
+    return jnp.swapaxes(context, 1, 2)
 
 
-def encode(params: Any, c: DebertaConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: DebertaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, drop)
+    x = embedded(params, c, inputs, sites)
     distances = embed(params["distance"], rows(x.shape[1], furthest(c))) if "distance" in params else None
     through = block(c, self_attention(c, sees(inputs), distances))
-    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
 class DebertaModel(tasks.Encoder, config=DebertaConfig, prefix="deberta", network=Network(parameters, encode)):

@@ -16,13 +16,13 @@ from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attention, merge, project
 from ..layers.disentangled import disentangled, embedded, embeddings, furthest, kinds, rows, sees
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import Mix, block
 from ..layers.run import Encoded, either, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import DisentangledSizes
 
@@ -114,24 +114,24 @@ def self_attention(c: DebertaV2Config, seen: jax.Array | None, distances: jax.Ar
     """Every token takes from others by what they are and by the vectors of `distances` [2T - 1, D]."""
     width = c.hidden_size // c.num_attention_heads
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, width)
         parts = []
         if distances is not None:
-            vectors = drop("positions", distances, c.hidden_dropout_prob)
+            vectors = sites.drop("positions", distances, c.hidden_dropout_prob)
             if c.share_att_key:
                 queries, keys, _ = project(p, vectors[None], width)
                 found = {"c2p": keys[0], "p2c": queries[0]}
             else:
                 found = {kind: linear(p[kind], vectors).reshape(-1, *q.shape[2:]) for kind in kinds(c)}
             parts = [(kind, found[kind]) for kind in kinds(c)]
-        context, weights = disentangled(q, k, v, seen, parts, rate=c.attention_probs_dropout_prob, drop=drop)
-        return merge(context), weights
+        context = disentangled(q, k, v, seen, parts, rate=c.attention_probs_dropout_prob, sites=sites)
+        return merge(context)
 
     return mix
 
 
-def convolved(p: Any, c: DebertaV2Config, inputs: Inputs, x: jax.Array, after: jax.Array, drop: Drop) -> jax.Array:
+def convolved(p: Any, c: DebertaV2Config, inputs: Inputs, x: jax.Array, after: jax.Array, sites: Sites) -> jax.Array:
     """What the first layer makes of x, `after`, with what a convolution over neighbours makes of it added."""
     real = inputs.owners
     size = c.conv_kernel_size
@@ -145,13 +145,13 @@ def convolved(p: Any, c: DebertaV2Config, inputs: Inputs, x: jax.Array, after: j
         kernel = p["kernel"][..., shift]
         total = total + jnp.einsum("bti,oi->bto", near, kernel, preferred_element_type=wide)
     total = jnp.where((real != 0)[..., None], total, 0).astype(x.dtype)
-    h = ACTIVATIONS[c.conv_act](drop("convolution", total, c.hidden_dropout_prob))
+    h = ACTIVATIONS[c.conv_act](sites.drop("convolution", total, c.hidden_dropout_prob))
     return jnp.where((real != 0)[..., None], layer_norm(p["norm"], after + h, c.layer_norm_eps), 0)
 
 
-def encode(params: Any, c: DebertaV2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: DebertaV2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, drop)
+    x = embedded(params, c, inputs, sites)
     distances = None
     if "distance" in params:
         near = max(c.position_buckets, 0)
@@ -161,15 +161,15 @@ def encode(params: Any, c: DebertaV2Config, inputs: Inputs, want: Want = Want(),
         distances = embed(table, rows(x.shape[1], span(c), near, furthest(c)))
     through = block(c, self_attention(c, sees(inputs), distances))
     if "convolution" not in params:
-        return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+        return run(through, params["layers"], x, ask=ask, sites=sites)
 
-    def first(p: Any, h: jax.Array, drop: Drop, is_first: Any) -> tuple[jax.Array, jax.Array]:
-        after, weights = through(p, h, drop)
-        both = lambda: convolved(params["convolution"], c, inputs, x, after, drop)  # noqa: E731
-        return either(is_first, both, lambda: after), weights
+    def first(p: Any, h: jax.Array, sites: Sites, is_first: Any) -> jax.Array:
+        after = through(p, h, sites)
+        both = lambda: convolved(params["convolution"], c, inputs, x, after, sites)  # noqa: E731
+        return either(is_first, both, lambda: after)
 
     which = [layer == 0 for layer in range(c.num_hidden_layers)]
-    return run(first, params["layers"], x, drop.each(c.num_hidden_layers), which, want=want)
+    return run(first, params["layers"], x, which, ask=ask, sites=sites)
 
 
 class DebertaV2Model(tasks.Encoder, config=DebertaV2Config, prefix="deberta", network=Network(parameters, encode)):

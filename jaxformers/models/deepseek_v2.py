@@ -15,11 +15,11 @@ from ..layers import experts, latent, sparse
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, norms_first, root_mean_square
 from ..layers.decoder_arrays import model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
-from ..layers.inputs import Inputs, Want
-from ..layers.rotation import neighbours
+from ..layers.inputs import Ask, Inputs
+from ..layers.rotation import rotate_interleaved
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import LatentSizes
 
@@ -58,8 +58,8 @@ def parameters(c: DeepseekV2Config) -> declare.Tree:
 def softmax_route(c: Any) -> experts.Route:
     """Shares by softmax over all; a group is worth its best expert."""
 
-    def route(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        every = jax.nn.softmax(experts.scores(p, x), axis=-1)
+    def route(p: Any, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
+        every = jax.nn.softmax(scores, axis=-1)
         best = experts.of_best_groups(every, *c.groups, worth=lambda group: group.max(-1))
         shares, chosen = jax.lax.top_k(best, c.num_experts_per_tok)
         return chosen, shares * c.routed_scaling_factor
@@ -67,12 +67,12 @@ def softmax_route(c: Any) -> experts.Route:
     return route
 
 
-def decode(params: Any, c: DeepseekV2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: DeepseekV2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    block = norms_first(latent.attention(c, order, neighbours), sparse.beside_shared(c, softmax_route(c)), norm)
+    block = norms_first(latent.attention(c, order, rotate_interleaved), sparse.beside_shared(c, softmax_route(c)), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class DeepseekV2Model(

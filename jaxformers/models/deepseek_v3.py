@@ -16,11 +16,11 @@ from ..layers import experts, latent, sparse
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, norms_first, root_mean_square
 from ..layers.decoder_arrays import model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
-from ..layers.inputs import Inputs, Want
-from ..layers.rotation import halves, neighbours
+from ..layers.inputs import Ask, Inputs
+from ..layers.rotation import rotate_half, rotate_interleaved
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import LatentSizes
 
@@ -71,8 +71,8 @@ def parameters(c: DeepseekV3Config) -> declare.Tree:
 def corrected_route(c: Any) -> experts.Route:
     """Experts by corrected scores, their shares by plain ones; a group is worth its two best experts."""
 
-    def route(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        every = jax.nn.sigmoid(experts.scores(p, x))
+    def route(p: Any, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
+        every = jax.nn.sigmoid(scores)
         two = lambda group: jax.lax.top_k(group, min(2, group.shape[-1]))[0].sum(-1)  # noqa: E731
         best = experts.of_best_groups(every + p["correction"], *c.groups, worth=two)
         chosen = jax.lax.top_k(best, c.num_experts_per_tok)[1]
@@ -83,13 +83,13 @@ def corrected_route(c: Any) -> experts.Route:
     return route
 
 
-def decode(params: Any, c: DeepseekV3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: DeepseekV3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
-    turn = neighbours if c.rope_interleave else halves
+    rotate = rotate_interleaved if c.rope_interleave else rotate_half
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    block = norms_first(latent.attention(c, order, turn), sparse.beside_shared(c, corrected_route(c)), norm)
+    block = norms_first(latent.attention(c, order, rotate), sparse.beside_shared(c, corrected_route(c)), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class DeepseekV3Model(

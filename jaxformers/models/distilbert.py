@@ -11,13 +11,13 @@ from ..config import Config, Depth, Rate, Size, Token
 from ..declare import repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import attend, attention, merge, project, visible
-from ..layers.dropout import Drop, no_drop
+from ..layers.attention import attend, attention, merge, project, through_out, visible
 from ..layers.embedding import embed, embed_tokens
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -81,22 +81,22 @@ def parameters(c: DistilBertConfig) -> declare.Tree:
     ) | {"layers": repeat(c.n_layers, "transformer.layer.{}", layer)}
 
 
-def encode(params: Any, c: DistilBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: DistilBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = embed_tokens(params["word"], inputs) + embed(params["position"], inputs.places)
     x = layer_norm(params["norm"], x, c.layer_norm_eps)
-    x = drop("embeddings", x, c.dropout)
+    x = sites.drop("embeddings", x, c.dropout)
     seen = visible(inputs.mask)
 
-    def block(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def block(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, c.dim // c.n_heads)
-        context, weights = attend(q, k, v, seen, rate=c.attention_dropout, drop=drop)
-        x = layer_norm(p["attention_norm"], x + linear(p["out"], merge(context), like=x), c.layer_norm_eps)
+        context = attend(q, k, v, seen, rate=c.attention_dropout, sites=sites)
+        h = sites("attention", through_out(p, merge(context), x, sites))
+        x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)
         h = linear(p["down"], ACTIVATIONS[c.activation](linear(p["up"], x)), like=x)
-        x = layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.dropout), c.layer_norm_eps)
-        return x, weights
+        return layer_norm(p["ffn_norm"], x + sites("ffn", h, c.dropout), c.layer_norm_eps)
 
-    return run(block, params["layers"], x, drop.each(c.n_layers), want=want)
+    return run(block, params["layers"], x, ask=ask, sites=sites)
 
 
 def sequence_rate(c: DistilBertConfig) -> float:

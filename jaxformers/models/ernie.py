@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import declare, tasks
-from ..batch import USUAL
+from ..batch import USUAL, Beside
 from ..config import Size
 from ..layers import heads, named_heads
 from ..network import Network
@@ -34,6 +34,7 @@ class ErnieModel(
     prefix="ernie",
     network=Network(heads.with_pooler(body), encode),
     accepts=(*USUAL, "task_type_ids"),
+    beside={"task_type_ids": Beside(lambda c: c.task_type_vocab_size)},
 ):
     """The encoder with its pooler, without a head."""
 

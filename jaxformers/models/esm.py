@@ -4,7 +4,6 @@ pre-norm encoders with absolute or rotary positions, whose embeddings are scaled
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, ClassVar
 
 import jax
@@ -15,13 +14,13 @@ from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import Param, repeat
 from ..layers import heads, named_heads, rotary
 from ..layers.attention import attention, visible
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed, embed_tokens
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.norm import layer_norm
 from ..layers.post_norm import check_counted, check_heads, rotary_attention, self_attention
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 _MASKED = 0.15 * 0.8  # the share of tokens that were masked in training
@@ -142,7 +141,7 @@ def embedded(params: Any, c: EsmConfig, inputs: Inputs) -> jax.Array:
     return layer_norm(params["norm"], x, c.layer_norm_eps) if "norm" in params else x
 
 
-def encode(params: Any, c: EsmConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: EsmConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch.
 
     Masks count as a share of a row's real tokens, as they did in training; torch Transformers 4.57 takes padding for
@@ -154,10 +153,8 @@ def encode(params: Any, c: EsmConfig, inputs: Inputs, want: Want = Want(), drop:
         angles = rotary.angles(jnp.arange(inputs.shape[1])[None], c.hidden_size // c.num_attention_heads)
         mix = rotary_attention(c, seen, angles)
     x = embedded(params, c, inputs)
-    encoded = run(block(c, mix), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
-    state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
-    states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)  # the last is the normed one
-    return dataclasses.replace(encoded, state=state, hidden_states=states)
+    encoded = run(block(c, mix), params["layers"], x, ask=ask, sites=sites)
+    return encoded.normed(layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps))
 
 
 class EsmModel(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -11,16 +10,16 @@ from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import attend, merge, project, visible
+from ..layers.attention import attend, merge, project, through_out, visible
 from ..layers.decoder_arrays import layer_arrays, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gated import opened
 from ..layers.heads import Head
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import rms_norm
 from ..layers.run import Block, Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -81,24 +80,22 @@ def block(c: EuroBertConfig, inputs: Inputs) -> Block:
     width = c.hidden_size // c.num_attention_heads
     angles, seen = rotary.angles(inputs.places, width, rotary.base(c)), visible(inputs.mask)
 
-    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def apply(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, rms_norm(p["attention_norm"], x, c.rms_norm_eps), width, c.num_key_value_heads)
         q, k = rotary.rotate(q, angles), rotary.rotate(k, angles)
-        context, weights = attend(q, k, v, seen, rate=c.attention_dropout, drop=drop)
-        x = x + linear(p["out"], merge(context), like=x)
+        context = attend(q, k, v, seen, rate=c.attention_dropout, sites=sites)
+        x = x + sites("attention", through_out(p, merge(context), x, sites))
         h = rms_norm(p["ffn_norm"], x, c.rms_norm_eps)
-        return x + linear(p["down"], opened(p, h, ACTIVATIONS[c.hidden_act]), like=x), weights
+        return x + sites("ffn", linear(p["down"], opened(p, h, ACTIVATIONS[c.hidden_act]), like=x))
 
     return apply
 
 
-def encode(params: Any, c: EuroBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: EuroBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
     x = embed_tokens(params["word"], inputs)
-    encoded = run(block(c, inputs), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
-    state = rms_norm(params["final_norm"], encoded.state, c.rms_norm_eps)
-    states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)  # the last is the normed one
-    return dataclasses.replace(encoded, state=state, hidden_states=states)
+    encoded = run(block(c, inputs), params["layers"], x, ask=ask, sites=sites)
+    return encoded.normed(rms_norm(params["final_norm"], encoded.state, c.rms_norm_eps))
 
 
 def of_text() -> Head:
@@ -108,7 +105,7 @@ def of_text() -> Head:
         d = c.hidden_size
         return {"dense": declare.linear(d, d, "dense"), "classifier": declare.linear(d, c.num_labels, "classifier")}
 
-    def forward(params: Any, c: EuroBertConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: EuroBertConfig, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
         scores = lambda x: linear(p["classifier"], ACTIVATIONS["gelu"](linear(p["dense"], x)))  # noqa: E731
         match c.classifier_pooling:

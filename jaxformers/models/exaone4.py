@@ -1,5 +1,5 @@
 """EXAONE 4 (LG AI Research 2025, arXiv 2507.11407): norms after attention and network, norms of queries and keys head
-by head, three layers of four that are turned and see a window, and others that see all and know no positions.
+by head, three layers of four that are rotated and see a window, and others that see all and know no positions.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ..layers.decoder import (
     windows,
 )
 from ..layers.decoder_arrays import gate_up_down, head_norms, model_arrays, projections
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import RotarySizes
 
@@ -81,16 +81,16 @@ def parameters(c: Exaone4Config) -> declare.Tree:
     return model_arrays(c, layer)
 
 
-def decode(params: Any, c: Exaone4Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Exaone4Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
-    order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     block = norms_last(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    turned = [kind == SLIDING or not c.sliding_window for kind in kinds(c)]
-    each = drop.each(count), windows(kinds(c), c.sliding_window), turned
-    return decoded(order, block, params, x, *each, want=want, norm=norm)
+    uses_rope = [kind == SLIDING or not c.sliding_window for kind in kinds(c)]
+    each = windows(kinds(c), c.sliding_window), uses_rope
+    return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 
 class Exaone4Model(tasks.Decoder, config=Exaone4Config, network=Network(parameters, decode=decode, cells=keys_values)):

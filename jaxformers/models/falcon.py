@@ -16,13 +16,13 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import Mix, decoded, dropped, norms_first, plain, side_by_side, standardised
 from ..layers.decoder_arrays import up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
-from ..layers.gpt import attention, in_groups, model_arrays, turned
+from ..layers.gpt import attention, in_groups, model_arrays, rotated_heads
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -124,11 +124,11 @@ def cells(c: FalconConfig, rows: int, slots: int) -> declare.Tree:
 
 
 def mixing(c: FalconConfig, order: Causal) -> Mix:
-    """How tokens mix: with heads that are turned, or a penalty on distant tokens."""
+    """How tokens mix: with heads that are rotated_heads, or a penalty on distant tokens."""
     split = in_groups(width(c), keys(c))
     if not c.alibi:
-        turns = rotation.rotation(c, width(c)).turns(order.positions, order.reach)
-        return attention(order, turned(split, rotation.halves, turns), rate=c.attention_dropout)
+        cos_sin = rotation.rotation(c, width(c)).cos_sin(order.positions, order.reach)
+        return attention(order, rotated_heads(split, rotation.rotate_half, cos_sin), rate=c.attention_dropout)
     slopes = rounded(jnp.asarray(alibi.slopes(c.num_attention_heads)))
     bias = rounded(alibi.leaning(rounded(order.keys.astype(jnp.float32)), slopes)) * width(c) ** -0.5
     return attention(order, split, bias=bias, rate=c.attention_dropout)
@@ -139,13 +139,13 @@ def rounded(x: jax.Array) -> jax.Array:
     return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
 
 
-def decode(params: Any, c: FalconConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: FalconConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
     layer, rate = (side_by_side, c.hidden_dropout) if c.parallel_attn else (norms_first, c.attention_dropout)
     block = layer(mixing(c, order), plain(c.activation), norm, dropped(attention=rate, ffn=c.hidden_dropout))
-    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
-    return decoded(order, block, params, x, each, want=want, norm=norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class FalconModel(

@@ -7,11 +7,11 @@ from typing import Any
 from .. import tasks
 from ..config import Rate, Token
 from ..layers import heads, post_norm, pre_norm
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
-from .xlm import XLMConfig, head_rate, parameters, summary, through
+from .xlm import XLMConfig, XLMModel, head_rate, parameters, summary, through
 
 
 class FlaubertConfig(
@@ -33,9 +33,9 @@ class FlaubertConfig(
     pad_token_id: Token | None = 2
 
 
-def encode(params: Any, c: FlaubertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: FlaubertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    return through(params, c, inputs, want, drop, pre_norm.block if c.pre_norm else post_norm.block)
+    return through(params, c, inputs, ask, sites, pre_norm.block if c.pre_norm else post_norm.block)
 
 
 class FlaubertModel(
@@ -43,7 +43,8 @@ class FlaubertModel(
     config=FlaubertConfig,
     prefix="transformer",
     network=Network(parameters, encode),
-    accepts=("input_ids", "attention_mask", "langs", "token_type_ids", "position_ids", "inputs_embeds"),
+    accepts=XLMModel.accepts,
+    beside=XLMModel.beside,
 ):
     """The encoder without a head."""
 

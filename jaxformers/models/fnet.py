@@ -12,12 +12,12 @@ from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import embeddings, summed
 from ..layers.run import Block, Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -67,25 +67,25 @@ def fourier(x: jax.Array) -> jax.Array:
 def block(c: FNetConfig) -> Block:
     """The layer as `run` takes it; it has no probabilities."""
 
-    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, None]:
-        x = layer_norm(p["fourier_norm"], x + fourier(x), c.layer_norm_eps)
+    def apply(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        x = layer_norm(p["fourier_norm"], x + sites("attention", fourier(x)), c.layer_norm_eps)
         h = linear(p["down"], ACTIVATIONS[c.hidden_act](linear(p["up"], x)), like=x)
-        return layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.hidden_dropout_prob), c.layer_norm_eps), None
+        return layer_norm(p["ffn_norm"], x + sites("ffn", h, c.hidden_dropout_prob), c.layer_norm_eps)
 
     return apply
 
 
-def encode(params: Any, c: FNetConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: FNetConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch.
 
     Raises:
         ValueError: attentions are wanted.
     """
-    if want.attentions:
+    if ask.attentions:
         raise ValueError("FNet has no attentions: leave output_attentions out")
     x = layer_norm(params["norm"], summed(params, inputs, inputs.places), c.layer_norm_eps)
-    x = drop("embeddings", linear(params["project"], x), c.hidden_dropout_prob)
-    return run(block(c), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    x = sites.drop("embeddings", linear(params["project"], x), c.hidden_dropout_prob)
+    return run(block(c), params["layers"], x, ask=ask, sites=sites)
 
 
 class FNetModel(

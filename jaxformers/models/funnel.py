@@ -5,7 +5,7 @@ before, and a decoder that brings the last one back to a vector a token. The bas
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
 from typing import Any, ClassVar
 
 import jax
@@ -17,15 +17,15 @@ from ..config import Config, Depth, Epsilon, Rate, Repeats, Size, Token
 from ..declare import Param, repeat
 from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import attend, merge, visible
-from ..layers.dropout import Drop, no_drop
+from ..layers.attention import attend, merge, through_out, visible
 from ..layers.embedding import embed_tokens
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.pooling import Row, pooled, pooled_states, spread
 from ..layers.relative import look_around, sines_then_cosines
-from ..layers.run import Encoded, listed
+from ..layers.run import Block, Encoded, listed, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 _FIRST = 2  # the segment of a text's first token, which is of every other's segment too
@@ -137,19 +137,16 @@ def parameters(c: FunnelConfig) -> declare.Tree:
     return without_decoder(c) | {"decoder": repeat(c.num_decoder_layers, "decoder.layers.{}", layer(c))}
 
 
-def apply(
-    p: Any, c: FunnelConfig, x: jax.Array, row: Row, memory: jax.Array, seen: Row, drop: Drop
-) -> tuple[jax.Array, jax.Array]:
+def apply(p: Any, c: FunnelConfig, x: jax.Array, row: Row, memory: jax.Array, seen: Row, sites: Sites) -> jax.Array:
     """A layer: places of `row` with states x [B, S, D] take from those of `seen` with states memory [B, K, D].
 
-    Returns [B, S, D] and probabilities [B, H, S, K]. Where the row is the pooled one, its first place lies one old
-    stride before the other's first.
+    Returns [B, S, D]. Where the row is the pooled one, its first place lies one old stride before the other's first.
     """
     step = row.stride // seen.stride
     back = seen.stride if step == 2 and c.separate_cls else 0
     columns = step * (row.length - 1) + seen.length  # a distance each, from the largest downwards
     distances = seen.stride * (step * (row.length - 1) - np.arange(columns)) - back
-    table = drop("distances", sines_then_cosines(jnp.asarray(distances), c.d_model), c.hidden_dropout)
+    table = sites.drop("distances", sines_then_cosines(jnp.asarray(distances), c.d_model), c.hidden_dropout)
 
     mine, others = row.segments[:, :, None], seen.segments[:, None, :]
     same = (mine == others) | (mine == _FIRST) | (others == _FIRST)
@@ -161,23 +158,36 @@ def apply(
     bias = look_around(p, q, table, same, step)
     if c.separate_cls:  # to and from the first place, content alone counts
         bias = bias.at[:, :, 0].set(0).at[:, :, :, 0].set(0)
-    context, weights = attend(
+    context = attend(
         q + p["content_bias"],
         into_heads("key", memory),
         into_heads("value", memory),
         visible(seen.mask),
         bias=bias,
         rate=c.attention_dropout,
-        drop=drop,
+        sites=sites,
     )
-    x = x + drop("attention", linear(p["out"], merge(context), like=x), c.hidden_dropout)
+    x = x + sites("attention", through_out(p, merge(context), x, sites), c.hidden_dropout)
     x = layer_norm(p["attention_norm"], x, c.layer_norm_eps)
-    h = drop("activation", ACTIVATIONS[c.hidden_act](linear(p["up"], x)), c.activation_dropout)
-    x = x + drop("feed_forward", linear(p["down"], h, like=x), c.hidden_dropout)
-    return layer_norm(p["ffn_norm"], x, c.layer_norm_eps), weights
+    h = sites.drop("activation", ACTIVATIONS[c.hidden_act](linear(p["up"], x)), c.activation_dropout)
+    x = x + sites("ffn", linear(p["down"], h, like=x), c.hidden_dropout)
+    return layer_norm(p["ffn_norm"], x, c.layer_norm_eps)
 
 
-def encode_blocks(params: Any, c: FunnelConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def block(c: FunnelConfig) -> Block:
+    """The layer as `run` takes it: from the places of a row to those of the same one, or of the pooled one."""
+
+    def through(p: Any, x: jax.Array, sites: Sites, before: Row, row: Row) -> jax.Array:
+        if row is before:
+            return apply(p, c, x, row, x, row, sites)
+        short = pooled_states(c, x)
+        seen, memory = (before, x) if c.pool_q_only else (row, short)
+        return apply(p, c, short, row, memory, seen, sites)
+
+    return through
+
+
+def encode_blocks(params: Any, c: FunnelConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, S, D] of one batch behind the last block, about T / 2 for each block after the first.
 
     Raises:
@@ -186,50 +196,33 @@ def encode_blocks(params: Any, c: FunnelConfig, inputs: Inputs, want: Want = Wan
     if inputs.mask is not None and inputs.mask.ndim == 3:
         raise ValueError("Funnel takes an attention_mask [batch, seq]")
     x = layer_norm(params["norm"], embed_tokens(params["word"], inputs), c.layer_norm_eps)
-    x = drop("embeddings", x, c.hidden_dropout)
-    layers = iter(listed(params["layers"]))
-    runs = sum(size * times for size, times in zip(c.block_sizes, c.repeats, strict=True))
-    drops: Iterator[Drop] = iter(drop.each(runs))
-    row, states, attentions = Row(inputs.segments, inputs.mask), [x], []
-    for block, (size, times) in enumerate(zip(c.block_sizes, c.repeats, strict=True)):
-        seen, memory = row, x
-        if block > 0 and row.length > (2 if c.separate_cls else 1):
-            row, x = pooled(c, row), pooled_states(c, x)
-            if not c.pool_q_only:
-                seen, memory = row, x
-        for _ in range(size):
-            p = next(layers)
-            for _ in range(times):
-                x, weights = apply(p, c, x, row, memory, seen, next(drops))
-                seen, memory = row, x
-                states.append(x)
-                attentions.append(weights)
-    return Encoded(
-        state=x,
-        hidden_states=tuple(states) if want.hidden_states else None,
-        attentions=tuple(attentions) if want.attentions else None,
-    )
+    x = sites.drop("embeddings", x, c.hidden_dropout)
+    layers, runs, rows = iter(listed(params["layers"])), [], [Row(inputs.segments, inputs.mask)]
+    for number, (size, times) in enumerate(zip(c.block_sizes, c.repeats, strict=True)):
+        pools = number > 0 and rows[-1].length > (2 if c.separate_cls else 1)
+        row = pooled(c, rows[-1]) if pools else rows[-1]
+        rows += [row] * size * times
+        runs += [p for p in itertools.islice(layers, size) for _ in range(times)]
+    return run(block(c), runs, x, rows[:-1], rows[1:], ask=ask, sites=sites)
 
 
-def encode(params: Any, c: FunnelConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: FunnelConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch: the last block's, each for the tokens it stands for, and the first's.
 
-    Intermediate results are those of all blocks, then what enters the decoder and its layers' results.
+    Intermediate results are those of all blocks, then what enters the decoder and its layers' results; the decoder's
+    sites are under "decoder".
     """
-    short, *rest = drop.each(1 + c.num_decoder_layers)
-    encoded = encode_blocks(params, c, inputs, dataclasses.replace(want, hidden_states=True), short)
+    encoded = encode_blocks(params, c, inputs, dataclasses.replace(ask, hidden_states=True), sites)
     assert encoded.hidden_states is not None
     fine = encoded.hidden_states[c.block_sizes[0]]
     x = fine + spread(c, encoded.state, fine.shape[1])
-    row, states, attentions = Row(inputs.segments, inputs.mask), [x], []
-    for p, each in zip(listed(params["decoder"]), rest, strict=True):
-        x, weights = apply(p, c, x, row, x, row, each)
-        states.append(x)
-        attentions.append(weights)
+    layers, row = listed(params["decoder"]), Row(inputs.segments, inputs.mask)
+    rows = [row] * len(layers)
+    last = run(block(c), layers, x, rows, rows, ask=ask, sites=sites.under("decoder"))
     return Encoded(
-        state=x,
-        hidden_states=(*encoded.hidden_states, *states) if want.hidden_states else None,
-        attentions=None if encoded.attentions is None else (*encoded.attentions, *attentions),
+        state=last.state,
+        hidden_states=last.hidden_states and (*encoded.hidden_states, *last.hidden_states),
+        attentions=None if last.attentions is None else (*(encoded.attentions or ()), *last.attentions),
     )
 
 

@@ -27,11 +27,11 @@ from ..layers.decoder import (
     windows,
 )
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens, scaled_by_width
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GatedSizes
 
@@ -96,16 +96,16 @@ def parameters(c: Gemma2Config) -> declare.Tree:
     return model_arrays(c, layer(c)) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
 
 
-def decode(params: Any, c: Gemma2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Gemma2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
     scale, cap = c.query_pre_attn_scalar**-0.5, c.attn_logit_softcapping
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout, scale=scale, cap=cap)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout, scale=scale, cap=cap)
     block = norms_around(mix, gated(c.hidden_activation), norm)
-    x, each = scaled_by_width(embed_tokens(params["word"], inputs)), drop.each(c.num_hidden_layers)
+    x = scaled_by_width(embed_tokens(params["word"], inputs))
     kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]
-    return decoded(order, block, params, x, each, windows(kinds, c.sliding_window), want=want, norm=norm)
+    return decoded(order, block, params, x, windows(kinds, c.sliding_window), ask=ask, sites=sites, norm=norm)
 
 
 def capped(c: Any, scores: jax.Array) -> jax.Array:

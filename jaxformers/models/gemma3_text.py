@@ -27,13 +27,13 @@ from ..layers.decoder import (
     windows,
 )
 from ..layers.decoder_arrays import head_norms, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens, scaled_by_width
 from ..layers.gqa import check_heads, head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.norm import offset_rms_norm
-from ..layers.rotation import halves
+from ..layers.rotation import rotate_half
 from ..layers.run import Encoded, either
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from . import gemma2
 from .gemma2 import Gemma2Config, capped
@@ -75,7 +75,7 @@ def parameters(c: Gemma3TextConfig) -> declare.Tree:
     return model_arrays(c, layer) | {"final_norm": declare.offset_norm(c.hidden_size, "norm")}
 
 
-def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache.
 
     Raises:
@@ -88,18 +88,19 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want()
         )
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
     whole, local = (
-        rotation.rotation(c, head_dim(c), base=float(base), told=told).turns(order.positions, order.reach)
+        rotation.rotation(c, head_dim(c), base=float(base), told=told).cos_sin(order.positions, order.reach)
         for base, told in rotations(c, c.rope_local_base_freq).values()
     )
 
     def mix(
-        p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any, ahead: Any, slides: Any
-    ) -> tuple[jax.Array, jax.Array, Any]:
+        p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any, ahead: Any, slides: Any
+    ) -> tuple[jax.Array, Any]:
         q, k, v = project(p, x, head_dim(c), kv_heads(c))
         q, k = offset_rms_norm(p["query_norm"], q, c.rms_norm_eps), offset_rms_norm(p["key_norm"], k, c.rms_norm_eps)
-        turns = either(slides, lambda: local, lambda: whole)
-        options: dict[str, Any] = {"scale": c.query_pre_attn_scalar**-0.5, "rate": c.attention_dropout, "drop": drop}
-        return order.attend(halves(q, turns), halves(k, turns), v, cell, window=window, ahead=ahead, **options)
+        cos_sin = either(slides, lambda: local, lambda: whole)
+        options: dict[str, Any] = {"scale": c.query_pre_attn_scalar**-0.5, "rate": c.attention_dropout, "sites": sites}
+        q, k = rotate_half(q, cos_sin), rotate_half(k, cos_sin)
+        return order.attend(q, k, v, cell, window=window, ahead=ahead, **options)
 
     block = norms_around(mix, gated(c.hidden_activation), norm)
     x = embed_tokens(params["word"], inputs)
@@ -110,7 +111,7 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, want: Want = Want()
     seen = windows(kinds, window)
     ahead = [size - 1 if both else 0 for size in seen]
     slides = [kind == SLIDING for kind in kinds]
-    return decoded(order, block, params, x, drop.each(count), seen, ahead, slides, want=want, norm=norm)
+    return decoded(order, block, params, x, seen, ahead, slides, ask=ask, sites=sites, norm=norm)
 
 
 class Gemma3TextModel(

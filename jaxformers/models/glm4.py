@@ -9,12 +9,12 @@ from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_around, root_mean_square, rotated
 from ..layers.decoder_arrays import model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
-from ..layers.rotation import neighbours
+from ..layers.inputs import Ask, Inputs
+from ..layers.rotation import rotate_interleaved
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from . import glm
 from .glm import GlmConfig
@@ -33,14 +33,14 @@ def parameters(c: Glm4Config) -> declare.Tree:
     return model_arrays(c, glm.layer(c) | after)
 
 
-def decode(params: Any, c: Glm4Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Glm4Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), turn=neighbours, rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rotate=rotate_interleaved, rate=c.attention_dropout)
     block = norms_around(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class Glm4Model(tasks.Decoder, config=Glm4Config, network=Network(parameters, decode=decode, cells=keys_values)):

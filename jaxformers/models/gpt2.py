@@ -16,12 +16,12 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.attention import project
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import conv1d, head_dim, model_arrays, residual, words
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GPTSizes
 
@@ -61,18 +61,18 @@ def parameters(c: GPT2Config) -> declare.Tree:
     return model_arrays(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
 
 
-def decode(params: Any, c: GPT2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GPT2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
-    x = drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
+    x = sites.drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
 
-    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, scale: float) -> tuple[jax.Array, jax.Array, Any]:
-        return order.attend(*project(p, x, head_dim(c)), cell, scale=scale, rate=c.attn_pdrop, drop=drop)
+    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites, scale: float) -> tuple[jax.Array, Any]:
+        return order.attend(*project(p, x, head_dim(c)), cell, scale=scale, rate=c.attn_pdrop, sites=sites)
 
     block = norms_first(mix, plain(c.activation_function), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     scale = head_dim(c) ** -0.5 if c.scale_attn_weights else 1.0
     scales = [scale / (i + 1 if c.scale_attn_by_inverse_layer_idx else 1) for i in range(c.n_layer)]
-    return decoded(order, block, params, x, drop.each(c.n_layer), scales, want=want, norm=norm)
+    return decoded(order, block, params, x, scales, ask=ask, sites=sites, norm=norm)
 
 
 class GPT2Model(

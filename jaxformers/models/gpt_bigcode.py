@@ -12,12 +12,12 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, norms_first, plain, standardised
 from ..layers.decoder_arrays import up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import attention, head_dim, in_groups, model_arrays, residual, words
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GPTSizes
 
@@ -76,15 +76,15 @@ def cells(c: GPTBigCodeConfig, rows: int, slots: int) -> declare.Tree:
     return [cache.keys_values(rows, slots, keys(c), head_dim(c)) for _ in range(c.n_layer)]
 
 
-def decode(params: Any, c: GPTBigCodeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GPTBigCodeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
     scale = head_dim(c) ** -0.5 if c.scale_attn_weights else 1.0
     mix = attention(order, in_groups(head_dim(c), keys(c)), scale=scale, rate=c.attn_pdrop)
     added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
     block = norms_first(mix, plain(c.activation_function), norm, added)
-    x = drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
-    return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
+    x = sites.drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GPTBigCodeModel(

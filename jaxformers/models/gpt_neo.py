@@ -14,13 +14,13 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.decoder_arrays import projections, up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import attention, in_blocks, model_arrays, words
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 _LOCAL = "local"
@@ -91,15 +91,15 @@ def parameters(c: GPTNeoConfig) -> declare.Tree:
     return model_arrays(c, layer) | {"position": declare.embedding(c.max_position_embeddings, d, "wpe")}
 
 
-def decode(params: Any, c: GPTNeoConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GPTNeoConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
     mix = attention(order, in_blocks(c.hidden_size // c.num_heads), scale=1.0, rate=c.attention_dropout)
     added = dropped(attention=c.resid_dropout, ffn=c.resid_dropout)
     block = norms_first(mix, plain(c.activation_function), norm, added)
-    x = drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embed_dropout)
+    x = sites.drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embed_dropout)
     windows = [c.window_size if kind == _LOCAL else FULL for kind in seen_by(c)]
-    return decoded(order, block, params, x, drop.each(c.num_layers), windows, want=want, norm=norm)
+    return decoded(order, block, params, x, windows, ask=ask, sites=sites, norm=norm)
 
 
 class GPTNeoModel(

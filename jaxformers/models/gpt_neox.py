@@ -1,5 +1,5 @@
 """GPT-NeoX and Pythia (Black et al. 2022, arXiv 2204.06745; Biderman et al. 2023, arXiv 2304.01373): attention and the
-network read the same state, each through a norm of its own, and a part of each head is turned by positions.
+network read the same state, each through a norm of its own, and a part of each head is rotated by positions.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, side_by_side, standardised
 from ..layers.decoder_arrays import up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
-from ..layers.gpt import attention, in_groups, turned
+from ..layers.gpt import attention, in_groups, rotated_heads
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -92,16 +92,16 @@ def parameters(c: GPTNeoXConfig) -> declare.Tree:
     }
 
 
-def decode(params: Any, c: GPTNeoXConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GPTNeoXConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, turned_part(c)).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, turned_part(c)).cos_sin(order.positions, order.reach)
     split = in_groups(c.hidden_size // c.num_attention_heads, c.num_attention_heads)
-    mix = attention(order, turned(split, rotation.halves, turns), rate=c.attention_dropout)
+    mix = attention(order, rotated_heads(split, rotation.rotate_half, cos_sin), rate=c.attention_dropout)
     added = dropped(attention=c.hidden_dropout, ffn=c.hidden_dropout)
     block = (side_by_side if c.use_parallel_residual else norms_first)(mix, plain(c.hidden_act), norm, added)
-    x = drop("embeddings", embed_tokens(params["word"], inputs), c.hidden_dropout)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.hidden_dropout)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GPTNeoXModel(

@@ -17,12 +17,12 @@ from ..layers.attention import project
 from ..layers.causal import Causal
 from ..layers.decoder import SLIDING, WHOLE, check_kinds, decoded, keys_values, norms_first, root_mean_square, windows
 from ..layers.decoder_arrays import attention_arrays, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
-from ..layers.rotation import halves
+from ..layers.inputs import Ask, Inputs
+from ..layers.rotation import rotate_half
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GatedSizes
 
@@ -109,21 +109,21 @@ def bounded(limit: float, slope: float) -> experts.Gate:
     return apply
 
 
-def decode(params: Any, c: GptOssConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GptOssConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
 
-    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any) -> tuple[jax.Array, jax.Array, Any]:
+    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any) -> tuple[jax.Array, Any]:
         q, k, v = project(p, x, head_dim(c), kv_heads(c))
-        q, k = halves(q, turns), halves(k, turns)
-        return order.attend(q, k, v, cell, window=window, sinks=p["sinks"], rate=c.attention_dropout, drop=drop)
+        q, k = rotate_half(q, cos_sin), rotate_half(k, cos_sin)
+        return order.attend(q, k, v, cell, window=window, sinks=p["sinks"], rate=c.attention_dropout, sites=sites)
 
     feed = experts.mixture(experts.best(c.num_experts_per_tok), bounded(c.swiglu_limit, c.swiglu_alpha))
     kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]
-    seen, each = windows(kinds, c.sliding_window), drop.each(c.num_hidden_layers)
+    seen = windows(kinds, c.sliding_window)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, norms_first(mix, feed, norm), params, x, each, seen, want=want, norm=norm)
+    return decoded(order, norms_first(mix, feed, norm), params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class GptOssModel(tasks.Decoder, config=GptOssConfig, network=Network(parameters, decode=decode, cells=keys_values)):

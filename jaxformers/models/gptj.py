@@ -1,5 +1,5 @@
 """GPT-J (Wang and Komatsuzaki 2021, https://github.com/kingoflolz/mesh-transformer-jax): attention and network read
-the same normed state, and the first numbers of each head are turned in pairs of neighbours.
+the same normed state, and the first numbers of each head are rotated in pairs of neighbours.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, plain, side_by_side, standardised
 from ..layers.decoder_arrays import projections, up_down
-from ..layers.dropout import Drop, no_drop
-from ..layers.gpt import Split, attention, head_dim, in_blocks, model_arrays, turned, words
-from ..layers.inputs import Inputs, Want
+from ..layers.gpt import Split, attention, head_dim, in_blocks, model_arrays, rotated_heads, words
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GPTSizes
 
@@ -73,19 +73,19 @@ def parameters(c: GPTJConfig) -> declare.Tree:
     )
 
 
-def read(params: Any, c: Any, inputs: Inputs, split: Split, want: Want, drop: Drop) -> Encoded:
+def read(params: Any, c: Any, inputs: Inputs, split: Split, ask: Ask, sites: Sites) -> Encoded:
     """Hidden states [B, T, D], given how queries, keys and values come from a layer's input."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_epsilon)
-    turns = rotation.rotation(c, c.rotary_dim).turns(order.positions, order.reach)
-    mix = attention(order, turned(split, rotation.neighbours, turns), rate=c.attn_pdrop)
+    cos_sin = rotation.rotation(c, c.rotary_dim).cos_sin(order.positions, order.reach)
+    mix = attention(order, rotated_heads(split, rotation.rotate_interleaved, cos_sin), rate=c.attn_pdrop)
     block = side_by_side(mix, plain(c.activation_function), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
-    x = drop("embeddings", words(params, inputs), c.embd_pdrop)
-    return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=norm)
+    x = sites.drop("embeddings", words(params, inputs), c.embd_pdrop)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
-def decode(params: Any, c: GPTJConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GPTJConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
-    return read(params, c, inputs, in_blocks(head_dim(c)), want, drop)
+    return read(params, c, inputs, in_blocks(head_dim(c)), ask, sites)
 
 
 class GPTJModel(

@@ -10,13 +10,13 @@ from .. import declare, tasks
 from ..config import Config, Positive
 from ..layers import heads, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated, times
 from ..layers.decoder_arrays import layer_arrays, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GatedSizes
 
@@ -35,14 +35,14 @@ def parameters(c: GraniteConfig) -> declare.Tree:
     return model_arrays(c, layer_arrays(c))
 
 
-def decode(params: Any, c: GraniteConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GraniteConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
-    block = norms_first(mix, gated(c.hidden_act), norm, lambda p, half, y, drop: y * c.residual_multiplier)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
+    block = norms_first(mix, gated(c.hidden_act), norm, times(c.residual_multiplier))
     x = embed_tokens(params["word"], inputs) * c.embedding_multiplier
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GraniteModel(tasks.Decoder, config=GraniteConfig, network=Network(parameters, decode=decode, cells=keys_values)):

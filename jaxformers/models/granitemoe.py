@@ -11,13 +11,13 @@ from ..config import Repeats
 from ..declare import Param
 from ..layers import experts, heads, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated, times
 from ..layers.decoder_arrays import attention_arrays, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from .granite import GraniteConfig
 
@@ -54,15 +54,15 @@ def parameters(c: GraniteMoeConfig) -> declare.Tree:
     return model_arrays(c, attention_arrays(c) | declare.under("block_sparse_moe", mixture))
 
 
-def decode(params: Any, c: GraniteMoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: GraniteMoeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
     feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
-    block = norms_first(mix, feed, norm, lambda p, half, y, drop: y * c.residual_multiplier)
+    block = norms_first(mix, feed, norm, times(c.residual_multiplier))
     x = embed_tokens(params["word"], inputs) * c.embedding_multiplier
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GraniteMoeModel(

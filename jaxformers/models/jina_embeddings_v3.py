@@ -7,15 +7,16 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import Beside
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, lora, named_heads, rotary
 from ..layers.attention import visible
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.norm import layer_norm
 from ..layers.post_norm import block, rotary_attention
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -108,20 +109,30 @@ def table(c: JinaEmbeddingsV3Config, rows: declare.Tree) -> declare.Tree:
     return lora.table(rows, c.adapters, c.lora_rank) if c.adapters else rows
 
 
-def encode(
-    params: Any, c: JinaEmbeddingsV3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop
-) -> Encoded:
+def encode(params: Any, c: JinaEmbeddingsV3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = lora.embed(params["word"], inputs, None, c.lora_scale)
-    x = x + lora.embed(params["type"], inputs, inputs.segments, c.lora_scale)
-    x = drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.hidden_dropout_prob)
+    rows = inputs.beside.get("adapter_mask")
+    x = lora.embed(params["word"], inputs, None, rows, c.lora_scale)
+    x = x + lora.embed(params["type"], inputs, inputs.segments, rows, c.lora_scale)
+    x = sites.drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.hidden_dropout_prob)
     angles = rotary.angles(inputs.places, c.hidden_size // c.num_attention_heads, rotary.base(c))
     through = block(c, rotary_attention(c, visible(inputs.mask), angles))
-    layers = lora.chosen(params["layers"], inputs.adapters, c.lora_scale)
-    encoded = run(through, layers, x, drop.each(c.num_hidden_layers), want=want)
+    layers = lora.chosen(params["layers"], rows, c.lora_scale)
+    encoded = run(through, layers, x, ask=ask, sites=sites)
     if "pooler" not in params:
         return encoded
-    return heads.pool(lora.chosen(params["pooler"], inputs.adapters, c.lora_scale), encoded)
+    return heads.pool(lora.chosen(params["pooler"], rows, c.lora_scale), encoded)
+
+
+def number_of_tasks(c: JinaEmbeddingsV3Config) -> int:
+    """How many tasks a row may choose from.
+
+    Raises:
+        ValueError: none.
+    """
+    if not c.adapters:
+        raise ValueError("the config has no lora_adaptations")
+    return c.adapters
 
 
 class JinaEmbeddingsV3Model(
@@ -130,6 +141,7 @@ class JinaEmbeddingsV3Model(
     prefix="roberta",
     network=Network(with_pooler, encode),
     accepts=("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds", "adapter_mask"),
+    beside={"adapter_mask": Beside(number_of_tasks, per="row")},
     packs=False,
 ):
     """The encoder with its pooler, without a head. adapter_mask [batch]: the task of each row, by its number."""

@@ -11,14 +11,15 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
+from ..batch import Beside
 from ..config import Config, Token
 from ..declare import repeat
 from ..layers import heads, named_heads, post_norm, window
-from ..layers.attention import QKV, attend, merge, project
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.attention import QKV, attend, merge, probabilities, project, taken
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import Mix, embedded, embeddings
 from ..layers.run import Block, Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import CountedSizes
 
@@ -67,6 +68,8 @@ def body(c: LongformerConfig) -> declare.Tree:
     return embeddings(c, d) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer)}
 
 
+Heads = tuple[jax.Array, jax.Array, jax.Array]
+"""Queries, keys and values [B, T, H, d]."""
 Marks = Callable[[LongformerConfig, Inputs], jax.Array | None]
 """Which tokens [B, T] see all and are seen by all, where `global_attention_mask` does not say; None: none."""
 
@@ -112,21 +115,32 @@ def attention(c: LongformerConfig, inputs: Inputs, width: Any, marks: jax.Array 
         marks = marks & real
         seen = seen | (marks[:, None] & own)
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        q, k, v = project(p, x, head)
-        context, weights = attend(q, k, v, seen[:, None], rate=rate, drop=drop)
-        if chunks is not None:  # the lines above are then for the weights alone, and run only where these are wanted
-            context = window.in_chunks(q, k, v, real, width, chunks, rate=rate, drop=drop)
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        near, wide = project(p, x, head), project(p["global"], x, head)
+        context = (at_once if sites.taps("attention_weights") else in_parts)(near, wide, sites)
+        return merge(jnp.where(real[..., None, None], context, 0))
+
+    def in_parts(near: Heads, wide: Heads, sites: Sites) -> jax.Array:
+        q, k, v = near
+        if chunks is None:
+            context = attend(q, k, v, seen[:, None], rate=rate, sites=sites)
+        else:
+            context = window.in_chunks(q, k, v, real, width, chunks, rate=rate, sites=sites)
+        if marks is None:
+            return context
+        asks = slice(chunks)
+        q, k, v = wide
+        all_of_it = attend(q[:, asks], k, v, own[:, None, asks], rate=rate, sites=sites)
+        return context.at[:, asks].set(jnp.where(marks[:, asks, None, None], all_of_it, context[:, asks]))
+
+    def at_once(near: Heads, wide: Heads, sites: Sites) -> jax.Array:
+        (q, k, v), (all_q, all_k, all_v) = near, wide
+        odds = probabilities(q, k, seen[:, None])
         if marks is not None:
-            asks = slice(chunks)
-            q, k, v = project(p["global"], x, head)
-            wide, all_weights = attend(q[:, asks], k, v, own[:, None, asks], rate=rate, drop=drop)
-            marked = marks[:, asks, None, None]
-            context = context.at[:, asks].set(jnp.where(marked, wide, context[:, asks]))
-            weights = weights.at[:, :, asks].set(
-                jnp.where(marks[:, None, asks, None], all_weights, weights[:, :, asks])
-            )
-        return merge(jnp.where(real[..., None, None], context, 0)), weights
+            odds = jnp.where(marks[:, None, :, None], probabilities(all_q, all_k, own[:, None]), odds)
+        odds = sites("attention_weights", odds, rate)
+        context = taken(odds, v)
+        return context if marks is None else jnp.where(marks[..., None, None], taken(odds, all_v), context)
 
     return mix
 
@@ -134,24 +148,25 @@ def attention(c: LongformerConfig, inputs: Inputs, width: Any, marks: jax.Array 
 def encoder(marks_of: Marks) -> Callable[..., Encoded]:
     """`encode` of a class whose `global_attention_mask` is by default as `marks_of` says."""
 
-    def encode(params: Any, c: LongformerConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+    def encode(params: Any, c: LongformerConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
         """Hidden states [B, T, D] of one batch."""
-        x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
-        marks = marks_of(c, inputs) if inputs.globals is None else inputs.globals != 0
+        x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), sites)
+        said = inputs.beside.get("global_attention_mask")
+        marks = marks_of(c, inputs) if said is None else said != 0
         marks = None if marks is None else jnp.broadcast_to(marks, inputs.shape)
-        few = None if inputs.globals is not None else 0 if marks_of is nobody else 1 if marks_of is first else None
+        few = None if said is not None else 0 if marks_of is nobody else 1 if marks_of is first else None
         plain = inputs.texts is None and (inputs.mask is None or inputs.mask.ndim == 2)
 
-        def layer(p: Any, x: jax.Array, drop: Drop, width: Any) -> tuple[jax.Array, jax.Array]:
+        def layer(p: Any, x: jax.Array, sites: Sites, width: Any) -> jax.Array:
             chunks = few if plain and isinstance(width, int) and inputs.shape[1] >= 4 * width else None
-            return post_norm.block(c, attention(c, inputs, width, marks, chunks))(p, x, drop)
+            return post_norm.block(c, attention(c, inputs, width, marks, chunks))(p, x, sites)
 
         same = len(set(c.windows)) == 1
         if same:  # known when layers are scanned, too
-            block: Block = lambda p, x, drop: layer(p, x, drop, c.windows[0] // 2)  # noqa: E731
-            return run(block, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+            block: Block = lambda p, x, sites: layer(p, x, sites, c.windows[0] // 2)  # noqa: E731
+            return run(block, params["layers"], x, ask=ask, sites=sites)
         widths = [size // 2 for size in c.windows]
-        return run(layer, params["layers"], x, drop.each(c.num_hidden_layers), widths, want=want)
+        return run(layer, params["layers"], x, widths, ask=ask, sites=sites)
 
     return encode
 
@@ -169,6 +184,7 @@ class LongformerModel(
         "position_ids",
         "inputs_embeds",
     ),
+    beside={"global_attention_mask": Beside()},
 ):
     """The encoder with its pooler, without a head. Attentions are of all tokens with all, [B, H, T, T]."""
 

@@ -18,11 +18,11 @@ from ..layers.decoder import (
     rotated,
     windows,
 )
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from .mistral import MistralConfig, parameters
 
@@ -38,14 +38,14 @@ class MinistralConfig(MistralConfig, model_type="ministral"):
         check_kinds(self)
 
 
-def decode(params: Any, c: MinistralConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: MinistralConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x, seen = embed_tokens(params["word"], inputs), windows(c.layer_types or [SLIDING] * count, c.sliding_window)
-    return decoded(order, block, params, x, drop.each(count), seen, want=want, norm=norm)
+    return decoded(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class MinistralModel(

@@ -12,11 +12,11 @@ from ..layers import experts, rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
 from ..layers.decoder_arrays import attention_arrays, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from .mistral import MistralConfig
 
@@ -51,15 +51,15 @@ def parameters(c: MixtralConfig) -> declare.Tree:
     return model_arrays(c, attention_arrays(c) | declare.under("block_sparse_moe", mixture))
 
 
-def decode(params: Any, c: MixtralConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: MixtralConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
-    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
+    x = embed_tokens(params["word"], inputs)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers
-    return decoded(order, norms_first(mix, feed, norm), params, x, each, seen, want=want, norm=norm)
+    return decoded(order, norms_first(mix, feed, norm), params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class MixtralModel(tasks.Decoder, config=MixtralConfig, network=Network(parameters, decode=decode, cells=keys_values)):

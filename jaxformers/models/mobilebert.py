@@ -15,13 +15,13 @@ from ..config import Config, Depth, Rate, Repeats, Size
 from ..declare import Param, repeat, under
 from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import attend, merge, visible
-from ..layers.dropout import Drop, no_drop
+from ..layers.attention import attend, merge, through_out, visible
 from ..layers.embedding import embed, embed_tokens
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear, unembed
 from ..layers.norm import layer_norm
 from ..layers.run import Block, Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -141,7 +141,7 @@ def norm(p: Any, c: MobileBertConfig, x: jax.Array, epsilon: float) -> jax.Array
 _EPSILON = 1e-5  # of two norms that layer_norm_eps does not reach in the reference
 
 
-def embedded(params: Any, c: MobileBertConfig, inputs: Inputs, drop: Drop) -> jax.Array:
+def embedded(params: Any, c: MobileBertConfig, inputs: Inputs, sites: Sites) -> jax.Array:
     """What enters the first layer [B, T, D]: words with their neighbours, positions and segments."""
     x = embed_tokens(params["word"], inputs)
     if c.trigram_input:
@@ -151,7 +151,7 @@ def embedded(params: Any, c: MobileBertConfig, inputs: Inputs, drop: Drop) -> ja
     if c.trigram_input or c.embedding_size != c.hidden_size:
         x = linear(params["project"], x)
     x = x + embed(params["position"], inputs.places) + embed(params["type"], inputs.segments)
-    return drop("embeddings", norm(params["norm"], c, x, _EPSILON), c.hidden_dropout_prob)
+    return sites.drop("embeddings", norm(params["norm"], c, x, _EPSILON), c.hidden_dropout_prob)
 
 
 def block(c: MobileBertConfig, seen: jax.Array | None) -> Block:
@@ -167,7 +167,7 @@ def block(c: MobileBertConfig, seen: jax.Array | None) -> Block:
     def network(p: Any, x: jax.Array) -> jax.Array:
         return linear(p["down"], ACTIVATIONS[c.hidden_act](linear(p["up"], x)), like=x)
 
-    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def apply(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         y = narrowed(p["narrow"], x) if c.use_bottleneck else x
         valued = y if c.use_bottleneck_attention else x
         matched = valued
@@ -175,24 +175,24 @@ def block(c: MobileBertConfig, seen: jax.Array | None) -> Block:
             matched = narrowed(p["narrow_match"], x)
         q, k = (split(linear(p[name], matched)) for name in ("query", "key"))
         v = split(linear(p["value"], valued))
-        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
-        h = drop("attention", linear(p["out"], merge(context), like=y), inside)
+        context = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, sites=sites)
+        h = sites("attention", through_out(p, merge(context), y, sites), inside)
         y = norm(p["attention_norm"], c, y + h, c.layer_norm_eps)
         for own in p["networks"]:
             y = norm(own["ffn_norm"], c, y + network(own, y), c.layer_norm_eps)
-        y = norm(p["ffn_norm"], c, y + drop("feed_forward", network(p, y), inside), _EPSILON)
+        y = norm(p["ffn_norm"], c, y + sites("ffn", network(p, y), inside), _EPSILON)
         if not c.use_bottleneck:
-            return y, weights
-        h = drop("widen", linear(p["widen"], y, like=x), c.hidden_dropout_prob)
-        return norm(p["widen"]["norm"], c, x + h, c.layer_norm_eps), weights
+            return y
+        h = sites.drop("widen", linear(p["widen"], y, like=x), c.hidden_dropout_prob)
+        return norm(p["widen"]["norm"], c, x + h, c.layer_norm_eps)
 
     return apply
 
 
-def encode(params: Any, c: MobileBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: MobileBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch; where the pooler has no arrays also the first token's as `pooled`."""
-    x = embedded(params, c, inputs, drop)
-    encoded = run(block(c, visible(inputs.mask)), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    x = embedded(params, c, inputs, sites)
+    encoded = run(block(c, visible(inputs.mask)), params["layers"], x, ask=ask, sites=sites)
     return encoded if c.classifier_activation else dataclasses.replace(encoded, pooled=encoded.first)
 
 
@@ -213,7 +213,7 @@ def vocabulary() -> heads.Head:
             tree["decoder"] = declare.embedding(c.vocab_size, e, "decoder", "vocab")
         return under("cls.predictions", tree)
 
-    def forward(params: Any, c: MobileBertConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: MobileBertConfig, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
         x = ACTIVATIONS[c.hidden_act](linear(p["dense"], encoded.state))
         x = layer_norm(p["norm"], x, c.layer_norm_eps)

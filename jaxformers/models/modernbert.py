@@ -16,16 +16,16 @@ from ..config import Config, Depth, Endless, Epsilon, Rate, Size, Token
 from ..declare import Param, repeat
 from ..layers import rotary
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import attend, merge, project, visible
+from ..layers.attention import attend, merge, project, through_out, visible
 from ..layers.decoder import SLIDING, WHOLE, check_kinds, rotations
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.heads import Head
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear, unembed
 from ..layers.norm import layer_norm
 from ..layers.post_norm import check_heads
-from ..layers.run import Block, Encoded, either, run
+from ..layers.run import Block, Encoded, either, run, stack
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -158,40 +158,34 @@ def block(c: ModernBertConfig, inputs: Inputs) -> Block:
     seen_near = near if seen is None else near & seen
     seen_wide = jnp.ones_like(near) if seen is None else jnp.broadcast_to(seen, seen_near.shape)
 
-    def apply(p: Any, x: jax.Array, drop: Drop, local: Any) -> tuple[jax.Array, jax.Array]:
+    def apply(p: Any, x: jax.Array, sites: Sites, local: Any) -> jax.Array:
         h = layer_norm(p["attention_norm"], x, c.norm_eps) if "attention_norm" in p else x
         q, k, v = project(p, h, width)
         angles = either(local, lambda: near_angles, lambda: wide_angles)
         q, k = rotary.rotate(q, angles), rotary.rotate(k, angles)
         sees = either(local, lambda: seen_near, lambda: seen_wide)
-        context, weights = attend(q, k, v, sees, rate=c.attention_dropout, drop=drop)
-        x = x + drop("attention", linear(p["out"], merge(context), like=x), c.attention_dropout)
+        context = attend(q, k, v, sees, rate=c.attention_dropout, sites=sites)
+        x = x + sites("attention", through_out(p, merge(context), x, sites), c.attention_dropout)
         up, gate = jnp.split(linear(p["up_gate"], layer_norm(p["ffn_norm"], x, c.norm_eps)), 2, axis=-1)
-        h = drop("feed_forward", ACTIVATIONS[c.hidden_activation](up) * gate, c.mlp_dropout)
-        return x + linear(p["down"], h, like=x), weights
+        h = sites.drop("activation", ACTIVATIONS[c.hidden_activation](up) * gate, c.mlp_dropout)
+        return x + sites("ffn", linear(p["down"], h, like=x))
 
     return apply
 
 
-def encode(params: Any, c: ModernBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: ModernBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = drop(
+    x = sites.drop(
         "embeddings", layer_norm(params["norm"], embed_tokens(params["word"], inputs), c.norm_eps), c.embedding_dropout
     )
-    through = block(c, inputs)
-    drops = drop.each(c.num_hidden_layers)
-    local = [kind == SLIDING for kind in c.kinds]
-    h, weights = through(params["first"], x, drops[0], local[0])
-    if not params["layers"]:
-        encoded = Encoded(state=h, hidden_states=(h,), attentions=())
+    first, rest = params["first"], params["layers"]
+    if isinstance(rest, list):
+        layers: Any = [first, *rest]
     else:
-        encoded = run(through, params["layers"], h, drops[1:], local[1:], want=want)
-    return dataclasses.replace(
-        encoded,
-        state=layer_norm(params["final_norm"], encoded.state, c.norm_eps),
-        hidden_states=(x, *(encoded.hidden_states or ())) if want.hidden_states else None,
-        attentions=(weights, *(encoded.attentions or ())) if want.attentions else None,
-    )
+        layers = (stack([first]), *(rest if isinstance(rest, tuple) else [rest]))
+    local = [kind == SLIDING for kind in c.kinds]
+    encoded = run(block(c, inputs), layers, x, local, ask=ask, sites=sites)
+    return dataclasses.replace(encoded, state=layer_norm(params["final_norm"], encoded.state, c.norm_eps))
 
 
 def transformed(c: ModernBertConfig) -> declare.Tree:
@@ -217,7 +211,7 @@ def words() -> Head:
             tree["decoder"] = declare.embedding(c.vocab_size, c.hidden_size, "decoder", "vocab")
         return tree
 
-    def forward(params: Any, c: ModernBertConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: ModernBertConfig, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
         scores = unembed(p["decoder"] if "decoder" in p else params["word"], transform(p, c, encoded.state))
         return scores + p["bias"] if "bias" in p else scores
@@ -233,9 +227,9 @@ def classifier(labels: int | None, state: Any) -> Head:
         last = declare.linear(c.hidden_size, labels or c.num_labels, "classifier", init=init)
         return transformed(c) | {"classifier": last}
 
-    def forward(params: Any, c: ModernBertConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: ModernBertConfig, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
-        return linear(p["classifier"], drop("head", transform(p, c, state(c, encoded)), c.classifier_dropout))
+        return linear(p["classifier"], sites.drop("head", transform(p, c, state(c, encoded)), c.classifier_dropout))
 
     return Head(parameters, forward)
 
@@ -247,8 +241,7 @@ def text(c: ModernBertConfig, encoded: Encoded) -> jax.Array:
 
 def choice(c: ModernBertConfig, encoded: Encoded) -> jax.Array:
     """A choice's vector: its first token that is no padding, or the mean of all."""
-    assert encoded.owners is not None
-    first = encoded.state[jnp.arange(len(encoded.state)), jnp.argmax(encoded.owners != 0, axis=1)]
+    first = encoded.state[jnp.arange(len(encoded.state)), jnp.argmax(encoded.inputs.owners != 0, axis=1)]
     return encoded.mean(encoded.state) if c.classifier_pooling == "mean" else first
 
 

@@ -11,10 +11,10 @@ from ..config import Config, Size, Token
 from ..declare import repeat, under
 from ..layers import heads, named_heads, relative
 from ..layers.attention import attention, visible
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import block, embedded, self_attention
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import UnsegmentedSizes
 
@@ -71,12 +71,12 @@ def body(c: MPNetConfig) -> declare.Tree:
     }
 
 
-def encode(params: Any, c: MPNetConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: MPNetConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.counted(PAD), drop)
+    x = embedded(params, c, inputs, inputs.counted(PAD), sites)
     bias = relative.bias(params["distance"], x.shape[1])
     through = block(c, self_attention(c, visible(inputs.mask), bias))
-    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
 class MPNetModel(

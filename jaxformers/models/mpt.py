@@ -17,13 +17,13 @@ from ..layers.attention import project
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
 from ..layers.decoder_arrays import up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention
 from ..layers.heads import token_rate
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 _ATTENTION: Mapping[str, Collection[Any]] = {
@@ -101,7 +101,7 @@ def parameters(c: MptConfig) -> declare.Tree:
     }
 
 
-def decode(params: Any, c: MptConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: MptConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, said = Causal.of(inputs), standardised(c.layer_norm_epsilon), c.attn_config or {}
     bound = said.get("clip_qkv") or jnp.inf
@@ -113,8 +113,8 @@ def decode(params: Any, c: MptConfig, inputs: Inputs, want: Want = Want(), drop:
     bias = alibi.leaning(order.keys, alibi.slopes(c.n_heads, said.get("alibi_bias_max", 8)))
     mix = attention(order, split, bias=bias, scale=said.get("softmax_scale"), rate=rate(c))
     block = norms_first(mix, plain("gelu"), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
-    x = drop("embeddings", embed_tokens(params["word"], inputs), c.emb_pdrop)
-    return decoded(order, block, params, x, drop.each(c.n_layers), want=want, norm=norm)
+    x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.emb_pdrop)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class MptModel(

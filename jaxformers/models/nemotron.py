@@ -15,12 +15,12 @@ from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, keys_values, norms_first, plain, rotated
 from ..layers.decoder_arrays import model_arrays, projections, up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.norm import layer_norm
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import PartlyRotarySizes
 
@@ -59,7 +59,7 @@ def parameters(c: NemotronConfig) -> declare.Tree:
     return model_arrays(c, layer) | {"final_norm": offset_layer_norm(d, "norm")}
 
 
-def decode(params: Any, c: NemotronConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: NemotronConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
 
     def norm(p: Any, x: jax.Array) -> jax.Array:
@@ -67,11 +67,11 @@ def decode(params: Any, c: NemotronConfig, inputs: Inputs, want: Want = Want(), 
         return layer_norm({"scale": scale, "bias": p["bias"]}, x, c.norm_eps)
 
     order = Causal.of(inputs)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, plain(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class NemotronModel(

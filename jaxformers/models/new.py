@@ -15,11 +15,11 @@ from ..declare import repeat, under
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import Feed, block, embedded, rotary_attention
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -96,13 +96,13 @@ def gated(c: NewConfig) -> Feed:
     return apply
 
 
-def encode(params: Any, c: NewConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: NewConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.places, drop)
+    x = embedded(params, c, inputs, inputs.places, sites)
     ntk = float((c.rope_scaling or {}).get("factor", 1.0))
     angles = rotary.angles(inputs.places, c.hidden_size // c.num_attention_heads, rotary.base(c), ntk)
     through = block(c, rotary_attention(c, visible(inputs.mask), angles), gated(c))
-    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
 class NewModel(tasks.Encoder, config=NewConfig, prefix="new", network=Network(body, encode)):

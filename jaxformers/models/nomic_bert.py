@@ -14,12 +14,12 @@ from ..declare import repeat
 from ..layers import heads, rotary
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import visible
-from ..layers.dropout import Drop, no_drop
 from ..layers.gated import opened
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import Feed, block, embedded, rotary_attention
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 GATES = {"swiglu": "silu", "geglu": "gelu", "glu": "sigmoid"}
@@ -127,12 +127,12 @@ def gated(c: NomicBertConfig) -> Feed:
     return lambda p, x: linear(p["down"], opened(p, x, activation), like=x)
 
 
-def encode(params: Any, c: NomicBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: NomicBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x: jax.Array = embedded(params, c, inputs, inputs.places, drop)
+    x: jax.Array = embedded(params, c, inputs, inputs.places, sites)
     angles = rotary.angles(inputs.places, c.n_embd // c.n_head, rotary.base(c))
     through = block(c, rotary_attention(c, visible(inputs.mask), angles), gated(c))
-    return run(through, params["layers"], x, drop.each(c.n_layer), want=want)
+    return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
 def classifier_rate(c: NomicBertConfig) -> float:

@@ -15,10 +15,10 @@ from ..declare import Param, repeat
 from ..layers import heads, named_heads
 from ..layers.attention import attend, merge, project, visible
 from ..layers.convolution import convolve
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import Mix, block, embedded, embeddings, layer
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -90,10 +90,12 @@ def inverse(x: jax.Array) -> jax.Array:
 
 
 def through_landmarks(
-    q: jax.Array, k: jax.Array, v: jax.Array, seen: jax.Array | None, count: int
-) -> tuple[jax.Array, jax.Array]:
-    """Attention in time linear in T: q, k and v [B, T, H, d] → context [B, T, H, d] and what queries take from each of
-    `count` landmarks [B, H, T, count], which are no probabilities. Landmarks are means over padding too.
+    q: jax.Array, k: jax.Array, v: jax.Array, seen: jax.Array | None, count: int, sites: Sites
+) -> jax.Array:
+    """Attention in time linear in T: q, k and v [B, T, H, d] → context [B, T, H, d].
+
+    Landmarks are means over padding too. The site "attention_weights" is what queries take from each of `count`
+    landmarks [B, H, T, count], which are no probabilities.
     """
     wide = jnp.promote_types(q.dtype, jnp.float32)
     q, k, u = (jnp.swapaxes(x, 1, 2).astype(wide) for x in (q, k, v))
@@ -104,27 +106,28 @@ def through_landmarks(
         scores = jnp.where(seen, scores, jnp.finfo(wide).min)
     between = jax.nn.softmax(middle_q @ jnp.swapaxes(middle_k, -1, -2))
     weights = jax.nn.softmax(q @ jnp.swapaxes(middle_k, -1, -2)) @ inverse(between)
+    weights = sites("attention_weights", weights.astype(v.dtype)).astype(wide)
     context = weights @ (jax.nn.softmax(scores) @ u)
-    return jnp.swapaxes(context, 1, 2).astype(v.dtype), weights.astype(v.dtype)
+    return jnp.swapaxes(context, 1, 2).astype(v.dtype)
 
 
 def nystrom_attention(c: NystromformerConfig, seen: jax.Array | None) -> Mix:
     """Attention, through landmarks or plain, plus a convolution of the values; no dropout within."""
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
         if c.num_landmarks == c.segment_means_seq_len:
-            context, weights = attend(q, k, v, seen)
+            context = attend(q, k, v, seen, sites=sites)
         else:
-            context, weights = through_landmarks(q, k, v, seen, c.num_landmarks)
+            context = through_landmarks(q, k, v, seen, c.num_landmarks, sites)
         if "convolution" in p:
             context = context + convolve(v, p["convolution"][:, 0].swapaxes(0, 1))
-        return merge(context), weights
+        return merge(context)
 
     return mix
 
 
-def encode(params: Any, c: NystromformerConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: NystromformerConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch.
 
     Raises:
@@ -137,9 +140,9 @@ def encode(params: Any, c: NystromformerConfig, inputs: Inputs, want: Want = Wan
             f"padding='max_length', max_length={c.segment_means_seq_len}, truncation=True"
         )
     places = inputs.places + _BEFORE if inputs.positions is None else inputs.positions
-    x = embedded(params, c, inputs, places, drop)
+    x = embedded(params, c, inputs, places, sites)
     through = block(c, nystrom_attention(c, visible(inputs.mask)))
-    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
 class NystromformerModel(

@@ -15,11 +15,11 @@ from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_first, rotated, standardised
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import RotarySizes
 
@@ -45,18 +45,18 @@ def parameters(c: OlmoConfig) -> declare.Tree:
     return model_arrays(c, layer) | {"final_norm": {}}
 
 
-def decode(params: Any, c: OlmoConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: OlmoConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
 
     def bounded(p: Any, *heads: jax.Array) -> Any:
         return heads if c.clip_qkv is None else tuple(jnp.clip(x, -c.clip_qkv, c.clip_qkv) for x in heads)
 
     order, norm = Causal.of(inputs), standardised(1e-5)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=bounded, rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=bounded, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class OlmoModel(tasks.Decoder, config=OlmoConfig, network=Network(parameters, decode=decode, cells=keys_values)):

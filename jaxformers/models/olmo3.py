@@ -26,11 +26,11 @@ from ..layers.decoder import (
     rotations,
     windows,
 )
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import check_heads, head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded, either
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from .olmo2 import Olmo2Config, parameters
 
@@ -53,24 +53,24 @@ class Olmo3Config(Olmo2Config, model_type="olmo3"):
             rotation.check(self, head_dim(self), told={"rope_theta": base, **told})
 
 
-def decode(params: Any, c: Olmo3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Olmo3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
     whole, near = (
-        rotation.rotation(c, head_dim(c), base=float(base), told=told).turns(order.positions, order.reach)
+        rotation.rotation(c, head_dim(c), base=float(base), told=told).cos_sin(order.positions, order.reach)
         for base, told in rotations(c, c.rope_theta).values()
     )
 
-    def mix(p: Any, x: jax.Array, cell: Any, drop: Drop, window: Any, slides: Any) -> tuple[jax.Array, jax.Array, Any]:
-        turns, heads = either(slides, lambda: near, lambda: whole), normed_as_one(norm)
-        of_kind = rotated(order, turns, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
-        return of_kind(p, x, cell, drop, window)
+    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites, window: Any, slides: Any) -> tuple[jax.Array, Any]:
+        cos_sin, heads = either(slides, lambda: near, lambda: whole), normed_as_one(norm)
+        of_kind = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
+        return of_kind(p, x, cell, sites, window)
 
     block = norms_last(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     kinds = c.layer_types or [SLIDING if (i + 1) % 4 else WHOLE for i in range(count)]
-    each = drop.each(count), windows(kinds, c.sliding_window), [kind == SLIDING for kind in kinds]
-    return decoded(order, block, params, x, *each, want=want, norm=norm)
+    each = windows(kinds, c.sliding_window), [kind == SLIDING for kind in kinds]
+    return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 
 class Olmo3Model(tasks.Decoder, config=Olmo3Config, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -15,11 +15,11 @@ from ..layers import experts, rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, keys_values, normed_as_one, norms_first, root_mean_square, rotated
 from ..layers.decoder_arrays import attention_arrays, joint_head_norms, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GatedSizes
 
@@ -64,21 +64,21 @@ def parameters(c: OlmoeConfig) -> declare.Tree:
     return model_arrays(c, attention_arrays(c) | joint_head_norms(c) | sparse)
 
 
-def decode(params: Any, c: OlmoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: OlmoeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
     as_one = normed_as_one(norm)
 
     def heads(p: Any, *heads: jax.Array) -> Any:
         made = as_one(p, *heads)
         return made if c.clip_qkv is None else tuple(jnp.clip(x, -c.clip_qkv, c.clip_qkv) for x in made)
 
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=heads, rate=c.attention_dropout)
     chosen = experts.best(c.num_experts_per_tok, normalised=c.norm_topk_prob)
     block = norms_first(mix, experts.mixture(chosen, experts.halves(c.hidden_act)), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class OlmoeModel(tasks.Decoder, config=OlmoeConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -12,11 +12,11 @@ from ..config import Config, Rate, Size
 from ..declare import repeat
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, plain, standardised
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
 from ..layers.gpt import attention, conv1d, head_dim, in_blocks, sums_normed, words
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GPTSizes
 
@@ -57,14 +57,14 @@ def parameters(c: OpenAIGPTConfig) -> declare.Tree:
     }
 
 
-def decode(params: Any, c: OpenAIGPTConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: OpenAIGPTConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order = Causal.of(inputs)
     mix = attention(order, in_blocks(head_dim(c)), rate=c.attn_pdrop)
     added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
     block = sums_normed(mix, plain(ACTIVATIONS[c.afn]), standardised(c.layer_norm_epsilon), added)
-    x = drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
-    return decoded(order, block, params, x, drop.each(c.n_layer), want=want, norm=lambda p, x: x)
+    x = sites.drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
 
 
 class OpenAIGPTModel(

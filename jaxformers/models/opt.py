@@ -15,14 +15,14 @@ from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed, embed_tokens
 from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, sums_normed
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -84,7 +84,7 @@ def parameters(c: OPTConfig) -> declare.Tree:
     return under("decoder", tree)
 
 
-def decode(params: Any, c: OPTConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: OPTConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(EPSILON)
     mix = attention(order, in_blocks(c.hidden_size // c.num_attention_heads), rate=c.attention_dropout)
@@ -97,8 +97,8 @@ def decode(params: Any, c: OPTConfig, inputs: Inputs, want: Want = Want(), drop:
 
     x = embed_tokens(params["word"], inputs)
     x = linear(params["widen"], x) if "widen" in params else x
-    x = drop("embeddings", x + embed(params["position"], order.positions + OFFSET), c.dropout)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=leave)
+    x = sites.drop("embeddings", x + embed(params["position"], order.positions + OFFSET), c.dropout)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=leave)
 
 
 def narrow(c: OPTConfig) -> int:

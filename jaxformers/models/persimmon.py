@@ -12,12 +12,12 @@ from ..layers import gpt, rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, normed, norms_first, plain, standardised
 from ..layers.decoder_arrays import head_norms, model_arrays, up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim
-from ..layers.inputs import Inputs, Want
-from ..layers.rotation import halves
+from ..layers.inputs import Ask, Inputs
+from ..layers.rotation import rotate_half
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import PartlyRotarySizes
 
@@ -51,17 +51,17 @@ def parameters(c: PersimmonConfig) -> declare.Tree:
     return model_arrays(c, layer) | {"final_norm": declare.layer_norm(d, "final_layernorm")}
 
 
-def decode(params: Any, c: PersimmonConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: PersimmonConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
     fused, heads = gpt.in_groups(head_dim(c), c.num_attention_heads), normed(norm)
-    split = gpt.turned(lambda p, x: heads(p, *fused(p, x)), halves, turns)
+    split = gpt.rotated_heads(lambda p, x: heads(p, *fused(p, x)), rotate_half, cos_sin)
     block = norms_first(
         gpt.attention(order, split, rate=c.attention_dropout), plain(c.hidden_act), norm, dropped(ffn=c.hidden_dropout)
     )
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class PersimmonModel(

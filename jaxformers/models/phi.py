@@ -12,11 +12,11 @@ from ..layers import heads, rotation
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, normed, plain, rotated, side_by_side, standardised
 from ..layers.decoder_arrays import head_norms, model_arrays, projections, up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import PartlyRotarySizes
 
@@ -47,14 +47,14 @@ def parameters(c: PhiConfig) -> declare.Tree:
     return model_arrays(c, layer) | {"final_norm": declare.layer_norm(d, "final_layernorm")}
 
 
-def decode(params: Any, c: PhiConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: PhiConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(c.layer_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     block = side_by_side(mix, plain(c.hidden_act), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
-    x = drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop)
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=norm)
+    x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class PhiModel(tasks.Decoder, config=PhiConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -12,11 +12,11 @@ from ..layers import rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, dropped, gated, keys_values, norms_first, root_mean_square, rotated
 from ..layers.decoder_arrays import fused_gate_up, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import PartlyRotarySizes
 
@@ -65,15 +65,15 @@ def parameters(c: Phi3Config) -> declare.Tree:
     return model_arrays(c, layer)
 
 
-def decode(params: Any, c: Phi3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Phi3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, rotation.part(c, head_dim(c))).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, rotation.part(c, head_dim(c))).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
-    x, each = drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop), drop.each(c.num_hidden_layers)
+    x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers
-    return decoded(order, block, params, x, each, seen, want=want, norm=norm)
+    return decoded(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class Phi3Model(tasks.Decoder, config=Phi3Config, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -14,12 +14,12 @@ from ..layers import experts, rotation, sparse
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
 from ..layers.decoder_arrays import attention_arrays, gate_up_down, model_arrays, projections
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GatedSizes, SparseSizes
 
@@ -68,18 +68,18 @@ def parameters(c: Qwen2MoeConfig) -> declare.Tree:
     return model_arrays(c, {}) | {"layers": declare.numbered("layers.{}", each)}
 
 
-def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     own = gated(c.hidden_act)
 
-    def shared(p: Any, x: jax.Array, drop: Drop) -> jax.Array:
-        return jax.nn.sigmoid(linear(p["shared_gate"], x)) * own(p["shared"], x, drop)
+    def shared(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        return jax.nn.sigmoid(linear(p["shared_gate"], x)) * own(p["shared"], x, sites)
 
-    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
-    return decoded(order, norms_first(mix, sparse.routed(c, shared), norm), params, x, each, want=want, norm=norm)
+    x = embed_tokens(params["word"], inputs)
+    return decoded(order, norms_first(mix, sparse.routed(c, shared), norm), params, x, ask=ask, sites=sites, norm=norm)
 
 
 class Qwen2MoeModel(

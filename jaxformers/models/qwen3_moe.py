@@ -12,11 +12,11 @@ from ..layers import experts, rotation, sparse
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, keys_values, normed, norms_first, root_mean_square, rotated
 from ..layers.decoder_arrays import attention_arrays, head_norms, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GatedSizes, SparseSizes
 
@@ -56,14 +56,14 @@ def parameters(c: Qwen3MoeConfig) -> declare.Tree:
     return model_arrays(c, {}) | {"layers": declare.numbered("layers.{}", each)}
 
 
-def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
-    x, each = embed_tokens(params["word"], inputs), drop.each(c.num_hidden_layers)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
+    x = embed_tokens(params["word"], inputs)
     seen = [c.sliding_window or FULL if c.use_sliding_window else FULL] * c.num_hidden_layers
-    return decoded(order, norms_first(mix, sparse.routed(c), norm), params, x, each, seen, want=want, norm=norm)
+    return decoded(order, norms_first(mix, sparse.routed(c), norm), params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class Qwen3MoeModel(

@@ -11,11 +11,11 @@ from ..config import Config, Depth, Rate, Size
 from ..declare import repeat
 from ..layers import heads
 from ..layers.attention import visible
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -50,11 +50,11 @@ def body(c: RemBertConfig) -> declare.Tree:
     }
 
 
-def encode(params: Any, c: RemBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: RemBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = linear(params["project"], embedded(params, c, inputs, inputs.places, drop))
+    x = linear(params["project"], embedded(params, c, inputs, inputs.places, sites))
     through = block(c, self_attention(c, visible(inputs.mask)))
-    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
 def classifier_rate(c: RemBertConfig) -> float:

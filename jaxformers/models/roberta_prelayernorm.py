@@ -10,12 +10,12 @@ from ..config import Config, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, named_heads
 from ..layers.attention import attention, visible
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.norm import layer_norm
 from ..layers.post_norm import embedded, embeddings, self_attention
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import CountedSizes
 
@@ -45,12 +45,12 @@ def body(c: RobertaPreLayerNormConfig) -> declare.Tree:
 
 
 def encode(
-    params: Any, c: RobertaPreLayerNormConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop
+    params: Any, c: RobertaPreLayerNormConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN
 ) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
+    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), sites)
     through = block(c, self_attention(c, visible(inputs.mask)))
-    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    encoded = run(through, params["layers"], x, ask=ask, sites=sites)
     state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
     return dataclasses.replace(encoded, state=state)
 

@@ -12,12 +12,12 @@ from ..config import Config, Size
 from ..declare import repeat
 from ..layers import heads, named_heads
 from ..layers.attention import attend, merge, project, visible
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import Mix, block, embedded, embeddings, layer
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -69,7 +69,7 @@ def parameters(c: RoFormerConfig) -> declare.Tree:
 
 
 def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
-    """Heads [B, T, H, d] whose neighbouring pairs are turned by angles [B or 1, T, d], sines first, then cosines."""
+    """Heads [B, T, H, d] whose neighbouring pairs are rotated by angles [B or 1, T, d], sines first, then cosines."""
     sine, cosine = jnp.split(angles[:, :, None], 2, axis=-1)
     even, odd = x[..., 0::2], x[..., 1::2]
     turned = jnp.stack([even * cosine - odd * sine, odd * cosine + even * sine], axis=-1)
@@ -79,23 +79,23 @@ def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
 def rotary_attention(c: RoFormerConfig, seen: jax.Array | None, angles: jax.Array) -> Mix:
     """Attention whose scores depend on how far query and key are apart."""
 
-    def mix(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
         q, k, v = rotate(q, angles), rotate(k, angles), rotate(v, angles) if c.rotary_value else v
-        context, weights = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
-        return merge(context), weights
+        context = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, sites=sites)
+        return merge(context)
 
     return mix
 
 
-def encode(params: Any, c: RoFormerConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: RoFormerConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.places, drop)
+    x = embedded(params, c, inputs, inputs.places, sites)
     if "project" in params:
         x = linear(params["project"], x)
     angles = jax.lax.stop_gradient(embed(params["angles"], inputs.places))
     through = block(c, rotary_attention(c, visible(inputs.mask), angles))
-    return run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
 class RoFormerModel(tasks.Encoder, config=RoFormerConfig, prefix="roformer", network=Network(parameters, encode)):

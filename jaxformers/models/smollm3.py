@@ -23,11 +23,11 @@ from ..layers.decoder import (
     windows,
 )
 from ..layers.decoder_arrays import layer_arrays, model_arrays
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import GatedSizes
 
@@ -68,17 +68,17 @@ def parameters(c: SmolLM3Config) -> declare.Tree:
     return model_arrays(c, layer_arrays(c))
 
 
-def decode(params: Any, c: SmolLM3Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: SmolLM3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    turned = [bool(said) for said in c.no_rope_layers or [(i + 1) % c.no_rope_layer_interval for i in range(count)]]
-    kinds = c.layer_types or [SLIDING if c.use_sliding_window and not said else WHOLE for said in turned]
-    each = drop.each(count), windows(kinds, c.sliding_window), turned
-    return decoded(order, block, params, x, *each, want=want, norm=norm)
+    uses_rope = [bool(said) for said in c.no_rope_layers or [(i + 1) % c.no_rope_layer_interval for i in range(count)]]
+    kinds = c.layer_types or [SLIDING if c.use_sliding_window and not said else WHOLE for said in uses_rope]
+    each = windows(kinds, c.sliding_window), uses_rope
+    return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 
 class SmolLM3Model(tasks.Decoder, config=SmolLM3Config, network=Network(parameters, decode=decode, cells=keys_values)):

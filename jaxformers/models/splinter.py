@@ -14,12 +14,11 @@ from .. import declare, outputs, tasks
 from ..config import Config, Token
 from ..declare import under
 from ..layers.activation import ACTIVATIONS
-from ..layers.dropout import Drop, no_drop
 from ..layers.heads import Head
-from ..layers.inputs import Inputs, Want
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.run import Encoded
+from ..layers.sites import Sites
 from ..network import Network
 from ..sizes import BertSizes
 from .bert import body, encode
@@ -61,7 +60,7 @@ def span() -> Head:
     def transform(p: Any, x: jax.Array) -> jax.Array:
         return layer_norm(p["norm"], ACTIVATIONS["gelu"](linear(p["dense"], x)), _EPSILON)
 
-    def forward(params: Any, c: SplinterConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: SplinterConfig, encoded: Encoded, sites: Sites) -> jax.Array:
         asked = encoded.pooled
         assert asked is not None
 
@@ -85,21 +84,16 @@ class SplinterForQuestionAnswering(tasks.QuestionAnswering, base=SplinterModel, 
     """
 
     @classmethod
-    def forward(
-        cls,
-        params: Any,
-        config: Any,
-        inputs: Inputs,
-        labels: tasks.Labels = {},  # noqa: B006  (never changed)
-        want: Want = Want(),
-        drop: Drop = no_drop,
-    ) -> outputs.Output:
-        """Start and end scores [B, T], and their loss where both labels are given."""
-        encoded = encode(params, config, inputs, want, drop)
-        rows = jnp.arange(inputs.shape[0])
-        where = jnp.zeros_like(rows) if inputs.ids is None else jnp.argmax(inputs.ids == config.question_token_id, 1)
-        encoded = dataclasses.replace(encoded, pooled=encoded.state[rows, where])
-        scores = cls.head.forward(params, config, encoded, drop)
-        if inputs.mask is not None:
-            scores = jnp.where(inputs.mask[..., None] == 0, jnp.finfo(scores.dtype).min, scores)
-        return cls.finish(scores, encoded, labels, config)
+    def pool(cls, params: Any, config: Any, encoded: Encoded) -> Encoded:
+        """The vector of each row's [QUESTION]."""
+        ids, rows = encoded.inputs.ids, jnp.arange(encoded.state.shape[0])
+        where = jnp.zeros_like(rows) if ids is None else jnp.argmax(ids == config.question_token_id, 1)
+        return dataclasses.replace(encoded, pooled=encoded.state[rows, where])
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: tasks.Labels, config: Any) -> outputs.Output:
+        """Start and end scores [B, T], none of padding, and their loss where both labels are given."""
+        mask = encoded.inputs.mask
+        if mask is not None:
+            scores = jnp.where(mask[..., None] == 0, jnp.finfo(scores.dtype).min, scores)
+        return super().finish(scores, encoded, labels, config)

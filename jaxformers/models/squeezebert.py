@@ -13,12 +13,12 @@ from ..declare import Param, repeat, under
 from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, visible
-from ..layers.dropout import Drop, no_drop
 from ..layers.grouped import grouped
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.norm import layer_norm
 from ..layers.post_norm import embedded, embeddings
 from ..layers.run import Block, Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import BertSizes
 
@@ -88,28 +88,29 @@ def parameters(c: SqueezeBertConfig) -> declare.Tree:
 
 
 def block(c: SqueezeBertConfig, seen: jax.Array | None) -> Block:
-    """The layer as `run` takes it. Its second result are the scores before the softmax, as in the reference."""
+    """The layer as `run` takes it. Its "attention_weights" are the scores before the softmax, as in the reference."""
     heads = (c.num_attention_heads, c.hidden_size // c.num_attention_heads)
 
-    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def apply(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         q, k, v = (grouped(p[name], x).reshape(*x.shape[:2], *heads) for name in ("query", "key", "value"))
-        context, _ = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, drop=drop)
+        context = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, sites=sites.dropping())
         scores = jnp.einsum("bthd,bshd->bhts", q, k) * heads[1] ** -0.5  # a product that runs only for those who ask
         if seen is not None:
             scores = jnp.where(seen, scores, jnp.finfo(scores.dtype).min)
-        h = drop("attention", grouped(p["out"], merge(context)), c.hidden_dropout_prob)
+        sites.show("attention_weights", scores)
+        context = sites("attention_heads", merge(context))
+        h = sites("attention", grouped(p["out"], context), c.hidden_dropout_prob)
         x = layer_norm(p["attention_norm"], x + h, c.layer_eps)
         h = grouped(p["down"], ACTIVATIONS[c.hidden_act](grouped(p["up"], x)))
-        x = layer_norm(p["ffn_norm"], x + drop("feed_forward", h, c.hidden_dropout_prob), c.layer_eps)
-        return x, scores
+        return layer_norm(p["ffn_norm"], x + sites("ffn", h, c.hidden_dropout_prob), c.layer_eps)
 
     return apply
 
 
-def encode(params: Any, c: SqueezeBertConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: SqueezeBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.places, drop)
-    return run(block(c, visible(inputs.mask)), params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    x = embedded(params, c, inputs, inputs.places, sites)
+    return run(block(c, visible(inputs.mask)), params["layers"], x, ask=ask, sites=sites)
 
 
 class SqueezeBertModel(

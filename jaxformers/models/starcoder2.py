@@ -10,11 +10,11 @@ from ..layers import rotation
 from ..layers.causal import FULL, Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, rotated, standardised
 from ..layers.decoder_arrays import model_arrays, projections, up_down
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import RotarySizes
 
@@ -61,16 +61,16 @@ def parameters(c: Starcoder2Config) -> declare.Tree:
     return model_arrays(c, layer) | {"final_norm": declare.layer_norm(d, "norm")}
 
 
-def decode(params: Any, c: Starcoder2Config, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: Starcoder2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), standardised(c.norm_epsilon), c.num_hidden_layers
-    turns = rotation.rotation(c, head_dim(c)).turns(order.positions, order.reach)
-    mix = rotated(order, turns, head_dim(c), kv_heads(c), rate=c.attention_dropout)
+    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     rates = dropped(attention=c.residual_dropout, ffn=c.residual_dropout)
     block = norms_first(mix, plain(c.hidden_act), norm, rates)
-    x = drop("embeddings", embed_tokens(params["word"], inputs), c.embedding_dropout)
+    x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embedding_dropout)
     seen = [c.sliding_window or FULL] * count
-    return decoded(order, block, params, x, drop.each(count), seen, want=want, norm=norm)
+    return decoded(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class Starcoder2Model(

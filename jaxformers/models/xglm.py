@@ -12,12 +12,12 @@ from ..declare import repeat
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
 from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
-from ..layers.dropout import Drop, no_drop
 from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, scaled, sines
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.post_norm import check_heads
 from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -63,7 +63,7 @@ def parameters(c: XGLMConfig) -> declare.Tree:
     }
 
 
-def decode(params: Any, c: XGLMConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def decode(params: Any, c: XGLMConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), standardised(EPSILON)
     mix = attention(order, in_blocks(c.d_model // c.attention_heads), rate=c.attention_dropout)
@@ -73,8 +73,8 @@ def decode(params: Any, c: XGLMConfig, inputs: Inputs, want: Want = Want(), drop
     waves = sines(places, 10_000.0 ** (-jnp.arange(count, dtype=jnp.float32) / (count - 1)))
     waves = jnp.where((places == c.pad_token_id)[..., None], 0, waves) if c.pad_token_id is not None else waves
     x = scaled(params, inputs, c.d_model**0.5 if c.scale_embedding else 1.0)
-    x = drop("embeddings", x + waves.astype(x.dtype), c.dropout)
-    return decoded(order, block, params, x, drop.each(c.num_layers), want=want, norm=norm)
+    x = sites.drop("embeddings", x + waves.astype(x.dtype), c.dropout)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class XGLMModel(tasks.Decoder, config=XGLMConfig, network=Network(parameters, decode=decode, cells=keys_values)):

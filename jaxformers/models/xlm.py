@@ -10,15 +10,16 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
+from ..batch import Beside
 from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..layers import heads, post_norm
 from ..layers.attention import attention, visible
-from ..layers.dropout import Drop, no_drop
 from ..layers.embedding import embed, embed_tokens
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.run import Block, Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -125,33 +126,32 @@ def real(c: XLMConfig, inputs: Inputs) -> jax.Array:
     return jnp.arange(inputs.shape[1]) < (inputs.ids != c.padding).sum(1, keepdims=True)
 
 
-def entered(params: Any, c: XLMConfig, inputs: Inputs, drop: Drop) -> jax.Array:
+def entered(params: Any, c: XLMConfig, inputs: Inputs, sites: Sites) -> jax.Array:
     """What enters the first layer [B, T, D], before padding is zeroed."""
     x = embed_tokens(params["word"], inputs) + embed(params["position"], inputs.places)
-    if inputs.languages is not None and "language" in params:
-        x = x + embed(params["language"], inputs.languages)
+    if "langs" in inputs.beside and "language" in params:
+        x = x + embed(params["language"], inputs.beside["langs"])
     if inputs.types is not None:
         x = x + embed(params["word"], inputs.types)
-    return drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.dropout)
+    return sites.drop("embeddings", layer_norm(params["norm"], x, c.layer_norm_eps), c.dropout)
 
 
-def through(params: Any, c: XLMConfig, inputs: Inputs, want: Want, drop: Drop, layer: Any = post_norm.block) -> Encoded:
+def through(params: Any, c: XLMConfig, inputs: Inputs, ask: Ask, sites: Sites, layer: Any = post_norm.block) -> Encoded:
     """Hidden states [B, T, D] of one batch, by layers `layer(c, mix)` with zeroes at padding after each."""
     there = real(c, inputs)
     seen = visible(inputs.mask if inputs.mask is not None else there)
     block: Block = layer(c, post_norm.self_attention(c, seen))
 
-    def zeroed(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        x, weights = block(p, x, drop)
-        return jnp.where(there[..., None], x, 0), weights
+    def zeroed(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        return jnp.where(there[..., None], block(p, x, sites), 0)
 
-    x = jnp.where(there[..., None], entered(params, c, inputs, drop), 0)
-    return run(zeroed, params["layers"], x, drop.each(c.n_layers), want=want)
+    x = jnp.where(there[..., None], entered(params, c, inputs, sites), 0)
+    return run(zeroed, params["layers"], x, ask=ask, sites=sites)
 
 
-def encode(params: Any, c: XLMConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: XLMConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    return through(params, c, inputs, want, drop)
+    return through(params, c, inputs, ask, sites)
 
 
 def head_rate(c: XLMConfig) -> float:
@@ -166,9 +166,9 @@ def summary(choices: bool = False) -> heads.Head:
         tree = {"classifier": declare.linear(c.emb_dim, c.num_labels, "sequence_summary.summary")}
         return tree | ({"choice": declare.linear(c.num_labels, 1, "logits_proj")} if choices else {})
 
-    def forward(params: Any, c: XLMConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: XLMConfig, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
-        scores = linear(p["classifier"], drop("head", encoded.first, c.summary_first_dropout))
+        scores = linear(p["classifier"], sites.drop("head", encoded.first, c.summary_first_dropout))
         scores = jnp.tanh(scores) if c.summary_activation == "tanh" else scores
         return linear(p["choice"], scores) if choices else scores
 
@@ -181,6 +181,7 @@ class XLMModel(
     prefix="transformer",
     network=Network(parameters, encode),
     accepts=("input_ids", "attention_mask", "langs", "token_type_ids", "position_ids", "inputs_embeds"),
+    beside={"langs": Beside(lambda c: c.n_langs)},
 ):
     """The encoder without a head."""
 

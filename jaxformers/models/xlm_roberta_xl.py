@@ -4,7 +4,6 @@ after the embeddings.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from .. import declare, tasks
@@ -12,12 +11,12 @@ from ..config import Config, Depth, Epsilon, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, named_heads
 from ..layers.attention import attention, visible
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.norm import layer_norm
 from ..layers.post_norm import embeddings, self_attention, summed
 from ..layers.pre_norm import block
 from ..layers.run import Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import CountedSizes
 
@@ -55,14 +54,12 @@ def body(c: XLMRobertaXLConfig) -> declare.Tree:
     }
 
 
-def encode(params: Any, c: XLMRobertaXLConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: XLMRobertaXLConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = drop("embeddings", summed(params, inputs, inputs.counted(c.pad_token_id)), c.hidden_dropout_prob)
+    x = sites.drop("embeddings", summed(params, inputs, inputs.counted(c.pad_token_id)), c.hidden_dropout_prob)
     through = block(c, self_attention(c, visible(inputs.mask)))
-    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
-    state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
-    states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)  # the last is the normed one
-    return dataclasses.replace(encoded, state=state, hidden_states=states)
+    encoded = run(through, params["layers"], x, ask=ask, sites=sites)
+    return encoded.normed(layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps))
 
 
 class XLMRobertaXLModel(

@@ -14,15 +14,15 @@ from ..config import Config, Depth, Epsilon, Limit, Rate, Size, Token
 from ..declare import Param, repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import attend, visible
-from ..layers.dropout import Drop, no_drop
+from ..layers.attention import attend, merge, visible
 from ..layers.embedding import embed_tokens
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import check_heads
 from ..layers.relative import look_around, sines_then_cosines
 from ..layers.run import Block, Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 
 
@@ -111,15 +111,15 @@ def distances(c: XLNetConfig, length: int) -> jax.Array:
     return sines_then_cosines(behind, c.d_model)
 
 
-def block(c: XLNetConfig, inputs: Inputs, drop: Drop) -> Block:
+def block(c: XLNetConfig, inputs: Inputs, sites: Sites) -> Block:
     """The layer as `run` takes it."""
     length = inputs.shape[1]
     seen = visible(inputs.mask)
     seen = None if seen is None else seen | jnp.eye(length, dtype=bool)  # padding sees itself
-    far = drop("distances", distances(c, length), c.dropout)
+    far = sites.drop("distances", distances(c, length), c.dropout)
     other = None if inputs.types is None else inputs.types[:, :, None] != inputs.types[:, None, :]
 
-    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
+    def apply(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         wide = jnp.promote_types(x.dtype, jnp.float32)
 
         def project(name: str, x: jax.Array) -> jax.Array:
@@ -127,20 +127,21 @@ def block(c: XLNetConfig, inputs: Inputs, drop: Drop) -> Block:
 
         q, k, v = (project(name, x) for name in PROJECTIONS[:3])
         bias = look_around(p, q, far, other)
-        context, weights = attend(q + p["word_bias"], k, v, seen, bias=bias, rate=c.dropout, drop=drop)
+        context = attend(q + p["word_bias"], k, v, seen, bias=bias, rate=c.dropout, sites=sites)
+        context = sites("attention_heads", merge(context)).reshape(context.shape)
         h = jnp.einsum("bthd,mhd->btm", context, p["from_context"], preferred_element_type=wide).astype(x.dtype)
-        x = layer_norm(p["attention_norm"], x + drop("attention", h, c.dropout), c.layer_norm_eps)
-        h = drop("inner", ACTIVATIONS[c.ff_activation](linear(p["up"], x)), c.dropout)
-        h = drop("feed_forward", linear(p["down"], h, like=x), c.dropout)
-        return layer_norm(p["ffn_norm"], x + h, c.layer_norm_eps), weights
+        x = layer_norm(p["attention_norm"], x + sites("attention", h, c.dropout), c.layer_norm_eps)
+        h = sites.drop("inner", ACTIVATIONS[c.ff_activation](linear(p["up"], x)), c.dropout)
+        h = sites("ffn", linear(p["down"], h, like=x), c.dropout)
+        return layer_norm(p["ffn_norm"], x + h, c.layer_norm_eps)
 
     return apply
 
 
-def encode(params: Any, c: XLNetConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: XLNetConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = drop("embeddings", embed_tokens(params["word"], inputs), c.dropout)
-    return run(block(c, inputs, drop), params["layers"], x, drop.each(c.n_layer), want=want)
+    x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.dropout)
+    return run(block(c, inputs, sites), params["layers"], x, ask=ask, sites=sites)
 
 
 def summary(labels: int | None = None) -> heads.Head:
@@ -152,10 +153,10 @@ def summary(labels: int | None = None) -> heads.Head:
             "classifier": declare.linear(c.d_model, labels or c.num_labels, "logits_proj"),
         }
 
-    def forward(params: Any, c: XLNetConfig, encoded: Encoded, drop: Drop) -> jax.Array:
+    def forward(params: Any, c: XLNetConfig, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
         x = jnp.tanh(linear(p["dense"], encoded.state[:, -1]))
-        return linear(p["classifier"], drop("head", x, c.summary_last_dropout))
+        return linear(p["classifier"], sites.drop("head", x, c.summary_last_dropout))
 
     return heads.Head(parameters, forward)
 

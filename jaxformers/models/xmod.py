@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
+from ..batch import Beside
 from ..config import Config, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads, named_heads
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import visible
-from ..layers.dropout import Drop, no_drop
-from ..layers.inputs import Inputs, Want
+from ..layers.attention import through_out, visible
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import embedded, embeddings, layer, self_attention
 from ..layers.run import Block, Encoded, run
+from ..layers.sites import PLAIN, Sites
 from ..network import Network
 from ..sizes import CountedSizes
 
@@ -110,35 +110,33 @@ def block(c: XmodConfig, seen: jax.Array | None, languages: jax.Array | None) ->
     def after(p: Any, x: jax.Array) -> jax.Array:
         return x if c.pre_norm else layer_norm(p, x, c.layer_norm_eps)
 
-    def apply(p: Any, x: jax.Array, drop: Drop) -> tuple[jax.Array, jax.Array]:
-        context, weights = mix(p, before(p["attention_norm"], x), drop)
-        h = drop("attention", linear(p["out"], context, like=x), c.hidden_dropout_prob)
+    def apply(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        context = mix(p, before(p["attention_norm"], x), sites)
+        h = sites("attention", through_out(p, context, x, sites), c.hidden_dropout_prob)
         x = after(p["attention_norm"], x + h)
         h = ACTIVATIONS[c.hidden_act](linear(p["up"], before(p["ffn_norm"], x)))
-        x = x + drop("feed_forward", linear(p["down"], h, like=x), c.hidden_dropout_prob)
+        x = x + sites("ffn", linear(p["down"], h, like=x), c.hidden_dropout_prob)
         y = x
         if "adapter_norm" in p or c.adapter_reuse_layer_norm:
             y = layer_norm(p["adapter_norm"] if "adapter_norm" in p else p["ffn_norm"], x, c.layer_norm_eps)
-        h = drop("adapter", adapted(p["adapters"], c, y, languages), c.hidden_dropout_prob)
-        return after(p["ffn_norm"], (y if c.ln_before_adapter else x) + h), weights
+        h = sites.drop("adapter", adapted(p["adapters"], c, y, languages), c.hidden_dropout_prob)
+        return after(p["ffn_norm"], (y if c.ln_before_adapter else x) + h)
 
     return apply
 
 
-def encode(params: Any, c: XmodConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def encode(params: Any, c: XmodConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch.
 
     Raises:
         ValueError: neither the batch nor the config says the language.
     """
-    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), drop)
-    through = block(c, visible(inputs.mask), inputs.languages)
-    encoded = run(through, params["layers"], x, drop.each(c.num_hidden_layers), want=want)
+    x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), sites)
+    through = block(c, visible(inputs.mask), inputs.beside.get("lang_ids"))
+    encoded = run(through, params["layers"], x, ask=ask, sites=sites)
     if not c.pre_norm:
         return encoded
-    state = layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps)
-    states = encoded.hidden_states and (*encoded.hidden_states[:-1], state)  # the last is the normed one
-    return dataclasses.replace(encoded, state=state, hidden_states=states)
+    return encoded.normed(layer_norm(params["final_norm"], encoded.state, c.layer_norm_eps))
 
 
 class XmodModel(
@@ -147,6 +145,7 @@ class XmodModel(
     prefix="roberta",
     network=Network(heads.with_pooler(body), encode),
     accepts=("input_ids", "lang_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds"),
+    beside={"lang_ids": Beside(lambda c: len(c.languages), per="row")},
 ):
     """The encoder with its pooler, without a head; lang_ids [B] are places in config.languages."""
 

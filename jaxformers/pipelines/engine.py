@@ -247,7 +247,7 @@ def _placed(error: Exception, place: int) -> Exception:
 def laid_out(rows: Sequence[Row], batch: Batch, pad: int, accepts: Sequence[str]) -> Inputs:
     """The texts of one batch in its rows, padded on the right to its shape; empty rows see one padding token."""
     shape = (batch.rows, batch.length)
-    names = [name for name in rows[batch.places[0][0]].fields if name in accepts]
+    names = [name for name in rows[batch.places[0][0]].fields if name in accepts and name in FIELDS]
     arrays: dict[str, Any] = {
         FIELDS[name]: np.full(shape, pad if name == "input_ids" else 0, np.int32) for name in names
     }

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import jax
 import jax.numpy as jnp
 
-from ..layers.inputs import Inputs, Want
+from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from .task import Extra, Forward
@@ -354,8 +354,8 @@ class Compute:
         extra: "modules", the arrays of each; "pooled" [B, T], 0 at the tokens of prompts; "adapter" [B].
         """
         if "adapter" in extra:
-            inputs = dataclasses.replace(inputs, adapters=extra["adapter"])
-        out = forward(inputs, want=Want(hidden_states=self.layers))
+            inputs = dataclasses.replace(inputs, beside={"adapter_mask": extra["adapter"]})
+        out = forward(inputs, ask=Ask(hidden_states=self.layers))
         flat = lambda x: x.astype("float32").reshape(-1, x.shape[-1])  # noqa: E731
         x = out[self.head.result]
         match self.head.gives:

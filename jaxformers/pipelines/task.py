@@ -16,7 +16,7 @@ from ..outputs import Output
 from ..tokenizers import Tokenizer
 
 Forward = Callable[..., Output]
-"""(inputs, want= what else is asked for) → the model's output."""
+"""(inputs, ask= what is asked for beside) → the model's output."""
 Extra = Mapping[str, Any]
 
 ALIASES: Mapping[str, str] = {

@@ -76,16 +76,16 @@ def scores(rounds: int) -> None:
     """Attention in parts of several sizes against all at once."""
     sizes = [attention._CACHED * share // 4 for share in (1, 2, 4, 8)]
     print(f"\n{'in parts of so many scores':<34}" + "".join(f"{size:>9}" for size in sizes))
-    whole = partial(attention._weighed, scale=None, cap=None, rate=0.0, drop=attention.no_drop)
+    whole = partial(attention._weighed, scale=None, cap=None, rate=0.0, sites=attention.PLAIN)
     for name, (rows, heads, keys, new, slots, dim) in SCORES.items():
         draw = partial(jax.random.normal, jax.random.key(0))
         q, k, v = draw((rows, heads, new, dim)), draw((rows, keys, dim, slots)), draw((rows, keys, slots, dim))
         seen = jnp.arange(slots) <= jnp.arange(new)[:, None] + slots - new
-        ways = {"whole": jax.jit(lambda *a: whole(*a, None, None)[0])}
+        ways = {"whole": jax.jit(lambda *a: whole(*a, None, None))}
         for size in sizes:
             attention._CACHED = size
             parts = attention._in_cached_parts(whole, q, k)
-            ways[str(size)] = jax.jit(lambda *a, parts=parts: parts(*a, None, None)[0])
+            ways[str(size)] = jax.jit(lambda *a, parts=parts: parts(*a, None, None))
         took = timed(rounds, ways, q, k, v, seen[None, None])
         print(f"{name:<34}" + "".join(f"{took['whole'] / took[str(size)]:>9.2f}" for size in sizes), flush=True)
         attention._CACHED = sizes[2]

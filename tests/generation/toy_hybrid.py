@@ -17,10 +17,10 @@ from jaxformers.declare import Param, repeat
 from jaxformers.layers import cache as caches
 from jaxformers.layers.causal import Causal
 from jaxformers.layers.decoder import decoded
-from jaxformers.layers.dropout import Drop, no_drop
 from jaxformers.layers.embedding import embed_tokens
-from jaxformers.layers.inputs import Inputs, Want
+from jaxformers.layers.inputs import Ask, Inputs
 from jaxformers.layers.run import Encoded
+from jaxformers.layers.sites import PLAIN, Sites
 from jaxformers.network import Network
 
 WINDOW, RING, DECAY, FIRST = 4, 4 + 64, 0.7, 2
@@ -69,13 +69,13 @@ def passed(x: jax.Array, start: jax.Array, real: jax.Array) -> tuple[jax.Array, 
     return last, states.swapaxes(0, 1)
 
 
-def hybrid(params: Any, c: ToyConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def hybrid(params: Any, c: ToyConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D], behind the tokens of its cache."""
     order, x = Causal.of(inputs), embed_tokens(params["word"], inputs)
     real = jnp.ones(inputs.shape, bool) if inputs.mask is None else inputs.mask.astype(bool)
     places = order.positions * jnp.ones(inputs.shape, jnp.int32)
 
-    def block(p: Any, x: jax.Array, cell: Any, drop: Drop) -> tuple[jax.Array, Any, Any]:
+    def block(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
         rows, _, d = x.shape
         first = (real & (places < FIRST))[..., None]
         if cell is None:
@@ -83,9 +83,9 @@ def hybrid(params: Any, c: ToyConfig, inputs: Inputs, want: Want = Want(), drop:
             seen = (far >= 0) & real[:, None, :]
             state = passed(x, jnp.zeros((rows, d)), real)[1]
             source = jnp.cumsum(jnp.where(first, x, 0), axis=1)
-            return together(p, x, state, weighed(x, x, seen & (far < WINDOW)), source, weighed(x, x, seen)), None, cell
+            return together(p, x, state, weighed(x, x, seen & (far < WINDOW)), source, weighed(x, x, seen)), cell
         one = x[:, :, None]
-        whole, _, kept = order.attend(one, one, one, {"key": cell["key"], "value": cell["value"]}, scale=1.0)
+        whole, kept = order.attend(one, one, one, {"key": cell["key"], "value": cell["value"]}, scale=1.0)
         last, state = passed(x, cell["state"].array, real)
         at = jnp.where(real, places % RING, RING)
         put = jax.vmap(lambda ring, i, new: ring.at[i].set(new, mode="drop"))
@@ -100,9 +100,9 @@ def hybrid(params: Any, c: ToyConfig, inputs: Inputs, want: Want = Want(), drop:
             so_far = jnp.repeat(source, beams, axis=0)[:, None] * jnp.ones_like(x)
         new = {"state": last, "ring": ring, "when": when, "source": source}
         cell = kept | {name: cell[name].put(array) for name, array in new.items()}
-        return together(p, x, state, near, so_far, whole), None, cell
+        return together(p, x, state, near, so_far, whole), cell
 
-    return decoded(order, block, params, x, drop.each(c.num_hidden_layers), want=want, norm=lambda p, x: x)
+    return decoded(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
 
 
 def cells(c: ToyConfig, rows: int, slots: int) -> declare.Tree:
@@ -117,10 +117,10 @@ def cells(c: ToyConfig, rows: int, slots: int) -> declare.Tree:
     return [cell] * c.num_hidden_layers
 
 
-def plain(params: Any, c: ToyConfig, inputs: Inputs, want: Want = Want(), drop: Drop = no_drop) -> Encoded:
+def plain(params: Any, c: ToyConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """The same from all tokens' words, which are kept by position."""
     if inputs.cache is None:
-        return hybrid(params, c, inputs, want, drop)
+        return hybrid(params, c, inputs, ask, sites)
     order, cache = Causal.of(inputs), inputs.cache
     kept = cache.cells[0]["seen"]
     put = jax.vmap(lambda seen, i, new: seen.at[i].set(new, mode="drop"))

@@ -9,9 +9,20 @@ import pytest
 
 from jaxformers import declare
 from jaxformers.layers.attention import attend, merge, prepare, project, visible, weighed
-from jaxformers.layers.dropout import Dropout
+from jaxformers.layers.sites import PLAIN, Sites
 
-attended = jax.jit(lambda q, k, v, mask: attend(q, k, v, visible(mask)))  # one program, not one an operation
+
+def both(*arrays, sites=PLAIN, **options):
+    """The context, and the probabilities that somebody reads."""
+    tapped = sites.opened("attention_weights")
+    read = attend(*arrays, sites=tapped, **options)
+    context = attend(*arrays, sites=sites, **options)
+    return context, tapped.shown["attention_weights"], read
+
+
+@jax.jit  # one program, not one an operation
+def attended(q, k, v, mask):
+    return both(q, k, v, visible(mask))
 
 
 def drawn(*shape: int) -> np.ndarray:
@@ -21,7 +32,7 @@ def drawn(*shape: int) -> np.ndarray:
 def picture(mask: np.ndarray, length: int) -> list[str]:
     """What attention makes of a mask: one line a query, rows of the batch under each other."""
     q = drawn(len(mask), length, 2, 4)
-    _, weights = attended(q, q, q, mask)
+    _, weights, _ = attended(q, q, q, mask)
     weights = np.asarray(weights)
     assert weights.shape == (len(mask), 2, length, length)
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
@@ -63,6 +74,7 @@ def test_attention_is_the_textbooks():
     ours = attended(*(x.astype(np.float32) for x in (q, k, v)), mask)
     np.testing.assert_allclose(ours[0], context, atol=1e-5)
     np.testing.assert_allclose(ours[1], weights, atol=1e-6)
+    np.testing.assert_allclose(ours[2], context, atol=1e-5)
     np.testing.assert_array_equal(np.asarray(merge(ours[0]))[..., :4], np.asarray(ours[0])[:, :, 0])
 
 
@@ -72,7 +84,7 @@ def test_a_query_that_sees_nothing_gets_the_mean_and_no_nan(dtype):
     mask = np.array([[0, 0, 0], [1, 1, 0]])
 
     def f(q):
-        context, weights = attend(q, q, q, visible(mask))
+        context, weights, _ = both(q, q, q, visible(mask))
         return context.astype(jnp.float32).sum(), (context, weights)
 
     grads, (context, weights) = jax.jit(jax.grad(f, has_aux=True))(q)
@@ -89,7 +101,7 @@ def test_large_scores_neither_overflow_nor_lose_precision_in_half_types():
     k = q.copy()
     k[0, 1] = 199.0
     v = np.array([1.0, 0.0], np.float16).reshape(1, 2, 1, 1)
-    context, weights = (np.asarray(x) for x in attended(q, k, v, None))
+    context, weights, _ = (np.asarray(x) for x in attended(q, k, v, None))
     assert context.dtype == jnp.float16
     np.testing.assert_array_equal(weights[0, 0], [[1, 0], [1, 0]])
     np.testing.assert_array_equal(context[0, :, 0, 0], [1, 1])
@@ -124,13 +136,14 @@ def test_gradients_are_those_of_the_textbooks_softmax():
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_dropout_touches_the_context_and_not_the_probabilities():
-    q = drawn(1, 16, 2, 4)
-    drop = Dropout(jax.random.key(1))
-    plain, dropped, everything = jax.jit(lambda q: [attend(q, q, q, None, rate=r, drop=drop) for r in (0.0, 0.5, 1.0)])(
-        q
-    )
-    np.testing.assert_array_equal(plain[1], dropped[1])
+def test_dropout_draws_the_same_whether_probabilities_are_read_or_not():
+    q, rates = drawn(1, 16, 2, 4), (0.0, 0.5, 1.0)
+    sites = Sites(key=jax.random.key(1))
+    plain, dropped, everything = jax.jit(lambda q: [both(q, q, q, None, rate=rate, sites=sites) for rate in rates])(q)
+    kept = np.asarray(dropped[1]) != 0
+    assert 0.3 < kept.mean() < 0.7
+    np.testing.assert_allclose(np.asarray(dropped[1]), np.where(kept, 2 * np.asarray(plain[1]), 0), rtol=1e-5)
+    np.testing.assert_allclose(dropped[0], dropped[2], rtol=1e-4, atol=1e-6)
     assert not np.allclose(plain[0], dropped[0])
     np.testing.assert_array_equal(everything[0], np.zeros_like(q))
 
@@ -171,15 +184,14 @@ def test_large_scores_are_computed_in_parts_and_are_the_same(bias_shape):
     def textbook(q, k, v, bias):
         scores = jnp.einsum("bthd,bshd->bhts", q, k) / 8**0.5 + (0.0 if bias is None else bias)
         weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
-        return jnp.einsum("bhts,bshd->bthd", weights, v), weights
+        return jnp.einsum("bhts,bshd->bthd", weights, v)
 
     def loss(function):
-        return lambda *arrays: (function(*arrays)[0] ** 2).sum()
+        return lambda *arrays: (function(*arrays) ** 2).sum()
 
     assert "while" in jax.jit(parted).lower(q, k, v, bias).as_text()
     ours, theirs = (jax.jit(function)(q, k, v, bias) for function in (parted, textbook))
-    for mine, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     wanted = (0, 1, 2) if bias is None else (0, 1, 2, 3)
     ours, theirs = (jax.jit(jax.grad(loss(function), wanted))(q, k, v, bias) for function in (parted, textbook))
     for mine, other in zip(ours, theirs, strict=True):
@@ -210,8 +222,7 @@ def test_large_scores_of_shared_heads_are_computed_in_parts_and_as_far_as_keys_a
             at, key = (slice(row, row + 1), slice(head, head + 1)), (slice(row, row + 1), [head * keys // heads])
             one = {"sinks": sinks[at[1]], "bias": bias[:, at[1]]}
             part = weighed(q[at], k[key], v[key], seen[at[:1]], **one)
-            for mine, other in zip(found, part, strict=True):
-                np.testing.assert_allclose(mine[at], other, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(found[at], part, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_of_large_scores_end_where_keys_are_no_longer_used():
@@ -220,7 +231,7 @@ def test_gradients_of_large_scores_end_where_keys_are_no_longer_used():
 
     def loss(used: int | None):
         told = None if used is None else jnp.int32(used)
-        return jax.jit(jax.grad(lambda *arrays: jnp.square(weighed(*arrays, seen, used=told)[0]).sum(), (0, 1, 2)))
+        return jax.jit(jax.grad(lambda *arrays: jnp.square(weighed(*arrays, seen, used=told)).sum(), (0, 1, 2)))
 
     for mine, other in zip(loss(140)(q, k, v), loss(None)(q, k, v), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4)

@@ -122,7 +122,7 @@ def test_few_tokens_read_their_experts_alone() -> None:
 def test_exported_for_any_number_of_tokens() -> None:
     p, route = networks(False), experts.best(K)
     router = {"weight": np.random.RandomState(3).randn(COUNT, D).astype(np.float32)}
-    compute = jax.jit(lambda p, x: experts.experts(p, x, *route(router, x), GATE))
+    compute = jax.jit(lambda p, x: experts.experts(p, x, *route(router, experts.scores(router, x)), GATE))
     (size,) = jax.export.symbolic_shape("n")
     exported = jax.export.export(compute)(p, jax.ShapeDtypeStruct((size, D), jnp.float32))
     for count in (1, 60):
@@ -136,7 +136,7 @@ def test_shares() -> None:
     router, one = {"weight": scores.T.astype(jnp.bfloat16), "bias": jnp.array([0.0, 0, 0, 5])}, jnp.ones((1, 1))
     odds = np.exp([4.0, 3.0]) / np.exp([4.0, 3, 2, 1]).sum()
     for normalised, shares in ((False, odds), (True, odds / odds.sum())):
-        chosen, given = experts.best(2, normalised=normalised)(router, one.astype(jnp.bfloat16))
+        chosen, given = experts.best(2, normalised=normalised)(router, experts.scores(router, one.astype(jnp.bfloat16)))
         np.testing.assert_array_equal(chosen, [[3, 1]])
         np.testing.assert_allclose(given, [shares], rtol=1e-6)
         assert given.dtype == jnp.float32

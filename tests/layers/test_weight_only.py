@@ -151,7 +151,7 @@ def test_experts(kind: Any, tokens: int) -> None:
     arrays = {"gate": normal(4, 12, 40), "up": normal(4, 12, 40, seed=1), "down": normal(4, 40, 12, seed=2)}
     p = {name: {"weight": weight_only.rounded(array, kind)} for name, array in arrays.items()}
     x, router = normal(tokens, 40, seed=3), {"weight": normal(4, 40, seed=4)}
-    chosen, shares = experts.best(2)(router, x)
+    chosen, shares = experts.best(2)(router, experts.scores(router, x))
     gate = experts.halves("silu")
     answer = experts.experts(plain(p), x, chosen, shares, gate)
     near(jax.jit(lambda p: experts.experts(p, x, chosen, shares, gate))(p), answer)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import jaxformers
-from jaxformers.layers.attention import attend
+from jaxformers.layers.attention import attend, probabilities
+from jaxformers.layers.sites import PLAIN
 from jaxformers.models.big_bird import attend_blocks
 
 from .architectures import ARCHITECTURES
@@ -31,13 +32,20 @@ def test_blocks_are_full_attention_under_a_mask(length: int):
     size, first, rng = 4, 3, np.random.RandomState(length)
     q, k, v = (rng.standard_normal((2, length, 2, 8)).astype(np.float32) for _ in range(3))
     real = np.arange(length) < np.array([[length], [9]])
-    context, weights = attend_blocks(*map(jnp.asarray, (q, k, v)), jnp.asarray(real), size, first)
+    tapped = PLAIN.opened("attention_weights")
+    context, read = (
+        attend_blocks(*map(jnp.asarray, (q, k, v)), jnp.asarray(real), size, first, rate=0.0, sites=sites)
+        for sites in (PLAIN, tapped)
+    )
+    weights = tapped.shown["attention_weights"]
     place = np.arange(length) // size
     outer = (place == 0) | (place == place[-1])
     seen = outer[:, None] | outer | (np.abs(place[:, None] - place) <= 1)
     times = np.where(~outer[:, None] & (place == 0), math.log(first), 0.0)
-    expected, odds = attend(*map(jnp.asarray, (q, k, v)), seen & real[:, None, None], bias=jnp.asarray(times))
+    q, k, v, seen, times = map(jnp.asarray, (q, k, v, seen & real[:, None, None], times))
+    expected, odds = attend(q, k, v, seen, bias=times), probabilities(q, k, seen, times)
     np.testing.assert_allclose(context, np.where(real[:, :, None, None], expected, 0), atol=1e-5)
+    np.testing.assert_allclose(read, context, atol=1e-5)
     once = np.where(times > 0, odds / first, odds)
     np.testing.assert_allclose(np.swapaxes(weights, 1, 2)[real], np.swapaxes(once, 1, 2)[real], atol=1e-6)
 
