@@ -64,11 +64,13 @@ def begin_rows(
     slots: int,
     platform: str,
     past: Cache | None = None,
+    source: int = 0,
 ) -> Rows:
     """`count` rows with room for `slots` tokens or more, of which the first are the prompts, read but for their last
     tokens.
 
-    past: of the prompts' first tokens, one row each, fewer than the prompts have.
+    past: of the prompts' first tokens, one row each, fewer than the prompts have. source: for how many tokens of
+    sources there is room, at least.
     """
     if past is not None:
         slots = slots_for(max(slots, past.slots))
@@ -78,7 +80,7 @@ def begin_rows(
     elif prompts[0].source is None:
         cache = model.empty_cache(count, slots)
     else:
-        cache = jaxformers_begin(model, _sources(prompts, count), count, slots)
+        cache = jaxformers_begin(model, _sources(prompts, count, source), count, slots)
     field = lambda name: _column([getattr(p, name) for p in prompts], count)  # noqa: E731
     length = _column([len(p.ids) for p in prompts], count, 1)
     ids = _filled([p.ids for p in prompts], count, slots)
@@ -125,11 +127,17 @@ def _read(model: LoadedModel, tokens: np.ndarray, length: np.ndarray, cache: Cac
     return cache
 
 
-def _sources(prompts: Sequence[Prompt], count: int) -> Inputs:
-    """What the encoder reads, of few lengths; rows without a prompt have the first one's."""
+def source_slots(prompts: Sequence[Prompt]) -> int:
+    """Room for the longest source, of few sizes; 0 where there is none."""
+    longest = max(0 if prompt.source is None else len(prompt.source) for prompt in prompts)
+    return slots_for(longest) if longest else 0
+
+
+def _sources(prompts: Sequence[Prompt], count: int, width: int) -> Inputs:
+    """What the encoder reads; rows without a prompt have the first one's."""
     sources = [p.source for p in prompts if p.source is not None]
     sources += sources[:1] * (count - len(sources))
-    width = slots_for(max(map(len, sources)))
+    width = max(width, source_slots(prompts))
     mask: Any = np.arange(width) < np.array([[len(source)] for source in sources])
     tokens: Any = _filled(sources, count, width)
     return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask)

@@ -21,7 +21,7 @@ from .buckets import rows_for, slots_for
 from .config import GenerationConfig
 from .model import LoadedModel
 from .plan import SEGMENT, Plan
-from .prefill import Prompt, begin_rows, last_embeds
+from .prefill import Prompt, begin_rows, last_embeds, source_slots
 from .processors import Values
 from .rows import (
     Rows,
@@ -112,7 +112,7 @@ class Session:
 
     Prompts of about the same length should wait beside each other: rows have room for the longest. They are of one
     kind: with vectors in the place of ids or without, with a source or without. Those with vectors begin where no row
-    is in use.
+    is in use, and so do those with a source that is longer than the rows in use have room for.
 
     plan: what all prompts have in common. model: what writes. width: how many rows there are at most. platform: of the
     model's device. key: what draws go by, with each prompt's seed. past: of the first tokens of the prompts that begin
@@ -143,6 +143,7 @@ class Session:
         self.rows: Any = None
         self.outputs: list[StepOutputs] = []
         self._embeds: np.ndarray | None = None
+        self._source = 0
         self._ids = itertools.count()
 
     def submit(
@@ -289,20 +290,29 @@ class Session:
             if self.waiting:
                 self._begin([self.waiting.popleft() for _ in range(min(self.width, len(self.waiting)))])
             return
-        if self.keep or (self.waiting and self.waiting[0].prompt.embeds is not None):
+        if self.keep or (self.waiting and not self._fits(self.waiting[0])):
             return
         wanted = rows_for(min(self.width, len(self._live()) + len(self.waiting)))
         if wanted > len(self.seats):
             self._resize(wanted)
         group = max(1, len(self.seats) // 4)  # some at a time, so that there is one program for it
         while self.waiting and self.seats.count(None) >= min(group, len(self.waiting)):
-            self._refill([self.waiting.popleft() for _ in range(min(group, len(self.waiting)))], group)
+            coming = list(itertools.takewhile(self._fits, itertools.islice(self.waiting, group)))
+            if not coming:
+                break
+            self._refill([self.waiting.popleft() for _ in coming], group)
         few = rows_for(len(self._live()))
         if 2 * few <= len(self.seats):  # then steps cost half as much
             self._resize(few)
 
+    def _fits(self, request: Request) -> bool:
+        """Whether a prompt may begin beside rows in use: its source has room, and it is no vectors."""
+        source = request.prompt.source
+        return request.prompt.embeds is None and (source is None or len(source) <= self._source)
+
     def _begin(self, coming: Sequence[Request]) -> None:
         """Rows anew, for the first prompts or where all before have ended."""
+        self._source = source_slots([request.prompt for request in coming])
         self.seats = [*coming, *[None] * (rows_for(len(coming)) - len(coming))]
         self.rows = self._rows_of(coming, len(self.seats), self._room(coming), self.past)
         self._embeds = last_embeds([request.prompt for request in coming], len(self.seats))
@@ -324,7 +334,7 @@ class Session:
         """`count` rows, of which the first are of requests."""
         for request in coming:
             request.begin()
-        return begin_rows(self.model, [request.prompt for request in coming], count, slots, self.platform, past)
+        return begin_rows(self.model, [r.prompt for r in coming], count, slots, self.platform, past, self._source)
 
     def _room(self, coming: Sequence[Request]) -> int:
         """Slots for the longest prompt and what is first written on it."""

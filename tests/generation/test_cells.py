@@ -83,7 +83,7 @@ def test_beams_have_one_source(models: tuple[Any, Any]) -> None:
 def test_rows_that_ended_are_refilled(models: tuple[Any, Any]) -> None:
     """More prompts than rows, of many lengths: each as if alone."""
     rows = toys.prompts(7, 3, 12, 4, 9, 5, 30, seed=3)
-    prompts = [Prompt(np.array(row, np.int32), 5 + 3 * i % 7, seed=i) for i, row in enumerate(rows)]
+    prompts = [Prompt(np.array(row, np.int32), 5 + 17 * (i % 3), seed=i) for i, row in enumerate(rows)]
     answers = []
     for model in models:
         config = generation.merged(model.generation_config, None, {"do_sample": False})

@@ -176,7 +176,7 @@ def test_rows_that_take_the_places_of_others(phi: Any) -> None:
     """Each is as alone, whichever side those stood on whose places they take, and whoever stands beside."""
     rng = np.random.RandomState(3)
     listed = [rng.randint(5, 67, length).tolist() for length in (40, 5, 23, 2, 20, 24, 30, 9)]
-    asked = [Prompt(np.array(ids, np.int32), 3 + 5 * (i % 3)) for i, ids in enumerate(listed)]
+    asked = [Prompt(np.array(ids, np.int32), 3 + 20 * (i % 3)) for i, ids in enumerate(listed)]
     session = Session(Plan.of(GenerationConfig(do_sample=False), 67), phi.loaded(), 3, "cpu")
     for prompt in asked:
         session.submit(prompt)

@@ -15,7 +15,9 @@ import pytest
 import jaxformers
 from jaxformers import GenerationConfig, generation
 from jaxformers.generation import End, Listeners, Plan, Prompt, Session, Tokens
+from jaxformers.generation import session as sessions
 from jaxformers.generation.beams import BeamSession
+from jaxformers.layers.cache import Leaf
 
 from . import toy_hybrid, toys
 
@@ -254,37 +256,45 @@ def test_prompts_that_cannot_be_written_on_are_refused(wrong: dict[str, Any], sa
 
 
 class Reading(toy_hybrid.HybridForCausalLM, base=toy_hybrid.HybridModel):
-    """A toy whose prompts have a source: its layers begin with the sum of the source's words."""
+    """A toy whose prompts have a source: its layers begin with the sum of the source's words.
+
+    Its cells are as wide as the sources that were begun with: rows with others could not be put among them.
+    """
 
     @classmethod
     def begin(cls, params: Any, config: Any, source: Any, rows: int, slots: int) -> Any:
         """A cache that has read the sources."""
         cache = cls.nothing(params, config, rows, slots)
         said = jnp.where(source.mask[..., None], params["word"]["table"][source.ids], 0).sum(1)
-        cells = [cell | {"source": cell["source"].put(said)} for cell in cache.cells]
+        wide = Leaf(jnp.zeros(source.ids.shape), ("source", None))
+        cells = [cell | {"source": cell["source"].put(said), "wide": wide} for cell in cache.cells]
         return dataclasses.replace(cache, cells=cells)
 
 
-def test_each_row_has_its_own_source() -> None:
+def test_each_row_has_its_own_source(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refilled ones and beams too: as one that stands alone with it."""
     toy = toy_hybrid.pair()[0]
     model = Reading(toy.config, params=toy.params)
     rows, sources = toys.prompts(7, 3, 12, 4, 9, 5, 30, seed=3), toys.prompts(2, 9, 4, 70, 1, 3, 6, seed=5)
 
     def prompt(i: int, source: int) -> Prompt:
-        return Prompt(np.array(rows[i], np.int32), 5 + 3 * i % 7, source=np.array(sources[source], np.int32))
+        return Prompt(np.array(rows[i], np.int32), 5 + 17 * (i % 3), source=np.array(sources[source], np.int32))
 
     def written(prompts: list[Prompt], width: int, **options: Any) -> list[list[int]]:
         plan = Plan.of(generation.merged(model.generation_config, None, options), model.config.vocab_size)
-        session = (BeamSession if options else Session)(plan, model.loaded(), width, "cpu")
+        writing = (BeamSession if options else Session)(plan, model.loaded(), width, "cpu")
         for one in prompts:
-            session.submit(one)
-        ends = sorted(session.run(), key=lambda end: end.id)
+            writing.submit(one)
+        ends = sorted(writing.run(), key=lambda end: end.id)
         return [end.completions[0].tokens.tolist() for end in ends]
 
+    replaced = sessions.jaxformers_replace_rows
+    refilled: list[int] = []
+    monkeypatch.setattr(sessions, "jaxformers_replace_rows", lambda *given: refilled.append(1) or replaced(*given))
     for options in ({}, {"num_beams": 3}):
         listed = [prompt(i, i) for i in range(len(rows))]
         single = [written([one], 3, **options)[0] for one in listed]
         assert written(listed, 3, **options) == single
         other = written([prompt(0, 1)], 3, **options)[0]
         assert other != single[0]
+    assert len(refilled) > 1
