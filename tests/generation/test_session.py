@@ -275,7 +275,7 @@ def test_each_row_has_its_own_source(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refilled ones and beams too: as one that stands alone with it."""
     toy = toy_hybrid.pair()[0]
     model = Reading(toy.config, params=toy.params)
-    rows, sources = toys.prompts(7, 3, 12, 4, 9, 5, 30, seed=3), toys.prompts(2, 9, 4, 70, 1, 3, 6, seed=5)
+    rows, sources = toys.prompts(7, 3, 12, 4, 9, 5, 30, seed=3), toys.prompts(70, 9, 4, 2, 1, 140, 6, seed=5)
 
     def prompt(i: int, source: int) -> Prompt:
         return Prompt(np.array(rows[i], np.int32), 5 + 17 * (i % 3), source=np.array(sources[source], np.int32))
