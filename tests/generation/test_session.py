@@ -14,10 +14,8 @@ import pytest
 
 import jaxformers
 from jaxformers import GenerationConfig, generation
-from jaxformers.generation import End, Listeners, Plan, Prompt, Session, Tokens
-from jaxformers.generation import session as sessions
+from jaxformers.generation import End, Listeners, Plan, Prompt, Session, Tokens, prefill
 from jaxformers.generation.beams import BeamSession
-from jaxformers.layers.cache import Leaf
 
 from . import toy_hybrid, toys
 
@@ -256,18 +254,14 @@ def test_prompts_that_cannot_be_written_on_are_refused(wrong: dict[str, Any], sa
 
 
 class Reading(toy_hybrid.HybridForCausalLM, base=toy_hybrid.HybridModel):
-    """A toy whose prompts have a source: its layers begin with the sum of the source's words.
-
-    Its cells are as wide as the sources that were begun with: rows with others could not be put among them.
-    """
+    """A toy whose prompts have a source: its layers begin with the sum of the source's words."""
 
     @classmethod
     def begin(cls, params: Any, config: Any, source: Any, rows: int, slots: int) -> Any:
         """A cache that has read the sources."""
         cache = cls.nothing(params, config, rows, slots)
         said = jnp.where(source.mask[..., None], params["word"]["table"][source.ids], 0).sum(1)
-        wide = Leaf(jnp.zeros(source.ids.shape), ("source", None))
-        cells = [cell | {"source": cell["source"].put(said), "wide": wide} for cell in cache.cells]
+        cells = [cell | {"source": cell["source"].put(said)} for cell in cache.cells]
         return dataclasses.replace(cache, cells=cells)
 
 
@@ -288,13 +282,20 @@ def test_each_row_has_its_own_source(monkeypatch: pytest.MonkeyPatch) -> None:
         ends = sorted(writing.run(), key=lambda end: end.id)
         return [end.completions[0].tokens.tolist() for end in ends]
 
-    replaced = sessions.jaxformers_replace_rows
-    refilled: list[int] = []
-    monkeypatch.setattr(sessions, "jaxformers_replace_rows", lambda *given: refilled.append(1) or replaced(*given))
+    begin = prefill.jaxformers_begin
+    shapes: list[tuple[int, int]] = []
+
+    def begin_told(model: Any, source: Any, *sizes: int) -> Any:
+        shapes.append(source.ids.shape)
+        return begin(model, source, *sizes)
+
+    monkeypatch.setattr(prefill, "jaxformers_begin", begin_told)
     for options in ({}, {"num_beams": 3}):
         listed = [prompt(i, i) for i in range(len(rows))]
         single = [written([one], 3, **options)[0] for one in listed]
+        shapes.clear()
         assert written(listed, 3, **options) == single
+        if not options:  # short ones take places among long ones; what is too long for that begins with those after it
+            assert shapes == [(3, 128), (1, 128), (1, 128), (2, 256)]
         other = written([prompt(0, 1)], 3, **options)[0]
         assert other != single[0]
-    assert len(refilled) > 1
