@@ -293,7 +293,7 @@ class Model(Architecture):
         batch, labels, ask, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
         before = _forward._cache_size()  # type: ignore[attr-defined]
-        ask, sites = self._tapped(self.params, batch, labels, ask, None, capture, patch)
+        ask, sites = self.tapped(self.params, batch, labels, ask, None, capture, patch)
         out, captured = _forward(type(self), self.params, self.config.bare(), batch, labels, ask, sites)
         if before < _MANY_PROGRAMS <= _forward._cache_size():  # type: ignore[attr-defined]
             logger.info(
@@ -330,7 +330,7 @@ class Model(Architecture):
         """
         batch, labels, ask, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
-        ask, sites = self._tapped(params, batch, labels, ask, key, capture, patch)
+        ask, sites = self.tapped(params, batch, labels, ask, key, capture, patch)
         out, captured = door.through(self.captured, batch, params, self.config.bare(), batch, labels, ask, sites)
         out = out if named else out.to_tuple()
         return out if capture is None else (out, in_order(captured))
@@ -350,7 +350,7 @@ class Model(Architecture):
         run = partial(door.through, self.captured, batch)
         return in_order(jax.eval_shape(run, params, self.config.bare(), batch, labels, ask, sites)[1])
 
-    def _tapped(
+    def tapped(
         self,
         params: Any,
         batch: Inputs,

@@ -23,7 +23,7 @@ from .layers.cache import Cache
 from .layers.heads import Head
 from .layers.inputs import Ask, Inputs
 from .layers.run import Encoded
-from .layers.sites import PLAIN
+from .layers.sites import PLAIN, Patch, Sites
 from .parallel import door
 
 Labels = Mapping[str, jax.Array]
@@ -84,6 +84,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         negative_prompt_ids: Any = None,
         negative_prompt_attention_mask: Any = None,
         past_key_values: Cache | None = None,
+        capture: Sequence[str] | None = None,
+        patch: Mapping[str, Patch] | None = None,
         **options: Any,
     ) -> Any:
         """Write on a batch of prompts: greedy search, sampling, beams or with an assistant, as the settings say.
@@ -111,6 +113,10 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             negative_prompt_attention_mask: [batch, seq].
             past_key_values: what is known of the first tokens of each prompt, which are not read again: the output's of
                 an earlier call whose texts the prompts go on with.
+            capture: names of sites, as in a call: the result is `(result, values by name)`, of all tokens but each
+                row's last [rows, seq - 1, ...].
+            patch: as in a call: what stands at sites while prompts are read and tokens written. Arrays broadcast to
+                any number of tokens, functions take one or many.
             **options: settings in place of the config's (`GenerationConfig`).
 
         Returns:
@@ -122,6 +128,8 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
                 raised is raised in the reader of a streamer too.
         """
         _check_spare(type(self), token_type_ids, options)
+        if capture is not None and inputs_embeds is not None:
+            raise ValueError("capture goes with prompts as input_ids: leave inputs_embeds or capture out")
         names = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
         config = generation.merged(self.generation_config, generation_config, options, arguments=names)
         vectors = inputs_embeds
@@ -156,13 +164,22 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             negative_ids=negative_ids,
             negative_mask=negative_mask,
         )
+        _, sites = self.tapped(self.params, _prompts(ids, mask, vectors), {}, Ask(), None, capture, patch)
         write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
-        trace = jax.tree_util.Partial(_whole_rows, self)
-        return door.around(write, self.loaded(), past_key_values, generation.key_of(key), trace)
+        trace = functools.partial(_whole_rows, patch=patch)
+        result = door.around(
+            write, self.loaded(sites), past_key_values, generation.key_of(key), jax.tree_util.Partial(trace, self)
+        )
+        if capture is None:
+            return result
+        rows = result["sequences"] if isinstance(result, outputs.Output) else result
+        seen = np.repeat(batch.mask, len(rows) // len(batch.mask), axis=0)
+        seen = np.pad(seen, [(0, 0), (0, rows.shape[1] - seen.shape[1])], constant_values=1)
+        return result, self(rows[:, :-1], seen[:, :-1], capture=capture, patch=patch)[1]
 
-    def loaded(self) -> generation.LoadedModel:
+    def loaded(self, sites: Sites = PLAIN) -> generation.LoadedModel:
         """The model as the loops of `generation` take it."""
-        return generation.LoadedModel(type(self), self.prepared, self.config.bare())
+        return generation.LoadedModel(type(self), self.prepared, self.config.bare(), sites)
 
     def helped_by(self, assistant: Any) -> Callable[[], generation.LoadedModel]:
         """A faster model, that drafts tokens, as `generation` takes it.
@@ -193,19 +210,27 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         return generation.transition_scores(sequences, scores, beam_indices, normalize_logits)
 
     @classmethod
-    def prefill(cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
+    def prefill(
+        cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache, sites: Sites = PLAIN
+    ) -> Cache:
         """The cache with tokens in it, ids [B, T] or vectors [B, T, D], of which real [B, T] is true."""
-        return cls.network(params, config, _inputs(tokens, real, cache), Ask(), PLAIN).cache
+        return cls.network(params, config, _inputs(tokens, real, cache), Ask(), sites).cache
 
     @classmethod
     def decode_step(
-        cls, params: Any, config: Any, tokens: jax.Array, cache: Cache, real: jax.Array | None = None
+        cls,
+        params: Any,
+        config: Any,
+        tokens: jax.Array,
+        cache: Cache,
+        real: jax.Array | None = None,
+        sites: Sites = PLAIN,
     ) -> tuple[jax.Array, Cache]:
         """Logits float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
         those in it of which real [B, T] is true; None: all.
         """
-        encoded = cls.network(params, config, _inputs(tokens, real, cache), Ask(), PLAIN)
-        return cls.head.forward(params, config, encoded, PLAIN).astype(jnp.float32), encoded.cache
+        encoded = cls.network(params, config, _inputs(tokens, real, cache), Ask(), sites)
+        return cls.head.forward(params, config, encoded, sites).astype(jnp.float32), encoded.cache
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
@@ -222,13 +247,24 @@ def _inputs(tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
     return Inputs(ids=ids, embeds=embeds, mask=real, cache=cache)
 
 
+def _prompts(ids: Any, mask: Any, embeds: Any) -> Inputs:
+    """What a model reads of prompts: ids [B, T], or vectors [B, E, D] in their place."""
+    return Inputs(ids=ids if embeds is None else None, embeds=embeds, mask=mask)
+
+
 def _whole_rows(
-    model: CausalLM, prompts: np.ndarray, new: np.ndarray, mask: np.ndarray, want: Mapping[str, bool]
+    model: CausalLM,
+    prompts: np.ndarray,
+    new: np.ndarray,
+    mask: np.ndarray,
+    want: Mapping[str, bool],
+    *,
+    patch: Mapping[str, Patch] | None = None,
 ) -> outputs.Output:
     """Hidden states and attentions of whole rows: prompts, ids [R, T] or vectors [R, T, D], then new ids [R, N], with
     the mask [R, T + N] of both.
     """
-    asked: dict[str, Any] = {f"output_{name}": flag for name, flag in want.items()}
+    asked: dict[str, Any] = {f"output_{name}": flag for name, flag in want.items()} | {"patch": patch}
     if prompts.ndim == 2:
         return model(np.concatenate([prompts, new], axis=1), mask, **asked)
     (rows, length), width = mask.shape, prompts.shape[1]
@@ -278,6 +314,7 @@ def generate(
     generation_config: GenerationConfig | None = None,
     logits_processor: Sequence[Any] | None = None,
     prefix_allowed_tokens_fn: generation.TokenTrie | None = None,
+    patch: Mapping[str, Patch] | None = None,
     **options: Any,
 ) -> jax.Array:
     """`model.generate` as a pure function of params and prompts, for `jit`, `vmap`, `shard_map` and the like.
@@ -296,6 +333,7 @@ def generate(
         generation_config: settings; without it the model's own.
         logits_processor: functions of a `generation.History` and scores [rows, vocab], run after all others.
         prefix_allowed_tokens_fn: a `generation.TokenTrie`; functions need the host.
+        patch: as of `model.generate`; arrays may be traced.
         **options: settings in place of the config's.
 
     Returns:
@@ -327,12 +365,14 @@ def generate(
 
     arguments = generation.Arguments(logits_processor=logits_processor, prefix_allowed_tokens_fn=trie)
 
-    def decoded(params: Any, ids: Any, mask: Any, vectors: Any, key: jax.Array | None) -> jax.Array:
-        loaded = generation.LoadedModel(type(model), params, model.config.bare())
+    batch = _prompts(ids, mask, vectors)
+    _, sites = model.tapped(params, batch, {}, Ask(), None, None, patch)
+
+    def decoded(params: Any, ids: Any, mask: Any, vectors: Any, key: jax.Array | None, sites: Sites) -> jax.Array:
+        loaded = generation.LoadedModel(type(model), params, model.config.bare(), sites)
         return generation.decoded(loaded, config, arguments, ids, mask, embeds=vectors, key=key)
 
-    batch = Inputs(ids=ids, mask=mask, embeds=vectors)
-    return door.through(decoded, batch, params, ids, mask, vectors, generation.key_of(key))
+    return door.through(decoded, batch, params, ids, mask, vectors, generation.key_of(key), sites)
 
 
 class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per="token")}):

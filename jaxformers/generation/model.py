@@ -9,12 +9,13 @@ import jax
 
 from ..layers.cache import Cache
 from ..layers.inputs import Inputs
+from ..layers.sites import PLAIN, Sites
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
-    """A model's class, its params (best `prepared`), and its config without what is `rest`.
+    """A model's class, its params (best `prepared`), its config without what is `rest`, and what is done at its sites.
 
     Of the class these are pure functions of params: `nothing`, `prefill`, `decode_step`, and where prompts have a
     source, which an encoder reads, `begin`.
@@ -23,6 +24,7 @@ class LoadedModel:
     cls: Any = dataclasses.field(metadata={"static": True})
     params: Any
     config: Any
+    sites: Sites = PLAIN
 
     def empty_cache(self, rows: int, slots: int) -> Cache:
         """A cache without tokens."""
@@ -34,10 +36,10 @@ class LoadedModel:
 
     def prefill(self, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
         """The cache with tokens in it, of which real [R, T] is true: ids [R, T] or vectors [R, T, D]."""
-        return self.cls.prefill(self.params, self.config, tokens, real, cache)
+        return self.cls.prefill(self.params, self.config, tokens, real, cache, self.sites)
 
     def decode_step(self, tokens: jax.Array, cache: Cache, real: jax.Array | None = None) -> tuple[jax.Array, Cache]:
         """Logits float32 [R, T, V] of what follows each of tokens, ids [R, T] or vectors [R, T, D], and the cache with
         those in it that are real; None: all.
         """
-        return self.cls.decode_step(self.params, self.config, tokens, cache, real)
+        return self.cls.decode_step(self.params, self.config, tokens, cache, real, self.sites)
