@@ -103,7 +103,7 @@ def test_gradients_through_the_pure_function_have_patches_as_data(model: LlamaFo
 
 
 def test_what_is_no_site_is_refused_before_anything_is_written(model: LlamaForCausalLM) -> None:
-    with pytest.raises(ValueError, match="no site is named 'layer.0'"):
+    with pytest.raises(ValueError, match=r"no site is named 'layer\.0'"):
         model.generate(PROMPTS, patch={"layer.0": 0.0})
     with pytest.raises(ValueError, match="leave inputs_embeds or capture out"):
         model.generate(inputs_embeds=np.zeros((1, 2, 32), np.float32), capture=["final"])
