@@ -32,6 +32,7 @@ CAUSAL = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inp
 SEGMENTED = (*CAUSAL, "token_type_ids")
 UNPLACED = tuple(word for word in CAUSAL if word != "position_ids")
 _FLAGS = ("output_hidden_states", "output_attentions", "return_dict", "gradient_checkpointing")
+_TAPS = ("capture", "patch")
 FOR_USERS = frozenset(
     """
     special_tokens_mask offset_mapping length overflow_to_sample_mapping overflowing_tokens num_truncated_tokens
@@ -90,7 +91,8 @@ def read(
         if name in FOR_USERS:
             raise TypeError(f"{owner} takes no {name!r}, which the tokenizer gave for you: leave it out")
         if name not in cls.accepts and name not in cls.labels:
-            raise TypeError(f"{owner} takes no {name!r}; it takes {', '.join((*cls.accepts, *cls.labels, *_FLAGS))}")
+            known = (*cls.accepts, *cls.labels, *_FLAGS, *_TAPS)
+            raise TypeError(f"{owner} takes no {name!r}; it takes {', '.join(known)}")
     arrays = {name: _array(name, value) for name, value in given.items() if value is not None}
     if ("input_ids" in arrays) == ("inputs_embeds" in arrays):
         raise ValueError(f"{owner}: pass either input_ids or inputs_embeds")

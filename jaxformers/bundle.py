@@ -26,12 +26,14 @@ from .architecture import Architecture
 from .checkpoint import dtypes
 from .checkpoint.structure import check_room, check_structure
 from .config import Config
+from .generation.arguments import key_of
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
 from .layers import half, quantized, vocabulary
 from .layers.attention import prepare
 from .layers.cache import Cache
 from .layers.inputs import Ask, Inputs
+from .layers.remat import policy_of
 from .layers.sites import EVERY, PLAIN, Patch, Sites, check_names, in_order, told
 from .outputs import Output
 from .parallel import checked_mesh, door
@@ -131,6 +133,7 @@ class Model(Architecture):
                 f"{cls.__name__} takes a {cls.config_class.__name__}, not {type(config).__name__}; "
                 "from_pretrained reads a checkpoint by name or folder"
             )
+        policy_of(getattr(config, "gradient_checkpointing", None), cls.__name__)
         if params is not None:
             check_structure(cls.declaration(config), params, cls.__name__)
 
@@ -276,8 +279,8 @@ class Model(Architecture):
             capture: names of sites (`layers.sites.TABLE`; "*" for any one part), whose values come back beside the
                 output: `(output, {"layers.0.residual": [batch, seq, dim], ...})`.
             patch: by the same names what stands there instead: an array that broadcasts to the value, or a function of
-                it. Functions select the program: use the same object again, or `jax.tree_util.Partial(function, array)`
-                whose arrays may change.
+                it; where several names are of one site, all act, exact ones last. Functions select the program: use
+                the same object again, or `jax.tree_util.Partial(function, array)` whose arrays may change.
             **inputs: `input_ids` [batch, seq] (or `inputs_embeds` [batch, seq, dim]), `attention_mask`,
                 `token_type_ids`, `position_ids` [batch, seq], the task's labels, `output_hidden_states`,
                 `output_attentions`, `gradient_checkpointing` (True, or a policy of `layers.remat`: gradients compute
@@ -308,7 +311,7 @@ class Model(Architecture):
         self,
         params: Any,
         *args: Any,
-        key: jax.Array | None = None,
+        key: jax.Array | int | None = None,
         capture: Sequence[str] | None = None,
         patch: Mapping[str, Patch] | None = None,
         **inputs: Any,
@@ -320,7 +323,7 @@ class Model(Architecture):
         Args:
             params: a tree of this model's structure.
             *args: as in a call.
-            key: a random key turns dropout on.
+            key: a random key, or a seed, turns dropout on.
             capture: as in a call.
             patch: as in a call.
             **inputs: as in a call.
@@ -330,7 +333,7 @@ class Model(Architecture):
         """
         batch, labels, ask, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
-        ask, sites = self.tapped(params, batch, labels, ask, key, capture, patch)
+        ask, sites = self.tapped(params, batch, labels, ask, key_of(key), capture, patch)
         out, captured = door.through(self.captured, batch, params, self.config.bare(), batch, labels, ask, sites)
         out = out if named else out.to_tuple()
         return out if capture is None else (out, in_order(captured))
@@ -346,9 +349,10 @@ class Model(Architecture):
         return self._sites(self.params, batch, labels, ask, PLAIN)
 
     def _sites(self, params: Any, batch: Inputs, labels: Any, ask: Ask, sites: Sites) -> dict[str, Any]:
+        """By the compiled entry, which traces each kind of call once."""
         ask = dataclasses.replace(ask, captured=EVERY)
-        run = partial(door.through, self.captured, batch)
-        return in_order(jax.eval_shape(run, params, self.config.bare(), batch, labels, ask, sites)[1])
+        given = type(self), params, self.config.bare(), batch, labels, ask, sites
+        return in_order(_forward.eval_shape(*given)[1])
 
     def tapped(
         self,
@@ -423,6 +427,7 @@ class Model(Architecture):
         mesh = checked_mesh(mesh)
         source, overrides = hub.split_options(name_or_path, pretrained.without_torchs(options))
         config = cls._config(source, config, overrides)
+        policy_of(getattr(config, "gradient_checkpointing", None), cls.__name__)
         config, params, report = pretrained.read(
             cls.__name__,
             source,

@@ -36,5 +36,8 @@ class Network:
         """The result for each token of a batch."""
         read = self.encode if self.decode is None else again(self.decode)
         assert read is not None
-        encoded = read(params, config, inputs, ask, sites)
-        return dataclasses.replace(encoded, state=sites("final", encoded.state), inputs=inputs)
+        encoded = dataclasses.replace(read(params, config, inputs, ask, sites), inputs=inputs)
+        state, states = sites("final", encoded.state), encoded.hidden_states
+        if states is not None and states[-1] is encoded.state:  # what is reported last is the result itself
+            return encoded.normed(state)
+        return dataclasses.replace(encoded, state=state)

@@ -114,9 +114,11 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             past_key_values: what is known of the first tokens of each prompt, which are not read again: the output's of
                 an earlier call whose texts the prompts go on with.
             capture: names of sites, as in a call: the result is `(result, values by name)`, of all tokens but each
-                row's last [rows, seq - 1, ...].
-            patch: as in a call: what stands at sites while prompts are read and tokens written. Arrays broadcast to
-                any number of tokens, functions take one or many.
+                row's last [rows, seq - 1, ...], from one more pass over the whole rows. Behind the end of a row they
+                mean nothing.
+            patch: as in a call: what stands at sites while prompts are read and tokens written. Arrays are the same
+                for all rows and tokens; functions get one token or a part of a prompt, and must do the same to each
+                token. Of attention_weights they get a number for each slot of the cache.
             **options: settings in place of the config's (`GenerationConfig`).
 
         Returns:
@@ -128,8 +130,9 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
                 raised is raised in the reader of a streamer too.
         """
         _check_spare(type(self), token_type_ids, options)
-        if capture is not None and inputs_embeds is not None:
-            raise ValueError("capture goes with prompts as input_ids: leave inputs_embeds or capture out")
+        if capture is not None and (inputs_embeds is not None or past_key_values is not None):
+            spare = "past_key_values" if inputs_embeds is None else "inputs_embeds"
+            raise ValueError(f"capture goes with prompts as input_ids: leave {spare} or capture out")
         names = tuple(name for name in inspect.signature(CausalLM.generate).parameters if name != "self")
         config = generation.merged(self.generation_config, generation_config, options, arguments=names)
         vectors = inputs_embeds
@@ -164,7 +167,7 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
             negative_ids=negative_ids,
             negative_mask=negative_mask,
         )
-        _, sites = self.tapped(self.params, _prompts(ids, mask, vectors), {}, Ask(), None, capture, patch)
+        _, sites = self.tapped(self.params, _one_token(), {}, Ask(), None, capture, patch)
         write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
         trace = functools.partial(_whole_rows, patch=patch)
         result = door.around(
@@ -245,6 +248,11 @@ def _inputs(tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
     """Tokens behind those of a cache: ids [B, T] or vectors [B, T, D]."""
     ids, embeds = (tokens, None) if tokens.ndim == 2 else (None, tokens)
     return Inputs(ids=ids, embeds=embeds, mask=real, cache=cache)
+
+
+def _one_token() -> Inputs:
+    """What the patches of loops are checked by: they must fit any number of rows and tokens."""
+    return Inputs(ids=jnp.zeros((1, 1), jnp.int32))
 
 
 def _prompts(ids: Any, mask: Any, embeds: Any) -> Inputs:
@@ -366,7 +374,7 @@ def generate(
     arguments = generation.Arguments(logits_processor=logits_processor, prefix_allowed_tokens_fn=trie)
 
     batch = _prompts(ids, mask, vectors)
-    _, sites = model.tapped(params, batch, {}, Ask(), None, None, patch)
+    _, sites = model.tapped(params, _one_token(), {}, Ask(), None, None, patch)
 
     def decoded(params: Any, ids: Any, mask: Any, vectors: Any, key: jax.Array | None, sites: Sites) -> jax.Array:
         loaded = generation.LoadedModel(type(model), params, model.config.bare(), sites)

@@ -44,8 +44,9 @@ class Sites:
     """What is done at the sites of one call.
 
     key: what dropout draws by, each site by a key of its own: its name's, layer's and side's; None: no dropout.
-    patches: what stands in place of a value, by name, "*" for any one part of it. Arrays are data; functions, as
-        `jax.tree_util.Partial`, select the program.
+    patches: what stands in place of a value, by name, "*" for any one part of it. Of several for one site all act, in
+        the order of their names, so that exact ones come last. Arrays are data; functions, as `jax.tree_util.Partial`,
+        select the program.
     layer: where layers are scanned, which one runs: a part "*" of `path` stands for it.
     capture: the names of values to be kept.
     path: the parts of names up to here, each with a dot behind.
@@ -66,7 +67,7 @@ class Sites:
             ValueError: a patch is of another shape.
         """
         x = self.drop(name, x, rate)
-        for pattern, patch in self.patches.items():
+        for pattern, patch in sorted(self.patches.items()):
             here = self._is_here(pattern, name)
             if here is True:
                 x = self._put(patch, name, x)
@@ -140,24 +141,28 @@ class Sites:
 
     def _is_here(self, pattern: str, name: str) -> bool | jax.Array:
         """Whether a pattern names this site; an array where that depends on the layer that runs."""
-        asked, parts = pattern.split("."), f"{self.path}{name}".split(".")
-        if len(asked) != len(parts):
+        full = self.path + name
+        here = _matches(pattern, full)
+        if here or self.layer is None:
+            return here
+        asked, where = pattern.split("."), full.split(".").index("*")  # of any layer; which one is asked for?
+        if where >= len(asked) or not asked[where].isdecimal():
             return False
-        here: bool | jax.Array = True
-        for one, part in zip(asked, parts, strict=True):
-            if one in ("*", part):
-                continue
-            if part != "*" or not one.isdecimal() or self.layer is None:
-                return False
-            here = self.layer == int(one)
-        return here
+        others = ".".join([*asked[:where], "*", *asked[where + 1 :]])
+        return self.layer == int(asked[where]) if _matches(others, full) else False
 
     def _put(self, patch: Patch, name: str, x: jax.Array) -> jax.Array:
-        new = jnp.asarray(patch(x) if callable(patch) else patch)
+        full, given = self.path + name, patch(x) if callable(patch) else patch
+        try:
+            new = jnp.asarray(given)
+        except (TypeError, ValueError):
+            raise ValueError(f"patch: {full}: the function gave {given!r:.60}, expected an array") from None
+        if jnp.iscomplexobj(new):
+            raise ValueError(f"patch: {full}: what is to stand there is {new.dtype}, expected real numbers")
         try:
             return jnp.broadcast_to(new, x.shape).astype(x.dtype)
         except ValueError:
-            raise ValueError(f"patch: {self.path}{name} is {x.shape}, what is to stand there {new.shape}") from None
+            raise ValueError(f"patch: {full} is {x.shape}, what is to stand there {new.shape}") from None
 
 
 PLAIN = Sites()
@@ -176,7 +181,8 @@ def told(
     Raises:
         ValueError: they are no names, or no arrays and functions.
     """
-    if isinstance(capture, str) or not all(isinstance(name, str) for name in capture or ()):
+    listed = capture is None or isinstance(capture, Collection)
+    if isinstance(capture, str) or not listed or not all(isinstance(name, str) for name in capture or ()):
         raise ValueError(f"{owner}: capture={capture!r:.80}: expected a list of names, such as ['layers.*.residual']")
     if not isinstance(patch, Mapping | None) or not all(isinstance(name, str) for name in patch or ()):
         raise ValueError(f"{owner}: patch={patch!r:.80}: expected a dict of names to arrays or functions")

@@ -102,8 +102,19 @@ def test_gradients_through_the_pure_function_have_patches_as_data(model: LlamaFo
         np.testing.assert_array_equal(row, written(jnp.float32(size)))
 
 
+def test_patches_fit_any_number_of_rows_and_tokens(model: LlamaForCausalLM) -> None:
+    for shape in ((2, 1, 32), (4, 32)):
+        with pytest.raises(ValueError, match=r"layers.0.ffn is \(1, 1, 32\), what is to stand there"):
+            model.generate(PROMPTS, patch={"layers.0.ffn": np.zeros(shape)})
+    model = model.replace(config=model.config.replace(bos_token_id=3))
+    told = {"max_new_tokens": 2, "eos_token_id": None, "bos_token_id": 3, "patch": PATCHES[1]}
+    np.testing.assert_array_equal(model.generate(**told), model.generate([[3]], **told))
+
+
 def test_what_is_no_site_is_refused_before_anything_is_written(model: LlamaForCausalLM) -> None:
     with pytest.raises(ValueError, match=r"no site is named 'layer\.0'"):
         model.generate(PROMPTS, patch={"layer.0": 0.0})
     with pytest.raises(ValueError, match="leave inputs_embeds or capture out"):
         model.generate(inputs_embeds=np.zeros((1, 2, 32), np.float32), capture=["final"])
+    with pytest.raises(ValueError, match="leave past_key_values or capture out"):
+        model.generate(PROMPTS, past_key_values=model.init_cache(2, 4), capture=["final"])

@@ -195,12 +195,53 @@ def test_a_new_array_in_a_patch_compiles_nothing_new() -> None:
     assert bundle._forward._cache_size() == before + 1
 
 
+def test_of_several_patches_of_a_site_the_exact_one_is_last_however_they_are_called() -> None:
+    model, batch = toy("llama")
+    several = {"layers.1.residual": times_two, "layers.*.residual": jnp.tanh}
+    expected = first(model(**batch, patch={"layers.0.residual": jnp.tanh, "layers.1.residual": both_of_them}))
+    for patch in (several, dict(reversed(several.items()))):
+        for params in (model.params, model.params | {"layers": stack(model.params["layers"])}):
+            for run in (model.replace(params=params), functools.partial(model.apply, params)):
+                np.testing.assert_allclose(first(run(**batch, patch=patch)), expected, atol=1e-5)
+
+
+def both_of_them(x: jax.Array) -> jax.Array:
+    return 2 * jnp.tanh(x)
+
+
+def test_names_are_looked_up_once_for_a_kind_of_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = toy("bert")
+    model(**batch, capture=["final"])
+    traced: list[Any] = []
+    plain = type(model).captured.__func__
+    monkeypatch.setattr(type(model), "captured", classmethod(lambda *a: traced.append(a) or plain(*a)))
+    model(**batch, capture=["final"])
+    assert not traced
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_the_last_hidden_state_is_the_one_that_was_replaced(kind: str) -> None:
+    model, batch = toy(kind)
+    out = model(**batch, output_hidden_states=True, patch={"final": 0.5})
+    np.testing.assert_array_equal(out.hidden_states[-1], np.full_like(out.last_hidden_state, 0.5))
+
+
+def test_a_seed_is_a_key() -> None:
+    model, batch = toy("bert")
+    np.testing.assert_array_equal(
+        model.apply(model.params, **batch, key=3)[0], model.apply(model.params, **batch, key=jax.random.key(3))[0]
+    )
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         ({"capture": ["layer.0.ffn"]}, r"no site is named 'layer.0.ffn'; there are embeddings, final, layers\.\*\."),
         ({"capture": ["layers.9.ffn"]}, "no site is named 'layers.9.ffn'"),
         ({"capture": "final"}, r"expected a list of names"),
+        ({"capture": 3}, r"expected a list of names"),
+        ({"patch": {"final": lambda x: None}}, "patch: final: the function gave None, expected an array"),
+        ({"patch": {"final": np.array(1j)}}, "final: what is to stand there is complex64, expected real numbers"),
         ({"patch": {"layers.*.nothing": 1.0}}, "no site is named"),
         ({"patch": ["final"]}, "expected a dict"),
         ({"patch": {"final": "word"}}, "expected an array or a function"),
@@ -268,6 +309,10 @@ def test_gradient_checkpointing_is_meant_wherever_it_is_said(tmp_path: Any) -> N
     model.save_pretrained(tmp_path)
     read = type(model).from_pretrained(tmp_path, gradient_checkpointing=True)
     assert saved(read, read.params, batch) < whole
+    with pytest.raises(ValueError, match="expected True, False or one of"):
+        type(model).from_pretrained(tmp_path, gradient_checkpointing="dots")
+    with pytest.raises(ValueError, match="expected True, False or one of"):
+        type(model)(model.config.replace(gradient_checkpointing="dots"))
     for wrong in ("everything", 3):
         with pytest.raises(ValueError, match=r"gradient_checkpointing=.*expected True, False or one of"):
             model(**batch, gradient_checkpointing=wrong)
