@@ -3,14 +3,17 @@
 import warnings
 from typing import Any
 
-from .arguments import Arguments, key_of
+from .arguments import Arguments
+from .assisted import AssistedSession
+from .beams import BeamSession
 from .config import GenerationConfig
 from .generate import Batch, generate
 from .history import History
+from .keys import key_of
 from .merging import merged
 from .model import LoadedModel
 from .plan import Plan
-from .prefill import Prompt
+from .prompts import Prompt
 from .pure import decoded
 from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, transition_scores
 from .session import Completion, End, Listeners, Session, Tokens
@@ -19,9 +22,11 @@ from .trie import TokenTrie
 
 __all__ = [
     "Arguments",
+    "AssistedSession",
     "AsyncTextIteratorStreamer",
     "BaseStreamer",
     "Batch",
+    "BeamSession",
     "Completion",
     "End",
     "GenerateBeamDecoderOnlyOutput",

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
+from . import checks
 from .assisted import AssistedSession
 from .beams import BeamSession
 from .config import GenerationConfig
@@ -39,19 +39,9 @@ class Arguments:
     assistant: Callable[[], LoadedModel] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("logits_processor", "stopping_criteria"):
-            listed = getattr(self, name)
-            if callable(listed):
-                raise ValueError(
-                    f"{name} must be a list of functions: pass [{getattr(listed, '__name__', 'function')}]"
-                )
-            if listed is not None and not (isinstance(listed, list | tuple) and all(map(callable, listed))):
-                raise ValueError(f"{name}={listed!r:.60}: expected a list of functions")
-        streamer = self.streamer
-        if streamer is not None and not (hasattr(streamer, "put") and hasattr(streamer, "end")):
-            raise ValueError(
-                f"streamer={streamer!r:.60}: expected an object with put(ids) and end(), such as TextStreamer"
-            )
+        checks.functions("logits_processor", self.logits_processor)
+        checks.functions("stopping_criteria", self.stopping_criteria)
+        checks.streamer(self.streamer)
 
     def drafts(self, settings: GenerationConfig) -> bool:
         """Whether tokens are drafted and then verified."""
@@ -80,7 +70,7 @@ class Arguments:
     @property
     def listeners(self) -> Listeners:
         """Those of each prompt."""
-        return Listeners(self.streamer, self.tokenizer, self.stopping_criteria or ())
+        return Listeners(self.streamer, self.tokenizer, self.stopping_criteria)
 
     def session(self, plan: Plan, model: LoadedModel, width: int, platform: str, **options: Any) -> Session:
         """The session of the kind that settings ask for; arguments as of `Session`.
@@ -94,18 +84,3 @@ class Arguments:
             assistant = None if self.assistant is None else self.assistant()
             return AssistedSession(plan, model, platform, assistant=assistant, **options)
         return Session(plan, model, width, platform, **options)
-
-
-def key_of(key: Any) -> jax.Array | None:
-    """The key of a call, which may be a seed.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if key is None:
-        return None
-    if isinstance(key, jax.Array) and (jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == "uint32"):
-        return key
-    if isinstance(key, int | np.integer) and not isinstance(key, bool) and -(2**63) <= key < 2**63:
-        return jax.random.key(int(key))
-    raise ValueError(f"key={key!r:.60}: expected jax.random.key(...) or a whole number")

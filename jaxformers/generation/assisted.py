@@ -26,10 +26,11 @@ from .config import GenerationConfig
 from .history import History
 from .model import LoadedModel
 from .plan import Plan
-from .prefill import Prompt, begin_rows
+from .prefill import begin_rows
 from .processors import Program, Values
+from .prompts import Prompt
 from .rows import Rows, decode_segment, jaxformers_grow, jaxformers_prefill
-from .session import Listeners, Request, Session
+from .session import Request, Session
 
 _DRAFT, _VERIFY, _CHOOSE = 1, 2, 3  # folded into the key: draws of different kinds are independent
 
@@ -106,6 +107,8 @@ class AssistedSession(Session):
         ValueError: settings that assisted decoding does not go with.
     """
 
+    drafts = True
+
     def __init__(
         self, plan: Plan, model: LoadedModel, platform: str, *, assistant: LoadedModel | None, **options: Any
     ) -> None:
@@ -115,25 +118,26 @@ class AssistedSession(Session):
             raise ValueError("guidance_scale does not go with assisted decoding: leave one out")
         if plan.program.scores or plan.program.logits:
             raise ValueError("output_scores and output_logits do not go with assisted decoding: leave one out")
+        if not isinstance(assistant, LoadedModel | None):
+            raise ValueError(f"assistant={type(assistant).__name__}(...): expected a LoadedModel: pass model.loaded()")
         size = settings.num_assistant_tokens if assistant is not None else settings.prompt_lookup_num_tokens
-        assert size is not None
+        if size is None:
+            raise ValueError("nothing drafts: pass an assistant, or a plan with prompt_lookup_num_tokens")
         self.assistant, self.size, self.slack = assistant, size, size + 1
         self._draft: Callable[[np.ndarray, int, int], Draft] = _looking_back(settings, size)
 
-    def submit(
-        self, prompt: Prompt, settings: GenerationConfig | None = None, listeners: Listeners = Listeners()
-    ) -> int:
-        """As of `Session`."""
+    def _check(self, prompt: Prompt) -> None:
+        super()._check(prompt)
         whole = len(prompt.ids) + prompt.max_new_tokens
         places = None if self.assistant is None else self.assistant.config.longest_row
         if places is not None and whole > places:
             raise ValueError(f"the assistant has {places} positions, too few for a row of {whole} tokens: leave it out")
-        return super().submit(prompt, settings, listeners)
 
-    def _begin(self, coming: Sequence[Request]) -> None:
-        super()._begin(coming)
+    def _begin(self, coming: Sequence[Request]) -> int:
+        count = super()._begin(coming)
         if self.assistant is not None:
             self._draft = self._drafting(self.assistant, coming[0])
+        return count
 
     def _advance(self, room: int) -> Rows:
         """The row with what the model says next: of a draft, or behind vectors, which drafts cannot follow."""

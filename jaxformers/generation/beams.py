@@ -194,8 +194,11 @@ def _drawn(
 class BeamSession(Session):
     """A session that searches prompts in groups, each of as many as `width` rows have room for with all their beams."""
 
+    searches = True
+
     def __init__(self, plan: Plan, model: LoadedModel, width: int, platform: str, **options: Any) -> None:
-        super().__init__(plan, model, max(1, width // plan.program.beams), platform, **{**options, "keep": True})
+        super().__init__(plan, model, width, platform, **{**options, "keep": True})
+        self.width = max(1, width // plan.program.beams)
 
     def step(self) -> list[Tokens | End]:
         """Search some tokens further; there is no event before all of a group have ended."""
@@ -245,13 +248,14 @@ class BeamSession(Session):
         shared, own = super()._values()
         return Values(shared, {name: column.repeat(self.plan.program.beams, axis=0) for name, column in own.items()})
 
-    def _begin(self, coming: Sequence[Request]) -> None:
+    def _begin(self, coming: Sequence[Request]) -> int:
         """Beams of which the first goes on and the others are not there yet."""
         count = self.plan.program.beams
         rows = self._rows_of(coming, len(coming), self._room(coming), self.past)
         embeds = last_embeds([request.prompt for request in coming], len(coming))
         self._embeds = None if embeds is None else np.repeat(embeds, count, axis=0)
-        self.rows, self.seats, self.past, self.outputs = _started(rows, count), list(coming), None, []
+        self.rows, self.past, self.outputs = _started(rows, count), None, []
+        return len(coming)
 
     def _halt(self, row: int) -> None:
         """A row is searched no further."""

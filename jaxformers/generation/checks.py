@@ -147,6 +147,28 @@ def plain_json(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
+def functions(name: str, listed: Any) -> None:
+    """Of an argument, not a setting: a list of functions, or None.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if callable(listed):
+        raise ValueError(f"{name} must be a list of functions: pass [{getattr(listed, '__name__', 'function')}]")
+    if listed is not None and not (isinstance(listed, list | tuple) and all(map(callable, listed))):
+        raise ValueError(f"{name}={listed!r:.60}: expected a list of functions")
+
+
+def streamer(value: Any) -> None:
+    """Of an argument, not a setting: what is told of tokens, or None.
+
+    Raises:
+        ValueError: it cannot be told.
+    """
+    if value is not None and not (hasattr(value, "put") and hasattr(value, "end")):
+        raise ValueError(f"streamer={value!r:.60}: expected an object with put(ids) and end(), such as TextStreamer")
+
+
 def _plain(value: Any) -> Any:
     """Numpy's and jax's single numbers as Python's."""
     if isinstance(value, np.generic) or (getattr(value, "shape", None) == () and hasattr(value, "item")):

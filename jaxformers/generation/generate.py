@@ -19,7 +19,7 @@ from .config import GenerationConfig
 from .lengths import beside_vectors, fitted, new_tokens
 from .model import LoadedModel
 from .plan import Plan
-from .prefill import Prompt
+from .prompts import Prompt
 from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, traced
 from .rows import jaxformers_cache_rows
 from .session import Completion, Session
@@ -87,12 +87,13 @@ class Batch:
         _check_words("input_ids", rows, model.vocab_size)
         _warn(settings, width, most, model.vocab_size, arguments.drafts(settings))
         pad = pad_of(settings)
-        plan = Plan.of(settings, model.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
+        copies = 1 if settings.num_beams > 1 else settings.num_return_sequences
+        each = settings if copies == 1 else settings.replace(num_return_sequences=1)
+        plan = Plan.of(each, model.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
         negatives = _negatives(settings, rows, negative_ids, negative_mask)
         if negatives is not None:
-            fitted(settings, model, max(map(len, negatives)), most)
+            most = fitted(settings, model, max(map(len, negatives)), most)
             _check_words("negative_prompt_ids", negatives, model.vocab_size)
-        copies = 1 if settings.num_beams > 1 else settings.num_return_sequences
         prompts = [
             Prompt(
                 ids=row,
@@ -138,7 +139,6 @@ def generate(
         ValueError: a cache that holds as many tokens as a prompt has.
     """
     settings, prompts = batch.plan.settings, batch.prompts
-    copies = settings.num_return_sequences
     if past is not None:
         past = _first_tokens(past, prompts, len(prompts) // len(batch.ids))
     session = arguments.session(
@@ -155,6 +155,7 @@ def generate(
     ends = sorted(session.run(), key=lambda end: end.id)
     runtime.report()
     new = [completion for end in ends for completion in end.completions]
+    copies = len(new) // len(batch.ids)
     written = _filled([one.tokens for one in new], batch.pad)
     sequences = jnp.asarray(np.concatenate([np.repeat(batch.ids, copies, axis=0), written], axis=1))
     if not settings.return_dict_in_generate:

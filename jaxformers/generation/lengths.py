@@ -48,24 +48,32 @@ def fitted(settings: GenerationConfig, model: Config, prompt: int, most: int) ->
     Raises:
         ValueError: there is no room.
     """
-    positions, promised, default = model.longest_row, model.promised_row, not settings.sized
-    if positions is not None and prompt >= positions:
-        raise ValueError(
-            f"a prompt of {prompt} tokens leaves no room: the model has {positions} positions; pass a shorter one"
-        )
-    if default and promised is not None:
-        if prompt >= promised:
+    positions, promised = model.longest_row, model.promised_row
+    if not settings.sized and (positions is None or prompt < positions):
+        if promised is not None and prompt >= promised:
             raise ValueError(
                 f"a prompt of {prompt} tokens leaves nothing of the {promised} that the config promises: "
                 "pass max_new_tokens to go on"
             )
-        most = min(most, promised - prompt)
-    if positions is not None and prompt + most > positions:
-        if not default:
-            raise ValueError(
-                f"a prompt of {prompt} tokens and {most} new ones are more than the model's {positions} positions: "
-                f"pass max_new_tokens={positions - prompt} or a shorter prompt"
-            )
-        most = positions - prompt
-    model.warn_of_row(prompt + most)
+        most = min([most, *(places - prompt for places in (positions, promised) if places is not None)])
+    check_room(model, prompt, most)
     return most
+
+
+def check_room(model: Config, prompt: int, most: int) -> None:
+    """Refuse a prompt of so many tokens that gets `most` more than the model has positions for.
+
+    Raises:
+        ValueError: it says how many it may get.
+    """
+    positions = model.longest_row
+    if positions is not None and prompt >= positions:
+        raise ValueError(
+            f"a prompt of {prompt} tokens leaves no room: the model has {positions} positions; pass a shorter one"
+        )
+    if positions is not None and prompt + most > positions:
+        raise ValueError(
+            f"a prompt of {prompt} tokens and {most} new ones are more than the model's {positions} positions: "
+            f"pass max_new_tokens={positions - prompt} or a shorter prompt"
+        )
+    model.warn_of_row(prompt + most)

@@ -1,4 +1,4 @@
-"""Prompts, and the rows that begin with them: read in chunks but for their last tokens, which the first step feeds."""
+"""Rows that begin with prompts: read in chunks but for their last tokens, which the first step feeds."""
 
 from __future__ import annotations
 
@@ -14,47 +14,8 @@ from ..layers.cache import Cache
 from ..layers.inputs import Inputs
 from .buckets import chunk_of, slots_for
 from .model import LoadedModel
+from .prompts import Prompt
 from .rows import Negative, Rows, jaxformers_begin, jaxformers_cache_rows, jaxformers_prefill
-
-
-@dataclasses.dataclass(frozen=True)
-class Prompt:
-    """A row to be written on.
-
-    ids: [n] its real tokens, at least one. max_new_tokens: how many it gets at most. seed: the number that its draws go
-    by. number, padding, pad: as of `History`. negative: [m] what guidance leads away from: it stands in the prompt's
-    place. embeds: [e, D] what is read in the place of ids, of which there may be none then, or any number: they are
-    what processors see. source: ids [s] or vectors [s, D] that an encoder reads, of a model that has one.
-    """
-
-    ids: np.ndarray
-    max_new_tokens: int
-    seed: int = 0
-    number: int = 0
-    padding: int = 0
-    pad: int = 0
-    negative: np.ndarray | None = None
-    embeds: np.ndarray | None = None
-    source: np.ndarray | None = None
-
-    @property
-    def read(self) -> np.ndarray:
-        """What of it the model reads: ids [n] or vectors [e, D]."""
-        return self.ids if self.embeds is None else self.embeds
-
-    @property
-    def offset(self) -> int:
-        """How many tokens more than ids have been read with the prompt; below 0 where it is fewer."""
-        return len(self.read) - len(self.ids)
-
-    @property
-    def extra(self) -> int:
-        """How many slots more than its ids it takes, in the cache or in that without the prompt."""
-        return max(0, self.offset, 0 if self.negative is None else len(self.negative) - len(self.ids))
-
-    def padded(self, ids: np.ndarray) -> np.ndarray:
-        """The row's tokens behind the prompt's padding [T], as the user's functions see them."""
-        return np.concatenate([np.full(self.padding, self.pad, np.int32), ids])
 
 
 def begin_rows(

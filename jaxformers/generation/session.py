@@ -10,19 +10,22 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from ..layers.cache import Cache
+from . import checks
 from .buckets import rows_for, slots_for
 from .config import GenerationConfig
+from .keys import key_of
 from .model import LoadedModel
 from .plan import SEGMENT, Plan
-from .prefill import Prompt, begin_rows, last_embeds, source_slots
+from .prefill import begin_rows, last_embeds, source_slots
 from .processors import Values
+from .prompts import Prompt, checked
 from .rows import (
     Rows,
     StepOutputs,
@@ -44,7 +47,7 @@ class Listeners(NamedTuple):
 
     streamer: BaseStreamer | None = None
     tokenizer: Any = None
-    stopping_criteria: Sequence[Rule] = ()
+    stopping_criteria: Sequence[Rule] | None = None
 
 
 class Completion(NamedTuple):
@@ -81,9 +84,13 @@ class Request:
     listeners: Listeners
     stops: Stops
     length: int
+    begun: bool = False
 
     def begin(self) -> None:
-        """It is written from now on: the clock begins, and the streamer gets the prompt."""
+        """It is written from now on: the clock begins, and the streamer gets the prompt. Later calls do nothing."""
+        if self.begun:
+            return
+        self.begun = True
         self.stops = Stops.of(self.settings, self.listeners.tokenizer, self.listeners.stopping_criteria)
         if self.listeners.streamer is not None:
             self.listeners.streamer.put(self.prompt.padded(self.prompt.ids))
@@ -115,13 +122,19 @@ class Session:
     is in use, and so do those with a source that is longer than the rows in use have room for.
 
     plan: what all prompts have in common. model: what writes. width: how many rows there are at most. platform: of the
-    model's device. key: what draws go by, with each prompt's seed. past: of the first tokens of the prompts that begin
-    first. keep: whether rows keep their places, so that `outputs` and `rows` tell of them after their end: prompts that
-    come later wait until all have ended.
+    model's device. key: what draws go by, with each prompt's seed; it may be a seed itself, and None is 0. past: of the
+    first tokens of the prompts that begin first. keep: whether rows keep their places, so that `outputs` and `rows`
+    tell of them after their end: prompts that come later wait until all have ended.
+
+    Raises:
+        ValueError: a plan that another kind of session is for, or what cannot be.
     """
 
     slack = 0
     """How many tokens more than are meant a step may put behind a row."""
+
+    searches, drafts = False, False
+    """Whether it is for plans with beams, and for those with drafts."""
 
     def __init__(
         self,
@@ -130,21 +143,23 @@ class Session:
         width: int,
         platform: str,
         *,
-        key: jax.Array | None = None,
+        key: jax.Array | int | None = None,
         past: Cache | None = None,
         keep: bool = False,
     ) -> None:
+        _check_plan(plan, self.searches, self.drafts)
+        _check_place(model, width, platform)
         self.plan, self.model, self.width, self.platform = plan, model, width, platform
         self.past = past
         self.keep = keep
-        self.key = jax.random.key(0) if key is None else key
+        self.key = jax.random.key(0) if (given := key_of(key)) is None else given
         self.waiting: deque[Request] = deque()
         self.seats: list[Request | None] = []
         self.rows: Any = None
         self.outputs: list[StepOutputs] = []
         self._embeds: np.ndarray | None = None
         self._source = 0
-        self._ids = itertools.count()
+        self._submitted = 0
 
     def submit(
         self, prompt: Prompt, settings: GenerationConfig | None = None, listeners: Listeners = Listeners()
@@ -152,27 +167,46 @@ class Session:
         """A prompt to be written on; its number in events is returned.
 
         Args:
-            prompt: what is written on, and how many tokens it gets at most, whatever settings say of that.
+            prompt: what is written on, and how many tokens it gets at most, whatever settings say of that. Where it
+                says no seed it has its number, so that equal prompts are not answered alike.
             settings: its own, merged and checked; None: the plan's. Numbers may differ from the plan's (temperature,
                 top_k, penalties, …), and so may what ends rows; see `Plan.check_row`.
             listeners: its own.
 
         Raises:
-            ValueError: settings that the plan has no program for, stop texts that cannot be read, or a prompt of
-                another kind or without room.
+            ValueError: settings that the plan has no program for, stop texts that cannot be read, listeners that
+                cannot listen, or a prompt of another kind, without room, or of ids that are no words of the model.
         """
         if settings is None:
             settings = self.plan.settings
+        elif not isinstance(settings, GenerationConfig):
+            raise ValueError(f"settings={settings!r:.60}: expected a GenerationConfig: plan.settings.replace(...)")
         elif settings is not self.plan.settings:
             self.plan.check_row(settings)
+        if settings.num_return_sequences > 1 and not self.searches:
+            raise ValueError(
+                f"num_return_sequences={settings.num_return_sequences}: a prompt gets one row: submit it so many "
+                "times, and leave this out"
+            )
+        if not isinstance(listeners, Listeners):
+            raise ValueError(f"listeners={listeners!r:.60}: expected Listeners(streamer=..., tokenizer=..., ...)")
+        checks.streamer(listeners.streamer)
+        checks.functions("stopping_criteria", listeners.stopping_criteria)
+        prompt = checked(prompt, self.model, self._submitted)
         self._check(prompt)
         stops = Stops.of(settings, listeners.tokenizer, listeners.stopping_criteria)
-        request = Request(next(self._ids), prompt, settings, listeners, stops, len(prompt.ids))
-        self.waiting.append(request)
-        return request.id
+        self.waiting.append(Request(self._submitted, prompt, settings, listeners, stops, len(prompt.ids)))
+        self._submitted += 1
+        return self.waiting[-1].id
 
     def cancel(self, id: int) -> None:
-        """No more is written on a prompt, whose streamer ends; there is no event. One that has ended is left alone."""
+        """No more is written on a prompt, whose streamer ends; there is no event. One that has ended is left alone.
+
+        Raises:
+            ValueError: no prompt had this number.
+        """
+        if isinstance(id, bool) or not isinstance(id, int) or not 0 <= id < self._submitted:
+            raise ValueError(f"id={id!r:.60}: no prompt of this session has it; submit() gives a prompt's")
         for request in [*self.waiting, *(request for _, request in self._live())]:
             if request.id != id:
                 continue
@@ -239,18 +273,16 @@ class Session:
         """Refuse a prompt that the session cannot write on."""
         if self.plan.settings.guided != (prompt.negative is not None):
             raise ValueError("guidance_scale goes with a prompt that has `negative`: pass both, or neither")
-        if prompt.source is not None and not hasattr(self.model.cls, "begin"):
-            raise ValueError(f"{self.model.cls.__name__} has no encoder: a prompt has no source")
-        places, whole = self.model.config.longest_row, len(prompt.read) + prompt.max_new_tokens
-        if min(len(prompt.read), prompt.max_new_tokens) < 1 or whole > (places or whole):
-            raise ValueError(
-                f"a prompt of {len(prompt.read)} tokens and {prompt.max_new_tokens} new ones: expected one of each at "
-                f"least, and {places or 'any number'} together at most"
-            )
-        other = next(itertools.chain(self.waiting, filter(None, self.seats)), None)
+        other = next((request.prompt for request in [*self.waiting, *self.seats] if request is not None), prompt)
         for name in ("embeds", "source"):
-            if other is not None and (getattr(other.prompt, name) is None) != (getattr(prompt, name) is None):
+            ours, theirs = getattr(other, name), getattr(prompt, name)
+            if (ours is None) != (theirs is None):
                 raise ValueError(f"{name}: all prompts of a session have them, or none: open another session")
+            if ours is not None and ours.shape[1:] != theirs.shape[1:]:
+                raise ValueError(
+                    f"{name}: {list(theirs.shape)} beside {list(ours.shape)}: all prompts of a session have ids, or "
+                    "vectors of one width: open another session"
+                )
 
     # -- rows and who is in them --------------------------------------------------------------------------------------
 
@@ -287,8 +319,9 @@ class Session:
     def _admit(self) -> None:
         """Waiting prompts get rows."""
         if not self._live():
-            if self.waiting:
-                self._begin([self.waiting.popleft() for _ in range(min(self.width, len(self.waiting)))])
+            if coming := list(itertools.islice(self.waiting, self.width)):
+                self.seats = [None] * self._begin(coming)
+                self._seat(coming, range(len(coming)))
             return
         if self.keep or (self.waiting and not self._fits(self.waiting[0])):
             return
@@ -300,7 +333,7 @@ class Session:
             coming = list(itertools.takewhile(self._fits, itertools.islice(self.waiting, group)))
             if not coming:
                 break
-            self._refill([self.waiting.popleft() for _ in coming], group)
+            self._refill(coming, group)
         few = rows_for(len(self._live()))
         if 2 * few <= len(self.seats):  # then steps cost half as much
             self._resize(few)
@@ -310,13 +343,25 @@ class Session:
         source = request.prompt.source
         return request.prompt.embeds is None and (source is None or len(source) <= self._source)
 
-    def _begin(self, coming: Sequence[Request]) -> None:
-        """Rows anew, for the first prompts or where all before have ended."""
+    def _seat(self, coming: Sequence[Request], places: Iterable[int]) -> None:
+        """Requests that have rows now no longer wait: whatever fails before this leaves them where they can be told
+        from others, and cancelled.
+        """
+        for request, row in zip(coming, places, strict=True):
+            if request in self.waiting:
+                self.waiting.remove(request)
+                self.seats[row] = request
+            else:  # its own streamer has cancelled it
+                self._halt(row)
+
+    def _begin(self, coming: Sequence[Request]) -> int:
+        """Rows anew, for the first prompts or where all before have ended: how many."""
+        count = rows_for(len(coming))
         self._source = source_slots([request.prompt for request in coming])
-        self.seats = [*coming, *[None] * (rows_for(len(coming)) - len(coming))]
-        self.rows = self._rows_of(coming, len(self.seats), self._room(coming), self.past)
-        self._embeds = last_embeds([request.prompt for request in coming], len(self.seats))
+        self.rows = self._rows_of(coming, count, self._room(coming), self.past)
+        self._embeds = last_embeds([request.prompt for request in coming], count)
         self.past, self.outputs = None, []
+        return count
 
     def _refill(self, coming: Sequence[Request], group: int) -> None:
         """Prompts in the places of ended rows."""
@@ -324,11 +369,10 @@ class Session:
         if slots > self.rows.ids.shape[1]:
             self.rows = jaxformers_grow(self.rows, slots)
         new = self._rows_of(coming, group, slots)
-        places = np.full(group, len(self.seats), np.int32)
-        for i, request in enumerate(coming):
-            places[i] = row = self.seats.index(None)
-            self.seats[row] = request
+        free = [row for row, seat in enumerate(self.seats) if seat is None][: len(coming)]
+        places = np.array([*free, *[len(self.seats)] * (group - len(free))], np.int32)
         self.rows = jaxformers_replace_rows(self.rows, places, new)
+        self._seat(coming, free)
 
     def _rows_of(self, coming: Sequence[Request], count: int, slots: int, past: Cache | None = None) -> Rows:
         """`count` rows, of which the first are of requests."""
@@ -351,3 +395,36 @@ class Session:
         done = np.asarray(rows.done) | (np.arange(count) >= len(order))
         self.rows = dataclasses.replace(rows, done=done)
         self.seats = [*(request for _, request in taken), *[None] * spare]
+
+
+# -- what a session is opened with ------------------------------------------------------------------------------------
+
+
+def _check_plan(plan: Plan, searches: bool, drafts: bool) -> None:
+    """Refuse a plan that another kind of session is for."""
+    if not isinstance(plan, Plan):
+        raise ValueError(f"plan={plan!r:.60}: expected Plan.of(settings, vocab_size)")
+    settings, choose = plan.settings, "or let Arguments().session(...) choose"
+    if (settings.num_beams > 1) != searches:
+        kind = "Session" if searches else "BeamSession"
+        raise ValueError(f"num_beams={settings.num_beams}: such a plan is for a {kind}: open one, {choose}")
+    if settings.prompt_lookup_num_tokens is not None and not drafts:
+        raise ValueError(
+            f"prompt_lookup_num_tokens={settings.prompt_lookup_num_tokens}: such a plan is for an AssistedSession: "
+            f"open one, {choose}"
+        )
+
+
+def _check_place(model: LoadedModel, width: int, platform: str) -> None:
+    """Refuse what cannot write."""
+    if not isinstance(model, LoadedModel):
+        raise ValueError(f"model={type(model).__name__}(...): expected a LoadedModel: pass model.loaded()")
+    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
+        raise ValueError(f"width={width!r:.60}: expected how many rows there are at most, a whole number from 1")
+    try:
+        if not isinstance(platform, str):
+            raise RuntimeError
+        jax.devices(platform)
+    except RuntimeError:
+        known = jax.default_backend()
+        raise ValueError(f"platform={platform!r:.60}: expected that of a device here, such as {known!r}") from None

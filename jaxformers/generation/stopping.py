@@ -36,7 +36,7 @@ class Stops:
     rules: Sequence[Rule] = ()
 
     @classmethod
-    def of(cls, settings: GenerationConfig, tokenizer: Any, rules: Sequence[Rule] = ()) -> Stops:
+    def of(cls, settings: GenerationConfig, tokenizer: Any, rules: Sequence[Rule] | None = None) -> Stops:
         """What settings and the user say; the clock begins now.
 
         Raises:
@@ -44,13 +44,13 @@ class Stops:
         """
         texts = settings.stop_strings or ()
         texts = (texts,) if isinstance(texts, str) else tuple(texts)
-        if texts and tokenizer is None:
+        if texts and not hasattr(tokenizer, "decode"):
             raise ValueError("stop_strings needs tokenizer=, to read what has been written")
         if any(not text for text in texts):
             raise ValueError("stop_strings: an empty text ends nothing: leave it out")
         until = None if settings.max_time is None else time.monotonic() + settings.max_time
         decode = None if tokenizer is None else lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-        return cls(texts, decode, until, tuple(rules))
+        return cls(texts, decode, until, tuple(rules or ()))
 
     @property
     def steps(self) -> int | None:

@@ -52,14 +52,15 @@ def completed(
     for name in ("output_attentions", "output_hidden_states"):
         if getattr(settings, name):
             raise ValueError(f"{name}: answers of pipelines have no place for it; call model.generate")
-    plan = Plan.of(settings, model.config.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
+    copies = 1 if settings.num_beams > 1 else settings.num_return_sequences
+    each = settings if copies == 1 else settings.replace(num_return_sequences=1)
+    plan = Plan.of(each, model.config.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
     kept = bool(settings.return_dict_in_generate)
     alone = (  # watched, timed, traced or helped
         kept or arguments.streamer is not None or settings.max_time is not None or arguments.drafts(settings)
     )
     places = range(len(prompts))
     groups = [[place] for place in places] if alone else [sorted(places, key=lambda i: len(prompts[i].ids))]
-    copies = 1 if settings.num_beams > 1 else settings.num_return_sequences
     width = min(most_rows or 1 << 20, _CPU_ROWS if platform == "cpu" else _ACCELERATOR_ROWS)
     for group in groups:
         session = arguments.session(
@@ -68,7 +69,7 @@ def completed(
         rows = [(place, copy) for place in group for copy in range(copies)]
         for place, copy in rows:
             own = prompts[place]
-            prompt = dataclasses.replace(own, seed=own.seed * copies + copy, number=copy)
+            prompt = dataclasses.replace(own, seed=(own.seed or 0) * copies + copy, number=copy)
             session.submit(prompt, listeners=arguments.listeners)
         found: dict[int, dict[int, Sequence[Completion]]] = {place: {} for place in group}
         while session.busy:

@@ -238,7 +238,9 @@ def test_who_waits_may_leave_and_a_rule_that_fails_harms_no_other_row(model: Any
     [
         ({"ids": []}, "0 tokens"),
         ({"max_new_tokens": 0}, "0 new ones"),
-        ({"max_new_tokens": 1000}, "512 together"),
+        ({"max_new_tokens": 1000}, "512 positions"),
+        ({"max_new_tokens": 511}, "pass max_new_tokens=510"),
+        ({"ids": [3] * 512}, "leaves no room"),
         ({"embeds": np.zeros((2, 24), np.float32)}, "embeds: all prompts of a session"),
         ({"source": [3]}, "has no encoder"),
     ],
@@ -263,6 +265,25 @@ class Reading(toy_hybrid.HybridForCausalLM, base=toy_hybrid.HybridModel):
         said = jnp.where(source.mask[..., None], params["word"]["table"][source.ids], 0).sum(1)
         cells = [cell | {"source": cell["source"].put(said)} for cell in cache.cells]
         return dataclasses.replace(cache, cells=cells)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (None, "Reading has an encoder: a prompt needs a source"),
+        ([], "source is empty"),
+        ([99], "source has 99, allowed are 0 to 52"),
+        ([[3]], r"source: expected vectors \[n, D\].*found int64"),
+        (np.zeros((2, 3), np.float32), "all prompts of a session have ids, or vectors of one width"),
+    ],
+)
+def test_a_source_is_what_the_encoder_reads(source: Any, said: str) -> None:
+    toy = toy_hybrid.pair()[0]
+    model = Reading(toy.config, params=toy.params)
+    session = Session(Plan.of(GenerationConfig(), model.config.vocab_size), model.loaded(), 2, "cpu")
+    session.submit(Prompt(np.array([3]), 2, source=np.array([4])))
+    with pytest.raises(ValueError, match=said):
+        session.submit(Prompt(np.array([3]), 2, source=source))
 
 
 def test_each_row_has_its_own_source(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,3 +320,166 @@ def test_each_row_has_its_own_source(monkeypatch: pytest.MonkeyPatch) -> None:
             assert shapes == [(3, 128), (1, 128), (1, 128), (2, 256)]
         other = written([prompt(0, 1)], 3, **options)[0]
         assert other != single[0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"ids": [[3, 4]]}, r"Prompt\.ids: expected ids \[n\] of one row, whole numbers, found int64 \[1, 2\]"),
+        ({"ids": [[3, 4], [5]]}, r"Prompt\.ids=.*expected an array"),
+        ({"ids": [3.0, 4.5]}, r"Prompt\.ids: expected .* found float64 \[2\]"),
+        ({"ids": [3, 53]}, r"Prompt\.ids has 53, allowed are 0 to 52"),
+        ({"ids": [-1]}, r"Prompt\.ids has -1"),
+        ({"max_new_tokens": None}, "max_new_tokens=None: expected a whole number"),
+        ({"max_new_tokens": "5"}, "max_new_tokens='5'"),
+        ({"max_new_tokens": 5.5}, "max_new_tokens=5.5"),
+        ({"max_new_tokens": True}, "max_new_tokens=True"),
+        ({"seed": 2**40}, "seed=1099511627776"),
+        ({"seed": 1.5}, "seed=1.5"),
+        ({"padding": -1}, "padding=-1"),
+        ({"embeds": np.zeros(24, np.float32)}, r"embeds: expected vectors \[n, 24\].* found float32 \[24\]"),
+        ({"embeds": np.zeros((2, 23), np.float32)}, r"embeds: expected vectors \[n, 24\]"),
+        ({"embeds": np.zeros((2, 24), np.int32)}, "floats, found int32"),
+        ({"negative": [3]}, "guidance_scale goes with"),
+        ({"negative": []}, "negative is empty"),
+        ({"negative": [99]}, "negative has 99"),
+        (None, "expected a Prompt"),
+    ],
+)
+def test_a_prompt_that_cannot_be_harms_no_other(model: Any, wrong: dict[str, Any] | None, said: str) -> None:
+    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 2, "cpu")
+    good = {"ids": [3, 4], "max_new_tokens": 4}
+    session.submit(Prompt(**good))
+    with pytest.raises(ValueError, match=said):
+        session.submit(None if wrong is None else Prompt(**good | wrong))  # type: ignore[arg-type]
+    (end,) = session.run()
+    assert end.completions[0].tokens.tolist() == toys.greedy(model, [3, 4], 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"settings": {"temperature": 0.3}}, r"settings=.*plan\.settings\.replace"),
+        ({"listeners": jaxformers.TextStreamer}, r"expected Listeners\(streamer="),
+        ({"listeners": Listeners(streamer=print)}, r"streamer=.*expected an object with put"),
+        ({"listeners": Listeners(stopping_criteria=len)}, r"stopping_criteria must be a list"),
+        ({"settings": GenerationConfig(stop_strings="q"), "listeners": Listeners(tokenizer="q")}, "stop_strings needs"),
+        ({"settings": GenerationConfig(do_sample=True, num_return_sequences=3)}, "num_return_sequences=3"),
+    ],
+)
+def test_what_comes_beside_a_prompt_is_checked(model: Any, options: dict[str, Any], said: str) -> None:
+    sampled = bool(getattr(options.get("settings"), "do_sample", False))
+    plan = Plan.of(GenerationConfig(do_sample=sampled), toys.VOCAB)
+    session = Session(plan, model.loaded(), 2, "cpu")
+    with pytest.raises(ValueError, match=said):
+        session.submit(Prompt(np.array([3, 4]), 4), **options)
+    assert not session.busy
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"plan": GenerationConfig()}, r"expected Plan\.of"),
+        ({"platform": "gpux"}, "platform='gpux': expected that of a device here, such as 'cpu'"),
+        ({"platform": None}, "platform=None"),
+        ({"width": 2.5}, "width=2.5: expected how many rows"),
+        ({"width": 0}, "width=0"),
+        ({"key": "3"}, "key='3': expected"),
+    ],
+)
+def test_what_a_session_is_opened_with_is_checked(model: Any, wrong: dict[str, Any], said: str) -> None:
+    good = {"plan": Plan.of(model.generation_config, toys.VOCAB), "model": model.loaded(), "width": 2}
+    with pytest.raises(ValueError, match=said):
+        Session(**{"platform": "cpu", **good, **wrong})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"model=LlamaForCausalLM.*pass model\.loaded\(\)"):
+        Session(good["plan"], model, 2, "cpu")
+
+
+def test_each_plan_has_its_kind_of_session(model: Any) -> None:
+    """What a plan asks for is never left out without a word."""
+    plans = {name: Plan.of(GenerationConfig(**{name: 3}), toys.VOCAB) for name in _PLANS}
+    loaded, none = model.loaded(), Plan.of(GenerationConfig(), toys.VOCAB)
+    with pytest.raises(ValueError, match="num_beams=3: such a plan is for a BeamSession"):
+        Session(plans["num_beams"], loaded, 3, "cpu")
+    with pytest.raises(ValueError, match="prompt_lookup_num_tokens=3: such a plan is for an AssistedSession"):
+        Session(plans["prompt_lookup_num_tokens"], loaded, 3, "cpu")
+    with pytest.raises(ValueError, match="num_beams=1: such a plan is for a Session"):
+        generation.BeamSession(none, loaded, 3, "cpu")
+    with pytest.raises(ValueError, match="nothing drafts"):
+        generation.AssistedSession(none, loaded, "cpu", assistant=None)
+    with pytest.raises(ValueError, match=r"assistant=LlamaForCausalLM.*pass model\.loaded\(\)"):
+        generation.AssistedSession(none, loaded, "cpu", assistant=model)
+    for name, plan in plans.items():
+        assert type(generation.Arguments().session(plan, loaded, 3, "cpu")) is _PLANS[name]
+
+
+_PLANS = {"num_beams": generation.BeamSession, "prompt_lookup_num_tokens": generation.AssistedSession}
+
+
+def test_who_was_never_there_cannot_be_cancelled(model: Any) -> None:
+    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 2, "cpu")
+    number = session.submit(Prompt(np.array([3, 4]), 2))
+    for strange in (number + 1, -1, "0", None):
+        with pytest.raises(ValueError, match="no prompt of this session has it"):
+            session.cancel(strange)  # type: ignore[arg-type]
+    assert len(session.run()) == 1
+    session.cancel(number)  # has ended
+
+
+def test_a_streamer_that_fails_at_the_prompt_loses_nobody(model: Any) -> None:
+    """Those that wait go on waiting, hear their prompts once, and whoever is at fault can be cancelled."""
+    heard: list[list[int]] = []
+
+    class Ear:
+        put = staticmethod(lambda value: heard.append(np.asarray(value).tolist()))
+        end = staticmethod(lambda: heard.append([]))
+
+    class Broken(Ear):
+        @staticmethod
+        def put(value: np.ndarray) -> None:
+            raise LookupError("no ear")
+
+    rows = toys.prompts(5, 3, 4)
+    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 3, "cpu")
+    ears = (Ear(), Broken(), None)
+    first, bad, last = (
+        session.submit(Prompt(np.array(row), 2), listeners=Listeners(streamer=ear))
+        for row, ear in zip(rows, ears, strict=True)
+    )
+    with pytest.raises(LookupError, match="no ear"):
+        session.step()
+    session.cancel(bad)
+    ends = {end.id: end.completions[0].tokens.tolist() for end in session.run()}
+    assert ends == {i: toys.greedy(model, rows[i], 2) for i in (first, last)}
+    assert heard == [rows[first], [], *([token] for token in ends[first]), []]
+    assert not session.busy
+
+
+def test_a_streamer_may_cancel_its_own_prompt(model: Any) -> None:
+    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 2, "cpu")
+
+    class Leaving:
+        put = staticmethod(lambda value: session.cancel(1))
+        end = staticmethod(lambda: None)
+
+    session.submit(Prompt(np.array([3, 4]), 2))
+    session.submit(Prompt(np.array([5]), 2), listeners=Listeners(streamer=Leaving()))
+    (end,) = session.run()
+    assert (end.id, end.completions[0].tokens.tolist()) == (0, toys.greedy(model, [3, 4], 2))
+
+
+def test_equal_prompts_are_not_answered_alike(model: Any) -> None:
+    """Where they say no seed; and a session's key may be a seed, as that of `generate`."""
+    plan = Plan.of(GenerationConfig(do_sample=True, top_k=0, temperature=2.0), toys.VOCAB)
+
+    def written(key: Any, *seeds: int | None) -> list[list[int]]:
+        session = Session(plan, model.loaded(), 2, "cpu", key=key)
+        for seed in seeds:
+            session.submit(Prompt(np.array([3, 4]), 9, seed=seed))
+        ends = sorted(session.run(), key=lambda end: end.id)
+        return [end.completions[0].tokens.tolist() for end in ends]
+
+    first, second = written(3, None, None)
+    assert first != second
+    assert [first, second] == written(jax.random.key(3), 0, 1)
+    assert written(None, 0) == written(0, 0) != [first]
