@@ -11,7 +11,7 @@ from .config import FILE, SETTINGS, GenerationConfig, nearest, same
 
 logger = logging.getLogger(__name__)
 
-_MACHINERY = frozenset(
+MACHINERY = frozenset(
     """
     use_cache cache_implementation cache_config return_legacy_cache prefill_chunk_size compile_config disable_compile
     low_memory num_assistant_tokens_schedule assistant_lookbehind target_lookbehind assistant_early_exit is_assistant
@@ -70,7 +70,7 @@ def merged(
         logger.warning(
             "max_length=%s has no effect: max_new_tokens=%s counts", config.max_length, config.max_new_tokens
         )
-    machinery = sorted(name for name in said if name in _MACHINERY and not same(said[name], SETTINGS[name].default))
+    machinery = sorted(name for name in said if name in MACHINERY and not same(said[name], SETTINGS[name].default))
     if machinery:
         logger.info("ignored, for they are about torch's caches and compiler: %s", ", ".join(machinery))
     return config

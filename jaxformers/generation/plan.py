@@ -14,6 +14,7 @@ from . import conflicts, filters
 from .buckets import rounded, rows_for
 from .config import SETTINGS, GenerationConfig
 from .host import Asked
+from .merging import MACHINERY
 from .processors import Program
 from .trie import TokenTrie
 
@@ -33,7 +34,16 @@ _NUMBERS: Mapping[str, Any] = {
 }
 """Settings that a row has of its own, with the values at which they do nothing."""
 
-_LENGTHS = frozenset({"max_length", "max_new_tokens", "max_time", "stop_strings", "num_return_sequences"})
+_OF_ENDS = ("min_length", "min_new_tokens", "exponential_decay_length_penalty")
+"""Settings that do something to the ends of rows, of which there must be one."""
+
+_OFF: Mapping[str, Any] = {**_NUMBERS, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0}
+"""Values beside None at which settings do nothing."""
+
+_UNREAD = MACHINERY | {
+    *("max_length", "max_new_tokens", "max_time", "stop_strings", "num_return_sequences"),
+    *("pad_token_id", "bos_token_id", "decoder_start_token_id"),  # of batches; a session's prompts are whole
+}
 """Settings of a row that programs do not read."""
 
 
@@ -120,23 +130,43 @@ class Plan:
         """Refuse settings of a row for which the session has no program.
 
         Numbers of processors and filters that the session has, the ends of rows and their lengths may differ; what is
-        off is a number too (a penalty of 1).
+        off is a number too (a penalty of 1). What a session never reads, such as pad_token_id, is not compared.
 
         Raises:
-            ValueError: it names the setting.
+            ValueError: it names the setting, and what the plan of a session for it must have.
         """
-        own = {*self._numbers, *_LENGTHS}
+        own = {*self._numbers, *_UNREAD}
         if self.program.beams == 1 and not {"bad_words_ids", "token_trie"} & {*self._names}:  # made for the ends
             own.add("eos_token_id")
         if not row.guided:  # a scale of 1 is no number beside others: it computes no less
             own.discard("guidance_scale")
         for name in SETTINGS:
             ours, theirs = getattr(self.settings, name), getattr(row, name)
-            if name not in own and ours != theirs:
-                raise ValueError(f"{name}={theirs!r}: rows of this session have {ours!r}; open another session")
+            if name not in own and _effective(name, ours) != _effective(name, theirs):
+                raise ValueError(
+                    f"{name}={theirs!r}: rows of this session have {ours!r}; open another session, {self._needed(name)}"
+                )
         if len(row.eos) > self.ends:
-            raise ValueError(f"eos_token_id={row.eos!r}: rows of this session have {self.ends} at most")
+            raise ValueError(
+                f"eos_token_id={row.eos!r}: rows of this session have {self.ends} at most; open another session, whose "
+                "plan has as many"
+            )
+        for name in _OF_ENDS if row.eos else ():
+            value = _effective(name, getattr(row, name))
+            if value is not None and name not in self._names:
+                raise ValueError(
+                    f"{name}={value!r} beside eos_token_id={row.eos!r}: the plan of this session has no end for it; "
+                    "open another session, whose plan has both"
+                )
         conflicts.check_values(row)
+
+    def _needed(self, name: str) -> str:
+        """What a plan must have for a row with another value of a setting that this one has no numbers for."""
+        if name in filters.USUAL or (name in filters.RARE and self.program.filters is None):
+            return "whose plan has do_sample=True"
+        if name in _NUMBERS or name in _OF_ENDS:
+            return f"whose plan has a {name} that does something: each row may then have its own"
+        return "whose plan has it"
 
     @property
     def _names(self) -> list[str]:
@@ -209,6 +239,11 @@ def _processors(
         plain = jax.tree_util.Partial
         shared["logits_processor"] = [plain(f) if jax.tree_util.all_leaves([f]) else f for f in custom]
     return tuple(steps), shared
+
+
+def _effective(name: str, value: Any) -> Any:
+    """A setting's value; None where it does nothing."""
+    return None if name in _OFF and value == _OFF[name] else value
 
 
 def _known(name: str, ids: Sequence[int], vocab: int) -> Sequence[int]:

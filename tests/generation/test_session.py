@@ -117,6 +117,43 @@ def test_other_numbers_compile_nothing(model: Any) -> None:
         write(eos_token_id=7)
 
 
+def test_what_a_session_never_reads_is_not_compared(model: Any) -> None:
+    """Settings that begin anew, and not as the model's, have no pad; and what does nothing is no other program."""
+    plan = Plan.of(model.generation_config.replace(do_sample=True), toys.VOCAB)
+    assert plan.settings.pad_token_id == 0
+    numbers = {"typical_p": None, "epsilon_cutoff": None, "min_length": 0, "min_new_tokens": 0, "top_p": None}
+    sizes = {"no_repeat_ngram_size": None, "encoder_repetition_penalty": None, "guidance_scale": 1.0}
+    for said in ({}, numbers, sizes, {"use_cache": False}, {"bos_token_id": 7, "pad_token_id": 9}):
+        own = GenerationConfig(do_sample=True, temperature=0.3, **said)
+        drawn = []
+        for settings in (own, plan.settings.replace(temperature=0.3)):
+            session = Session(plan, model.loaded(), 1, "cpu", key=2)
+            session.submit(Prompt(np.array([3, 4]), 6), settings)
+            drawn.append(session.run()[0].completions[0].tokens.tolist())
+        assert drawn[0] == drawn[1], said
+
+
+@pytest.mark.parametrize(
+    ("plan", "said", "needed"),
+    [
+        ({}, {"temperature": 0.3}, "temperature=0.3: .*, whose plan has do_sample=True"),
+        ({}, {"typical_p": 0.3}, "typical_p=0.3: .*, whose plan has do_sample=True"),
+        ({"do_sample": True}, {"typical_p": 0.3}, "whose plan has a typical_p that does something"),
+        ({"eos_token_id": 5}, {"min_new_tokens": 3}, "whose plan has a min_new_tokens that does something"),
+        ({}, {"no_repeat_ngram_size": 2}, "whose plan has it"),
+        ({}, {"eos_token_id": [3, 4]}, "1 at most; open another session, whose plan has as many"),
+        ({"min_new_tokens": 3}, {"eos_token_id": 5}, "min_new_tokens=3 beside eos_token_id=.*whose plan has both"),
+    ],
+)
+def test_who_is_refused_is_told_what_the_plan_must_have(
+    model: Any, plan: dict[str, Any], said: dict[str, Any], needed: str
+) -> None:
+    whole = Plan.of(GenerationConfig(**plan), toys.VOCAB)
+    session = Session(whole, model.loaded(), 2, "cpu")
+    with pytest.raises(ValueError, match=needed):
+        session.submit(Prompt(np.array([3, 4]), 4), whole.settings.replace(**said))
+
+
 @pytest.mark.parametrize(
     ("said", "name"),
     [
