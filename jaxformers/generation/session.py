@@ -160,6 +160,7 @@ class Session:
         self._embeds: np.ndarray | None = None
         self._source = 0
         self._submitted = 0
+        self._events: list[Tokens | End] = []
 
     def submit(
         self, prompt: Prompt, settings: GenerationConfig | None = None, listeners: Listeners = Listeners()
@@ -228,17 +229,22 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.waiting) or any(seat is not None for seat in self.seats)
+        return bool(self.waiting or self._events) or any(seat is not None for seat in self.seats)
 
     def step(self) -> list[Tokens | End]:
         """Write some tokens on each row: the events.
 
         Raises:
-            Exception: what a function of the caller raises.
+            Exception: what a function of the caller raises. Events that it came between are those of the next step.
         """
         self._admit()
-        if not self._live():
-            return []
+        if self._live():
+            self._write()
+        events, self._events = self._events, []
+        return events
+
+    def _write(self) -> None:
+        """Some tokens on each row, of which there is one at least."""
         slots = self.rows.ids.shape[-1]
         longest = max(request.length + request.prompt.extra for _, request in self._live()) + self.slack
         if longest >= slots:
@@ -250,19 +256,20 @@ class Session:
         if self.plan.asked is not None:
             self.plan.asked.check()
         length, done = length.copy(), done.copy()
-        events: list[Tokens | End] = []
         for row, request in self._live():
             length[row], done[row] = request.ended(ids[row], int(length[row]), bool(done[row]))
+        self.rows = dataclasses.replace(rows, length=length, done=done)
+        for row, request in self._live():
+            if self.seats[row] is None:  # the streamer of another has cancelled it
+                continue
             new = ids[row, request.length : length[row]].copy()
             request.length = int(length[row])
-            request.tell(new, bool(done[row]))
-            events.append(Tokens(request.id, new))
+            self._events.append(Tokens(request.id, new))
             if done[row]:
                 written = ids[row, len(request.prompt.ids) : length[row]].copy()
-                events.append(End(request.id, [Completion(written)]))
+                self._events.append(End(request.id, [Completion(written)]))
                 self.seats[row] = None
-        self.rows = dataclasses.replace(rows, length=length, done=done)
-        return events
+            request.tell(new, bool(done[row]))
 
     def kept(self, name: str) -> np.ndarray | None:
         """What all steps have kept of scores or logits [N, R, V]; None where they have not."""

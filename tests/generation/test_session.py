@@ -492,6 +492,44 @@ def test_a_streamer_that_fails_at_the_prompt_loses_nobody(model: Any) -> None:
     assert not session.busy
 
 
+def test_a_streamer_that_fails_takes_no_event_from_others(model: Any) -> None:
+    class Broken:
+        """It hears the prompt, and no token."""
+
+        put = staticmethod(lambda value: None if len(value) > 1 else {}["no ear"])
+        end = staticmethod(lambda: None)
+
+    rows = toys.prompts(5, 3, 4)
+    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 3, "cpu")
+    for row, ear in zip(rows, (None, Broken(), None), strict=True):
+        session.submit(Prompt(np.array(row), 1), listeners=Listeners(streamer=ear))
+    with pytest.raises(KeyError, match="no ear"):
+        session.step()
+    ends = {end.id: end.completions[0].tokens.tolist() for end in session.run()}
+    assert ends == {i: toys.greedy(model, row, 1) for i, row in enumerate(rows)}
+    assert not session.busy
+
+
+def test_a_streamer_may_cancel_another_prompt(model: Any) -> None:
+    """Of which there is no event from then on, and whose own streamer ends once."""
+    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 2, "cpu")
+    heard: list[str] = []
+
+    class Cancelling:
+        put = staticmethod(lambda value: session.cancel(1) if len(value) == 1 else None)
+        end = staticmethod(lambda: None)
+
+    class Ear:
+        put = staticmethod(lambda value: heard.append("put"))
+        end = staticmethod(lambda: heard.append("end"))
+
+    session.submit(Prompt(np.array([3, 4]), 3), listeners=Listeners(streamer=Cancelling()))
+    session.submit(Prompt(np.array([5, 6]), 3), listeners=Listeners(streamer=Ear()))
+    events = [event for _ in range(4) for event in session.step()]
+    assert {event.id for event in events} == {0}
+    assert heard == ["put", "end"]
+
+
 def test_a_streamer_may_cancel_its_own_prompt(model: Any) -> None:
     session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 2, "cpu")
 
