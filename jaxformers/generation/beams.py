@@ -23,7 +23,7 @@ from .plan import SEGMENT, Plan
 from .prefill import last_embeds
 from .processors import Program, Values
 from .rows import Column, Rows, StepOutputs, jaxformers_grow, logits_of
-from .session import Completion, End, Request, Session, Tokens
+from .session import Completion, End, Request, Session
 
 _NEVER = -1.0e9  # the score of what is not there
 
@@ -200,11 +200,8 @@ class BeamSession(Session):
         super().__init__(plan, model, width, platform, **{**options, "keep": True})
         self.width = max(1, width // plan.program.beams)
 
-    def step(self) -> list[Tokens | End]:
+    def _write(self) -> None:
         """Search some tokens further; there is no event before all of a group have ended."""
-        self._admit()
-        if not self._live():
-            return []
         requests = [request for _, request in self._live()]
         slots = self.rows.parents.shape[-1]
         going = np.asarray(self.rows.rows.length)[~np.asarray(self.rows.rows.done)]
@@ -233,15 +230,13 @@ class BeamSession(Session):
         for asked in filter(None, (judge, self.plan.asked)):
             asked.check()
         if not np.asarray(self.rows.rows.done).all() and not any(request.stops.overdue() for request in requests):
-            return []
+            return
         best = _with_running(self.rows, float(penalty))
-        ended: list[Tokens | End] = []
         for row, request in self._live():
             found = _best(best, row, request)
+            self._events.append(End(request.id, found))
+            self.seats[row] = None
             request.tell(found[0].tokens, True)
-            ended.append(End(request.id, found))
-        self.seats = [None] * len(self.seats)
-        return ended
 
     def _values(self) -> Values:
         """As of `Session`; each beam is a row."""

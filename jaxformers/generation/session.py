@@ -220,10 +220,18 @@ class Session:
             request.tell(request.prompt.ids[:0], True)
 
     def run(self) -> list[End]:
-        """Write all that was submitted: the ends, in their order."""
+        """Write all that was submitted: the ends, in their order.
+
+        Raises:
+            Exception: as `step`; ends so far are those of the next call.
+        """
         ends: list[End] = []
-        while self.busy:
-            ends += (event for event in self.step() if isinstance(event, End))
+        try:
+            while self.busy:
+                ends += (event for event in self.step() if isinstance(event, End))
+        except BaseException:
+            self._events[:0] = ends
+            raise
         return ends
 
     @property

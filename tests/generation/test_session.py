@@ -492,7 +492,8 @@ def test_a_streamer_that_fails_at_the_prompt_loses_nobody(model: Any) -> None:
     assert not session.busy
 
 
-def test_a_streamer_that_fails_takes_no_event_from_others(model: Any) -> None:
+@pytest.mark.parametrize("options", [{}, {"num_beams": 2}, {"prompt_lookup_num_tokens": 2}])
+def test_a_streamer_that_fails_takes_no_event_from_others(model: Any, options: dict[str, Any]) -> None:
     class Broken:
         """It hears the prompt, and no token."""
 
@@ -500,11 +501,12 @@ def test_a_streamer_that_fails_takes_no_event_from_others(model: Any) -> None:
         end = staticmethod(lambda: None)
 
     rows = toys.prompts(5, 3, 4)
-    session = Session(Plan.of(model.generation_config, toys.VOCAB), model.loaded(), 3, "cpu")
+    plan = Plan.of(GenerationConfig(**options), toys.VOCAB)
+    session = generation.Arguments().session(plan, model.loaded(), 6, "cpu")
     for row, ear in zip(rows, (None, Broken(), None), strict=True):
         session.submit(Prompt(np.array(row), 1), listeners=Listeners(streamer=ear))
     with pytest.raises(KeyError, match="no ear"):
-        session.step()
+        session.run()
     ends = {end.id: end.completions[0].tokens.tolist() for end in session.run()}
     assert ends == {i: toys.greedy(model, row, 1) for i, row in enumerate(rows)}
     assert not session.busy
