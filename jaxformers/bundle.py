@@ -26,9 +26,9 @@ from .architecture import Architecture
 from .checkpoint import dtypes
 from .checkpoint.structure import check_room, check_structure
 from .config import Config
-from .generation.arguments import key_of
 from .generation.config import FILE as GENERATION_FILE
 from .generation.config import GenerationConfig
+from .generation.keys import key_of
 from .layers import half, quantized, vocabulary
 from .layers.attention import prepare
 from .layers.cache import Cache
