@@ -26,21 +26,23 @@ _ROOMS = {
     "runtime": "compilations forbid",
     "tasks": "generate",
     "tokenizers": (
-        "AlbertTokenizer AlbertTokenizerFast BatchEncoding BertTokenizer BertTokenizerFast "
-        "BigBirdTokenizer BigBirdTokenizerFast BioGptTokenizer BloomTokenizer BloomTokenizerFast "
-        "CTRLTokenizer CamembertTokenizer CamembertTokenizerFast CodeGenTokenizer CodeGenTokenizerFast "
-        "CohereTokenizer CohereTokenizerFast ConvBertTokenizer ConvBertTokenizerFast DebertaTokenizer "
-        "DebertaTokenizerFast DebertaV2Tokenizer DebertaV2TokenizerFast DistilBertTokenizer "
-        "DistilBertTokenizerFast ElectraTokenizer ElectraTokenizerFast EsmTokenizer FNetTokenizer "
-        "FNetTokenizerFast FlaubertTokenizer FunnelTokenizer FunnelTokenizerFast GPT2Tokenizer "
-        "GPT2TokenizerFast GPTNeoXTokenizer GPTNeoXTokenizerFast GemmaTokenizer GemmaTokenizerFast "
+        "AlbertTokenizer AlbertTokenizerFast BartTokenizer BartTokenizerFast BatchEncoding BertTokenizer "
+        "BertTokenizerFast BigBirdTokenizer BigBirdTokenizerFast BioGptTokenizer BlenderbotTokenizer "
+        "BlenderbotTokenizerFast BloomTokenizer BloomTokenizerFast CTRLTokenizer CamembertTokenizer "
+        "CamembertTokenizerFast CodeGenTokenizer CodeGenTokenizerFast CohereTokenizer CohereTokenizerFast "
+        "ConvBertTokenizer ConvBertTokenizerFast DebertaTokenizer DebertaTokenizerFast DebertaV2Tokenizer "
+        "DebertaV2TokenizerFast DistilBertTokenizer DistilBertTokenizerFast ElectraTokenizer "
+        "ElectraTokenizerFast EsmTokenizer FNetTokenizer FNetTokenizerFast FlaubertTokenizer "
+        "FunnelTokenizer FunnelTokenizerFast GPT2Tokenizer GPT2TokenizerFast GPTNeoXTokenizer "
+        "GPTNeoXTokenizerFast GemmaTokenizer GemmaTokenizerFast LEDTokenizer LEDTokenizerFast "
         "LlamaTokenizer LlamaTokenizerFast LongformerTokenizer LongformerTokenizerFast LukeTokenizer "
-        "MPNetTokenizer MPNetTokenizerFast MobileBertTokenizer MobileBertTokenizerFast OpenAIGPTTokenizer "
-        "OpenAIGPTTokenizerFast Qwen2Tokenizer Qwen2TokenizerFast RemBertTokenizer RemBertTokenizerFast "
-        "RoFormerTokenizer RoFormerTokenizerFast RobertaTokenizer RobertaTokenizerFast SplinterTokenizer "
-        "SplinterTokenizerFast SqueezeBertTokenizer SqueezeBertTokenizerFast Tokenizer XGLMTokenizer "
-        "XGLMTokenizerFast XLMRobertaTokenizer XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer "
-        "XLNetTokenizerFast"
+        "MPNetTokenizer MPNetTokenizerFast MT5Tokenizer MT5TokenizerFast MobileBertTokenizer "
+        "MobileBertTokenizerFast MvpTokenizer MvpTokenizerFast OpenAIGPTTokenizer OpenAIGPTTokenizerFast "
+        "PegasusTokenizer PegasusTokenizerFast Qwen2Tokenizer Qwen2TokenizerFast RemBertTokenizer "
+        "RemBertTokenizerFast RoFormerTokenizer RoFormerTokenizerFast RobertaTokenizer RobertaTokenizerFast "
+        "SplinterTokenizer SplinterTokenizerFast SqueezeBertTokenizer SqueezeBertTokenizerFast T5Tokenizer "
+        "T5TokenizerFast Tokenizer XGLMTokenizer XGLMTokenizerFast XLMRobertaTokenizer "
+        "XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
     ),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}

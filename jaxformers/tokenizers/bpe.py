@@ -253,6 +253,46 @@ class LongformerTokenizer(RobertaTokenizer):
     tokenizer_class: ClassVar[str] = "LongformerTokenizer"
 
 
+class BartTokenizer(RobertaTokenizer):
+    """RoBERTa's tokenizer under the name of BART, with another `<mask>` (Lewis et al. 2019, arXiv 1910.13461)."""
+
+    tokenizer_class: ClassVar[str] = "BartTokenizer"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **RobertaTokenizer.defaults,
+        "mask_token": AddedToken("<mask>", lstrip=True, normalized=True, special=True),
+    }
+
+
+class LEDTokenizer(BartTokenizer):
+    """BART's tokenizer under the name of LED; `pad` fills a `global_attention_mask` up with -1 (arXiv 2004.05150)."""
+
+    tokenizer_class: ClassVar[str] = "LEDTokenizer"
+
+
+class MvpTokenizer(RobertaTokenizer):
+    """RoBERTa's tokenizer under the name of MVP (Tang et al. 2022, arXiv 2206.12131)."""
+
+    tokenizer_class: ClassVar[str] = "MvpTokenizer"
+    built_defaults: ClassVar[Mapping[str, Any]] = {
+        name: AddedToken(token, normalized=False, special=True)
+        for name, token in RobertaTokenizer.defaults.items()
+        if isinstance(token, str)
+    }
+
+
+class BlenderbotTokenizer(RobertaTokenizer):
+    """RoBERTa's pieces with an end alone: `text </s>` (Roller et al. 2020, arXiv 2004.13637).
+
+    Rows of pairs are both texts without anything between or behind, as the reference has them.
+    """
+
+    tokenizer_class: ClassVar[str] = "BlenderbotTokenizer"
+    template: ClassVar[Templates | None] = ("$A:0 {eos_token}:0", "$A:0 $B:1")
+
+    def _post_processor(self, templates: Templates) -> processors.PostProcessor:
+        return Tokenizer._post_processor(self, templates)
+
+
 class LukeTokenizer(RobertaTokenizer):
     """RoBERTa's tokenizer with two marks for entities (Yamada et al. 2020, arXiv 2010.01057); of texts, no entities.
 
@@ -311,4 +351,8 @@ CohereTokenizerFast = CohereTokenizer
 BloomTokenizerFast = BloomTokenizer
 RobertaTokenizerFast = RobertaTokenizer
 LongformerTokenizerFast = LongformerTokenizer
+BartTokenizerFast = BartTokenizer
+LEDTokenizerFast = LEDTokenizer
+MvpTokenizerFast = MvpTokenizer
+BlenderbotTokenizerFast = BlenderbotTokenizer
 DebertaTokenizerFast = DebertaTokenizer

@@ -45,8 +45,8 @@ class LlamaTokenizer(SentencePieceTokenizer):
         for name, token in (("unk_token", "<unk>"), ("bos_token", "<s>"), ("eos_token", "</s>"))
     }
 
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
-        pieces, _ = super()._pieces(model)
+    def _pieces(self, model: Any, settings: Mapping[str, Any]) -> tuple[Pieces, int]:
+        pieces, _ = super()._pieces(model, settings)
         return [*((piece, 0.0) for piece, _ in pieces[:3]), *pieces[3:]], 0
 
     def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
@@ -94,8 +94,8 @@ class GemmaTokenizer(SentencePieceTokenizer):
     }
     present_defaults: ClassVar[Mapping[str, str]] = {"mask_token": "<mask>"}
 
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
-        pieces, _ = super()._pieces(model)
+    def _pieces(self, model: Any, settings: Mapping[str, Any]) -> tuple[Pieces, int]:
+        pieces, _ = super()._pieces(model, settings)
         pieces = [*((piece, 0.0) for piece, _ in pieces[:3]), *pieces[3:]]
         if not any(piece == "\t" for piece, _ in pieces):  # some files have only the tab's byte, which merges need
             pieces = [("\t", 0.0) if piece == "<0x09>" else (piece, score) for piece, score in pieces]

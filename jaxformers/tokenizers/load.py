@@ -22,14 +22,18 @@ from .bert import (
     SqueezeBertTokenizer,
 )
 from .bpe import (
+    BartTokenizer,
+    BlenderbotTokenizer,
     BloomTokenizer,
     CodeGenTokenizer,
     CohereTokenizer,
     DebertaTokenizer,
     GPT2Tokenizer,
     GPTNeoXTokenizer,
+    LEDTokenizer,
     LongformerTokenizer,
     LukeTokenizer,
+    MvpTokenizer,
     Qwen2Tokenizer,
     RobertaTokenizer,
 )
@@ -38,6 +42,7 @@ from .jieba import RoFormerTokenizer
 from .llama import GemmaTokenizer, LlamaTokenizer
 from .moses import BioGptTokenizer, FlaubertTokenizer, XLMTokenizer
 from .openai_gpt import CTRLTokenizer, OpenAIGPTTokenizer
+from .pegasus import PegasusTokenizer
 from .sentencepiece import (
     AlbertTokenizer,
     BigBirdTokenizer,
@@ -49,15 +54,18 @@ from .sentencepiece import (
     XLMRobertaTokenizer,
     XLNetTokenizer,
 )
+from .t5 import T5Tokenizer
 
 logger = logging.getLogger(__name__)
 
 # Class → `model_type`s in config.json. Its `tokenizer_class` may have "Fast" behind it in tokenizer_config.json.
 _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     AlbertTokenizer: "albert nystromformer",
+    BartTokenizer: "bart",
     BertTokenizer: "bert ernie nomic_bert",
     BigBirdTokenizer: "big_bird",
     BioGptTokenizer: "biogpt",
+    BlenderbotTokenizer: "blenderbot",
     BloomTokenizer: "bloom",
     CamembertTokenizer: "camembert",
     CodeGenTokenizer: "codegen phi",
@@ -75,24 +83,31 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     GemmaTokenizer: "gemma gemma2 gemma3 gemma3_text",
     GPT2Tokenizer: "gpt2 exaone4 gpt_bigcode gpt_neo gptj granite granitemoe olmo3 opt starcoder2",
     GPTNeoXTokenizer: "gpt_neox mpt olmo olmo2 olmoe stablelm",
+    LEDTokenizer: "led",
     LlamaTokenizer: "llama arcee deepseek_v2 deepseek_v3 ernie4_5 ministral mistral mixtral persimmon phi3",
     LongformerTokenizer: "longformer",
     LukeTokenizer: "luke",
     MobileBertTokenizer: "mobilebert",
     MPNetTokenizer: "mpnet",
+    MvpTokenizer: "mvp",
     OpenAIGPTTokenizer: "openai-gpt",
+    PegasusTokenizer: "pegasus bigbird_pegasus pegasus_x",
     Qwen2Tokenizer: "qwen2 qwen2_moe qwen3 qwen3_moe",
     RemBertTokenizer: "rembert",
     RobertaTokenizer: "roberta data2vec-text roberta-prelayernorm",
     RoFormerTokenizer: "roformer",
     SplinterTokenizer: "splinter",
     SqueezeBertTokenizer: "squeezebert",
+    T5Tokenizer: "t5 longt5 mt5 switch_transformers umt5",
     XGLMTokenizer: "xglm",
     XLMTokenizer: "xlm",
     XLMRobertaTokenizer: "xlm-roberta gte jina_embeddings_v3 xlm-roberta-xl xmod",
     XLNetTokenizer: "xlnet",
 }
 _CLASSES = {model_type: kind for kind, names in _MODEL_TYPES.items() for model_type in names.split()}
+
+# Other names of classes.
+_ALIASES: Mapping[str, type[Tokenizer]] = {"MT5Tokenizer": T5Tokenizer}
 
 # What the reference calls the class of a tokenizer.json that says everything.
 _PLAIN = ("PreTrainedTokenizer", "TokenizersBackend", "PythonBackend")
@@ -147,7 +162,7 @@ def _is_byte_level(source: hub.Source) -> bool:
 def _by_name(name: str) -> type[Tokenizer] | None:
     """The class that a checkpoint calls so; None if it is not known."""
     name = name.removesuffix("Fast")
-    known: dict[str, type[Tokenizer]] = {kind.tokenizer_class: kind for kind in _MODEL_TYPES}
+    known: dict[str, type[Tokenizer]] = {kind.tokenizer_class: kind for kind in _MODEL_TYPES} | dict(_ALIASES)
     return (known | dict.fromkeys(_PLAIN, Tokenizer)).get(name)
 
 

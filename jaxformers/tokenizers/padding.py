@@ -65,7 +65,12 @@ class Unpadded:
             length = max(map(len, data[self.ids_name]), default=0) if padding.length is None else padding.length
             multiple = padding.pad_to_multiple_of or 1
             length = -(-length // multiple) * multiple
-            fillers = {"attention_mask": 0, "token_type_ids": padding.pad_type_id, "special_tokens_mask": 1}
+            fillers = {
+                "attention_mask": 0,
+                "token_type_ids": padding.pad_type_id,
+                "special_tokens_mask": 1,
+                "global_attention_mask": -1,  # LED's: padding is neither global nor local
+            }
             for name, filler in (fillers | {self.ids_name: padding.pad_id}).items():
                 if name in data:
                     data[name] = [_filled(row, filler, length, padding.direction) for row in data[name]]

@@ -87,7 +87,7 @@ class SentencePieceTokenizer(Tokenizer):
             raise ValueError(f"{type(self).__name__} needs vocab_file= (a {name}), or a {files.TOKENIZER}")
         path = paths["vocab_file"]
         model = read(path)
-        pieces, unknown = self._pieces(model)
+        pieces, unknown = self._pieces(model, settings)
         with as_value_error(f"{path}: its pieces cannot be used"):
             if model.trainer_spec.model_type == _UNIGRAM:
                 algorithm = models.Unigram(pieces, unknown, self.byte_fallback)
@@ -127,7 +127,7 @@ class SentencePieceTokenizer(Tokenizer):
         backend.decoder = self._decoder(settings)
         return backend
 
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
+    def _pieces(self, model: Any, settings: Mapping[str, Any]) -> tuple[Pieces, int]:
         """The vocabulary, and the id of what stands for unknown characters."""
         return [(piece.piece, piece.score) for piece in model.pieces], model.trainer_spec.unk_id
 
@@ -166,9 +166,9 @@ class XLMRobertaTokenizer(SentencePieceTokenizer):
     built_defaults: ClassVar[Mapping[str, Any]] = {"mask_token": AddedToken("<mask>", lstrip=True, special=True)}
     template: ClassVar[Templates | None] = ROBERTA
 
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
+    def _pieces(self, model: Any, settings: Mapping[str, Any]) -> tuple[Pieces, int]:
         first = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
-        return [*first, *super()._pieces(model)[0][3:], ("<mask>", 0.0)], 3
+        return [*first, *super()._pieces(model, settings)[0][3:], ("<mask>", 0.0)], 3
 
 
 class CamembertTokenizer(XLMRobertaTokenizer):
@@ -186,7 +186,7 @@ class CamembertTokenizer(XLMRobertaTokenizer):
         "mask_token": AddedToken("<mask>", lstrip=True, normalized=False, special=True)
     }
 
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
+    def _pieces(self, model: Any, settings: Mapping[str, Any]) -> tuple[Pieces, int]:
         first = [(piece, 0.0) for piece in ("<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>")]
         first.append(("<unk>NOTUSED", -100.0))
         pieces = [(piece.piece, piece.score) for piece in model.pieces]
@@ -223,8 +223,8 @@ class AlbertTokenizer(SentencePieceTokenizer):
     }
     template: ClassVar[Templates | None] = BERT
 
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
-        pieces, unknown = super()._pieces(model)
+    def _pieces(self, model: Any, settings: Mapping[str, Any]) -> tuple[Pieces, int]:
+        pieces, unknown = super()._pieces(model, settings)
         return [(piece, score - 100 * _number_and_comma(piece)) for piece, score in pieces], unknown
 
     def _normalizers(self, own: list[Any], settings: Mapping[str, Any]) -> list[Any]:
@@ -369,10 +369,10 @@ class XGLMTokenizer(SentencePieceTokenizer):
         "{sep_token}:0 $A:0 {sep_token}:0 {sep_token}:0 $B:0",
     )
 
-    def _pieces(self, model: Any) -> tuple[Pieces, int]:
+    def _pieces(self, model: Any, settings: Mapping[str, Any]) -> tuple[Pieces, int]:
         first = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
         last = [(piece, 0.0) for piece in self.defaults["additional_special_tokens"]]
-        return [*first, *super()._pieces(model)[0][3:], *last], 3
+        return [*first, *super()._pieces(model, settings)[0][3:], *last], 3
 
 
 def _quotes() -> list[Any]:

@@ -107,6 +107,14 @@ RULES = {
 }
 
 
+def write_rules(folder: Path) -> Path:
+    """`RULES` in a file, as sentencepiece reads them."""
+    code = lambda text: " ".join(f"{ord(letter):X}" for letter in text)  # noqa: E731
+    table = folder / "rules.tsv"
+    table.write_text("".join(f"{code(old)}\t{code(new)}\n" for old, new in RULES.items()))
+    return table
+
+
 def trained_sentencepiece(texts: list[str], size: int, kind: str, rules: Path | None) -> bytes:
     """A model of sentencepiece with user-defined symbols, `<unk> <s> </s>` first."""
     file = io.BytesIO()
@@ -143,12 +151,8 @@ def train(folder: Path, texts: list[str], size: int, rules: bool) -> None:
     """Vocabularies of all kinds that old.py names."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as other:
-        table = Path(other) / "rules.tsv"
-        code = lambda text: " ".join(f"{ord(letter):X}" for letter in text)  # noqa: E731
-        table.write_text("".join(f"{code(old)}\t{code(new)}\n" for old, new in RULES.items()))
-        unigram, pairs = (
-            trained_sentencepiece(texts, size, kind, table if rules else None) for kind in ("unigram", "bpe")
-        )
+        table = write_rules(Path(other)) if rules else None
+        unigram, pairs = (trained_sentencepiece(texts, size, kind, table) for kind in ("unigram", "bpe"))
     for name, content in {
         "fairseq.model": laid_out(unigram, "<unk>", "<s>", "</s>"),
         "albert.model": laid_out(unigram, "<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]", "(x)*"),

@@ -1,0 +1,137 @@
+"""Tokenizers of encoder-decoders: their files, and what both libraries are asked of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cases
+import lines
+import old
+
+FILES = cases.GOLDEN / "seq2seq"
+"""Vocabularies of some hundred pieces in eight languages; `record_seq2seq.py` trains them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A tokenizer's files.
+
+    model_type: in config.json. tokenizer_class: in tokenizer_config.json, of the second of two ways to name the class.
+    files: name in the folder → name among the trained ones. settings: each is a case. languages: sources and targets.
+    slow: the reference has no fast tokenizer, hence no offsets. unasked: questions that it cannot answer.
+    """
+
+    model_type: str
+    tokenizer_class: str
+    files: Mapping[str, str]
+    settings: Sequence[Mapping[str, Any]] = ({},)
+    languages: Sequence[tuple[str, str]] = ()
+    slow: bool = False
+    unasked: Sequence[str] = ()
+
+
+BPE = {"vocab.json": "bpe.json", "merges.txt": "bpe.txt"}
+SPIECE = {"spiece.model": "t5.model"}
+SIDES = ({}, {"add_prefix_space": True}, {"trim_offsets": False})
+
+KINDS: Mapping[str, Kind] = {
+    "t5": Kind(
+        "t5",
+        "T5Tokenizer",
+        SPIECE,
+        ({}, {"legacy": False}, {"legacy": True}, {"extra_ids": 7}, {"legacy": False, "add_prefix_space": False}),
+    ),
+    "mt5": Kind("mt5", "MT5Tokenizer", SPIECE),
+    "umt5": Kind("umt5", "T5Tokenizer", {"spiece.model": "pairs.model"}, ({}, {"legacy": False})),
+    "bart": Kind("bart", "BartTokenizer", BPE, SIDES),
+    "led": Kind("led", "LEDTokenizer", BPE),
+    "mvp": Kind("mvp", "MvpTokenizer", BPE),
+    "blenderbot": Kind("blenderbot", "BlenderbotTokenizer", BPE, SIDES, unasked=("built",)),
+    "pegasus": Kind(
+        "pegasus",
+        "PegasusTokenizer",
+        SPIECE,
+        (
+            {},
+            {"offset": 9},
+            {"additional_special_tokens": ["<one>", "<two>"], "offset": 9},
+            {"mask_token_sent": None, "offset": 0, "mask_token": "[MASK]"},
+        ),
+    ),
+}
+
+CASES = [(name, number) for name, kind in KINDS.items() for number in range(len(kind.settings))]
+
+
+def write(folder: Path, kind: Kind, named: bool = False, trained: Path = FILES) -> Path:
+    """The files of a tokenizer in a folder, whose class config.json implies, or tokenizer_config.json names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in kind.files.items():
+        found = trained / source
+        shutil.copyfile(found if found.exists() else old.FILES / source, folder / name)
+    (folder / "config.json").write_text("{}" if named else json.dumps({"model_type": kind.model_type}))
+    if named:
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind.tokenizer_class}))
+    return folder
+
+
+PAIRS = [
+    ("The file could not be opened.", "Le fichier n’a pas pu être ouvert."),
+    ("unbelievable 漢字<s>x <mask> x</s>y <extra_id_0> z<pad>", "a b c"),
+    ("", "<extra_id_3><unk> <mask_1>, >>fra<< été"),
+]
+
+
+def answers(tokenizer: Any, kind: Kind) -> dict[str, Any]:
+    """What a tokenizer is, and what it does with pairs of texts and with targets."""
+    texts = [text for pair in PAIRS for text in pair]
+    ids = [tokenizer(text)["input_ids"] for text in texts]
+    told = {
+        "special_tokens_map": tokenizer.special_tokens_map,
+        "special_ids": tokenizer.all_special_ids,
+        "sizes": [len(tokenizer), tokenizer.vocab_size],
+        "sides": [tokenizer.padding_side, tokenizer.truncation_side, tokenizer.model_max_length],
+        "inputs": list(tokenizer.model_input_names),
+        "clean": tokenizer.clean_up_tokenization_spaces,
+        "pairs": dict(tokenizer(*map(list, zip(*PAIRS, strict=True)), truncation=True, max_length=24, padding=True)),
+        "built": tokenizer.build_inputs_with_special_tokens([7, 8, 9], [10, 11]),
+        "decoded": [tokenizer.decode(row, skip_special_tokens=skip) for row in ids for skip in (False, True)],
+        "tokens": [tokenizer.convert_ids_to_tokens(row) for row in ids],
+    }
+    if not kind.languages:
+        told["labels"] = tokenizer(texts, text_target=texts[::-1])["labels"]
+    for source, target in kind.languages:
+        tokenizer.src_lang, tokenizer.tgt_lang = source, target
+        encoded = tokenizer(texts, text_target=texts[::-1])
+        told[f"{source} {target}"] = [
+            encoded["input_ids"],
+            encoded["labels"],
+            tokenizer(text_target=texts[0])["input_ids"],
+        ]
+    if not kind.slow:
+        told["added"] = {str(index): repr(token) for index, token in sorted(tokenizer.added_tokens_decoder.items())}
+    return {name: _short(value) for name, value in told.items() if name not in kind.unasked}
+
+
+LONG = 1500
+"""Letters of an answer as JSON above which a digest is kept."""
+
+
+def _short(value: Any) -> Any:
+    return lines.digest(value) if len(json.dumps(value)) > LONG else value
+
+
+def rows(tokenizer: Any, kind: Kind, texts: list[str]) -> list[Any]:
+    """Ids of each text, their text, and offsets where the reference has them."""
+    encoded = tokenizer(texts, verbose=False, **({} if kind.slow else {"return_offsets_mapping": True}))
+    decoded = [tokenizer.decode(row, skip_special_tokens=True) for row in encoded["input_ids"]]
+    found = [[ids, text] for ids, text in zip(encoded["input_ids"], decoded, strict=True)]
+    if not kind.slow:
+        for row, offsets in zip(found, encoded["offset_mapping"], strict=True):
+            row.append([list(pair) for pair in offsets])
+    return found
