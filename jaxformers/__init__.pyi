@@ -580,6 +580,10 @@ from .tokenizers import LlamaTokenizerFast as LlamaTokenizerFast
 from .tokenizers import LongformerTokenizer as LongformerTokenizer
 from .tokenizers import LongformerTokenizerFast as LongformerTokenizerFast
 from .tokenizers import LukeTokenizer as LukeTokenizer
+from .tokenizers import MBart50Tokenizer as MBart50Tokenizer
+from .tokenizers import MBart50TokenizerFast as MBart50TokenizerFast
+from .tokenizers import MBartTokenizer as MBartTokenizer
+from .tokenizers import MBartTokenizerFast as MBartTokenizerFast
 from .tokenizers import MPNetTokenizer as MPNetTokenizer
 from .tokenizers import MPNetTokenizerFast as MPNetTokenizerFast
 from .tokenizers import MT5Tokenizer as MT5Tokenizer
@@ -588,6 +592,8 @@ from .tokenizers import MobileBertTokenizer as MobileBertTokenizer
 from .tokenizers import MobileBertTokenizerFast as MobileBertTokenizerFast
 from .tokenizers import MvpTokenizer as MvpTokenizer
 from .tokenizers import MvpTokenizerFast as MvpTokenizerFast
+from .tokenizers import NllbTokenizer as NllbTokenizer
+from .tokenizers import NllbTokenizerFast as NllbTokenizerFast
 from .tokenizers import OpenAIGPTTokenizer as OpenAIGPTTokenizer
 from .tokenizers import OpenAIGPTTokenizerFast as OpenAIGPTTokenizerFast
 from .tokenizers import PegasusTokenizer as PegasusTokenizer

@@ -56,6 +56,14 @@ from .jieba import (
     RoFormerTokenizer,
     RoFormerTokenizerFast,
 )
+from .languages import (
+    MBart50Tokenizer,
+    MBart50TokenizerFast,
+    MBartTokenizer,
+    MBartTokenizerFast,
+    NllbTokenizer,
+    NllbTokenizerFast,
+)
 from .llama import (
     GemmaTokenizer,
     GemmaTokenizerFast,
@@ -155,6 +163,10 @@ __all__ = [
     "LongformerTokenizer",
     "LongformerTokenizerFast",
     "LukeTokenizer",
+    "MBart50Tokenizer",
+    "MBart50TokenizerFast",
+    "MBartTokenizer",
+    "MBartTokenizerFast",
     "MPNetTokenizer",
     "MPNetTokenizerFast",
     "MT5Tokenizer",
@@ -163,6 +175,8 @@ __all__ = [
     "MobileBertTokenizerFast",
     "MvpTokenizer",
     "MvpTokenizerFast",
+    "NllbTokenizer",
+    "NllbTokenizerFast",
     "OpenAIGPTTokenizer",
     "OpenAIGPTTokenizerFast",
     "PegasusTokenizer",

@@ -121,10 +121,10 @@ class Tokenizer(TextEncoder):
         self._own_settings = no_role | {
             name: settings[name] for name in self.own_settings if name in settings and name not in BOS_EOS
         }
+        self._add_configured(added)
         for name, value in settings.items():
             if name not in TOKENS and name not in BOS_EOS:
                 setattr(self, name, value)
-        self._add_configured(added)
         if self.add_prefix_space is not None:
             backends.set_prefix_space(backend, self.add_prefix_space)
         self._apply_settings(built)

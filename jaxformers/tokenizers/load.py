@@ -39,6 +39,7 @@ from .bpe import (
 )
 from .esm import EsmTokenizer
 from .jieba import RoFormerTokenizer
+from .languages import MBart50Tokenizer, MBartTokenizer, NllbTokenizer
 from .llama import GemmaTokenizer, LlamaTokenizer
 from .moses import BioGptTokenizer, FlaubertTokenizer, XLMTokenizer
 from .openai_gpt import CTRLTokenizer, OpenAIGPTTokenizer
@@ -87,9 +88,12 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     LlamaTokenizer: "llama arcee deepseek_v2 deepseek_v3 ernie4_5 ministral mistral mixtral persimmon phi3",
     LongformerTokenizer: "longformer",
     LukeTokenizer: "luke",
+    MBartTokenizer: "mbart",
+    MBart50Tokenizer: "",
     MobileBertTokenizer: "mobilebert",
     MPNetTokenizer: "mpnet",
     MvpTokenizer: "mvp",
+    NllbTokenizer: "nllb-moe",
     OpenAIGPTTokenizer: "openai-gpt",
     PegasusTokenizer: "pegasus bigbird_pegasus pegasus_x",
     Qwen2Tokenizer: "qwen2 qwen2_moe qwen3 qwen3_moe",

@@ -10,7 +10,7 @@ from tokenizers import pre_tokenizers
 
 from .post_processor import Templates
 from .sentencepiece import Pieces, SentencePieceTokenizer
-from .settings import Check, anything, string, whole_number
+from .settings import Check, anything, optional_string, whole_number
 from .special import Token, text_of
 
 
@@ -33,7 +33,7 @@ class PegasusTokenizer(SentencePieceTokenizer):
     tokenizer_class: ClassVar[str] = "PegasusTokenizer"
     own_settings: ClassVar[Mapping[str, Check]] = {
         "offset": whole_number,
-        "mask_token_sent": lambda value: None if value is None else string(value),
+        "mask_token_sent": optional_string,
         "sp_model_kwargs": anything,
     }
     defaults: ClassVar[Mapping[str, Any]] = {

@@ -63,6 +63,11 @@ def string(value: Any) -> str:
     return value
 
 
+def optional_string(value: Any) -> str | None:
+    """A string, or None."""
+    return None if value is None else string(value)
+
+
 def whole_number(value: Any) -> int:
     """A whole number from 0 on."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:

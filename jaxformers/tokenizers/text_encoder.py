@@ -129,15 +129,21 @@ class TextEncoder(Vocabulary):
             raise ValueError("no text: pass text or text_target")
         if text_target is None:
             return self._encode(Texts.of(text, text_pair, is_split_into_words, "text"), options)
-        targets = self._encode(Texts.of(text_target, text_pair_target, is_split_into_words, "text_target"), options)
+        targets = self._encode(
+            Texts.of(text_target, text_pair_target, is_split_into_words, "text_target"), options, target=True
+        )
         if text is None:
             return targets
         encoded = self._encode(Texts.of(text, text_pair, is_split_into_words, "text"), options)
         encoded["labels"] = targets["input_ids"]
         return encoded
 
-    def _encode(self, texts: Texts, options: Options) -> BatchEncoding:
-        """The rows of one set of texts."""
+    def _custom_for(self, target: bool) -> Callable[[tokenizers.Tokenizer], None] | None:
+        """What a view is given for texts, or for targets, beside what the backend has; see `backend.view`."""
+        return self._custom
+
+    def _encode(self, texts: Texts, options: Options, target: bool = False) -> BatchEncoding:
+        """The rows of one set of texts, or of targets."""
         if texts.pretokenized and self.words_need_prefix_space and not self.add_prefix_space:
             raise ValueError(
                 f"{type(self).__name__} takes texts in words only with a space in front of each: load it with "
@@ -145,7 +151,8 @@ class TextEncoder(Vocabulary):
             )
         padding, truncation = limits.resolve(self, options, self._warn_once if options.verbose else _ignore)
         split = self.split_special_tokens if options.split_special_tokens is None else options.split_special_tokens
-        view = functools.partial(backends.view, self._backend, split_special_tokens=split, custom=self._custom)
+        custom = self._custom_for(target)
+        view = functools.partial(backends.view, self._backend, split_special_tokens=split, custom=custom)
         encoded = rows.encode(texts, view, truncation, padding, options.add_special_tokens)
         if options.verbose and options.max_length is None:
             longest = max(map(len, encoded), default=0)

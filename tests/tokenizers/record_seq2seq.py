@@ -39,6 +39,8 @@ def train(folder: Path, texts: list[str], size: int, rules: bool) -> None:
     for name, content in {
         "t5.model": record.laid_out(unigram, "<pad>", "</s>", "<unk>"),
         "pairs.model": record.laid_out(pairs, "<pad>", "</s>", "<unk>"),
+        "fairseq.model": record.laid_out(unigram, "<unk>", "<s>", "</s>"),
+        "nllb.model": record.laid_out(pairs, "<unk>", "<s>", "</s>"),
     }.items():
         (folder / name).write_bytes(content)
 

@@ -21,9 +21,10 @@ FILES = cases.GOLDEN / "seq2seq"
 class Kind:
     """A tokenizer's files.
 
-    model_type: in config.json. tokenizer_class: in tokenizer_config.json, of the second of two ways to name the class.
-    files: name in the folder → name among the trained ones. settings: each is a case. languages: sources and targets.
-    slow: the reference has no fast tokenizer, hence no offsets. unasked: questions that it cannot answer.
+    model_type: in config.json; "" for a class that none implies. tokenizer_class: in tokenizer_config.json, the second
+    way to name the class. files: name in the folder → name among the trained ones. settings: each is a case.
+    languages: sources and targets. slow: the reference has no fast tokenizer, hence no offsets. unasked: questions that
+    it cannot answer.
     """
 
     model_type: str
@@ -37,6 +38,7 @@ class Kind:
 
 BPE = {"vocab.json": "bpe.json", "merges.txt": "bpe.txt"}
 SPIECE = {"spiece.model": "t5.model"}
+FAIRSEQ = {"sentencepiece.bpe.model": "fairseq.model"}
 SIDES = ({}, {"add_prefix_space": True}, {"trim_offsets": False})
 
 KINDS: Mapping[str, Kind] = {
@@ -63,6 +65,21 @@ KINDS: Mapping[str, Kind] = {
             {"mask_token_sent": None, "offset": 0, "mask_token": "[MASK]"},
         ),
     ),
+    "mbart": Kind(
+        "mbart",
+        "MBartTokenizer",
+        FAIRSEQ,
+        ({}, {"src_lang": "de_DE"}, {"additional_special_tokens": ["<one>", "en_XX"]}),
+        (("en_XX", "ro_RO"), ("zh_CN", "ar_AR")),
+    ),
+    "mbart50": Kind("", "MBart50Tokenizer", FAIRSEQ, languages=(("en_XX", "sl_SI"), ("zh_CN", "ar_AR"))),
+    "nllb": Kind(
+        "nllb-moe",
+        "NllbTokenizer",
+        {"sentencepiece.bpe.model": "nllb.model"},
+        ({}, {"legacy_behaviour": True}, {"additional_special_tokens": ["eng_Latn", "xyz_Latn", "fra_Latn"]}),
+        (("eng_Latn", "fra_Latn"), ("fra_Latn", "eng_Latn")),
+    ),
 }
 
 CASES = [(name, number) for name, kind in KINDS.items() for number in range(len(kind.settings))]
@@ -74,6 +91,7 @@ def write(folder: Path, kind: Kind, named: bool = False, trained: Path = FILES) 
     for name, source in kind.files.items():
         found = trained / source
         shutil.copyfile(found if found.exists() else old.FILES / source, folder / name)
+    named = named or not kind.model_type
     (folder / "config.json").write_text("{}" if named else json.dumps({"model_type": kind.model_type}))
     if named:
         (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind.tokenizer_class}))
@@ -105,6 +123,7 @@ def answers(tokenizer: Any, kind: Kind) -> dict[str, Any]:
     }
     if not kind.languages:
         told["labels"] = tokenizer(texts, text_target=texts[::-1])["labels"]
+    before = (tokenizer.src_lang, tokenizer.tgt_lang) if kind.languages else ()
     for source, target in kind.languages:
         tokenizer.src_lang, tokenizer.tgt_lang = source, target
         encoded = tokenizer(texts, text_target=texts[::-1])
@@ -113,6 +132,8 @@ def answers(tokenizer: Any, kind: Kind) -> dict[str, Any]:
             encoded["labels"],
             tokenizer(text_target=texts[0])["input_ids"],
         ]
+    if before:
+        tokenizer.src_lang, tokenizer.tgt_lang = before
     if not kind.slow:
         told["added"] = {str(index): repr(token) for index, token in sorted(tokenizer.added_tokens_decoder.items())}
     return {name: _short(value) for name, value in told.items() if name not in kind.unasked}
