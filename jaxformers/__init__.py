@@ -36,14 +36,15 @@ _ROOMS = {
         "FunnelTokenizer FunnelTokenizerFast GPT2Tokenizer GPT2TokenizerFast GPTNeoXTokenizer "
         "GPTNeoXTokenizerFast GemmaTokenizer GemmaTokenizerFast LEDTokenizer LEDTokenizerFast "
         "LlamaTokenizer LlamaTokenizerFast LongformerTokenizer LongformerTokenizerFast LukeTokenizer "
-        "MBart50Tokenizer MBart50TokenizerFast MBartTokenizer MBartTokenizerFast MPNetTokenizer "
-        "MPNetTokenizerFast MT5Tokenizer MT5TokenizerFast MobileBertTokenizer MobileBertTokenizerFast "
-        "MvpTokenizer MvpTokenizerFast NllbTokenizer NllbTokenizerFast OpenAIGPTTokenizer "
-        "OpenAIGPTTokenizerFast PegasusTokenizer PegasusTokenizerFast Qwen2Tokenizer Qwen2TokenizerFast "
-        "RemBertTokenizer RemBertTokenizerFast RoFormerTokenizer RoFormerTokenizerFast RobertaTokenizer "
-        "RobertaTokenizerFast SplinterTokenizer SplinterTokenizerFast SqueezeBertTokenizer "
-        "SqueezeBertTokenizerFast T5Tokenizer T5TokenizerFast Tokenizer XGLMTokenizer XGLMTokenizerFast "
-        "XLMRobertaTokenizer XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
+        "M2M100Tokenizer MBart50Tokenizer MBart50TokenizerFast MBartTokenizer MBartTokenizerFast "
+        "MPNetTokenizer MPNetTokenizerFast MT5Tokenizer MT5TokenizerFast MarianTokenizer "
+        "MobileBertTokenizer MobileBertTokenizerFast MvpTokenizer MvpTokenizerFast NllbTokenizer "
+        "NllbTokenizerFast OpenAIGPTTokenizer OpenAIGPTTokenizerFast PLBartTokenizer PegasusTokenizer "
+        "PegasusTokenizerFast Qwen2Tokenizer Qwen2TokenizerFast RemBertTokenizer RemBertTokenizerFast "
+        "RoFormerTokenizer RoFormerTokenizerFast RobertaTokenizer RobertaTokenizerFast SplinterTokenizer "
+        "SplinterTokenizerFast SqueezeBertTokenizer SqueezeBertTokenizerFast T5Tokenizer T5TokenizerFast "
+        "Tokenizer XGLMTokenizer XGLMTokenizerFast XLMRobertaTokenizer XLMRobertaTokenizerFast XLMTokenizer "
+        "XLNetTokenizer XLNetTokenizerFast"
     ),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -580,6 +580,7 @@ from .tokenizers import LlamaTokenizerFast as LlamaTokenizerFast
 from .tokenizers import LongformerTokenizer as LongformerTokenizer
 from .tokenizers import LongformerTokenizerFast as LongformerTokenizerFast
 from .tokenizers import LukeTokenizer as LukeTokenizer
+from .tokenizers import M2M100Tokenizer as M2M100Tokenizer
 from .tokenizers import MBart50Tokenizer as MBart50Tokenizer
 from .tokenizers import MBart50TokenizerFast as MBart50TokenizerFast
 from .tokenizers import MBartTokenizer as MBartTokenizer
@@ -588,6 +589,7 @@ from .tokenizers import MPNetTokenizer as MPNetTokenizer
 from .tokenizers import MPNetTokenizerFast as MPNetTokenizerFast
 from .tokenizers import MT5Tokenizer as MT5Tokenizer
 from .tokenizers import MT5TokenizerFast as MT5TokenizerFast
+from .tokenizers import MarianTokenizer as MarianTokenizer
 from .tokenizers import MobileBertTokenizer as MobileBertTokenizer
 from .tokenizers import MobileBertTokenizerFast as MobileBertTokenizerFast
 from .tokenizers import MvpTokenizer as MvpTokenizer
@@ -596,6 +598,7 @@ from .tokenizers import NllbTokenizer as NllbTokenizer
 from .tokenizers import NllbTokenizerFast as NllbTokenizerFast
 from .tokenizers import OpenAIGPTTokenizer as OpenAIGPTTokenizer
 from .tokenizers import OpenAIGPTTokenizerFast as OpenAIGPTTokenizerFast
+from .tokenizers import PLBartTokenizer as PLBartTokenizer
 from .tokenizers import PegasusTokenizer as PegasusTokenizer
 from .tokenizers import PegasusTokenizerFast as PegasusTokenizerFast
 from .tokenizers import Qwen2Tokenizer as Qwen2Tokenizer

@@ -57,12 +57,14 @@ from .jieba import (
     RoFormerTokenizerFast,
 )
 from .languages import (
+    M2M100Tokenizer,
     MBart50Tokenizer,
     MBart50TokenizerFast,
     MBartTokenizer,
     MBartTokenizerFast,
     NllbTokenizer,
     NllbTokenizerFast,
+    PLBartTokenizer,
 )
 from .llama import (
     GemmaTokenizer,
@@ -71,6 +73,9 @@ from .llama import (
     LlamaTokenizerFast,
 )
 from .load import load
+from .marian import (
+    MarianTokenizer,
+)
 from .moses import (
     BioGptTokenizer,
     FlaubertTokenizer,
@@ -163,6 +168,7 @@ __all__ = [
     "LongformerTokenizer",
     "LongformerTokenizerFast",
     "LukeTokenizer",
+    "M2M100Tokenizer",
     "MBart50Tokenizer",
     "MBart50TokenizerFast",
     "MBartTokenizer",
@@ -171,6 +177,7 @@ __all__ = [
     "MPNetTokenizerFast",
     "MT5Tokenizer",
     "MT5TokenizerFast",
+    "MarianTokenizer",
     "MobileBertTokenizer",
     "MobileBertTokenizerFast",
     "MvpTokenizer",
@@ -179,6 +186,7 @@ __all__ = [
     "NllbTokenizerFast",
     "OpenAIGPTTokenizer",
     "OpenAIGPTTokenizerFast",
+    "PLBartTokenizer",
     "PegasusTokenizer",
     "PegasusTokenizerFast",
     "Qwen2Tokenizer",

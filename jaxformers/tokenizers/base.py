@@ -68,6 +68,9 @@ class Tokenizer(TextEncoder):
     """Special tokens by role where nothing says otherwise and the vocabulary has them."""
     keeps_files: ClassVar[bool] = False
     """Whether vocabulary files are read beside a tokenizer.json too, to be written again as they are."""
+    files_first: ClassVar[tuple[str, ...]] = ()
+    """Vocabulary files that, where all of them are there, go before a tokenizer.json, which could not say it all; then
+    none is written."""
     template: ClassVar[post_processor.Templates | None] = None
     """The rows of one text and of two, as `post_processor` describes them; None: as the backend has them."""
     tokenizer_class: ClassVar[str] = "PreTrainedTokenizerFast"
@@ -113,6 +116,7 @@ class Tokenizer(TextEncoder):
         super().__init__(backend, special.from_settings(settings, defaults, given, known))
 
         self.name_or_path = ""
+        self._is_whole = not (built and self.files_first)  # whether a tokenizer.json says it all
         self._other_fields: dict[str, Any] = {}
         self._file_contents: dict[str, str | bytes] = (
             {name: path.read_bytes() for name, path in found.items()} if self.keeps_files else {}
@@ -279,6 +283,9 @@ class Tokenizer(TextEncoder):
         Raises:
             ValueError: this kind of tokenizer cannot be trained, or an option is not known.
         """
+        if not self._is_whole:
+            parts = ", ".join(self.vocab_files_names[name] for name in self.files_first)
+            raise ValueError(f"{type(self).__name__} is made of {parts}: it cannot be trained here")
         names = dict(special_tokens_map or {})
         new = list(new_special_tokens or [])
         with as_value_error("training failed"):
@@ -342,6 +349,8 @@ class Tokenizer(TextEncoder):
                 saved.settings.pop(name, None)
         if paths["tokenizer_file"] is None or cls.keeps_files:
             paths |= {name: source.find(file) for name, file in cls.vocab_files_names.items()}
+            if cls.files_first and all(paths[name] for name in cls.files_first):
+                paths["tokenizer_file"] = None
             if not any(paths.values()):
                 wanted = " or ".join([files.TOKENIZER, *cls.vocab_files_names.values()])
                 raise source.absent(f"a file named {wanted}, which {cls.__name__} reads")
@@ -378,7 +387,7 @@ class Tokenizer(TextEncoder):
             **({files.CHAT_TEMPLATE: named.pop("default")} if "default" in named else {}),
             files.SPECIAL_TOKENS: files.to_json(files.tokens_to_json(self.special_tokens_map_extended, typed=False)),
             **{self.vocab_files_names[name]: content for name, content in self._vocabulary_files().items()},
-            files.TOKENIZER: self._backend.to_str(pretty=True),
+            **({files.TOKENIZER: self._backend.to_str(pretty=True)} if self._is_whole else {}),
             files.CONFIG: files.to_json(self._config()),
         }
         return lambda replacement: files.write(replacement, contents, named)

@@ -1,4 +1,4 @@
-"""Tokenizers of translation models whose rows carry the code of their language: mBART, mBART-50 and NLLB."""
+"""Tokenizers of translation models whose rows carry the code of their language: mBART, M2M-100 and their relatives."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import difflib
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import tokenizers
 from tokenizers import AddedToken
 
 from . import backend as backends
-from . import language_codes
+from . import files, language_codes, pieces, sentencepiece
 from .base import Tokenizer
+from .metaspace import SPACE
+from .pieces import PieceFinder, PieceTokenizer
 from .post_processor import Templates
 from .sentencepiece import Pieces, SentencePieceTokenizer
-from .settings import Check, anything, boolean, optional_string
+from .settings import Check, anything, boolean, optional_string, whole_number
 from .special import Token, text_of
 
 
@@ -77,6 +80,7 @@ class LanguageTokenizer(Tokenizer):
 
     @src_lang.setter
     def src_lang(self, language: str | None) -> None:
+        language = self._spelt(language)
         self._backend.post_processor = self._post_processor(self._rows(language))
         self._own_settings["src_lang"] = language
 
@@ -87,6 +91,7 @@ class LanguageTokenizer(Tokenizer):
 
     @tgt_lang.setter
     def tgt_lang(self, language: str | None) -> None:
+        language = self._spelt(language)
         if language is not None:
             self.get_lang_token(language)
         self._own_settings["tgt_lang"] = language
@@ -111,7 +116,7 @@ class LanguageTokenizer(Tokenizer):
     @property
     def lang_code_to_id(self) -> dict[str, int]:
         """The ids of the codes that the class has."""
-        return {code: self.convert_tokens_to_ids(code) for code in self._codes(self._own_settings)}
+        return {self._code_of(token): self.convert_tokens_to_ids(token) for token in self._codes(self._own_settings)}
 
     def get_lang_token(self, lang: str) -> str:
         """The token of a language.
@@ -140,7 +145,12 @@ class LanguageTokenizer(Tokenizer):
 
     def _with_codes(self, given: Sequence[Token] | None, settings: Mapping[str, Any]) -> list[Token]:
         """The special tokens without a role: those given, and the codes that are not among them."""
-        return [*(given or ()), *_missing(self._codes(settings), given)]
+        there = set(map(text_of, given or ()))
+        return [*(given or ()), *(code for code in self._codes(settings) if code not in there)]
+
+    def _spelt(self, code: str | None) -> str | None:
+        """A code as `src_lang` and `tgt_lang` have it."""
+        return code
 
     def _token_of(self, code: str) -> str:
         """The token of a code as users have it."""
@@ -156,7 +166,9 @@ class LanguageTokenizer(Tokenizer):
 
     def _rows(self, language: str | None) -> Templates:
         if language is None:
-            raise UnknownLanguage(f"{type(self).__name__} needs a language: set src_lang")
+            raise UnknownLanguage(
+                f"{type(self).__name__} needs the language of every text: set src_lang, and tgt_lang for text_target"
+            )
         return self._language_rows(self.get_lang_token(language))
 
     def _templates(self) -> Templates:
@@ -165,18 +177,13 @@ class LanguageTokenizer(Tokenizer):
     def _custom_for(self, target: bool) -> Callable[[tokenizers.Tokenizer], None] | None:
         if not target:
             return super()._custom_for(target)
-        if self.tgt_lang is None:
-            raise UnknownLanguage(
-                f"text_target needs its language: set {type(self).__name__}.tgt_lang, as in tokenizer.tgt_lang = "
-                f"{self.src_lang!r}"
-            )
         rows = self._post_processor(self._rows(self.tgt_lang))
         return functools.partial(_set_rows, rows=rows, custom=super()._custom_for(target))
 
 
-def _missing(codes: Sequence[str], given: Sequence[Token] | None) -> list[str]:
-    there = set(map(text_of, given or ()))
-    return [code for code in codes if code not in there]
+def _codes_first(codes: Sequence[str], given: Sequence[Token] | None) -> list[Token]:
+    """Codes, then the tokens given that are none of them."""
+    return [*codes, *(token for token in given or () if text_of(token) not in codes)]
 
 
 def _set_rows(view: tokenizers.Tokenizer, rows: Any, custom: Callable[[tokenizers.Tokenizer], None] | None) -> None:
@@ -185,6 +192,20 @@ def _set_rows(view: tokenizers.Tokenizer, rows: Any, custom: Callable[[tokenizer
         custom(view)
     view.post_processor = rows
 
+
+def _one_of(names: Mapping[str, Any]) -> Check:
+    """The check of a setting that is one of these names."""
+
+    def check(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"must be one of {', '.join(names)}, found {value!r:.80}")
+        return str(value)
+
+    return check
+
+
+_PLBART_CODES = {"base": language_codes.PLBART, "multi": language_codes.PLBART_MULTI}
+_M2M100_CODES = {"m2m100": language_codes.M2M100, "wmt21": language_codes.WMT21}
 
 _ROLES: Mapping[str, Any] = {
     "bos_token": "<s>",
@@ -220,8 +241,7 @@ class MBartTokenizer(LanguageTokenizer, SentencePieceTokenizer):
         return language_codes.MBART
 
     def _with_codes(self, given: Sequence[Token] | None, settings: Mapping[str, Any]) -> list[Token]:
-        codes = self._codes(settings)
-        return [*codes, *(token for token in given or () if text_of(token) not in codes)]
+        return _codes_first(self._codes(settings), given)
 
     def _language_rows(self, token: str) -> Templates:
         return code_last(token)
@@ -291,6 +311,127 @@ class NllbTokenizer(LanguageTokenizer, SentencePieceTokenizer):
 
     def _pieces(self, model: Any, settings: Mapping[str, Any]) -> tuple[Pieces, int]:
         return [*_FIRST, *super()._pieces(model, settings)[0][3:]], 3
+
+
+class PLBartTokenizer(LanguageTokenizer, PieceTokenizer):
+    """PLBart's tokenizer: rows are `text </s> code`, or `text </s>` without a language (Ahmad et al. 2021, arXiv
+    2103.06333).
+
+    Args:
+        vocab_file: as in `SentencePieceTokenizer`.
+        src_lang, tgt_lang: languages, such as "python" or "__python__"; None: rows without a code.
+        language_codes: "base", the three that there were first, or "multi", seven.
+        **settings: as in `Tokenizer`.
+
+    Raises:
+        ImportError, OSError, ValueError, TypeError: as `SentencePieceTokenizer` and `LanguageTokenizer`.
+    """
+
+    vocab_files_names: ClassVar[Mapping[str, str]] = {"vocab_file": "sentencepiece.bpe.model"}
+    files_first: ClassVar[tuple[str, ...]] = ("vocab_file",)
+    tokenizer_class: ClassVar[str] = "PLBartTokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {
+        **LanguageTokenizer.own_settings,
+        "language_codes": _one_of(_PLBART_CODES),
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **_ROLES,
+        "language_codes": "base",
+        "src_lang": None,
+        "clean_up_tokenization_spaces": True,
+    }
+
+    def __init__(
+        self, *vocabulary: str | os.PathLike[str] | None, src_lang: str | None = None, **settings: Any
+    ) -> None:
+        if src_lang is None and settings.get("language_codes") == "multi":
+            src_lang = "__en_XX__"
+        super().__init__(*vocabulary, src_lang=src_lang, **settings)
+
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        return "".join(tokens).replace(SPACE, " ").strip()
+
+    def _codes(self, settings: Mapping[str, Any]) -> Sequence[str]:
+        return _PLBART_CODES[settings.get("language_codes", "base")]
+
+    def _with_codes(self, given: Sequence[Token] | None, settings: Mapping[str, Any]) -> list[Token]:
+        return _codes_first(self._codes(settings), given)
+
+    def _spelt(self, code: str | None) -> str | None:
+        return code if code is None or code.startswith("__") else f"__{code}__"
+
+    def _rows(self, language: str | None) -> Templates:
+        if language is None:
+            return "$A:0 {eos_token}:0", "$A:0 $B:0 {eos_token}:0"
+        return code_last(self.get_lang_token(language))
+
+    def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+        files.check_complete(paths, self.vocab_files_names, type(self).__name__)
+        self._finders = (PieceFinder(paths["vocab_file"]),) * 2
+        found = [piece.piece for piece in sentencepiece.read(paths["vocab_file"]).pieces]
+        mask = ["<mask>"] if settings["language_codes"] == "base" else []
+        words = [*(piece for piece, _ in _FIRST), *found[3:], *self._codes(settings), *mask]
+        return pieces.of_words({word: index for index, word in enumerate(words)}, "<unk>")
+
+
+class M2M100Tokenizer(LanguageTokenizer, PieceTokenizer):
+    """M2M-100's tokenizer: rows are `__code__ text </s>` (Fan et al. 2020, arXiv 2010.11125).
+
+    Args:
+        vocab_file: the path of a vocab.json with the ids of pieces.
+        spm_file: the path of the .model file that finds them.
+        src_lang, tgt_lang: codes of languages, such as "en" and "fr".
+        language_codes: "m2m100", 100 languages, or "wmt21", eight.
+        **settings: as in `Tokenizer`.
+
+    Raises:
+        ImportError, OSError, ValueError, TypeError: as `SentencePieceTokenizer` and `LanguageTokenizer`.
+    """
+
+    vocab_files_names: ClassVar[Mapping[str, str]] = {
+        "vocab_file": "vocab.json",
+        "spm_file": "sentencepiece.bpe.model",
+    }
+    files_first: ClassVar[tuple[str, ...]] = ("vocab_file", "spm_file")
+    tokenizer_class: ClassVar[str] = "M2M100Tokenizer"
+    own_settings: ClassVar[Mapping[str, Check]] = {
+        **LanguageTokenizer.own_settings,
+        "language_codes": _one_of(_M2M100_CODES),
+        "num_madeup_words": whole_number,
+    }
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **{name: token for name, token in _ROLES.items() if name not in ("cls_token", "mask_token")},
+        "language_codes": "m2m100",
+        "num_madeup_words": 8,
+        "src_lang": "en",
+    }
+
+    @property
+    def lang_code_to_token(self) -> dict[str, str]:
+        """The tokens of the codes that the class has."""
+        return {self._code_of(token): token for token in self._codes(self._own_settings)}
+
+    @property
+    def lang_token_to_id(self) -> dict[str, int]:
+        """The ids of these tokens."""
+        return {token: self.convert_tokens_to_ids(token) for token in self._codes(self._own_settings)}
+
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        return pieces.text_of_pieces(tokens, set(self.all_special_tokens))
+
+    def _codes(self, settings: Mapping[str, Any]) -> Sequence[str]:
+        return [self._token_of(code) for code in _M2M100_CODES[settings.get("language_codes", "m2m100")]]
+
+    def _token_of(self, code: str) -> str:
+        return f"__{code}__"
+
+    def _code_of(self, token: str) -> str:
+        return token[2:-2] if token.startswith("__") and token.endswith("__") else ""
+
+    def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+        files.check_complete(paths, self.vocab_files_names, type(self).__name__)
+        self._finders = (PieceFinder(paths["spm_file"]),) * 2
+        return pieces.read_words(paths["vocab_file"], text_of(settings["unk_token"]))
 
 
 MBartTokenizerFast = MBartTokenizer

@@ -39,8 +39,9 @@ from .bpe import (
 )
 from .esm import EsmTokenizer
 from .jieba import RoFormerTokenizer
-from .languages import MBart50Tokenizer, MBartTokenizer, NllbTokenizer
+from .languages import M2M100Tokenizer, MBart50Tokenizer, MBartTokenizer, NllbTokenizer, PLBartTokenizer
 from .llama import GemmaTokenizer, LlamaTokenizer
+from .marian import MarianTokenizer
 from .moses import BioGptTokenizer, FlaubertTokenizer, XLMTokenizer
 from .openai_gpt import CTRLTokenizer, OpenAIGPTTokenizer
 from .pegasus import PegasusTokenizer
@@ -88,6 +89,8 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     LlamaTokenizer: "llama arcee deepseek_v2 deepseek_v3 ernie4_5 ministral mistral mixtral persimmon phi3",
     LongformerTokenizer: "longformer",
     LukeTokenizer: "luke",
+    M2M100Tokenizer: "m2m_100",
+    MarianTokenizer: "marian",
     MBartTokenizer: "mbart",
     MBart50Tokenizer: "",
     MobileBertTokenizer: "mobilebert",
@@ -96,6 +99,7 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     NllbTokenizer: "nllb-moe",
     OpenAIGPTTokenizer: "openai-gpt",
     PegasusTokenizer: "pegasus bigbird_pegasus pegasus_x",
+    PLBartTokenizer: "plbart",
     Qwen2Tokenizer: "qwen2 qwen2_moe qwen3 qwen3_moe",
     RemBertTokenizer: "rembert",
     RobertaTokenizer: "roberta data2vec-text roberta-prelayernorm",

@@ -98,6 +98,11 @@ class Vocabulary:
         return self._backend
 
     @property
+    def _written(self) -> tokenizers.Tokenizer:
+        """What has the tokens that a model writes: the backend, but where these have a vocabulary of their own."""
+        return self._backend
+
+    @property
     def vocab_size(self) -> int:
         """Tokens of the vocabulary without the added ones; `len(tokenizer)` counts those too."""
         return self._backend.get_vocab_size(with_added_tokens=False)
@@ -285,7 +290,7 @@ class Vocabulary:
         if hasattr(ids, "tolist"):
             ids = ids.tolist()
         if isinstance(ids, int):
-            return self._backend.id_to_token(ids) if 0 <= ids < 2**32 else None
+            return self._written.id_to_token(ids) if 0 <= ids < 2**32 else None
         skipped = set(self.all_special_ids) if skip_special_tokens else set()
         return [self.convert_ids_to_tokens(index) for index in _ids(ids) if index not in skipped]
 
@@ -310,11 +315,15 @@ class Vocabulary:
         """
         ids = [index for index in _ids(token_ids) if 0 <= index < 2**32]
         with as_value_error("the ids cannot be decoded"):
-            text = self._backend.decode(ids, skip_special_tokens=skip_special_tokens)
+            text = self._text_of(ids, skip_special_tokens)
         clean = (
             self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
         )
         return self.clean_up_tokenization(text) if clean else text
+
+    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
+        """The text of ids, as the decoder makes it."""
+        return self._written.decode(ids, skip_special_tokens=skip_special_tokens)
 
     def batch_decode(
         self, sequences: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None

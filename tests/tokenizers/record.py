@@ -19,6 +19,7 @@ import io
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,29 +108,29 @@ RULES = {
 }
 
 
-def write_rules(folder: Path) -> Path:
-    """`RULES` in a file, as sentencepiece reads them."""
+def write_rules(folder: Path, rules: Mapping[str, str] = RULES) -> Path:
+    """Rules of normalization in a file, as sentencepiece reads them."""
     code = lambda text: " ".join(f"{ord(letter):X}" for letter in text)  # noqa: E731
     table = folder / "rules.tsv"
-    table.write_text("".join(f"{code(old)}\t{code(new)}\n" for old, new in RULES.items()))
+    table.write_text("".join(f"{code(old)}\t{code(new)}\n" for old, new in rules.items()))
     return table
 
 
-def trained_sentencepiece(texts: list[str], size: int, kind: str, rules: Path | None) -> bytes:
-    """A model of sentencepiece with user-defined symbols, `<unk> <s> </s>` first."""
+def trained_sentencepiece(texts: list[str], size: int, kind: str, rules: Path | None, **options: Any) -> bytes:
+    """A model of sentencepiece, `<unk> <s> </s>` first; options of the trainer go before what is said here."""
     file = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=file,
-        model_type=kind,
-        vocab_size=size,
-        hard_vocab_limit=False,
-        byte_fallback=kind == "bpe",
-        user_defined_symbols=["<user>", "[M]"],
-        character_coverage=0.995,
-        minloglevel=2,
+    settings: dict[str, Any] = {
+        "model_type": kind,
+        "vocab_size": size,
+        "hard_vocab_limit": False,
+        "byte_fallback": kind == "bpe",
+        "user_defined_symbols": ["<user>", "[M]"],
+        "character_coverage": 0.995,
+        "minloglevel": 2,
         **({"normalization_rule_tsv": str(rules)} if rules else {}),
-    )
+        **options,
+    }
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=file, **settings)
     return file.getvalue()
 
 

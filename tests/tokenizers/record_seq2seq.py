@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,12 @@ import languages
 import lines
 import record
 import seq2seq
+from sentencepiece import sentencepiece_model_pb2
 from transformers import AutoTokenizer
+from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
+COMPOSED = {unicodedata.normalize("NFD", letter): letter for letter in "말세한세가어간국감ñỹźẙ"}
+"""Rules for several characters at once, which sentencepiece and the tokenizers library apply to different texts."""
 COUNT = 300
 """Made lines that each kind is asked about."""
 GOLDEN = cases.GOLDEN / "seq2seq.json"
@@ -43,6 +48,35 @@ def train(folder: Path, texts: list[str], size: int, rules: bool) -> None:
         "nllb.model": record.laid_out(pairs, "<unk>", "<s>", "</s>"),
     }.items():
         (folder / name).write_bytes(content)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        table = record.write_rules(Path(temporary), {**record.RULES, **COMPOSED}) if rules else None
+        plain, plain_pairs, other = (
+            record.trained_sentencepiece(some, size, kind, table, user_defined_symbols=[], byte_fallback=False)
+            for some, kind in ((texts, "unigram"), (texts, "bpe"), (texts[: len(texts) // 2], "unigram"))
+        )
+    (folder / "plain.model").write_bytes(plain)
+    (folder / "plain_pairs.model").write_bytes(plain_pairs)
+    (folder / "target.model").write_bytes(other)
+    first, last = pieces_of(plain), pieces_of(other)
+    both = sorted({*first, *pieces_of(plain_pairs)})[::-1]  # in an order of its own, and not all of them
+    write_ids(folder / "m2m.json", ["<s>", "<pad>", "</s>", "<unk>", *(p for p in both if len(p) != 5), "<word>"])
+    roles = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "sep_token": "</s>", "pad_token": "<pad>"}
+    codes = [f"__{code}__" for code in FAIRSEQ_LANGUAGE_CODES["m2m100"]]
+    (folder / "m2m_roles.json").write_text(json.dumps(roles | {"additional_special_tokens": codes}))
+    joint = [piece for piece in sorted({*first, *last}) if len(piece) != 4]
+    write_ids(folder / "marian.json", ["</s>", "<unk>", *joint, ">>fra<<", ">>deu<<", "<pad>"])
+    write_ids(folder / "marian_target.json", ["</s>", "<unk>", *last[::-1], "<pad>"])
+
+
+def pieces_of(model: bytes) -> list[str]:
+    """The pieces of a model of sentencepiece, without its first three."""
+    return [piece.piece for piece in sentencepiece_model_pb2.ModelProto.FromString(model).pieces][3:]
+
+
+def write_ids(path: Path, pieces: list[str]) -> None:
+    """A vocab.json."""
+    path.write_text(json.dumps({piece: index for index, piece in enumerate(pieces)}, ensure_ascii=False))
 
 
 def reference(folder: Path, kind: seq2seq.Kind, number: int) -> Any:

@@ -39,6 +39,8 @@ class Kind:
 BPE = {"vocab.json": "bpe.json", "merges.txt": "bpe.txt"}
 SPIECE = {"spiece.model": "t5.model"}
 FAIRSEQ = {"sentencepiece.bpe.model": "fairseq.model"}
+M2M = {"vocab.json": "m2m.json", "special_tokens_map.json": "m2m_roles.json"}
+MARIAN = {"source.spm": "plain.model", "target.spm": "target.model", "vocab.json": "marian.json"}
 SIDES = ({}, {"add_prefix_space": True}, {"trim_offsets": False})
 
 KINDS: Mapping[str, Kind] = {
@@ -80,6 +82,39 @@ KINDS: Mapping[str, Kind] = {
         ({}, {"legacy_behaviour": True}, {"additional_special_tokens": ["eng_Latn", "xyz_Latn", "fra_Latn"]}),
         (("eng_Latn", "fra_Latn"), ("fra_Latn", "eng_Latn")),
     ),
+    "plbart": Kind(
+        "plbart",
+        "PLBartTokenizer",
+        {"sentencepiece.bpe.model": "plain.model"},
+        ({}, {"language_codes": "multi"}, {"src_lang": "python", "tgt_lang": "en_XX"}),
+        (("java", "__en_XX__"), ("__python__", "java")),
+        slow=True,
+    ),
+    "plbart of pairs": Kind("plbart", "PLBartTokenizer", {"sentencepiece.bpe.model": "plain_pairs.model"}, slow=True),
+    "m2m": Kind(
+        "m2m_100",
+        "M2M100Tokenizer",
+        {**M2M, "sentencepiece.bpe.model": "plain.model"},
+        ({}, {"src_lang": "de"}),
+        (("en", "fr"), ("zh", "ar")),
+        slow=True,
+    ),
+    "m2m of pairs": Kind(
+        "m2m_100",
+        "M2M100Tokenizer",
+        {**M2M, "sentencepiece.bpe.model": "plain_pairs.model"},
+        languages=(("en", "fr"),),
+        slow=True,
+    ),
+    "marian": Kind("marian", "MarianTokenizer", MARIAN, slow=True),
+    "marian apart": Kind(
+        "marian",
+        "MarianTokenizer",
+        {**MARIAN, "target_vocab.json": "marian_target.json"},
+        ({"separate_vocabs": True},),
+        slow=True,
+        unasked=("decoded", "tokens", "labels"),  # special tokens of targets get ids of sources
+    ),
 }
 
 CASES = [(name, number) for name, kind in KINDS.items() for number in range(len(kind.settings))]
@@ -109,6 +144,8 @@ def answers(tokenizer: Any, kind: Kind) -> dict[str, Any]:
     """What a tokenizer is, and what it does with pairs of texts and with targets."""
     texts = [text for pair in PAIRS for text in pair]
     ids = [tokenizer(text)["input_ids"] for text in texts]
+    # of texts that are equally long, slow tokenizers cut another
+    cut = {} if kind.slow else {"truncation": True, "max_length": 24}
     told = {
         "special_tokens_map": tokenizer.special_tokens_map,
         "special_ids": tokenizer.all_special_ids,
@@ -116,7 +153,7 @@ def answers(tokenizer: Any, kind: Kind) -> dict[str, Any]:
         "sides": [tokenizer.padding_side, tokenizer.truncation_side, tokenizer.model_max_length],
         "inputs": list(tokenizer.model_input_names),
         "clean": tokenizer.clean_up_tokenization_spaces,
-        "pairs": dict(tokenizer(*map(list, zip(*PAIRS, strict=True)), truncation=True, max_length=24, padding=True)),
+        "pairs": dict(tokenizer(*map(list, zip(*PAIRS, strict=True)), padding=True, **cut)),
         "built": tokenizer.build_inputs_with_special_tokens([7, 8, 9], [10, 11]),
         "decoded": [tokenizer.decode(row, skip_special_tokens=skip) for row in ids for skip in (False, True)],
         "tokens": [tokenizer.convert_ids_to_tokens(row) for row in ids],

@@ -1,0 +1,172 @@
+"""Tokenizers whose pieces are found by one file and looked up in another, in which some of them may be missing.
+
+The pieces are split off as words, so that a model of words gives the ids. What finds them is a function of a text that
+returns parts of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Container, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import tokenizers
+from tokenizers import NormalizedString, Regex, models, normalizers, pre_tokenizers
+
+from . import files, post_processor, sentencepiece
+from .backend import as_value_error
+from .base import Tokenizer
+from .metaspace import SPACE
+
+Finder = Callable[[NormalizedString], list[NormalizedString]]
+"""A text → its pieces."""
+
+
+class PieceSplitter:
+    """A pre-tokenizer: every piece is a word.
+
+    Args:
+        find: finds the pieces of a text between special tokens.
+    """
+
+    def __init__(self, find: Finder) -> None:
+        self._find = find
+
+    def __call__(self, view: tokenizers.Tokenizer) -> None:
+        view.pre_tokenizer = pre_tokenizers.PreTokenizer.custom(self)
+
+    def pre_tokenize(self, text: tokenizers.PreTokenizedString) -> None:
+        """What the library calls for each text."""
+        with as_value_error("finding pieces failed"):
+            text.split(lambda _, part: self._find(part))
+
+
+def part(text: NormalizedString, start: int, end: int) -> NormalizedString:
+    """Some characters of a text, which know where they stand in it."""
+    return cast(NormalizedString, text[start:end])
+
+
+class PieceFinder:
+    """Finds pieces as sentencepiece itself does; neighbouring characters that have none are one piece.
+
+    Args:
+        path: the .model file.
+
+    Raises:
+        ImportError, OSError, ValueError: as `sentencepiece.read`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        charsmap = sentencepiece.read(path).normalizer_spec.precompiled_charsmap
+        with as_value_error(f"{path}: no usable model of sentencepiece"):
+            from sentencepiece import SentencePieceProcessor
+
+            self._processor = SentencePieceProcessor(model_proto=path.read_bytes())
+            self._normalizer = normalizers.Sequence(
+                [
+                    *([normalizers.Precompiled(charsmap)] if charsmap else []),
+                    normalizers.Replace(Regex(r"\A +| +\z"), ""),
+                    normalizers.Replace(Regex(" {2,}"), " "),
+                    normalizers.Prepend(SPACE),
+                    normalizers.Replace(" ", SPACE),
+                    normalizers.Replace(Regex(rf"{SPACE}+\z"), ""),
+                ]
+            )
+
+    def __call__(self, text: NormalizedString) -> list[NormalizedString]:
+        pieces = self._processor.encode(text.normalized, out_type=str)
+        whole = "".join(pieces)
+        self._normalizer.normalize(text)
+        if text.normalized != whole:  # for a few accents the libraries read the file's table otherwise
+            text.replace(Regex(r"[\s\S]+"), whole)
+        ends = list(itertools.accumulate(map(len, pieces)))
+        return [part(text, start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def of_words(ids: Mapping[str, int], unknown: str) -> tokenizers.Tokenizer:
+    """A tokenizer whose words have these ids."""
+    return tokenizers.Tokenizer(models.WordLevel(dict(ids), unk_token=unknown))
+
+
+def read_words(path: Path, unknown: str) -> tokenizers.Tokenizer:
+    """A tokenizer whose words are the pieces of a vocab.json.
+
+    Raises:
+        OSError, ValueError: as `files.read_ids`; ValueError also if the unknown token is missing.
+    """
+    ids = files.read_ids(path)
+    if unknown not in ids:
+        raise ValueError(f"{path}: no piece is the unk_token {unknown!r}: pieces that are missing would have no id")
+    return of_words(ids, unknown)
+
+
+class AddedTokensApart(Tokenizer):
+    """A tokenizer in whose decoded texts added tokens stand apart, as the reference's that are written in Python do."""
+
+    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
+        skipped = set(self.all_special_tokens) if skip_special_tokens else set()
+        found = [token for token in self.convert_ids_to_tokens(ids) if token is not None and token not in skipped]
+        texts: list[str] = []
+        for apart, group in itertools.groupby(found, self._apart().__contains__):
+            tokens = list(group)
+            texts += tokens if apart else [self.convert_tokens_to_string(tokens)]
+        return " ".join(filter(None, texts))
+
+    def _apart(self) -> set[str]:
+        """The tokens around which there are spaces: those added by users, and special ones behind the vocabulary."""
+        added, roles, size = self.added_tokens_encoder, set(self._role_texts().values()), self.vocab_size
+        behind = {token for token in self.additional_special_tokens if added.get(token, 0) >= size}
+        return added.keys() - set(self.all_special_tokens) - roles | behind
+
+
+class PieceTokenizer(AddedTokensApart):
+    """A tokenizer whose pieces are found by one file and looked up in another."""
+
+    keeps_files: ClassVar[bool] = True
+    _finders: tuple[Finder, Finder] | None = None
+    """What finds the pieces of texts, and those of targets; None: the backend, which is from a tokenizer.json."""
+    _target_vocabulary: tokenizers.Tokenizer | None = None
+    """The words of targets, where they are not those of texts."""
+
+    @property
+    def _written(self) -> tokenizers.Tokenizer:
+        return self._target_vocabulary or self._backend
+
+    def _custom_for(self, target: bool) -> Callable[[tokenizers.Tokenizer], None] | None:
+        if self._finders is None:
+            return super()._custom_for(target)
+        splitter = PieceSplitter(self._finders[target])
+        if not target or self._target_vocabulary is None:
+            return splitter
+        return functools.partial(_set_vocabulary, self._target_vocabulary, self._target_rows(), splitter)
+
+    def _target_rows(self) -> Any:
+        """The post-processor of targets, whose special tokens have ids of their own."""
+        words, owner = self._written, type(self).__name__
+        return post_processor.build(self._templates(), self._role_texts(), words, owner)
+
+
+def _set_vocabulary(
+    words: tokenizers.Tokenizer, rows: Any, splitter: PieceSplitter, view: tokenizers.Tokenizer
+) -> None:
+    """Give a view another vocabulary, with what goes with it."""
+    view.model = words.model
+    view.post_processor = rows
+    splitter(view)
+
+
+def text_of_pieces(pieces: Iterable[str], special: Container[str], behind: str = "") -> str:
+    """The text of sentencepiece's pieces between special tokens.
+
+    Args:
+        pieces: tokens.
+        special: those that are special.
+        behind: what follows each of these.
+    """
+    text = ""
+    for is_special, group in itertools.groupby(pieces, special.__contains__):
+        tokens = list(group)
+        text += "".join(f"{token}{behind}" for token in tokens) if is_special else "".join(tokens).lstrip(SPACE)
+    return text.replace(SPACE, " ").strip()
