@@ -544,6 +544,7 @@ from .tokenizers import BlenderbotTokenizer as BlenderbotTokenizer
 from .tokenizers import BlenderbotTokenizerFast as BlenderbotTokenizerFast
 from .tokenizers import BloomTokenizer as BloomTokenizer
 from .tokenizers import BloomTokenizerFast as BloomTokenizerFast
+from .tokenizers import ByT5Tokenizer as ByT5Tokenizer
 from .tokenizers import CTRLTokenizer as CTRLTokenizer
 from .tokenizers import CamembertTokenizer as CamembertTokenizer
 from .tokenizers import CamembertTokenizerFast as CamembertTokenizerFast

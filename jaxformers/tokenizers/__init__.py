@@ -50,6 +50,9 @@ from .bpe import (
     RobertaTokenizer,
     RobertaTokenizerFast,
 )
+from .byt5 import (
+    ByT5Tokenizer,
+)
 from .encoding import BatchEncoding
 from .esm import EsmTokenizer
 from .jieba import (
@@ -132,6 +135,7 @@ __all__ = [
     "BlenderbotTokenizerFast",
     "BloomTokenizer",
     "BloomTokenizerFast",
+    "ByT5Tokenizer",
     "CTRLTokenizer",
     "CamembertTokenizer",
     "CamembertTokenizerFast",

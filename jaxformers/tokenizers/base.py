@@ -351,7 +351,7 @@ class Tokenizer(TextEncoder):
             paths |= {name: source.find(file) for name, file in cls.vocab_files_names.items()}
             if cls.files_first and all(paths[name] for name in cls.files_first):
                 paths["tokenizer_file"] = None
-            if not any(paths.values()):
+            if cls.vocab_files_names and not any(paths.values()):
                 wanted = " or ".join([files.TOKENIZER, *cls.vocab_files_names.values()])
                 raise source.absent(f"a file named {wanted}, which {cls.__name__} reads")
         self = cls(**paths, **saved.settings | overrides)

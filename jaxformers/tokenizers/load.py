@@ -37,6 +37,7 @@ from .bpe import (
     Qwen2Tokenizer,
     RobertaTokenizer,
 )
+from .byt5 import ByT5Tokenizer
 from .esm import EsmTokenizer
 from .jieba import RoFormerTokenizer
 from .languages import M2M100Tokenizer, MBart50Tokenizer, MBartTokenizer, NllbTokenizer, PLBartTokenizer
@@ -69,6 +70,7 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     BioGptTokenizer: "biogpt",
     BlenderbotTokenizer: "blenderbot",
     BloomTokenizer: "bloom",
+    ByT5Tokenizer: "",
     CamembertTokenizer: "camembert",
     CodeGenTokenizer: "codegen phi",
     CohereTokenizer: "cohere cohere2",

@@ -45,7 +45,7 @@ def build(path: Path) -> tokenizers.Tokenizer:
         OSError, ValueError: as `read`.
     """
     ranks = read(path)
-    letters = _bytes_to_unicode()
+    letters = bytes_to_unicode()
     spelling = {token: "".join(letters[byte] for byte in token) for token in ranks}
     found = []
     for token, rank in ranks.items():
@@ -71,7 +71,7 @@ def build(path: Path) -> tokenizers.Tokenizer:
     return backend
 
 
-def _bytes_to_unicode() -> dict[int, str]:
+def bytes_to_unicode() -> dict[int, str]:
     """The letter that stands for each byte: itself where it can be seen, else one from 256 on (GPT-2's table)."""
     seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     rest = [byte for byte in range(256) if byte not in seen]
