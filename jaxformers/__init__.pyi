@@ -540,6 +540,8 @@ from .tokenizers import BertTokenizerFast as BertTokenizerFast
 from .tokenizers import BigBirdTokenizer as BigBirdTokenizer
 from .tokenizers import BigBirdTokenizerFast as BigBirdTokenizerFast
 from .tokenizers import BioGptTokenizer as BioGptTokenizer
+from .tokenizers import BlenderbotSmallTokenizer as BlenderbotSmallTokenizer
+from .tokenizers import BlenderbotSmallTokenizerFast as BlenderbotSmallTokenizerFast
 from .tokenizers import BlenderbotTokenizer as BlenderbotTokenizer
 from .tokenizers import BlenderbotTokenizerFast as BlenderbotTokenizerFast
 from .tokenizers import BloomTokenizer as BloomTokenizer
@@ -565,6 +567,7 @@ from .tokenizers import ElectraTokenizerFast as ElectraTokenizerFast
 from .tokenizers import EsmTokenizer as EsmTokenizer
 from .tokenizers import FNetTokenizer as FNetTokenizer
 from .tokenizers import FNetTokenizerFast as FNetTokenizerFast
+from .tokenizers import FSMTTokenizer as FSMTTokenizer
 from .tokenizers import FlaubertTokenizer as FlaubertTokenizer
 from .tokenizers import FunnelTokenizer as FunnelTokenizer
 from .tokenizers import FunnelTokenizerFast as FunnelTokenizerFast
@@ -602,6 +605,7 @@ from .tokenizers import OpenAIGPTTokenizerFast as OpenAIGPTTokenizerFast
 from .tokenizers import PLBartTokenizer as PLBartTokenizer
 from .tokenizers import PegasusTokenizer as PegasusTokenizer
 from .tokenizers import PegasusTokenizerFast as PegasusTokenizerFast
+from .tokenizers import ProphetNetTokenizer as ProphetNetTokenizer
 from .tokenizers import Qwen2Tokenizer as Qwen2Tokenizer
 from .tokenizers import Qwen2TokenizerFast as Qwen2TokenizerFast
 from .tokenizers import RemBertTokenizer as RemBertTokenizer

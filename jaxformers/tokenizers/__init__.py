@@ -21,6 +21,10 @@ from .bert import (
     SqueezeBertTokenizer,
     SqueezeBertTokenizerFast,
 )
+from .blenderbot_small import (
+    BlenderbotSmallTokenizer,
+    BlenderbotSmallTokenizerFast,
+)
 from .bpe import (
     BartTokenizer,
     BartTokenizerFast,
@@ -55,6 +59,9 @@ from .byt5 import (
 )
 from .encoding import BatchEncoding
 from .esm import EsmTokenizer
+from .fsmt import (
+    FSMTTokenizer,
+)
 from .jieba import (
     RoFormerTokenizer,
     RoFormerTokenizerFast,
@@ -92,6 +99,9 @@ from .openai_gpt import (
 from .pegasus import (
     PegasusTokenizer,
     PegasusTokenizerFast,
+)
+from .prophetnet import (
+    ProphetNetTokenizer,
 )
 from .sentencepiece import (
     AlbertTokenizer,
@@ -131,6 +141,8 @@ __all__ = [
     "BigBirdTokenizer",
     "BigBirdTokenizerFast",
     "BioGptTokenizer",
+    "BlenderbotSmallTokenizer",
+    "BlenderbotSmallTokenizerFast",
     "BlenderbotTokenizer",
     "BlenderbotTokenizerFast",
     "BloomTokenizer",
@@ -156,6 +168,7 @@ __all__ = [
     "EsmTokenizer",
     "FNetTokenizer",
     "FNetTokenizerFast",
+    "FSMTTokenizer",
     "FlaubertTokenizer",
     "FunnelTokenizer",
     "FunnelTokenizerFast",
@@ -193,6 +206,7 @@ __all__ = [
     "PLBartTokenizer",
     "PegasusTokenizer",
     "PegasusTokenizerFast",
+    "ProphetNetTokenizer",
     "Qwen2Tokenizer",
     "Qwen2TokenizerFast",
     "RemBertTokenizer",

@@ -21,6 +21,7 @@ from .bert import (
     SplinterTokenizer,
     SqueezeBertTokenizer,
 )
+from .blenderbot_small import BlenderbotSmallTokenizer
 from .bpe import (
     BartTokenizer,
     BlenderbotTokenizer,
@@ -39,6 +40,7 @@ from .bpe import (
 )
 from .byt5 import ByT5Tokenizer
 from .esm import EsmTokenizer
+from .fsmt import FSMTTokenizer
 from .jieba import RoFormerTokenizer
 from .languages import M2M100Tokenizer, MBart50Tokenizer, MBartTokenizer, NllbTokenizer, PLBartTokenizer
 from .llama import GemmaTokenizer, LlamaTokenizer
@@ -46,6 +48,7 @@ from .marian import MarianTokenizer
 from .moses import BioGptTokenizer, FlaubertTokenizer, XLMTokenizer
 from .openai_gpt import CTRLTokenizer, OpenAIGPTTokenizer
 from .pegasus import PegasusTokenizer
+from .prophetnet import ProphetNetTokenizer
 from .sentencepiece import (
     AlbertTokenizer,
     BigBirdTokenizer,
@@ -69,6 +72,7 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     BigBirdTokenizer: "big_bird",
     BioGptTokenizer: "biogpt",
     BlenderbotTokenizer: "blenderbot",
+    BlenderbotSmallTokenizer: "blenderbot-small",
     BloomTokenizer: "bloom",
     ByT5Tokenizer: "",
     CamembertTokenizer: "camembert",
@@ -83,6 +87,7 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     EsmTokenizer: "esm",
     FlaubertTokenizer: "flaubert",
     FNetTokenizer: "fnet",
+    FSMTTokenizer: "fsmt",
     FunnelTokenizer: "funnel",
     GemmaTokenizer: "gemma gemma2 gemma3 gemma3_text",
     GPT2Tokenizer: "gpt2 exaone4 gpt_bigcode gpt_neo gptj granite granitemoe olmo3 opt starcoder2",
@@ -102,6 +107,7 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     OpenAIGPTTokenizer: "openai-gpt",
     PegasusTokenizer: "pegasus bigbird_pegasus pegasus_x",
     PLBartTokenizer: "plbart",
+    ProphetNetTokenizer: "prophetnet",
     Qwen2Tokenizer: "qwen2 qwen2_moe qwen3 qwen3_moe",
     RemBertTokenizer: "rembert",
     RobertaTokenizer: "roberta data2vec-text roberta-prelayernorm",

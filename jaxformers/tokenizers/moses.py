@@ -20,8 +20,13 @@ from .settings import Check, anything, boolean
 
 
 @functools.cache
-def splitter(language: str) -> Callable[[str], list[str]]:
+def splitter(language: str, aggressive_dash_splits: bool = False, escape: bool = False) -> Callable[[str], list[str]]:
     """What splits a text of this language into words; punctuation is made plain, what cannot be seen is dropped.
+
+    Args:
+        language: its code, such as "en".
+        aggressive_dash_splits: dashes between letters are words, written "@-@".
+        escape: marks that mean something in XML are written as there.
 
     Raises:
         ImportError: sacremoses is not installed.
@@ -30,7 +35,7 @@ def splitter(language: str) -> Callable[[str], list[str]]:
         import sacremoses
     except ImportError:
         raise ImportError(
-            "XLM, FlauBERT and BioGPT split words by Moses' rules: pip install 'jaxformers[moses]'"
+            "XLM, FlauBERT, BioGPT and FSMT split words by Moses' rules: pip install 'jaxformers[moses]'"
         ) from None
     punctuation = sacremoses.MosesPunctNormalizer(lang=language, pre_replace_unicode_punct=True)
     words = sacremoses.MosesTokenizer(lang=language)
@@ -38,13 +43,13 @@ def splitter(language: str) -> Callable[[str], list[str]]:
     def split(text: str) -> list[str]:
         plain = punctuation.normalize(text)
         seen = "".join(letter for letter in plain if not unicodedata.category(letter).startswith("C"))
-        return words.tokenize(seen, return_str=False, escape=False)
+        return words.tokenize(seen, aggressive_dash_splits, return_str=False, escape=escape)
 
     return split
 
 
 @functools.cache
-def _moses(language: str) -> tuple[Any, Any]:
+def rules(language: str) -> tuple[Any, Any]:
     """Moses' rules for splitting a text into words, and for making a text of words."""
     import sacremoses
 
@@ -174,17 +179,17 @@ class BioGptTokenizer(XLMTokenizer):
     )
 
     def _words(self, text: str) -> str:
-        return " ".join(_moses(self.language)[0].tokenize(text, aggressive_dash_splits=True, escape=True))
+        return " ".join(rules(self.language)[0].tokenize(text, aggressive_dash_splits=True, escape=True))
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         words = super().convert_tokens_to_string(tokens).split()
-        return _moses(self.language)[1].detokenize(words)
+        return rules(self.language)[1].detokenize(words)
 
     def decode(
         self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
     ) -> str:
         words = super().decode(token_ids, skip_special_tokens, clean_up_tokenization_spaces).split()
-        return _moses(self.language)[1].detokenize(words)
+        return rules(self.language)[1].detokenize(words)
 
 
 class _MosesNormalizer:

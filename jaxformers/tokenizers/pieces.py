@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 import tokenizers
 from tokenizers import NormalizedString, Regex, models, normalizers, pre_tokenizers
 
-from . import files, post_processor, sentencepiece
+from . import files, merges, post_processor, sentencepiece
 from .backend import as_value_error
 from .base import Tokenizer
 from .metaspace import SPACE
@@ -83,6 +83,44 @@ class PieceFinder:
             text.replace(Regex(r"[\s\S]+"), whole)
         ends = list(itertools.accumulate(map(len, pieces)))
         return [part(text, start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+class MergeFinder:
+    """Finds the words of a text, and their pieces as merges make them; which of these have an id counts later.
+
+    Args:
+        words: what splits a text into words.
+        path: the file of the merges.
+        header: its first line says which version this is.
+        inside: what is written behind a piece that does not end its word.
+        last: what is written behind one that does.
+
+    Raises:
+        OSError, ValueError: as `merges.read_merges`.
+    """
+
+    def __init__(
+        self, words: Callable[[str], list[str]], path: Path, header: bool, inside: str = "", last: str = ""
+    ) -> None:
+        pairs = merges.read_merges(path, header)
+        known = ["", *dict.fromkeys(piece for pair in pairs for piece in (*pair, "".join(pair)))]
+        ids = {piece: index for index, piece in enumerate(known)}
+        self._words, self._inside, self._last = words, inside, last
+        # a character that no merge knows is a piece, too: the empty one is none of a text
+        self._bpe = merges.build(ids, pairs, str(path), unk_token="", end_of_word_suffix=merges.END_OF_WORD)
+
+    def __call__(self, text: NormalizedString) -> list[NormalizedString]:
+        words = self._words(text.normalized)
+        text.replace(Regex(r"[\s\S]+"), " ".join(words))
+        found, start = [], 0
+        for word in words:
+            places = self._bpe.encode(word).offsets
+            for first, behind in places:
+                piece = part(text, start + first, start + behind)
+                piece.append(self._last if behind == len(word) else self._inside)
+                found.append(piece)
+            start += len(word) + 1
+        return found
 
 
 def of_words(ids: Mapping[str, int], unknown: str) -> tokenizers.Tokenizer:

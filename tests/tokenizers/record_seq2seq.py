@@ -24,7 +24,9 @@ import languages
 import lines
 import record
 import seq2seq
+import tokenizers
 from sentencepiece import sentencepiece_model_pb2
+from tokenizers import models, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
@@ -67,6 +69,23 @@ def train(folder: Path, texts: list[str], size: int, rules: bool) -> None:
     joint = [piece for piece in sorted({*first, *last}) if len(piece) != 4]
     write_ids(folder / "marian.json", ["</s>", "<unk>", *joint, ">>fra<<", ">>deu<<", "<pad>"])
     write_ids(folder / "marian_target.json", ["</s>", "<unk>", *last[::-1], "<pad>"])
+
+    words = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=["<unk>"], end_of_word_suffix="</w>", limit_alphabet=400, show_progress=False
+    )
+    words.train_from_iterator([text.lower() if index % 2 else text for index, text in enumerate(texts)], trainer)
+    merges = json.loads(words.to_str())["model"]["merges"]
+    (folder / "small.txt").write_text("#version: 0.2\n" + "".join(f"{' '.join(merge)}\n" for merge in merges))
+    (folder / "fsmt.txt").write_text("".join(f"{' '.join(merge)} {9}\n" for merge in merges))
+    (folder / "fsmt_config.json").write_text('{"langs": ["en", "de"]}')
+    found = [piece for piece in sorted(words.get_vocab()) if len(piece) != 7 and piece != "<unk>"]
+    marked = [piece[:-4] if piece.endswith("</w>") else f"{piece}@@" for piece in found]
+    roles = ["__null__", "__start__", "__end__", "__unk__"]
+    write_ids(folder / "small.json", [*roles, "__newln__", *marked])
+    write_ids(folder / "fsmt_source.json", ["<s>", "<pad>", "</s>", "<unk>", *found])
+    write_ids(folder / "fsmt_target.json", ["<s>", "<pad>", "</s>", "<unk>", *found[::-1]])
 
 
 def pieces_of(model: bytes) -> list[str]:

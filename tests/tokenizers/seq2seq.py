@@ -116,6 +116,32 @@ KINDS: Mapping[str, Kind] = {
         unasked=("decoded", "tokens", "labels"),  # special tokens of targets get ids of sources
     ),
     "byt5": Kind("", "ByT5Tokenizer", {}, ({}, {"extra_ids": 3}), slow=True, unasked=("tokens",)),
+    "blenderbot-small": Kind(
+        "blenderbot-small",
+        "BlenderbotSmallTokenizer",
+        {"vocab.json": "small.json", "merges.txt": "small.txt"},
+        slow=True,
+    ),
+    "fsmt": Kind(
+        "fsmt",
+        "FSMTTokenizer",
+        {
+            "vocab-src.json": "fsmt_source.json",
+            "vocab-tgt.json": "fsmt_target.json",
+            "merges.txt": "fsmt.txt",
+            "tokenizer_config.json": "fsmt_config.json",
+        },
+        ({}, {"do_lower_case": True}),
+        slow=True,
+        unasked=("labels",),  # are in the language of texts
+    ),
+    "prophetnet": Kind(
+        "prophetnet",
+        "ProphetNetTokenizer",
+        {"prophetnet.tokenizer": "words.txt"},
+        ({}, {"do_lower_case": False}),
+        slow=True,
+    ),
 }
 
 CASES = [(name, number) for name, kind in KINDS.items() for number in range(len(kind.settings))]
@@ -130,7 +156,9 @@ def write(folder: Path, kind: Kind, named: bool = False, trained: Path = FILES) 
     named = named or not kind.model_type
     (folder / "config.json").write_text("{}" if named else json.dumps({"model_type": kind.model_type}))
     if named:
-        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind.tokenizer_class}))
+        config = folder / "tokenizer_config.json"
+        fields = json.loads(config.read_text()) if config.exists() else {}
+        config.write_text(json.dumps(fields | {"tokenizer_class": kind.tokenizer_class}))
     return folder
 
 
