@@ -124,9 +124,9 @@ class LanguageTokenizer(Tokenizer):
         Raises:
             UnknownLanguage: naming the codes that are known.
         """
-        known = [token for token in self.added_tokens_encoder if token not in self._role_texts().values()]
-        token = self._token_of(lang)
-        if token not in known:
+        token, roles, added = self._token_of(lang), self._role_texts().values(), self.added_tokens_decoder.values()
+        if token in roles or token not in (item.content for item in added):
+            known = [item.content for item in added if item.special and item.content not in roles]
             names = [code for code in map(self._code_of, known) if code]
             near = difflib.get_close_matches(str(lang), names, 3, cutoff=0.5)
             hint = f" (the nearest are {', '.join(near)})" if near else ""
@@ -352,13 +352,16 @@ class PLBartTokenizer(LanguageTokenizer, PieceTokenizer):
         return "".join(tokens).replace(SPACE, " ").strip()
 
     def _codes(self, settings: Mapping[str, Any]) -> Sequence[str]:
-        return _PLBART_CODES[settings.get("language_codes", "base")]
+        return _PLBART_CODES.get(settings.get("language_codes", "base"), ())
 
     def _with_codes(self, given: Sequence[Token] | None, settings: Mapping[str, Any]) -> list[Token]:
         return _codes_first(self._codes(settings), given)
 
     def _spelt(self, code: str | None) -> str | None:
-        return code if code is None or code.startswith("__") else f"__{code}__"
+        return f"__{code}__" if isinstance(code, str) and not code.startswith("__") else code
+
+    def _token_of(self, code: str) -> str:
+        return str(self._spelt(code))
 
     def _rows(self, language: str | None) -> Templates:
         if language is None:
@@ -420,7 +423,7 @@ class M2M100Tokenizer(LanguageTokenizer, PieceTokenizer):
         return pieces.text_of_pieces(tokens, set(self.all_special_tokens))
 
     def _codes(self, settings: Mapping[str, Any]) -> Sequence[str]:
-        return [self._token_of(code) for code in _M2M100_CODES[settings.get("language_codes", "m2m100")]]
+        return [self._token_of(code) for code in _M2M100_CODES.get(settings.get("language_codes", "m2m100"), ())]
 
     def _token_of(self, code: str) -> str:
         return f"__{code}__"

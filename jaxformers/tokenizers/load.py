@@ -188,6 +188,8 @@ def _by_model_type(source: hub.Source) -> type[Tokenizer] | None:
     if path is None:
         return None
     fields = files.read_json(path)
+    if fields.get("model_type") == "encoder-decoder" and isinstance(fields.get("encoder"), dict):
+        fields = fields["encoder"]  # of two models put together, the one that reads texts
     name = fields.get("tokenizer_class")
     kind = _by_name(name) if isinstance(name, str) else None
     model_type = fields.get("model_type")
