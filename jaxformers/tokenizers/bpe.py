@@ -289,6 +289,10 @@ class BlenderbotTokenizer(RobertaTokenizer):
     tokenizer_class: ClassVar[str] = "BlenderbotTokenizer"
     template: ClassVar[Templates | None] = ("$A:0 {eos_token}:0", "$A:0 $B:1")
 
+    def _config(self) -> dict[str, Any]:
+        # The space stands there in any case: in version 5 of the reference there is one unless the file says otherwise
+        return super()._config() | {"add_prefix_space": self.add_prefix_space}
+
     def _post_processor(self, templates: Templates) -> processors.PostProcessor:
         return Tokenizer._post_processor(self, templates)
 

@@ -58,8 +58,10 @@ class MarianTokenizer(PieceTokenizer):
 
     @property
     def supported_language_codes(self) -> list[str]:
-        """The codes that a text may begin with, such as `>>fra<<`."""
-        return [token for token in self.get_vocab() if token.startswith(">>") and token.endswith("<<")]
+        """The codes that a text may begin with, such as `>>fra<<`, in the order of their ids."""
+        ids = self.get_vocab()
+        codes = [token for token in ids if token.startswith(">>") and token.endswith("<<")]
+        return sorted(codes, key=ids.__getitem__)
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         return pieces.text_of_pieces(tokens, set(self.all_special_tokens), behind=" ")

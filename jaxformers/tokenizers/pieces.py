@@ -144,19 +144,16 @@ class AddedTokensApart(Tokenizer):
     """A tokenizer in whose decoded texts added tokens stand apart, as the reference's that are written in Python do."""
 
     def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
+        size, roles = self._written.get_vocab_size(with_added_tokens=False), set(self._role_texts().values())
         skipped = set(self.all_special_tokens) if skip_special_tokens else set()
-        found = [token for token in self.convert_ids_to_tokens(ids) if token is not None and token not in skipped]
         texts: list[str] = []
-        for apart, group in itertools.groupby(found, self._apart().__contains__):
-            tokens = list(group)
+        found = zip(ids, self.convert_ids_to_tokens(ids), strict=True)
+        kept = [(index, token) for index, token in found if token is not None and token not in skipped]
+        # tokens that were added behind the vocabulary stand apart, but those that have a role
+        for apart, group in itertools.groupby(kept, lambda pair: pair[0] >= size and pair[1] not in roles):
+            tokens = [token for _, token in group]
             texts += tokens if apart else [self.convert_tokens_to_string(tokens)]
         return " ".join(filter(None, texts))
-
-    def _apart(self) -> set[str]:
-        """The tokens around which there are spaces: those added by users, and special ones behind the vocabulary."""
-        added, roles, size = self.added_tokens_encoder, set(self._role_texts().values()), self.vocab_size
-        behind = {token for token in self.additional_special_tokens if added.get(token, 0) >= size}
-        return added.keys() - set(self.all_special_tokens) - roles | behind
 
 
 class PieceTokenizer(AddedTokensApart):

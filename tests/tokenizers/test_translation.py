@@ -282,7 +282,8 @@ def outcome(folder: Path) -> None:
         rows = tokenizer([TEXT, "", ">>fra<< ①"], text_target=["a", "", ANSWER] if folder.name == "marian" else None)
         tokenizer.decode(rows["input_ids"][0])
     except (OSError, ValueError) as error:
-        assert str(error)
+        message = str(error)
+        assert message
 
 
 @pytest.mark.parametrize(("name", "file"), [(name, file) for name, files in MISSING.items() for file in files])
