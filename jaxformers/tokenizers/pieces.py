@@ -45,7 +45,7 @@ class PieceSplitter:
 
 def part(text: NormalizedString, start: int, end: int) -> NormalizedString:
     """Some characters of a text, which know where they stand in it."""
-    return cast(NormalizedString, text[start:end])
+    return cast(NormalizedString, text.slice((start, end)))
 
 
 class PieceFinder:
