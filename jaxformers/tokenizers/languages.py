@@ -107,8 +107,10 @@ class LanguageTokenizer(Tokenizer):
             UnknownLanguage: a code that is not known.
         """
         other = copy.copy(self)
+        vars(other).update(
+            {name: copy.copy(value) for name, value in vars(self).items() if isinstance(value, dict | list)}
+        )
         other._backend = backends.view(self._backend, custom=lambda view: None)
-        other._own_settings = dict(self._own_settings)
         other.src_lang = self.src_lang if src_lang is None else src_lang
         other.tgt_lang = self.tgt_lang if tgt_lang is None else tgt_lang
         return other

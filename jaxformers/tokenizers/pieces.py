@@ -10,10 +10,10 @@ import functools
 import itertools
 from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import tokenizers
-from tokenizers import NormalizedString, Regex, models, normalizers, pre_tokenizers
+from tokenizers import NormalizedString, Regex, models, normalizers, pre_tokenizers, processors
 
 from . import files, merges, post_processor, sentencepiece
 from .backend import as_value_error
@@ -40,7 +40,7 @@ class PieceSplitter:
     def pre_tokenize(self, text: tokenizers.PreTokenizedString) -> None:
         """What the library calls for each text."""
         with as_value_error("finding pieces failed"):
-            text.split(lambda _, part: self._find(part))
+            text.split(lambda _, piece: self._find(piece))
 
 
 def part(text: NormalizedString, start: int, end: int) -> NormalizedString:
@@ -167,7 +167,7 @@ class PieceTokenizer(AddedTokensApart):
 
     @property
     def _written(self) -> tokenizers.Tokenizer:
-        return self._target_vocabulary or self._backend
+        return self._backend if self._target_vocabulary is None else self._target_vocabulary
 
     def _custom_for(self, target: bool) -> Callable[[tokenizers.Tokenizer], None] | None:
         if self._finders is None:
@@ -175,16 +175,13 @@ class PieceTokenizer(AddedTokensApart):
         splitter = PieceSplitter(self._finders[target])
         if not target or self._target_vocabulary is None:
             return splitter
-        return functools.partial(_set_vocabulary, self._target_vocabulary, self._target_rows(), splitter)
-
-    def _target_rows(self) -> Any:
-        """The post-processor of targets, whose special tokens have ids of their own."""
-        words, owner = self._written, type(self).__name__
-        return post_processor.build(self._templates(), self._role_texts(), words, owner)
+        words, owner = self._target_vocabulary, type(self).__name__
+        rows = post_processor.build(self._templates(), self._role_texts(), words, owner)
+        return functools.partial(_set_vocabulary, words, rows, splitter)
 
 
 def _set_vocabulary(
-    words: tokenizers.Tokenizer, rows: Any, splitter: PieceSplitter, view: tokenizers.Tokenizer
+    words: tokenizers.Tokenizer, rows: processors.PostProcessor, splitter: PieceSplitter, view: tokenizers.Tokenizer
 ) -> None:
     """Give a view another vocabulary, with what goes with it."""
     view.model = words.model

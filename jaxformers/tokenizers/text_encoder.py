@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Mapping
@@ -150,6 +151,9 @@ class TextEncoder(Vocabulary):
                 "add_prefix_space=True"
             )
         padding, truncation = limits.resolve(self, options, self._warn_once if options.verbose else _ignore)
+        if target and padding is not None:  # targets may have a vocabulary of their own
+            own = self._written.token_to_id(padding.pad_token)
+            padding = padding if own is None else dataclasses.replace(padding, pad_id=own)
         split = self.split_special_tokens if options.split_special_tokens is None else options.split_special_tokens
         custom = self._custom_for(target)
         view = functools.partial(backends.view, self._backend, split_special_tokens=split, custom=custom)

@@ -291,8 +291,9 @@ class Vocabulary:
             ids = ids.tolist()
         if isinstance(ids, int):
             return self._written.id_to_token(ids) if 0 <= ids < 2**32 else None
-        skipped = set(self.all_special_ids) if skip_special_tokens else set()
-        return [self.convert_ids_to_tokens(index) for index in _ids(ids) if index not in skipped]
+        skipped = set(self.all_special_tokens) if skip_special_tokens else set()
+        tokens = map(self.convert_ids_to_tokens, _ids(ids))
+        return [token for token in tokens if token not in skipped]
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """The text of tokens."""

@@ -107,6 +107,8 @@ def test_a_copy_for_other_languages(name: str, tmp_path: Path) -> None:
     assert tokenizer.tgt_lang is None
     assert tokenizer(TEXT)["input_ids"] == before
     assert other.for_languages(tgt_lang=codes[2]).src_lang == codes[0]
+    other.pad_token = other.eos_token
+    assert tokenizer.pad_token == "<pad>"
 
 
 def test_languages_of_a_users_own(tmp_path: Path) -> None:
@@ -148,6 +150,9 @@ def test_targets_with_a_vocabulary_of_their_own(name: str, settings: dict[str, A
     labels = tokenizer([TEXT], text_target=[text], return_tensors="np")["labels"]
     assert tokenizer.decode(labels[0], skip_special_tokens=True) == text
     assert tokenizer(text_target=text)["input_ids"] == labels[0].tolist()
+    padded = tokenizer(["", ""], text_target=[text, ""], padding=True)["labels"][1]
+    assert set(tokenizer.convert_ids_to_tokens(padded)) == {"</s>", "<pad>"}
+    assert tokenizer.convert_ids_to_tokens(padded, skip_special_tokens=True) == []
     tokenizer.save_pretrained(tmp_path / "saved")
     again = AutoTokenizer.from_pretrained(tmp_path / "saved")
     assert again(text_target=text)["input_ids"] == labels[0].tolist()
