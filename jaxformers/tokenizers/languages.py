@@ -422,7 +422,7 @@ class M2M100Tokenizer(LanguageTokenizer, PieceTokenizer):
         return {token: self.convert_tokens_to_ids(token) for token in self._codes(self._own_settings)}
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
-        return pieces.text_of_pieces(tokens, set(self.all_special_tokens))
+        return pieces.text_of_pieces(tokens, set(self.all_special_tokens), self._join)
 
     def _codes(self, settings: Mapping[str, Any]) -> Sequence[str]:
         return [self._token_of(code) for code in _M2M100_CODES.get(settings.get("language_codes", "m2m100"), ())]
@@ -435,7 +435,8 @@ class M2M100Tokenizer(LanguageTokenizer, PieceTokenizer):
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         files.check_complete(paths, self.vocab_files_names, type(self).__name__)
-        self._finders = (PieceFinder(paths["spm_file"]),) * 2
+        finder = PieceFinder(paths["spm_file"])
+        self._finders, self._join = (finder, finder), finder.join
         return pieces.read_words(paths["vocab_file"], text_of(settings["unk_token"]))
 
 

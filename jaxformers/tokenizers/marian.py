@@ -64,12 +64,13 @@ class MarianTokenizer(PieceTokenizer):
         return sorted(codes, key=ids.__getitem__)
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
-        return pieces.text_of_pieces(tokens, set(self.all_special_tokens), behind=" ")
+        return pieces.text_of_pieces(tokens, set(self.all_special_tokens), self._join, behind=" ")
 
     def _build(self, paths: Mapping[str, Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
         needed = [*self.files_first, *(["target_vocab_file"] if settings["separate_vocabs"] else [])]
         files.check_complete(paths, {name: self.vocab_files_names[name] for name in needed}, type(self).__name__)
-        self._finders = _BehindCode(PieceFinder(paths["source_spm"])), _BehindCode(PieceFinder(paths["target_spm"]))
+        source, target = (PieceFinder(paths[name]) for name in ("source_spm", "target_spm"))
+        self._finders, self._join = (_BehindCode(source), _BehindCode(target)), target.join
         unknown = text_of(settings["unk_token"])
         if settings["separate_vocabs"]:
             self._target_vocabulary = pieces.read_words(paths["target_vocab_file"], unknown)

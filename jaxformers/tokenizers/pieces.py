@@ -84,6 +84,10 @@ class PieceFinder:
         ends = list(itertools.accumulate(map(len, pieces)))
         return [part(text, start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
+    def join(self, pieces: list[str]) -> str:
+        """The text of pieces; those that the model lacks are left as they are."""
+        return self._processor.decode(pieces) if pieces else ""
+
 
 class MergeFinder:
     """Finds the words of a text, and their pieces as merges make them; which of these have an id counts later.
@@ -121,6 +125,11 @@ class MergeFinder:
                 found.append(piece)
             start += len(word) + 1
         return found
+
+
+def joined(pieces: list[str]) -> str:
+    """The text of sentencepiece's pieces, where there is no model to ask."""
+    return "".join(pieces).lstrip(SPACE)
 
 
 def of_words(ids: Mapping[str, int], unknown: str) -> tokenizers.Tokenizer:
@@ -164,6 +173,8 @@ class PieceTokenizer(AddedTokensApart):
     """What finds the pieces of texts, and those of targets; None: the backend, which is from a tokenizer.json."""
     _target_vocabulary: tokenizers.Tokenizer | None = None
     """The words of targets, where they are not those of texts."""
+    _join: Callable[[list[str]], str] = staticmethod(joined)
+    """What makes a text of the pieces that a model writes."""
 
     @property
     def _written(self) -> tokenizers.Tokenizer:
@@ -189,16 +200,19 @@ def _set_vocabulary(
     splitter(view)
 
 
-def text_of_pieces(pieces: Iterable[str], special: Container[str], behind: str = "") -> str:
-    """The text of sentencepiece's pieces between special tokens.
+def text_of_pieces(
+    pieces: Iterable[str], special: Container[str], join: Callable[[list[str]], str], behind: str = ""
+) -> str:
+    """The text of sentencepiece's pieces and of special tokens.
 
     Args:
         pieces: tokens.
         special: those that are special.
+        join: makes a text of what stands between these.
         behind: what follows each of these.
     """
     text = ""
     for is_special, group in itertools.groupby(pieces, special.__contains__):
         tokens = list(group)
-        text += "".join(f"{token}{behind}" for token in tokens) if is_special else "".join(tokens).lstrip(SPACE)
+        text += "".join(f"{token}{behind}" for token in tokens) if is_special else join(tokens)
     return text.replace(SPACE, " ").strip()
