@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from jaxformers.tokenizers import (
     PegasusTokenizer,
     T5Tokenizer,
     Tokenizer,
+    moses,
 )
 
 TEXT, ANSWER = "The file could not be opened.", "Die Datei konnte nicht geöffnet werden."
@@ -176,6 +178,22 @@ def test_missing_files_are_named(name: str, file: str, tmp_path: Path) -> None:
         (folder / rest).unlink(missing_ok=True)
     with pytest.raises(OSError, match=file):
         AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [
+        *((name, "sentencepiece", "sentencepiece") for name in ("t5", "mbart", "marian", "m2m", "plbart")),
+        ("fsmt", "sacremoses", "moses"),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    name: str, module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moses.splitter.cache_clear()
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"jaxformers\[{extra}\]"):
+        load(tmp_path, name)
 
 
 def test_a_target_vocabulary_is_needed_where_it_is_asked_for(tmp_path: Path) -> None:
