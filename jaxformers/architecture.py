@@ -11,11 +11,9 @@ import jax
 from . import batch as batches
 from . import declare
 from .config import Config
-from .layers import cache, run
 from .layers.cache import Cache
 from .layers.heads import Head, pool
 from .layers.inputs import Ask, Inputs
-from .layers.rotation import switch_length
 from .layers.run import Encoded
 from .layers.sites import PLAIN, Sites
 from .network import Network
@@ -42,6 +40,7 @@ class Architecture:
     accepts: ClassVar[tuple[str, ...]] = batches.USUAL
     beside: ClassVar[Mapping[str, batches.Beside]] = {}
     neutral: ClassVar[bool] = True  # whether padding on the right, masked, leaves a row's results as they are
+    reads_source_twice: ClassVar[bool] = False  # whether a decoder without a prompt reads its encoder's ids
     packs: ClassVar[bool] = True  # and whether other texts behind it in the same row do
 
     def __init_subclass__(
@@ -97,7 +96,7 @@ class Architecture:
         for name, value in given.items():
             if value is not None:
                 setattr(cls, name, value)
-        if unknown := [name for name in cls.accepts if name not in batches.FIELDS and name not in cls.beside]:
+        if unknown := [name for name in cls.accepts if name not in (*batches.FIELDS, *batches.TWO_SIDED, *cls.beside)]:
             raise TypeError(f"{cls.__name__} accepts {unknown[0]!r}: say in beside= what it holds")
         if base is not None and not hasattr(cls, "head"):
             cls.head = cls.usual_head(base)
@@ -154,16 +153,14 @@ class Architecture:
         sites: Sites = PLAIN,
     ) -> tuple[Output, dict[str, jax.Array]]:
         """`forward`, and by name the values at the sites of `ask.captured`."""
-        inputs = cls.arrange(config, inputs)
-        if ask.cache and inputs.cache is None:
-            inputs = dataclasses.replace(inputs, cache=cls.nothing(params, config, *inputs.shape))
+        inputs = cls.arrange(config, inputs, labels)
         sites = dataclasses.replace(sites, capture=ask.captured).opened() if ask.captured else sites
         encoded = cls.pool(params, config, cls.network(params, config, inputs, ask, sites))
         scores = cls.head.forward(params, config, encoded, sites) if hasattr(cls, "head") else None
         return cls.finish(scores, encoded, labels, config), sites.shown or {}
 
     @classmethod
-    def arrange(cls, config: Any, inputs: Inputs) -> Inputs:
+    def arrange(cls, config: Any, inputs: Inputs, labels: Mapping[str, jax.Array]) -> Inputs:
         """What the network reads of a batch."""
         return inputs
 
@@ -175,11 +172,12 @@ class Architecture:
     @classmethod
     def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
-        assert cls.network.cells is not None, "a model that reads in both directions"
-        dtype = params["word"]["table"].dtype
-        made = cache.empty(run.arranged(cls.network.cells(config, rows, slots), params["layers"]), dtype)
-        past = None if switch_length(config) is None else cache.no_past(rows, slots, config.hidden_size, dtype)
-        return dataclasses.replace(made, past=past)
+        return cls.network.nothing(params, config, rows, slots)
+
+    @classmethod
+    def begin(cls, params: Any, config: Any, source: Inputs, rows: int, slots: int) -> Cache:
+        """A cache without tokens that has what the encoder makes of sources, a row each."""
+        return cls.network.begin(params, config, cls.network.read_source(params, config, source), rows, slots)
 
     @classmethod
     def rounds(cls, param: declare.Param) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .layers import losses
 from .layers.cache import Cache
-from .layers.inputs import Ask, Inputs
+from .layers.inputs import Ask, Inputs, Memory
 from .layers.remat import policy_of
 
 # The Hub's keywords for a batch, and our fields.
@@ -24,6 +24,13 @@ FIELDS = {
     "inputs_embeds": "embeds",
     "past_key_values": "cache",
 }
+# Those of a decoder beside an encoder, and our fields of `Inputs.target`.
+TARGET = {
+    "decoder_input_ids": "ids",
+    "decoder_attention_mask": "mask",
+    "decoder_inputs_embeds": "embeds",
+    "past_key_values": "cache",
+}
 # What most models take, in the order of positional arguments.
 USUAL = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
 # What models take that read in one direction.
@@ -31,6 +38,17 @@ CAUSAL = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inp
 # The same where segments are words, and where distances alone are known.
 SEGMENTED = (*CAUSAL, "token_type_ids")
 UNPLACED = tuple(word for word in CAUSAL if word != "position_ids")
+# What models take that have both.
+TWO_SIDED = (
+    "input_ids",
+    "attention_mask",
+    "decoder_input_ids",
+    "decoder_attention_mask",
+    "encoder_outputs",
+    "past_key_values",
+    "inputs_embeds",
+    "decoder_inputs_embeds",
+)
 _FLAGS = ("output_hidden_states", "output_attentions", "return_dict", "gradient_checkpointing")
 _TAPS = ("capture", "patch")
 FOR_USERS = frozenset(
@@ -47,11 +65,11 @@ class Label:
     """What a label keyword of a task holds.
 
     bound: ids are below it: a number, a field of the config, "choices" (as many as a row has), None: not checked.
-    per: what has one: a "row", labels [B], or a "token", labels [B, T].
+    per: what has one: a "row", labels [B], or a "token", labels [B, T]; or labels [B, any number] of a "target".
     """
 
     bound: int | str | None = None
-    per: Literal["row", "token"] = "row"
+    per: Literal["row", "token", "target"] = "row"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,18 +112,23 @@ def read(
             known = (*cls.accepts, *cls.labels, *_FLAGS, *_TAPS)
             raise TypeError(f"{owner} takes no {name!r}; it takes {', '.join(known)}")
     arrays = {name: _array(name, value) for name, value in given.items() if value is not None}
-    if ("input_ids" in arrays) == ("inputs_embeds" in arrays):
+    given_memory = "encoder_outputs" in arrays
+    if not given_memory and ("input_ids" in arrays) == ("inputs_embeds" in arrays):
         raise ValueError(f"{owner}: pass either input_ids or inputs_embeds")
     taken = [name for name in cls.accepts if name in arrays]
+    of_target = [name for name in taken if name in TARGET] if cls.network.two_sided else []
     batch = Inputs(
-        **{FIELDS[name]: arrays[name] for name in taken if name in FIELDS},
+        **{FIELDS[name]: arrays[name] for name in taken if name in FIELDS and name not in of_target},
         beside={name: arrays[name] for name in taken if name in cls.beside},
+        target=Inputs(**{TARGET[name]: arrays[name] for name in of_target}) if of_target else None,
+        memory=_memory(owner, arrays["encoder_outputs"], arrays.get("attention_mask")) if given_memory else None,
     )
     labels = {name: arrays[name] for name in cls.labels if name in arrays}
-    cached = cached or (batch.cache is not None and cached is not False)
+    cached = cached or ("past_key_values" in arrays and cached is not False)
     ask = Ask(
         hidden_states=bool(flags["output_hidden_states"]),
         attentions=bool(flags["output_attentions"]),
+        cross_attentions=bool(flags["output_attentions"]) and cls.network.two_sided,
         cache=bool(cached),
         remat=policy_of(flags["gradient_checkpointing"], owner),
     )
@@ -146,7 +169,10 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     """
     owner = cls.__name__
     axes = "batch, seq" if cls.axes == 2 else "batch, choices, seq"
-    shape = batch.ids.shape if batch.ids is not None else _check_vectors(cls, c, axes, batch.embeds)
+    if batch.memory is not None:
+        shape = batch.memory.mask.shape
+    else:
+        shape = batch.ids.shape if batch.ids is not None else _check_vectors(cls, c, axes, batch.embeds)
     if len(shape) != cls.axes:
         found = f"found {len(shape)} axes {tuple(shape)}{_lone('input_ids', shape, cls.axes)}"
         raise ValueError(f"{owner}: input_ids must be [{axes}], {found}")
@@ -174,8 +200,45 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
             _check_ids(owner, name, array, (shape,), bound)
     for name, array in batch.beside.items():
         _check_beside(cls, c, name, array, shape)
+    if cls.network.two_sided:
+        _check_target(cls, c, batch.target, shape[0], labels)
     for name, array in labels.items():
         _check_label(cls, c, name, array, shape)
+
+
+def _check_target(cls: Any, c: Any, target: Inputs | None, rows: int, labels: Mapping[str, Any]) -> None:
+    """Refuse what a decoder cannot read beside an encoder of so many rows."""
+    owner = cls.__name__
+    if target is None or (target.ids is None and target.embeds is None):
+        if not labels and not cls.reads_source_twice:
+            raise ValueError(f"{owner}: pass decoder_input_ids, or labels, from which they are made")
+        return
+    if (target.ids is None) == (target.embeds is None):
+        raise ValueError(f"{owner}: pass either decoder_input_ids or decoder_inputs_embeds")
+    shape = target.ids.shape if target.ids is not None else _check_vectors(cls, c, "batch, seq", target.embeds)
+    if len(shape) != 2 or shape[0] != rows or not shape[1]:
+        raise ValueError(f"{owner}: decoder_input_ids must be [{rows}, seq], as input_ids, found {tuple(shape)}")
+    if target.ids is not None:
+        _check_ids(owner, "decoder_input_ids", target.ids, (shape,), c.vocab_size)
+    if target.mask is not None and target.mask.shape != shape:
+        raise ValueError(
+            f"{owner}: decoder_attention_mask has shape {tuple(target.mask.shape)}, decoder_input_ids {tuple(shape)}"
+        )
+    longest = c.longest_target
+    if longest is not None and shape[1] > longest:
+        raise ValueError(f"{owner}: {shape[1]} tokens in a row of decoder_input_ids, the model has {longest} positions")
+    if target.cache is not None:
+        _check_cache(owner, c, target.cache, shape)
+
+
+def _memory(owner: str, given: Any, mask: Any) -> Memory:
+    """An encoder's result, as users hand it on: an output, a tuple, or its first array [B, S, D]."""
+    state = given if hasattr(given, "ndim") else given[0]
+    if state.ndim != 3:
+        raise ValueError(f"{owner}: encoder_outputs must be [batch, seq, dim], found {tuple(state.shape)}")
+    if mask is not None and mask.shape != state.shape[:2]:
+        raise ValueError(f"{owner}: attention_mask has shape {tuple(mask.shape)}, encoder_outputs {state.shape[:2]}")
+    return Memory(state, jnp.ones(state.shape[:2], bool) if mask is None else mask != 0)
 
 
 def _check_beside(cls: Any, c: Any, name: str, array: Any, shape: tuple[int, ...]) -> None:
@@ -315,12 +378,14 @@ def _check_label(cls: Any, c: Any, name: str, array: Any, shape: tuple[int, ...]
     bound = shape[1] if label.bound == "choices" else label.bound
     bound = getattr(c, bound) if isinstance(bound, str) else bound
     shapes = (shape,) if label.per == "token" else (shape[:1], (shape[0], 1))
+    if label.per == "target":
+        shapes = ((shape[0], *array.shape[1:2]),)
     _check_ids(owner, name, array, shapes, bound, ignored=losses.IGNORED)
 
 
 def _array(name: str, value: Any) -> Any:
     """`value` as an array of 32 bits; jax arrays and tracers as they are."""
-    if isinstance(value, jax.Array | Cache):
+    if isinstance(value, jax.Array | Cache) or name == "encoder_outputs":
         return value
     if name == "past_key_values":
         raise ValueError(f"past_key_values: expected the cache of an earlier call, found {type(value).__name__}")

@@ -242,6 +242,11 @@ class Config:
         return self.promised_row
 
     @property
+    def longest_target(self) -> int | None:
+        """How many tokens a decoder beside an encoder takes; None: any number."""
+        return self.longest_row
+
+    @property
     def promised_row(self) -> int | None:
         """How many tokens of a row the config answers for; None: it does not say."""
         return getattr(self, "max_position_embeddings", None)

@@ -213,3 +213,69 @@ class PreTrainingOutput(Output):
     seq_relationship_logits: Array | None = None
     hidden_states: Layers | None = None
     attentions: Layers | None = None
+
+
+@output
+class Seq2SeqModelOutput(Output):
+    """What a decoder gives beside an encoder: the last layer's states [batch, seq, dim], and the encoder's beside it.
+
+    past_key_values: the `Cache` of all tokens so far and of the encoder's, where one was asked for.
+    """
+
+    last_hidden_state: Array | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Array | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None
+
+
+@output
+class Seq2SeqLMOutput(Output):
+    """loss: scalar, mean over labels that are not -100. logits: [batch, seq, vocab], of the token that follows each.
+
+    The rest as of `Seq2SeqModelOutput`.
+    """
+
+    loss: Array | None = None
+    logits: Array | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Array | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None
+
+
+@output
+class Seq2SeqSequenceClassifierOutput(Output):
+    """loss: scalar. logits: [batch, num_labels], before the softmax. The rest as of `Seq2SeqModelOutput`."""
+
+    loss: Array | None = None
+    logits: Array | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Array | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None
+
+
+@output
+class Seq2SeqQuestionAnsweringModelOutput(Output):
+    """loss: scalar. start_logits, end_logits: [batch, seq]. The rest as of `Seq2SeqModelOutput`."""
+
+    loss: Array | None = None
+    start_logits: Array | None = None
+    end_logits: Array | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Array | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None

@@ -15,7 +15,7 @@ import numpy as np
 from . import batch as batches
 from . import generation, outputs, runtime
 from .architecture import Architecture
-from .batch import CAUSAL, Label
+from .batch import CAUSAL, TWO_SIDED, Label
 from .bundle import Model
 from .generation import GenerationConfig
 from .layers import heads, losses
@@ -383,6 +383,67 @@ def generate(
     return door.through(decoded, batch, params, ids, mask, vectors, generation.key_of(key), sites)
 
 
+class Seq2Seq(Model, task="", labels={}, accepts=TWO_SIDED):
+    """A model without a head whose decoder reads what its encoder has read: hidden states of the decoder's tokens."""
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """The decoder's result under the names that users know."""
+        return outputs.Seq2SeqModelOutput(last_hidden_state=encoded.state, **_both_sides(encoded))
+
+    @classmethod
+    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
+        """The encoder's ids for a decoder that got none, in models that were made so."""
+        return _with_target(inputs, config, inputs.ids)
+
+
+class Seq2SeqLM(Model, task="ConditionalGeneration", labels={"labels": Label("vocab_size", per="target")}):
+    """Scores of every word to follow each of the decoder's tokens; labels [B, T] with -100 where none counts, which
+    the decoder reads shifted by one where no decoder_input_ids are given.
+    """
+
+    @classmethod
+    def usual_head(cls, base: type[Architecture]) -> Head:
+        """The word table, or one of its own."""
+        return heads.words("lm_head")
+
+    @classmethod
+    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
+        """The labels for the decoder, shifted by one, or the encoder's ids in models that were made so."""
+        return _with_target(inputs, config, labels.get("labels", inputs.ids))
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """Scores [B, T, V] and the mean cross-entropy of each counted label under the scores at its place."""
+        loss = losses.cross_entropy(scores, labels["labels"]) if labels else None
+        return outputs.Seq2SeqLMOutput(loss=loss, logits=scores, **_both_sides(encoded))
+
+
+def _with_target(inputs: Inputs, config: Any, ids: Any) -> Inputs:
+    """Inputs whose decoder reads ids [B, T] shifted by one, if it has got nothing else."""
+    target = inputs.target or Inputs()
+    if target.ids is not None or target.embeds is not None:
+        return inputs
+    start = jnp.full_like(ids[:, :1], config.decoder_start_token_id)
+    shifted = jnp.concatenate([start, jnp.where(ids == losses.IGNORED, config.pad_token_id, ids)[:, :-1]], axis=1)
+    return dataclasses.replace(inputs, target=dataclasses.replace(target, ids=shifted))
+
+
+def _both_sides(encoded: Encoded) -> dict[str, Any]:
+    """The fields of both sides that outputs share."""
+    encoder = encoded.encoder
+    state = encoder.state if encoder is not None else encoded.inputs.memory and encoded.inputs.memory.state
+    return {
+        "past_key_values": encoded.cache,
+        "decoder_hidden_states": encoded.hidden_states,
+        "decoder_attentions": encoded.attentions,
+        "cross_attentions": encoded.cross_attentions,
+        "encoder_last_hidden_state": state,
+        "encoder_hidden_states": encoder and encoder.hidden_states,
+        "encoder_attentions": encoder and encoder.attentions,
+    }
+
+
 class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per="token")}):
     """Scores of every word at every place; labels [B, T] with -100 where none counts."""
 
@@ -460,7 +521,7 @@ class MultipleChoice(Model, task="MultipleChoice", labels={"labels": Label("choi
     """Which of C continuations fits best: inputs [B, C, T], labels [B]."""
 
     @classmethod
-    def arrange(cls, config: Any, inputs: Inputs) -> Inputs:
+    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
         """Every choice as a row of its own."""
         tokens = inputs.ids if inputs.ids is not None else inputs.embeds
         assert tokens is not None

@@ -60,6 +60,7 @@ def attend(
     seen: jax.Array | None,
     *,
     bias: jax.Array | None = None,
+    scale: float | None = None,
     rate: float = 0.0,
     sites: Sites = PLAIN,
 ) -> jax.Array:
@@ -67,9 +68,8 @@ def attend(
 
     q [B, T, H, d], k and v [B, S, K, d]. Returns the context [B, T, H, d].
     """
-    context = weighed(
-        jnp.swapaxes(q, 1, 2), k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2), seen, bias=bias, rate=rate, sites=sites
-    )
+    q, k, v = jnp.swapaxes(q, 1, 2), k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)
+    context = weighed(q, k, v, seen, bias=bias, scale=scale, rate=rate, sites=sites)
     return jnp.swapaxes(context, 1, 2)
 
 

@@ -205,11 +205,12 @@ def words(
     *,
     bias: bool = False,
     width: Width = hidden_size,
+    before: Callable[[Any, jax.Array], jax.Array] = lambda c, x: x,
     last: Callable[[Any, jax.Array], jax.Array] = lambda c, x: x,
 ) -> Head:
     """Scores [B, T, V] of every token by the word table, or where config.tie_word_embeddings says no one of its own.
 
-    width: of the states. last: (config, scores) → what becomes of them.
+    width: of the states. before: (config, states) → what is scored. last: (config, scores) → what becomes of them.
     """
 
     def parameters(c: Any) -> declare.Tree:
@@ -220,7 +221,7 @@ def words(
 
     def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         p = params["head"]
-        scores = unembed(p.get("decoder", params["word"]), encoded.state)
+        scores = unembed(p.get("decoder", params["word"]), before(c, encoded.state))
         return last(c, scores + p["bias"] if bias else scores)
 
     return Head(parameters, forward, tied=(f"{decoder}.weight",))

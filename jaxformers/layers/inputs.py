@@ -12,6 +12,15 @@ from .cache import Cache
 
 
 @jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What a decoder beside an encoder reads of it: its states [B, S, D], and which are no padding [B, S]."""
+
+    state: jax.Array
+    mask: jax.Array
+
+
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:
     """One batch of B rows of T tokens; what is None was not given.
@@ -24,6 +33,7 @@ class Inputs:
     starts: [N] where their first tokens are, counted through all rows.
     cache: the tokens before these, for models that read in one direction.
     target: what a decoder reads beside an encoder, which reads these.
+    memory: of an encoder, for the decoder beside it; None in a cache that has it.
     choices: how many rows, one behind another, are choices for one example.
     beside: what one architecture alone takes, by the Hub's keyword, as its class declares it (`batch.Beside`).
     """
@@ -37,6 +47,7 @@ class Inputs:
     starts: jax.Array | None = None
     cache: Cache | None = None
     target: Inputs | None = None
+    memory: Memory | None = None
     beside: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
     choices: int = dataclasses.field(default=1, metadata={"static": True})
 

@@ -27,6 +27,17 @@ def buckets(distance: jax.Array, count: int, furthest: int = 128) -> jax.Array:
     return jnp.where(distance > 0, half, 0) + jnp.where(steps < near, steps, jnp.minimum(far, half - 1))
 
 
+def between(p: Any, queries: jax.Array, keys: jax.Array, furthest: int, *, ahead: bool) -> jax.Array:
+    """What `attend` adds to scores [B or 1, H, T, S] of queries at places [B or 1, T] to keys at [B or 1, S].
+
+    p: a table [buckets, H]. ahead: whether half of the buckets are for keys ahead of their query; else all are for
+    those behind.
+    """
+    distance, count = keys[:, None, :] - queries[:, :, None], p["table"].shape[0]
+    which = buckets(distance, count, furthest) if ahead else buckets(jnp.minimum(distance, 0), 2 * count, furthest)
+    return jnp.moveaxis(embed(p, which), -1, 1)
+
+
 def bias(p: Any, length: int, furthest: int = 128) -> jax.Array:
     """What `attend` adds to the scores of a row of T tokens [1, H, T, T], from a table [buckets, H]."""
     place = jnp.arange(length)

@@ -216,7 +216,7 @@ class BigBirdForQuestionAnswering(tasks.QuestionAnswering, base=BigBirdModel, pa
     """
 
     @classmethod
-    def arrange(cls, config: Any, inputs: Inputs) -> Inputs:
+    def arrange(cls, config: Any, inputs: Inputs, labels: tasks.Labels) -> Inputs:
         """What follows the question is the second segment."""
         if inputs.ids is None or inputs.types is not None:
             return inputs
