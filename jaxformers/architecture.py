@@ -55,6 +55,7 @@ class Architecture:
         also: tuple[str, ...] | None = None,
         accepts: tuple[str, ...] | None = None,
         beside: Mapping[str, batches.Beside] | None = None,
+        reads_source_twice: bool | None = None,
         neutral: bool | None = None,
         packs: bool | None = None,
         base: type[Architecture] | None = None,
@@ -73,6 +74,7 @@ class Architecture:
             also: other prefixes under which files may hold it.
             accepts: keywords of a call, in the order of positional arguments.
             beside: what those hold that this architecture alone takes.
+            reads_source_twice: whether a decoder that gets nothing reads its encoder's ids.
             neutral: False where padding changes a row's results, which must then go in without.
             packs: False where other texts in the same row change a text's results, though no token sees them.
             base: the base model that a head stands on.
@@ -80,13 +82,12 @@ class Architecture:
             parameters: the base model's arrays, where the task does not use all of them.
         """
         given: dict[str, Any] = {"task": task, "labels": labels, "axes": axes, "head": head, "accepts": accepts}
-        given["beside"] = beside
+        given |= {"beside": beside, "reads_source_twice": reads_source_twice}
         given |= {"neutral": neutral, "packs": False if neutral is False else packs, "also": also, "prefix": prefix}
         if base is not None:
             given |= {"base": base, "config_class": base.config_class, "accepts": base.accepts}
-            given |= {
-                name: getattr(base, name) for name in ("neutral", "packs", "also", "beside") if given[name] is None
-            }
+            inherited = ("neutral", "packs", "also", "beside", "reads_source_twice")
+            given |= {name: getattr(base, name) for name in inherited if given[name] is None}
             given["network"] = network or getattr(cls, "network", base.network)
             given["prefix"] = cls.prefix_on(base) if prefix is None else prefix
         elif config is not None:

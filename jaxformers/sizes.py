@@ -268,3 +268,56 @@ class LatentSizes(RotarySizes):
                 f"{owner}: n_routed_experts={count} must be a multiple of n_group={groups}, of which topk_group={kept} "
                 f"hold num_experts_per_tok={self.num_experts_per_tok}"
             )
+
+
+class BartSizes:
+    """Sizes and rates under BART's names, of an encoder and a decoder; the defaults are bart-large's."""
+
+    vocab_size: Size = 50265
+    d_model: Size = 1024
+    encoder_layers: Depth = 12
+    encoder_attention_heads: Size = 16
+    encoder_ffn_dim: Size = 4096
+    decoder_layers: Depth = 12
+    decoder_attention_heads: Size = 16
+    decoder_ffn_dim: Size = 4096
+    activation_function: str = "gelu"
+    dropout: Rate = 0.1
+    attention_dropout: Rate = 0.0
+    activation_dropout: Rate = 0.0
+    max_position_embeddings: Size = 1024
+    scale_embedding: bool = False
+    is_encoder_decoder: bool = True
+    pad_token_id: Token | None = 1
+    eos_token_id: int | tuple[int, ...] | None = 2
+    decoder_start_token_id: Token | None = 2
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "hidden_size": "d_model",
+        "num_attention_heads": "encoder_attention_heads",
+        "num_hidden_layers": "encoder_layers",
+    }
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {
+        "activation_function": ACTIVATIONS,
+        "is_encoder_decoder": (True, False),
+    }
+    ignores: ClassVar[Collection[str]] = tuple(
+        """
+        add_bias_logits add_final_layer_norm encoder_layerdrop decoder_layerdrop extra_pos_embeddings
+        force_bos_token_to_be_generated init_std normalize_before normalize_embedding static_position_embeddings
+        save_step
+        """.split()
+    )
+
+    def check(self) -> None:
+        """Heads share the width evenly, on both sides."""
+        for name in ("encoder_attention_heads", "decoder_attention_heads"):
+            if self.d_model % getattr(self, name):
+                raise ValueError(
+                    f"{type(self).__name__}: d_model={self.d_model} is no multiple of {name}={getattr(self, name)}"
+                )
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of random weights: init_std."""
+        return getattr(self, "init_std", 0.02)

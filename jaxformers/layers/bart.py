@@ -1,0 +1,226 @@
+"""BART's line (Lewis et al. 2020, arXiv 1910.13461), as fairseq has it: an encoder and a decoder with biases, norms
+behind the parts of a layer or before them, and positions from a table.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare
+from ..declare import Param, under
+from . import cache, cross, heads
+from .activation import ACTIVATIONS
+from .attention import attend, merge, project, through_out, visible
+from .causal import Causal
+from .decoder import decoded
+from .embedding import embed, embed_tokens
+from .gpt import sines
+from .inputs import Ask, Inputs
+from .linear import linear, unembed
+from .norm import layer_norm
+from .run import Encoded, run
+from .sites import Sites
+
+EPSILON = 1e-5
+"""Of all norms."""
+Places = Callable[[Any, Any, jax.Array], jax.Array]
+"""(the arrays of a side, config, places of tokens [B or 1, T]) → their vectors [B or 1, T, D]."""
+
+
+# -- arrays -----------------------------------------------------------------------------------------------------------
+
+
+def attention(d: int, prefix: str) -> declare.Tree:
+    """The four projections of a layer's attention."""
+    names = (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"))
+    inside = {ours: declare.linear(d, d, name, ("embed", "heads")) for ours, name in names}
+    return under(prefix, inside | {"out": declare.linear(d, d, "out_proj", ("heads", "embed"))})
+
+
+def layer(c: Any, inner: int, *, crossed: bool) -> declare.Tree:
+    """One layer's arrays; `crossed`: of a decoder."""
+    d = c.d_model
+    own = attention(d, "self_attn")
+    tree = declare.together("qkv", {name: own[name] for name in ("query", "key", "value")}) | {
+        "out": own["out"],
+        "attention_norm": declare.layer_norm(d, "self_attn_layer_norm"),
+        "up": declare.linear(d, inner, "fc1", ("embed", "mlp")),
+        "down": declare.linear(inner, d, "fc2", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "final_layer_norm"),
+    }
+    if crossed:
+        tree["cross"] = attention(d, "encoder_attn")
+        tree["cross_norm"] = declare.layer_norm(d, "encoder_attn_layer_norm")
+    return tree
+
+
+def learned(c: Any, ahead: int = 2) -> declare.Tree:
+    """A table of positions, whose first rows nothing reads."""
+    return declare.embedding(c.max_position_embeddings + ahead, c.d_model, "embed_positions")
+
+
+def side(c: Any, name: str, *, position: declare.Tree | None, embedding_norm: bool, final_norm: bool) -> declare.Tree:
+    """The arrays of "encoder" or "decoder".
+
+    position: a table of positions; None: there is none. embedding_norm, final_norm: whether there is a norm before the
+    layers, and behind them.
+    """
+    crossed = name == "decoder"
+    count, inner = getattr(c, f"{name}_layers"), getattr(c, f"{name}_ffn_dim")
+    tree: dict[str, Any] = {"layers": declare.repeat(count, "layers.{}", layer(c, inner, crossed=crossed))}
+    if position is not None:
+        tree["position"] = position
+    if embedding_norm:
+        tree["norm"] = declare.layer_norm(c.d_model, "layernorm_embedding")
+    if final_norm:
+        tree["final_norm"] = declare.layer_norm(c.d_model, "layer_norm")
+    return under(name, tree)
+
+
+def words(c: Any) -> declare.Tree:
+    """The word table that both sides read."""
+    word = declare.embedding(c.vocab_size, c.d_model, "shared", "vocab", zero_row=c.pad_token_id)
+    word["table"] = declare.tied(word["table"], "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    return word
+
+
+def both(c: Any, *, position: declare.Tree | None, embedding_norm: bool, final_norm: bool) -> declare.Tree:
+    """The arrays of a model with both sides, as `side` takes them."""
+    of = functools.partial(side, c, position=position, embedding_norm=embedding_norm, final_norm=final_norm)
+    return {"word": words(c), "encoder": of("encoder"), "decoder": of("decoder")}
+
+
+def cells(c: Any, rows: int, slots: int, source: int) -> declare.Tree:
+    """What the decoder's layers keep: of its tokens, and of the encoder's."""
+    count = c.decoder_attention_heads
+    width = c.d_model // count
+    cell = cache.keys_values(rows, slots, count, width) | cross.cells(rows, source, count, width)
+    return [cell] * c.decoder_layers
+
+
+# -- the two sides ----------------------------------------------------------------------------------------------------
+
+
+def after(p: Any, x: jax.Array, part: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """BART's order: norm(x + part(x))."""
+    return layer_norm(p, x + part(x), EPSILON)
+
+
+def before(p: Any, x: jax.Array, part: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """MBART's order: x + part(norm(x))."""
+    return x + part(layer_norm(p, x, EPSILON))
+
+
+Order = Callable[[Any, jax.Array, Callable[[jax.Array], jax.Array]], jax.Array]
+"""(a norm's arrays, x [B, T, D], what is added to x) → x behind this part of a layer."""
+
+
+def from_table(ahead: int = 2) -> Places:
+    """Rows of the side's table, the first of which nothing reads."""
+    return lambda p, c, places: embed(p["position"], places + ahead)
+
+
+def waves(steps: Callable[[int], jax.Array]) -> Places:
+    """Sines, then cosines, of places times `steps(D / 2)`; zeros at places below 0. No file needs to hold them."""
+
+    def found(p: Any, c: Any, places: jax.Array) -> jax.Array:
+        return jnp.where((places < 0)[..., None], 0.0, sines(places, steps(c.d_model // 2)))
+
+    return found
+
+
+def entered(params: Any, p: Any, c: Any, inputs: Inputs, places: jax.Array, found: Places, sites: Sites) -> jax.Array:
+    """What enters a side's layers [B, T, D]: words, scaled where the config says so, and positions, normed."""
+    x = embed_tokens(params["word"], inputs)
+    if c.scale_embedding and inputs.ids is not None:
+        x = x * c.d_model**0.5
+    x = (x + found(p, c, places)).astype(x.dtype)
+    x = layer_norm(p["norm"], x, EPSILON) if "norm" in p else x
+    return sites.drop("embeddings", x, c.dropout)
+
+
+def feed(c: Any, p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+    """What the feed-forward network adds."""
+    h = sites.drop("activation", ACTIVATIONS[c.activation_function](linear(p["up"], x)), c.activation_dropout)
+    return sites("ffn", linear(p["down"], h, like=x), c.dropout)
+
+
+def encode(
+    params: Any,
+    c: Any,
+    inputs: Inputs,
+    ask: Ask,
+    sites: Sites,
+    *,
+    order: Order,
+    found: Places = from_table(),
+    places: Callable[[Any, Inputs], jax.Array] = lambda c, inputs: inputs.places,
+) -> Encoded:
+    """Hidden states [B, S, D] of what the encoder reads. places: (config, inputs) → of its tokens [B or 1, S]."""
+    p, seen = params["encoder"], visible(inputs.mask)
+    width = c.d_model // c.encoder_attention_heads
+
+    def block(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        def attended(x: jax.Array) -> jax.Array:
+            q, k, v = project(p, x, width)
+            context = merge(attend(q, k, v, seen, rate=c.attention_dropout, sites=sites))
+            return sites("attention", through_out(p, context, x, sites), c.dropout)
+
+        x = order(p["attention_norm"], x, attended)
+        return order(p["ffn_norm"], x, lambda x: feed(c, p, x, sites))
+
+    x = entered(params, p, c, inputs, places(c, inputs), found, sites)
+    encoded = run(block, p["layers"], x, ask=ask, sites=sites)
+    return encoded.normed(layer_norm(p["final_norm"], encoded.state, EPSILON)) if "final_norm" in p else encoded
+
+
+def decode(
+    params: Any, c: Any, inputs: Inputs, ask: Ask, sites: Sites, *, order: Order, found: Places = from_table()
+) -> Encoded:
+    """Hidden states [B, T, D] of the decoder's tokens, behind those of its cache; alone where it has no memory."""
+    p, causal, memory = params["decoder"], Causal.of(inputs), inputs.memory
+    count = c.decoder_attention_heads
+    width, rate = c.d_model // count, c.attention_dropout
+
+    def block(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
+        kept = cell
+
+        def attended(x: jax.Array) -> jax.Array:
+            nonlocal kept
+            context, kept = causal.attend(*project(p, x, width), cell, rate=rate, sites=sites)
+            return sites("attention", through_out(p, context, x, sites), c.dropout)
+
+        def looked(x: jax.Array) -> jax.Array:
+            h = cross.attention(p["cross"], x, cell, memory, count, sites, rate=rate)
+            return sites("cross", h, c.dropout)
+
+        x = order(p["attention_norm"], x, attended)
+        x = order(p["cross_norm"], x, looked) if "cross" in p else x
+        return order(p["ffn_norm"], x, lambda x: feed(c, p, x, sites)), kept
+
+    x = entered(params, p, c, inputs, causal.positions, found, sites)
+    last = lambda own, x: x if own is None else layer_norm(own, x, EPSILON)  # noqa: E731
+    return decoded(causal, block, p, x, ask=ask, sites=sites, norm=last)
+
+
+# -- heads ------------------------------------------------------------------------------------------------------------
+
+
+def scores(decoder: str = "lm_head") -> heads.Head:
+    """Scores [B, T, V] of every token by the word table, or one of its own, and a bias that files keep as a buffer."""
+    plain = heads.words(decoder, width=lambda c: c.d_model)
+
+    def parameters(c: Any) -> declare.Tree:
+        bias = Param((1, c.vocab_size), (None, "vocab"), "final_logits_bias", "buffer", declare.zeros)
+        return {**plain.parameters(c), "bias": bias}
+
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
+        p = params["head"]
+        return unembed(p.get("decoder", params["word"]), encoded.state) + p["bias"][0]
+
+    return heads.Head(parameters, forward, tied=plain.tied)

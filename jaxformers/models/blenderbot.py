@@ -1,0 +1,46 @@
+"""Blenderbot (Roller et al. 2020, arXiv 2004.13637), made for conversations: mBART without a norm before its layers, and
+with a table of positions from its first row on.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .. import declare, tasks
+from ..config import Config, Depth, Size, Token
+from ..layers import bart
+from ..network import Network
+from ..sizes import BartSizes
+
+
+class BlenderbotConfig(BartSizes, Config, model_type="blenderbot"):
+    """Sizes and rates of a Blenderbot; the defaults are blenderbot-3B's."""
+
+    vocab_size: Size = 8008
+    d_model: Size = 2560
+    encoder_layers: Depth = 2
+    encoder_attention_heads: Size = 32
+    encoder_ffn_dim: Size = 10240
+    decoder_layers: Depth = 24
+    decoder_attention_heads: Size = 32
+    decoder_ffn_dim: Size = 10240
+    max_position_embeddings: Size = 128
+    pad_token_id: Token | None = 0
+    decoder_start_token_id: Token | None = 1
+
+
+def parameters(c: BlenderbotConfig) -> declare.Tree:
+    """The arrays of both sides."""
+    return bart.both(c, position=bart.learned(c, 0), embedding_norm=False, final_norm=True)
+
+
+parts = {"order": bart.before, "found": bart.from_table(0)}
+network = Network(parameters, partial(bart.encode, **parts), partial(bart.decode, **parts), bart.cells)
+
+
+class BlenderbotModel(tasks.Seq2Seq, config=BlenderbotConfig, prefix="model", network=network):
+    """Encoder and decoder without a head."""
+
+
+class BlenderbotForConditionalGeneration(tasks.Seq2SeqLM, base=BlenderbotModel, head=bart.scores()):
+    """Scores of every word to follow each of the decoder's tokens."""

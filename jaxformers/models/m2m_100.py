@@ -1,0 +1,66 @@
+"""M2M-100 and NLLB-200 (Fan et al. 2020, arXiv 2010.11125; NLLB Team 2022, arXiv 2207.04672): mBART with fairseq's waves
+for positions, counted over what is no padding.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, tasks
+from ..config import Config, Rate, Size, Token
+from ..layers import bart, heads
+from ..layers.inputs import Inputs
+from ..network import Network
+from ..sizes import BartSizes
+
+
+class M2M100Config(BartSizes, Config, model_type="m2m_100"):
+    """Sizes and rates of an M2M-100; the defaults are torch Transformers'."""
+
+    vocab_size: Size = 128112
+    activation_function: str = "relu"
+    attention_dropout: Rate = 0.1
+    scale_embedding: bool = True
+    pad_token_id: Token = 1
+
+
+def parameters(c: M2M100Config) -> declare.Tree:
+    """The arrays of both sides."""
+    return bart.both(c, position=None, embedding_norm=False, final_norm=True)
+
+
+def steps(count: int) -> jax.Array:
+    """How far a place turns each of `count` waves."""
+    return 10_000.0 ** (-jnp.arange(count, dtype=jnp.float32) / (count - 1))
+
+
+def places(c: M2M100Config, inputs: Inputs) -> jax.Array:
+    """Places [B or 1, S] from 0, counted over what is no padding, which has -1."""
+    return inputs.counted(c.pad_token_id) - c.pad_token_id - 1
+
+
+def found(p: object, c: M2M100Config, places: jax.Array) -> jax.Array:
+    """Fairseq's waves, which begin behind the padding token's."""
+    return jnp.where((places < 0)[..., None], 0.0, WAVES(p, c, places + c.pad_token_id + 1))
+
+
+WAVES = bart.waves(steps)
+network = Network(
+    parameters,
+    partial(bart.encode, order=bart.before, found=found, places=places),
+    partial(bart.decode, order=bart.before, found=found),
+    bart.cells,
+)
+
+
+class M2M100Model(tasks.Seq2Seq, config=M2M100Config, prefix="model", network=network):
+    """Encoder and decoder without a head."""
+
+
+class M2M100ForConditionalGeneration(
+    tasks.Seq2SeqLM, base=M2M100Model, head=heads.words("lm_head", width=lambda c: c.d_model)
+):
+    """Scores of every word to follow each of the decoder's tokens."""
