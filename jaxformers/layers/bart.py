@@ -134,14 +134,25 @@ def waves(steps: Callable[[int], jax.Array]) -> Places:
     return found
 
 
-def entered(params: Any, p: Any, c: Any, inputs: Inputs, places: jax.Array, found: Places, sites: Sites) -> jax.Array:
-    """What enters a side's layers [B, T, D]: words, scaled where the config says so, and positions, normed."""
+def sum_normed(p: Any, x: jax.Array, places: jax.Array) -> jax.Array:
+    """Words [B, T, D] and places as a sum, which is normed where the side has a norm for it."""
+    x = (x + places).astype(x.dtype)
+    return layer_norm(p["norm"], x, EPSILON) if "norm" in p else x
+
+
+def words_normed(p: Any, x: jax.Array, places: jax.Array) -> jax.Array:
+    """Words [B, T, D], normed, and places."""
+    return (layer_norm(p["norm"], x, EPSILON) + places).astype(x.dtype)
+
+
+Enter = Callable[[Any, jax.Array, jax.Array], jax.Array]
+"""(the arrays of a side, words [B, T, D], vectors of places) → what enters its layers."""
+
+
+def words_of(params: Any, c: Any, inputs: Inputs) -> jax.Array:
+    """The vectors [B, T, D] of a batch's tokens, those from the table scaled where the config says so."""
     x = embed_tokens(params["word"], inputs)
-    if c.scale_embedding and inputs.ids is not None:
-        x = x * c.d_model**0.5
-    x = (x + found(p, c, places)).astype(x.dtype)
-    x = layer_norm(p["norm"], x, EPSILON) if "norm" in p else x
-    return sites.drop("embeddings", x, c.dropout)
+    return x * c.d_model**0.5 if c.scale_embedding and inputs.ids is not None else x
 
 
 def feed(c: Any, p: Any, x: jax.Array, sites: Sites) -> jax.Array:
@@ -174,13 +185,22 @@ def encode(
         x = order(p["attention_norm"], x, attended)
         return order(p["ffn_norm"], x, lambda x: feed(c, p, x, sites))
 
-    x = entered(params, p, c, inputs, places(c, inputs), found, sites)
+    x = sum_normed(p, words_of(params, c, inputs), found(p, c, places(c, inputs)))
+    x = sites.drop("embeddings", x, c.dropout)
     encoded = run(block, p["layers"], x, ask=ask, sites=sites)
     return encoded.normed(layer_norm(p["final_norm"], encoded.state, EPSILON)) if "final_norm" in p else encoded
 
 
 def decode(
-    params: Any, c: Any, inputs: Inputs, ask: Ask, sites: Sites, *, order: Order, found: Places = from_table()
+    params: Any,
+    c: Any,
+    inputs: Inputs,
+    ask: Ask,
+    sites: Sites,
+    *,
+    order: Order,
+    found: Places = from_table(),
+    enter: Enter = sum_normed,
 ) -> Encoded:
     """Hidden states [B, T, D] of the decoder's tokens, behind those of its cache; alone where it has no memory."""
     p, causal, memory = params["decoder"], Causal.of(inputs), inputs.memory
@@ -203,7 +223,8 @@ def decode(
         x = order(p["cross_norm"], x, looked) if "cross" in p else x
         return order(p["ffn_norm"], x, lambda x: feed(c, p, x, sites)), kept
 
-    x = entered(params, p, c, inputs, causal.positions, found, sites)
+    x = enter(p, words_of(params, c, inputs), found(p, c, causal.positions))
+    x = sites.drop("embeddings", x, c.dropout)
     last = lambda own, x: x if own is None else layer_norm(own, x, EPSILON)  # noqa: E731
     return decoded(causal, block, p, x, ask=ask, sites=sites, norm=last)
 

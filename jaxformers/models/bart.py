@@ -62,7 +62,7 @@ class PLBartForConditionalGeneration(BartForConditionalGeneration, base=PLBartMo
     """Scores of every word to follow each of the decoder's tokens."""
 
 
-# -- MVP (Tang et al. 2022, arXiv 2206.12131): BART trained on many tasks, without its prompts --------------------------
+# -- MVP (Tang et al. 2022, arXiv 2206.12131): BART trained on many tasks, without prompts -----------------------------
 
 
 class MvpConfig(

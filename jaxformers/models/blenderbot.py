@@ -1,10 +1,11 @@
-"""Blenderbot (Roller et al. 2020, arXiv 2004.13637), made for conversations: mBART without a norm before its layers, and
-with a table of positions from its first row on.
+"""Blenderbot (Roller et al. 2020, arXiv 2004.13637), made for conversations: mBART without a norm before its layers, with
+a table of positions from its first row on.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Depth, Size, Token
@@ -34,8 +35,8 @@ def parameters(c: BlenderbotConfig) -> declare.Tree:
     return bart.both(c, position=bart.learned(c, 0), embedding_norm=False, final_norm=True)
 
 
-parts = {"order": bart.before, "found": bart.from_table(0)}
-network = Network(parameters, partial(bart.encode, **parts), partial(bart.decode, **parts), bart.cells)
+read: dict[str, Any] = {"order": bart.before, "found": bart.from_table(0)}
+network = Network(parameters, partial(bart.encode, **read), partial(bart.decode, **read), bart.cells)
 
 
 class BlenderbotModel(tasks.Seq2Seq, config=BlenderbotConfig, prefix="model", network=network):

@@ -1,10 +1,11 @@
-"""The small Blenderbot of 90 million parameters (Roller et al. 2020, arXiv 2004.13637): BART with a table of positions from
-its first row on.
+"""The small Blenderbot of 90 million parameters (Roller et al. 2020, arXiv 2004.13637): BART with a table of positions
+from its first row on; of what the decoder reads only words are normed.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Depth, Size, Token
@@ -31,8 +32,9 @@ def parameters(c: BlenderbotSmallConfig) -> declare.Tree:
     return bart.both(c, position=bart.learned(c, 0), embedding_norm=True, final_norm=False)
 
 
-parts = {"order": bart.after, "found": bart.from_table(0)}
-network = Network(parameters, partial(bart.encode, **parts), partial(bart.decode, **parts), bart.cells)
+read: dict[str, Any] = {"order": bart.after, "found": bart.from_table(0)}
+decode = partial(bart.decode, **read, enter=bart.words_normed)
+network = Network(parameters, partial(bart.encode, **read), decode, bart.cells)
 
 
 class BlenderbotSmallModel(tasks.Seq2Seq, config=BlenderbotSmallConfig, prefix="model", network=network):

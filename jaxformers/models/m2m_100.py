@@ -1,5 +1,5 @@
-"""M2M-100 and NLLB-200 (Fan et al. 2020, arXiv 2010.11125; NLLB Team 2022, arXiv 2207.04672): mBART with fairseq's waves
-for positions, counted over what is no padding.
+"""M2M-100 and NLLB-200 (Fan et al. 2020, arXiv 2010.11125; NLLB Team 2022, arXiv 2207.04672): mBART with fairseq's
+waves for positions, counted over what is no padding.
 """
 
 from __future__ import annotations

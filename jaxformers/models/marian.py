@@ -1,10 +1,11 @@
-"""Marian (Junczys-Dowmunt et al. 2018, arXiv 1804.00344), the translation models of OPUS-MT: BART with waves for positions
-and no norm before its layers.
+"""Marian (Junczys-Dowmunt et al. 2018, arXiv 1804.00344), the translation models of OPUS-MT: BART with waves for
+positions and no norm before its layers.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Size, Token
@@ -38,8 +39,8 @@ def parameters(c: MarianConfig) -> declare.Tree:
     return bart.both(c, position=None, embedding_norm=False, final_norm=False)
 
 
-parts = {"order": bart.after, "found": bart.waves(declare.frequencies)}
-network = Network(parameters, partial(bart.encode, **parts), partial(bart.decode, **parts), bart.cells)
+read: dict[str, Any] = {"order": bart.after, "found": bart.waves(declare.frequencies)}
+network = Network(parameters, partial(bart.encode, **read), partial(bart.decode, **read), bart.cells)
 
 
 class MarianModel(tasks.Seq2Seq, config=MarianConfig, prefix="model", network=network):

@@ -1,10 +1,11 @@
-"""Pegasus (Zhang et al. 2020, arXiv 1912.08777), made for summaries: mBART with waves for positions, which files hold, and
-no norm before its layers.
+"""Pegasus (Zhang et al. 2020, arXiv 1912.08777), made for summaries: mBART with waves for positions, which files hold,
+and no norm before its layers.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Token
@@ -29,8 +30,8 @@ def parameters(c: PegasusConfig) -> declare.Tree:
     return bart.both(c, position=waves, embedding_norm=False, final_norm=True)
 
 
-parts = {"order": bart.before, "found": bart.from_table(0)}
-network = Network(parameters, partial(bart.encode, **parts), partial(bart.decode, **parts), bart.cells)
+read: dict[str, Any] = {"order": bart.before, "found": bart.from_table(0)}
+network = Network(parameters, partial(bart.encode, **read), partial(bart.decode, **read), bart.cells)
 
 
 class PegasusModel(tasks.Seq2Seq, config=PegasusConfig, prefix="model", network=network):
