@@ -1,0 +1,67 @@
+"""Record what torch Transformers answers with encoder-decoders: `python -m tests.models.record_seq2seq`.
+
+Sources of three lengths, padded on both sides; every array is filled by the rule of the parity suite.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+import transformers
+
+from . import rule
+from .seq2seq import ABOUT, ARRAYS, CASES, Case, inputs
+
+torch.set_grad_enabled(False)
+
+
+def filled(case: Case) -> tuple[Any, dict[str, Any]]:
+    """A model, and what is to be told of its tensors."""
+    cls = getattr(transformers, case.cls)
+    model = cls._from_config(cls.config_class(**case.config), attn_implementation="eager").eval()
+    first: dict[Any, str] = {}
+    tensors, tied = {}, {}
+    for name, tensor in model.state_dict().items():
+        one = first.setdefault((tensor.data_ptr(), tuple(tensor.shape)), name)
+        tensors[name] = [*tensor.shape]
+        if one != name:
+            tied[name] = one
+        elif not (name.endswith("embed_positions.weight") and case.waves):
+            tensor.copy_(torch.from_numpy(rule.fill(name, tuple(tensor.shape), factor=case.factor)))
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        with safetensors.safe_open(Path(folder) / "model.safetensors", "pt") as file:
+            written = sorted(file.keys())
+    shapes = {name: tensors[name] for name in written}
+    return model, {"config": model.config.to_dict(), "tensors": shapes}
+
+
+def answered(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """One case; of what there is a tuple of, its length and its last array."""
+    model, about = filled(case)
+    given = {name: torch.from_numpy(array.astype(np.int64)) for name, array in inputs(case).items()}
+    given = {name: array for name, array in given.items() if name in inspect.signature(model.forward).parameters}
+    out = model(**given, output_attentions=True, output_hidden_states=True)
+    kept = {name: value for name, value in out.items() if name != "past_key_values"}
+    for name, value in kept.items():
+        arrays[f"{case.name}.{name}"] = (value[-1] if isinstance(value, tuple) else value).numpy()
+    return about | {"outputs": {name: len(value) if isinstance(value, tuple) else 0 for name, value in kept.items()}}
+
+
+def main() -> None:
+    """Ask for all cases."""
+    arrays: dict[str, np.ndarray] = {}
+    about = {case.name: answered(case, arrays) for case in CASES}
+    ABOUT.write_text(json.dumps(about, separators=(",", ":")) + "\n")
+    np.savez_compressed(ARRAYS, **arrays)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Encoder-decoders answer as torch Transformers recorded it, from sources padded on either side, cached or at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import jaxformers
+from jaxformers.layers import cache as caches
+from jaxformers.layers.run import stack
+
+from . import rule
+from .seq2seq import ABOUT, ARRAYS, CASES, Case, inputs
+
+LIMIT = 2e-5
+TOLD = json.loads(ABOUT.read_text())
+RECORDED = np.load(ARRAYS)
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Case → its model, from a folder with the tensors that torch writes."""
+    made: dict[str, Any] = {}
+
+    def loaded(case: Case) -> Any:
+        if case.name not in made:
+            about, folder = TOLD[case.name], tmp_path_factory.mktemp(case.name)
+            tensors = {n: rule.fill(n, tuple(shape), factor=case.factor) for n, shape in about["tensors"].items()}
+            safetensors.numpy.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+            (folder / "config.json").write_text(json.dumps(about["config"]))
+            cls = getattr(jaxformers, case.cls)
+            made[case.name], report = cls.from_pretrained(folder, output_loading_info=True)
+            assert not any(report.values()), report
+        return made[case.name]
+
+    return loaded
+
+
+def taken(model: Any, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array for name, array in given.items() if name in (*model.accepts, *model.labels)}
+
+
+def error(ours: Any, theirs: np.ndarray, real: np.ndarray) -> float:
+    """Of what is no padding, relative to the largest value."""
+    ours = np.asarray(ours)
+    assert ours.shape == theirs.shape
+    if theirs.ndim == 3 and theirs.shape[:2] == real.shape:
+        ours, theirs = ours[real], theirs[real]
+    if theirs.ndim == 4 and theirs.shape[2] == real.shape[1]:  # of padding nobody asks what it takes
+        ours, theirs = (np.swapaxes(x, 1, 2)[real] for x in (ours, theirs))
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_outputs_are_torchs(case: Case, load: Any) -> None:
+    model, given = load(case), inputs(case)
+    out = model(**taken(model, given), output_hidden_states=True, output_attentions=True)
+    assert list(out) == list(TOLD[case.name]["outputs"])
+    for name, count in TOLD[case.name]["outputs"].items():
+        assert not count or len(out[name]) == count
+        theirs = RECORDED[f"{case.name}.{name}"]
+        assert error(out[name][-1] if count else out[name], theirs, given["attention_mask"] != 0) < LIMIT, name
+
+
+BOTH = [case for case in CASES if case.name != "t5-encoder"]
+
+
+@pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
+def test_tokens_one_by_one_behind_a_cache_are_those_of_a_whole_pass(case: Case, load: Any) -> None:
+    model, given = load(case), inputs(case)
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    ids = given["decoder_input_ids"]
+    whole = model(**source, decoder_input_ids=ids)
+    out = model(**source, decoder_input_ids=ids[:, :2], use_cache=True)
+    cache, parts = caches.grown(out.past_key_values, 8), [out[0]]
+    memory = {"encoder_outputs": (whole.encoder_last_hidden_state,), "attention_mask": given["attention_mask"]}
+    for i in range(2, 6):
+        step = model(**memory, decoder_input_ids=ids[:, i : i + 1], past_key_values=cache)
+        cache = step.past_key_values
+        parts.append(step[0])
+    found = np.concatenate([np.asarray(part) for part in parts], axis=1)
+    np.testing.assert_allclose(found, whole[0], atol=1e-5 * np.abs(whole[0]).max())
+
+
+@pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
+def test_an_encoders_result_may_be_given(case: Case, load: Any) -> None:
+    model, given = load(case), inputs(case)
+    out = model(**{name: given[name] for name in ("input_ids", "attention_mask", "decoder_input_ids")})
+    memory = {"encoder_outputs": (out.encoder_last_hidden_state,), "attention_mask": given["attention_mask"]}
+    again = model(**memory, decoder_input_ids=given["decoder_input_ids"])
+    np.testing.assert_allclose(again[0], out[0], atol=1e-5 * np.abs(out[0]).max())
+
+
+@pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
+def test_stacked_layers_saved_files_and_gradients(case: Case, load: Any, tmp_path: Path) -> None:
+    model, given = load(case), inputs(case)
+    told = taken(model, given)
+    params = model.params | {
+        side: model.params[side] | {"layers": stack(model.params[side]["layers"])} for side in ("encoder", "decoder")
+    }
+    stacked = model.replace(params=params)
+    np.testing.assert_allclose(stacked(**told)[0], model(**told)[0], atol=1e-4)
+    stacked.save_pretrained(tmp_path)
+    for whole in (False, True):
+        read = type(model).from_pretrained(tmp_path, stacked=whole)
+        np.testing.assert_allclose(read(**told)[0], model(**told)[0], rtol=1e-5, atol=1e-5)
+    first = model.sites(**told)
+    assert {"encoder.embeddings", "decoder.layers.0.cross", "decoder.layers.2.cross.attention_weights"} <= set(first)
+
+    def loss(params: Any) -> Any:
+        out = model.apply(params, **told)
+        return sum(jnp.sin(x).sum() for x in (out[0], out["encoder_last_hidden_state"]))
+
+    slopes = jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(loss))(model.params))
+    idle = [jax.tree_util.keystr(path) for path, slope in slopes if not np.abs(slope).max() > 0]
+    assert not [path for path in idle if "bias" not in path]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decoder_input_ids": None, "labels": None}, "pass decoder_input_ids, or labels"),
+        ({"decoder_input_ids": np.full((3, 2), 99)}, r"decoder_input_ids\[0, 0\] is 99, allowed are 0 to 66"),
+        ({"decoder_input_ids": np.ones((2, 6), int)}, r"decoder_input_ids must be \[3, seq\]"),
+        ({"decoder_attention_mask": np.ones((3, 2), int)}, "decoder_attention_mask has shape"),
+        ({"encoder_outputs": np.zeros((3, 13))}, r"encoder_outputs must be \[batch, seq, dim\]"),
+        ({"input_ids": None}, "pass either input_ids or inputs_embeds"),
+        ({"labels": np.ones((2, 6), int)}, "labels has shape"),
+    ],
+)
+def test_what_a_call_cannot_be(change: dict[str, Any], message: str, load: Any) -> None:
+    model, given = load(CASES[0]), inputs(CASES[0])
+    told = {name: array for name, array in (given | change).items() if array is not None}
+    with pytest.raises(ValueError, match=message):
+        model(**told)
