@@ -167,6 +167,17 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     """Refuse what would compute nonsense silently. Shapes and types are known of tracers too; values are looked at on
     the host only.
     """
+    shape = check_tokens(cls, c, batch)
+    for name, array in batch.beside.items():
+        _check_beside(cls, c, name, array, shape)
+    if cls.network.two_sided:
+        _check_target(cls, c, batch.target, shape[0], labels)
+    for name, array in labels.items():
+        _check_label(cls, c, name, array, shape)
+
+
+def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
+    """`check` of what a model reads, in models with both sides of what the encoder reads: its shape."""
     owner = cls.__name__
     axes = "batch, seq" if cls.axes == 2 else "batch, choices, seq"
     if batch.memory is not None:
@@ -198,12 +209,7 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     for name, bound in bounds(c).items():
         if (array := getattr(batch, FIELDS[name])) is not None:
             _check_ids(owner, name, array, (shape,), bound)
-    for name, array in batch.beside.items():
-        _check_beside(cls, c, name, array, shape)
-    if cls.network.two_sided:
-        _check_target(cls, c, batch.target, shape[0], labels)
-    for name, array in labels.items():
-        _check_label(cls, c, name, array, shape)
+    return shape
 
 
 def _check_target(cls: Any, c: Any, target: Inputs | None, rows: int, labels: Mapping[str, Any]) -> None:

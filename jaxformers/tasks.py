@@ -57,7 +57,72 @@ class Decoder(Model, task="", labels={}, prefix="model", also=("transformer",), 
         )
 
 
-class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per="token")}):
+class Generative(Model, task="", labels={}):
+    """What the loops of `generation` ask of models that write."""
+
+    def loaded(self, sites: Sites = PLAIN) -> generation.LoadedModel:
+        """The model as the loops of `generation` take it."""
+        return generation.LoadedModel(type(self), self.prepared, self.config.bare(), sites)
+
+    def helped_by(self, assistant: Any) -> Callable[[], generation.LoadedModel]:
+        """A faster model, that drafts tokens, as `generation` takes it.
+
+        Raises:
+            ValueError: it is no model for causal language modelling, or has other words.
+        """
+        if not isinstance(assistant, Generative):
+            raise ValueError(f"assistant_model={assistant!r:.60}: expected a model for causal language modelling")
+        if assistant.config.vocab_size != self.config.vocab_size:
+            raise ValueError(
+                f"assistant_model has {assistant.config.vocab_size} words, the model {self.config.vocab_size}: "
+                "an assistant has the same tokenizer"
+            )
+        return assistant.loaded
+
+    def compute_transition_scores(
+        self, sequences: Any, scores: Sequence[Any], beam_indices: Any = None, normalize_logits: bool = False
+    ) -> jax.Array:
+        """The score of each new token when it was chosen [rows, new tokens], from an output of `generate`.
+
+        Args:
+            sequences: of the output.
+            scores: of the output.
+            beam_indices: of the output of beams.
+            normalize_logits: whether to make scores log-probabilities first.
+        """
+        return generation.transition_scores(sequences, scores, beam_indices, normalize_logits)
+
+    @classmethod
+    def behind(cls, tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
+        """Tokens behind those of a cache: ids [B, T] or vectors [B, T, D]."""
+        ids, embeds = (tokens, None) if tokens.ndim == 2 else (None, tokens)
+        return Inputs(ids=ids, embeds=embeds, mask=real, cache=cache)
+
+    @classmethod
+    def prefill(
+        cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache, sites: Sites = PLAIN
+    ) -> Cache:
+        """The cache with tokens in it, ids [B, T] or vectors [B, T, D], of which real [B, T] is true."""
+        return cls.network(params, config, cls.behind(tokens, real, cache), Ask(), sites).cache
+
+    @classmethod
+    def decode_step(
+        cls,
+        params: Any,
+        config: Any,
+        tokens: jax.Array,
+        cache: Cache,
+        real: jax.Array | None = None,
+        sites: Sites = PLAIN,
+    ) -> tuple[jax.Array, Cache]:
+        """Logits float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
+        those in it of which real [B, T] is true; None: all.
+        """
+        encoded = cls.network(params, config, cls.behind(tokens, real, cache), Ask(), sites)
+        return cls.head.forward(params, config, encoded, sites).astype(jnp.float32), encoded.cache
+
+
+class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size", per="token")}):
     """Scores of every word to follow each token; labels [B, T] with -100 where none counts, not shifted."""
 
     @classmethod
@@ -180,61 +245,6 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         seen = np.pad(seen, [(0, 0), (0, rows.shape[1] - seen.shape[1])], constant_values=1)
         return result, self(rows[:, :-1], seen[:, :-1], capture=capture, patch=patch)[1]
 
-    def loaded(self, sites: Sites = PLAIN) -> generation.LoadedModel:
-        """The model as the loops of `generation` take it."""
-        return generation.LoadedModel(type(self), self.prepared, self.config.bare(), sites)
-
-    def helped_by(self, assistant: Any) -> Callable[[], generation.LoadedModel]:
-        """A faster model, that drafts tokens, as `generation` takes it.
-
-        Raises:
-            ValueError: it is no model for causal language modelling, or has other words.
-        """
-        if not isinstance(assistant, CausalLM):
-            raise ValueError(f"assistant_model={assistant!r:.60}: expected a model for causal language modelling")
-        if assistant.config.vocab_size != self.config.vocab_size:
-            raise ValueError(
-                f"assistant_model has {assistant.config.vocab_size} words, the model {self.config.vocab_size}: "
-                "an assistant has the same tokenizer"
-            )
-        return assistant.loaded
-
-    def compute_transition_scores(
-        self, sequences: Any, scores: Sequence[Any], beam_indices: Any = None, normalize_logits: bool = False
-    ) -> jax.Array:
-        """The score of each new token when it was chosen [rows, new tokens], from an output of `generate`.
-
-        Args:
-            sequences: of the output.
-            scores: of the output.
-            beam_indices: of the output of beams.
-            normalize_logits: whether to make scores log-probabilities first.
-        """
-        return generation.transition_scores(sequences, scores, beam_indices, normalize_logits)
-
-    @classmethod
-    def prefill(
-        cls, params: Any, config: Any, tokens: jax.Array, real: jax.Array, cache: Cache, sites: Sites = PLAIN
-    ) -> Cache:
-        """The cache with tokens in it, ids [B, T] or vectors [B, T, D], of which real [B, T] is true."""
-        return cls.network(params, config, _inputs(tokens, real, cache), Ask(), sites).cache
-
-    @classmethod
-    def decode_step(
-        cls,
-        params: Any,
-        config: Any,
-        tokens: jax.Array,
-        cache: Cache,
-        real: jax.Array | None = None,
-        sites: Sites = PLAIN,
-    ) -> tuple[jax.Array, Cache]:
-        """Logits float32 [B, T, V] of what follows each of tokens, ids [B, T] or vectors [B, T, D], and the cache with
-        those in it of which real [B, T] is true; None: all.
-        """
-        encoded = cls.network(params, config, _inputs(tokens, real, cache), Ask(), sites)
-        return cls.head.forward(params, config, encoded, sites).astype(jnp.float32), encoded.cache
-
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T, V] and the mean cross-entropy of each counted label under the scores before it."""
@@ -242,12 +252,6 @@ class CausalLM(Model, task="CausalLM", labels={"labels": Label("vocab_size", per
         return outputs.CausalLMOutputWithPast(
             loss=loss, logits=scores, past_key_values=encoded.cache, **_traces(encoded)
         )
-
-
-def _inputs(tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
-    """Tokens behind those of a cache: ids [B, T] or vectors [B, T, D]."""
-    ids, embeds = (tokens, None) if tokens.ndim == 2 else (None, tokens)
-    return Inputs(ids=ids, embeds=embeds, mask=real, cache=cache)
 
 
 def _one_token() -> Inputs:
@@ -397,7 +401,7 @@ class Seq2Seq(Model, task="", labels={}, accepts=TWO_SIDED):
         return _with_target(inputs, config, inputs.ids)
 
 
-class Seq2SeqLM(Model, task="ConditionalGeneration", labels={"labels": Label("vocab_size", per="target")}):
+class Seq2SeqLM(Generative, task="ConditionalGeneration", labels={"labels": Label("vocab_size", per="target")}):
     """Scores of every word to follow each of the decoder's tokens; labels [B, T] with -100 where none counts, which
     the decoder reads shifted by one where no decoder_input_ids are given.
     """
@@ -406,6 +410,96 @@ class Seq2SeqLM(Model, task="ConditionalGeneration", labels={"labels": Label("vo
     def usual_head(cls, base: type[Architecture]) -> Head:
         """The word table, or one of its own."""
         return heads.words("lm_head")
+
+    @generation.told
+    def generate(
+        self,
+        input_ids: Any = None,
+        generation_config: GenerationConfig | None = None,
+        *,
+        attention_mask: Any = None,
+        inputs_embeds: Any = None,
+        decoder_input_ids: Any = None,
+        decoder_attention_mask: Any = None,
+        key: jax.Array | int | None = None,
+        logits_processor: Sequence[Any] | None = None,
+        stopping_criteria: Sequence[Any] | None = None,
+        prefix_allowed_tokens_fn: Any = None,
+        tokenizer: Any = None,
+        streamer: Any = None,
+        assistant_model: Seq2SeqLM | None = None,
+        **options: Any,
+    ) -> Any:
+        """Write what follows from a batch of sources: greedy search, sampling or beams, as the settings say.
+
+        Args:
+            input_ids: [batch, seq] sources, padded on either side.
+            generation_config: settings; without it the model's own, `model.generation_config`.
+            attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding.
+            inputs_embeds: [batch, seq, dim] sources as vectors.
+            decoder_input_ids: [batch, new] what each row begins with; decoder_start_token_id is put in front where it
+                is not there. None: that alone.
+            decoder_attention_mask: [batch, new], zero at padding.
+            key: what draws go by, or a seed; `jax.random.key(0)` unless given.
+            logits_processor: functions of a `generation.History` and scores [rows, vocab], run after all others.
+            stopping_criteria: functions of ids [1, seq] and None that say whether to stop.
+            prefix_allowed_tokens_fn: (row, ids) → ids that may come next, or a `generation.TokenTrie`.
+            tokenizer: for stop_strings.
+            streamer: told each token as it comes, of one row.
+            assistant_model: a faster model of the same vocabulary that drafts tokens (one row).
+            **options: settings in place of the config's (`GenerationConfig`).
+
+        Returns:
+            int32 [batch · num_return_sequences, new], each row from its decoder_start_token_id on; with
+            return_dict_in_generate an output.
+
+        Raises:
+            ValueError: an unknown option, settings that do not go together, an empty source, or prompts that leave no
+                room.
+        """
+        owner = type(self).__name__
+        if spare := [name for name in options if name in batches.FOR_USERS]:
+            raise ValueError(f"generate() takes no {spare[0]!r}, which the tokenizer gave for you: leave it out")
+        names = tuple(name for name in inspect.signature(Seq2SeqLM.generate).parameters if name != "self")
+        config = generation.merged(self.generation_config, generation_config, options, arguments=names)
+        vectors = None if inputs_embeds is None else np.asarray(batches.vectors(type(self), self.config, inputs_embeds))
+        if input_ids is None and vectors is None:
+            raise ValueError(f"{owner}: pass input_ids or inputs_embeds: there is nothing to write from")
+        read, seen = batches.prompts(owner, input_ids, attention_mask, self.config.pad_token_id, (), vectors)
+        batches.check_tokens(type(self), self.config, _prompts(read, seen, vectors))
+        tokens = read if vectors is None else vectors
+        if not (seen != 0).any(1).all():
+            raise ValueError(f"{owner}: attention_mask hides all of a source: it must show one token at least")
+        start = config.decoder_start_token_id
+        start = self.config.decoder_start_token_id if start is None else start
+        if start is None:
+            raise ValueError(f"{owner}: decoder_start_token_id is not set: pass it")
+        ids, mask = np.full((len(read), 1), start, np.int32), np.ones((len(read), 1), np.int32)
+        if decoder_input_ids is not None:
+            given, shown = batches.prompts("decoder_input_ids", decoder_input_ids, decoder_attention_mask, None, ())
+            if len(given) != len(read):
+                raise ValueError(f"{owner}: {len(given)} rows of decoder_input_ids beside {len(read)} sources")
+            there = (given[np.arange(len(given)), np.argmax(shown != 0, axis=1)] == start).all()
+            ids, mask = (
+                (given, shown) if there else (np.concatenate(pair, axis=1) for pair in ((ids, given), (mask, shown)))
+            )
+        arguments = generation.Arguments(
+            logits_processor=logits_processor,
+            stopping_criteria=stopping_criteria,
+            prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
+            tokenizer=tokenizer,
+            streamer=streamer,
+            assistant=None if assistant_model is None else self.helped_by(assistant_model),
+        )
+        sources = [row[real != 0] for row, real in zip(tokens, seen, strict=True)]
+        batch = generation.Batch.of(config, arguments, self.config, ids, mask, sources=sources)
+        write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
+        return door.around(write, self.loaded(), None, generation.key_of(key), None)
+
+    @classmethod
+    def behind(cls, tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
+        """Tokens behind those of a cache, for the decoder."""
+        return Inputs(target=super().behind(tokens, real, cache))
 
     @classmethod
     def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:

@@ -48,7 +48,7 @@ def fitted(settings: GenerationConfig, model: Config, prompt: int, most: int) ->
     Raises:
         ValueError: there is no room.
     """
-    positions, promised = model.longest_row, model.promised_row
+    positions, promised = model.longest_target, model.promised_row
     if not settings.sized and (positions is None or prompt < positions):
         if promised is not None and prompt >= promised:
             raise ValueError(
@@ -66,7 +66,7 @@ def check_room(model: Config, prompt: int, most: int) -> None:
     Raises:
         ValueError: it says how many it may get.
     """
-    positions = model.longest_row
+    positions = model.longest_target
     if positions is not None and prompt >= positions:
         raise ValueError(
             f"a prompt of {prompt} tokens leaves no room: the model has {positions} positions; pass a shorter one"

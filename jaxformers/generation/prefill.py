@@ -41,7 +41,7 @@ def begin_rows(
     elif prompts[0].source is None:
         cache = model.empty_cache(count, slots)
     else:
-        cache = jaxformers_begin(model, _sources(prompts, count, source), count, slots)
+        cache = jaxformers_begin(model, _sources(prompts, count, source, model.config.longest_row), count, slots)
     field = lambda name: _column([getattr(p, name) for p in prompts], count)  # noqa: E731
     length = _column([len(p.ids) for p in prompts], count, 1)
     ids = _filled([p.ids for p in prompts], count, slots)
@@ -88,17 +88,18 @@ def _read(model: LoadedModel, tokens: np.ndarray, length: np.ndarray, cache: Cac
     return cache
 
 
-def source_slots(prompts: Sequence[Prompt]) -> int:
-    """Room for the longest source, of few sizes; 0 where there is none."""
+def source_slots(prompts: Sequence[Prompt], most: int | None) -> int:
+    """Room for the longest source, of few sizes, and `most` tokens where there is an end; 0 where there is none."""
     longest = max(0 if prompt.source is None else len(prompt.source) for prompt in prompts)
-    return slots_for(longest) if longest else 0
+    slots = slots_for(longest) if longest else 0
+    return slots if most is None else min(slots, most)
 
 
-def _sources(prompts: Sequence[Prompt], count: int, width: int) -> Inputs:
+def _sources(prompts: Sequence[Prompt], count: int, width: int, most: int | None) -> Inputs:
     """What the encoder reads; rows without a prompt have the first one's."""
     sources = [p.source for p in prompts if p.source is not None]
     sources += sources[:1] * (count - len(sources))
-    width = max(width, source_slots(prompts))
+    width = max(width, source_slots(prompts, most))
     mask: Any = np.arange(width) < np.array([[len(source)] for source in sources])
     tokens: Any = _filled(sources, count, width)
     return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask)

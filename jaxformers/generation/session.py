@@ -372,7 +372,7 @@ class Session:
     def _begin(self, coming: Sequence[Request]) -> int:
         """Rows anew, for the first prompts or where all before have ended: how many."""
         count = rows_for(len(coming))
-        self._source = source_slots([request.prompt for request in coming])
+        self._source = source_slots([request.prompt for request in coming], self.model.config.longest_row)
         self.rows = self._rows_of(coming, count, self._room(coming), self.past)
         self._embeds = last_embeds([request.prompt for request in coming], count)
         self.past, self.outputs = None, []

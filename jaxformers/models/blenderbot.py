@@ -1,5 +1,5 @@
-"""Blenderbot (Roller et al. 2020, arXiv 2004.13637), made for conversations: mBART without a norm before its layers, with
-a table of positions from its first row on.
+"""Blenderbot (Roller et al. 2020, arXiv 2004.13637), made for conversations: mBART without a norm before its
+layers, with a table of positions from its first row on.
 """
 
 from __future__ import annotations
