@@ -491,7 +491,8 @@ class Seq2SeqLM(Generative, task="ConditionalGeneration", labels={"labels": Labe
             streamer=streamer,
             assistant=None if assistant_model is None else self.helped_by(assistant_model),
         )
-        sources = [row[real != 0] for row, real in zip(tokens, seen, strict=True)]
+        ends = [int(np.flatnonzero(real).max()) + 1 for real in seen]
+        sources = [(row[:end], real[:end]) for row, real, end in zip(tokens, seen, ends, strict=True)]
         batch = generation.Batch.of(config, arguments, self.config, ids, mask, sources=sources)
         write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
         return door.around(write, self.loaded(), None, generation.key_of(key), None)

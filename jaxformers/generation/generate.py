@@ -55,7 +55,7 @@ class Batch:
         embeds: np.ndarray | None = None,
         negative_ids: np.ndarray | None = None,
         negative_mask: np.ndarray | None = None,
-        sources: Sequence[np.ndarray] | None = None,
+        sources: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
     ) -> Batch:
         """Check prompts and settings.
 
@@ -69,7 +69,8 @@ class Batch:
                 many, the mask is of both; where not, lengths of rows count vectors too, as in torch.
             negative_ids: [B, N] what guidance leads away from; None: each prompt's last token.
             negative_mask: [B, N] zero at padding.
-            sources: what an encoder reads for each prompt, ids [s] or vectors [s, D], in models that have one.
+            sources: what an encoder reads for each prompt, ids [s] or vectors [s, D], and their mask [s], in models
+                that have one.
 
         Raises:
             ValueError: settings that do not go together, a prompt that leaves no room, no prompt and no bos_token_id.
@@ -106,7 +107,8 @@ class Batch:
                 pad=int(ids[number][shown[number] == 0][0]) if len(row) < width else 0,
                 negative=None if negatives is None else negatives[number],
                 embeds=None if embeds is None else read[number],
-                source=None if sources is None else sources[number],
+                source=None if sources is None else sources[number][0],
+                source_mask=None if sources is None else sources[number][1],
             )
             for number, row in enumerate(rows)
             for copy in range(copies)

@@ -97,10 +97,12 @@ def source_slots(prompts: Sequence[Prompt], most: int | None) -> int:
 
 def _sources(prompts: Sequence[Prompt], count: int, width: int, most: int | None) -> Inputs:
     """What the encoder reads; rows without a prompt have the first one's."""
-    sources = [p.source for p in prompts if p.source is not None]
-    sources += sources[:1] * (count - len(sources))
+    given = [(p.source, p.source_mask) for p in prompts if p.source is not None]
+    given += given[:1] * (count - len(given))
+    sources = [source for source, _ in given]
+    shown = [np.ones(len(source), bool) if mask is None else mask != 0 for source, mask in given]
     width = max(width, source_slots(prompts, most))
-    mask: Any = np.arange(width) < np.array([[len(source)] for source in sources])
+    mask: Any = _filled(shown, count, width) != 0
     tokens: Any = _filled(sources, count, width)
     return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask)
 

@@ -22,7 +22,8 @@ class Prompt:
     by; None: its number in the session. number, padding, pad: as of `History`. negative: [m] what guidance leads away
     from: it stands in the prompt's place. embeds: [e, D] what is read in the place of ids, of which there may be none
     then, or any number: they are what processors see. source: ids [s] or vectors [s, D] that an encoder reads, of a
-    model that has one.
+    model that has one, and source_mask: [s] which of them are no padding, which some encoders count as places; None:
+    all.
     """
 
     ids: np.ndarray
@@ -34,6 +35,7 @@ class Prompt:
     negative: np.ndarray | None = None
     embeds: np.ndarray | None = None
     source: np.ndarray | None = None
+    source_mask: np.ndarray | None = None
 
     @property
     def read(self) -> np.ndarray:
@@ -78,6 +80,9 @@ def checked(prompt: Prompt, model: LoadedModel, seed: int) -> Prompt:
     if source is not None:
         vectors = np.ndim(source) == 2
         source = _filled("source", _vectors("source", source) if vectors else _ids("source", source, vocab))
+    mask = prompt.source_mask
+    if mask is not None and (source is None or np.shape(mask) != source.shape[:1] or not np.any(mask)):
+        raise ValueError(f"Prompt.source_mask has shape {np.shape(mask)}: expected a flag for each token of the source")
     most = _whole("max_new_tokens", prompt.max_new_tokens, 0)
     read = len(ids if embeds is None else embeds)
     if min(read, most) < 1:
