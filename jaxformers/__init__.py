@@ -17,7 +17,7 @@ _ROOMS = {
     "auto": (
         "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForMultipleChoice "
         "AutoModelForNextSentencePrediction AutoModelForPreTraining AutoModelForQuestionAnswering "
-        "AutoModelForSequenceClassification AutoModelForTokenClassification AutoTokenizer"
+        "AutoModelForSeq2SeqLM AutoModelForSequenceClassification AutoModelForTokenClassification AutoTokenizer"
     ),
     "bundle": "Model",
     "config": "Config",

@@ -280,6 +280,10 @@ class AutoModelForCausalLM(_AutoModel, task="CausalLM"):
     """Scores of every word to follow each token, and generation."""
 
 
+class AutoModelForSeq2SeqLM(_AutoModel, task="Seq2SeqLM"):
+    """Scores of every word to follow each of a decoder's tokens, beside an encoder, and generation."""
+
+
 class AutoModelForMaskedLM(_AutoModel, task="MaskedLM"):
     """Scores of every word at every place."""
 

@@ -401,7 +401,7 @@ class Seq2Seq(Model, task="", labels={}, accepts=TWO_SIDED):
         return _with_target(inputs, config, inputs.ids)
 
 
-class Seq2SeqLM(Generative, task="ConditionalGeneration", labels={"labels": Label("vocab_size", per="target")}):
+class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_size", per="target")}):
     """Scores of every word to follow each of the decoder's tokens; labels [B, T] with -100 where none counts, which
     the decoder reads shifted by one where no decoder_input_ids are given.
     """

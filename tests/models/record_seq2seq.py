@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from . import rule
-from .seq2seq import ABOUT, ARRAYS, CASES, Case, inputs
+from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, Case, inputs
 
 torch.set_grad_enabled(False)
 
@@ -49,6 +49,11 @@ def answered(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     given = {name: torch.from_numpy(array.astype(np.int64)) for name, array in inputs(case).items()}
     given = {name: array for name, array in given.items() if name in inspect.signature(model.forward).parameters}
     out = model(**given, output_attentions=True, output_hidden_states=True)
+    if (hasattr(model, "generate") and "ConditionalGeneration" in case.cls) or case.cls == "MarianMTModel":
+        source = {name: given[name] for name in ("input_ids", "attention_mask")}
+        for word, options in OPTIONS.items():
+            rows = model.generate(**source, **LENGTHS, **options)
+            arrays[f"{case.name}.{word}"] = rows.numpy().astype(np.int32)
     kept = {name: value for name, value in out.items() if name != "past_key_values"}
     for name, value in kept.items():
         arrays[f"{case.name}.{name}"] = (value[-1] if isinstance(value, tuple) else value).numpy()

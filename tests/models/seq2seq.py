@@ -32,8 +32,8 @@ T5 = {
     "d_model": 32,
     "d_kv": 12,
     "d_ff": 48,
-    "num_layers": 2,
-    "num_decoder_layers": 3,
+    "num_layers": 3,
+    "num_decoder_layers": 2,
     "num_heads": 4,
     "relative_attention_num_buckets": 8,
     "relative_attention_max_distance": 12,
@@ -75,6 +75,16 @@ CASES = (
     Case("plbart", "PLBartForConditionalGeneration", BART),
     Case("mvp", "MvpForConditionalGeneration", BART),
 )
+
+
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "greedy": {"num_beams": 1},
+    "beams": {"num_beams": 3},
+    "long_beams": {"num_beams": 4, "length_penalty": 2.0, "early_stopping": True, "no_repeat_ngram_size": 2},
+    "forced": {"num_beams": 1, "forced_bos_token_id": 9, "repetition_penalty": 1.3},
+}
+"""What is generated, by name; all with LENGTHS."""
+LENGTHS = {"max_new_tokens": 8, "min_new_tokens": 3, "do_sample": False}
 
 
 def inputs(case: Case) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from jaxformers.layers import cache as caches
 from jaxformers.layers.run import stack
 
 from . import rule
-from .seq2seq import ABOUT, ARRAYS, CASES, Case, inputs
+from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, Case, inputs
 
 LIMIT = 2e-5
 TOLD = json.loads(ABOUT.read_text())
@@ -98,6 +98,44 @@ def test_an_encoders_result_may_be_given(case: Case, load: Any) -> None:
     np.testing.assert_allclose(again[0], out[0], atol=1e-5 * np.abs(out[0]).max())
 
 
+WRITING = [case for case in CASES if f"{case.name}.greedy" in RECORDED]
+
+
+@pytest.mark.parametrize("word", OPTIONS)
+@pytest.mark.parametrize("case", WRITING, ids=lambda case: case.name)
+def test_generated_tokens_are_torchs(case: Case, word: str, load: Any) -> None:
+    model, given = load(case), inputs(case)
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    np.testing.assert_array_equal(model.generate(**source, **LENGTHS, **OPTIONS[word]), RECORDED[f"{case.name}.{word}"])
+
+
+def test_what_decoders_begin_with_is_written_on(load: Any) -> None:
+    model, given = load(CASES[0]), inputs(CASES[0])
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    whole = np.asarray(model.generate(**source, **LENGTHS))
+    for begin in (whole[:, :3], whole[:, 1:3]):  # with and without decoder_start_token_id
+        rest = model.generate(**source, decoder_input_ids=begin, max_new_tokens=6, do_sample=False)
+        np.testing.assert_array_equal(rest, whole)
+    one = model.generate(given["input_ids"][1:2, :9], **LENGTHS)
+    np.testing.assert_array_equal(np.asarray(one)[0], whole[1, : one.shape[1]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input_ids": None}, "pass input_ids or inputs_embeds"),
+        ({"attention_mask": np.zeros((3, 13), int)}, "hides all of a source"),
+        ({"input_ids": np.full((3, 13), 70)}, r"input_ids\[0, 0\] is 70, allowed are 0 to 66"),
+        ({"decoder_input_ids": np.ones((2, 3), int)}, "2 rows of decoder_input_ids beside 3 sources"),
+    ],
+)
+def test_what_cannot_be_written_from(change: dict[str, Any], message: str, load: Any) -> None:
+    given = inputs(CASES[0])
+    told = {name: given[name] for name in ("input_ids", "attention_mask")} | change
+    with pytest.raises(ValueError, match=message):
+        load(CASES[0]).generate(**{name: array for name, array in told.items() if array is not None})
+
+
 @pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
 def test_stacked_layers_saved_files_and_gradients(case: Case, load: Any, tmp_path: Path) -> None:
     model, given = load(case), inputs(case)
@@ -112,7 +150,7 @@ def test_stacked_layers_saved_files_and_gradients(case: Case, load: Any, tmp_pat
         read = type(model).from_pretrained(tmp_path, stacked=whole)
         np.testing.assert_allclose(read(**told)[0], model(**told)[0], rtol=1e-5, atol=1e-5)
     first = model.sites(**told)
-    assert {"encoder.embeddings", "decoder.layers.0.cross", "decoder.layers.2.cross.attention_weights"} <= set(first)
+    assert {"encoder.embeddings", "decoder.layers.0.cross", "decoder.layers.1.cross.attention_weights"} <= set(first)
 
     def loss(params: Any) -> Any:
         out = model.apply(params, **told)
