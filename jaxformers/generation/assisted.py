@@ -61,11 +61,16 @@ def jaxformers_verify(
     meant = jnp.arange(size) < count
     real = jnp.concatenate([jnp.ones(1, bool), meant])[None]  # what is not meant may stand past the last position
     logits, cache = model.decode_step(tokens, before, real)
-    wide = lambda name: jnp.broadcast_to(getattr(rows, name), (size + 1,))  # noqa: E731
+    wide = lambda x: jnp.broadcast_to(x, (size + 1, *x.shape[1:]))  # noqa: E731
     history = History(
         ids=jnp.broadcast_to(ids, (size + 1, ids.shape[1])),
         length=length + jnp.arange(size + 1),
-        **{name: wide(name) for name in ("prompt", "padding", "pad", "limit", "number")},
+        prompt=wide(rows.prompt),
+        padding=wide(rows.padding),
+        pad=wide(rows.pad),
+        limit=wide(rows.limit),
+        number=wide(rows.number),
+        source=jax.tree.map(wide, rows.source),
     )
     scores = processors.process(program, values, history, logits[0])
     if program.filters is None:

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What an encoder has read for R rows. ids: [R, S] from the first real token on. length: [R] how many are real."""
+
+    ids: Any
+    length: Any
 
 
 @jax.tree_util.register_dataclass
@@ -21,6 +31,7 @@ class History:
     pad: [R] the id of that padding.
     limit: [R] the length, without padding, at which a row ends.
     number: [R] which row of the call it is, as it was passed; −1 for one that has ended, or is none.
+    source: what an encoder has read for each row; None: the model has none.
     """
 
     ids: jax.Array
@@ -30,6 +41,7 @@ class History:
     pad: jax.Array
     limit: jax.Array
     number: jax.Array
+    source: Source | None = None
 
     @property
     def new(self) -> jax.Array:

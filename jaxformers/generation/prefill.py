@@ -13,6 +13,7 @@ import numpy as np
 from ..layers.cache import Cache
 from ..layers.inputs import Inputs
 from .buckets import chunk_of, slots_for
+from .history import Source
 from .model import LoadedModel
 from .prompts import Prompt
 from .rows import Negative, Rows, jaxformers_begin, jaxformers_cache_rows, jaxformers_prefill
@@ -65,6 +66,7 @@ def begin_rows(
         done=np.arange(count) >= len(prompts),
         cache=_read(model, read, _column([len(p.read) for p in prompts], count, 1), cache, platform),
         negative=negative,
+        source=_source_ids(prompts, count, source, model.config.longest_row),
     )
 
 
@@ -105,6 +107,17 @@ def _sources(prompts: Sequence[Prompt], count: int, width: int, most: int | None
     mask: Any = _filled(shown, count, width) != 0
     tokens: Any = _filled(sources, count, width)
     return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask)
+
+
+def _source_ids(prompts: Sequence[Prompt], count: int, width: int, most: int | None) -> Source | None:
+    """The sources as processors see them; of vectors there are no ids."""
+    if prompts[0].source is None:
+        return None
+    width = max(width, source_slots(prompts, most))
+    given = [(p.source, p.source_mask) for p in prompts if p.source is not None]
+    real = [ids if mask is None else ids[mask != 0] for ids, mask in given]
+    real = [ids if ids.ndim == 1 else np.zeros(0, np.int32) for ids in real]
+    return Source(_filled(real, count, width), _column(list(map(len, real)), count))
 
 
 def _filled(rows: Sequence[np.ndarray], count: int, width: int | None = None) -> np.ndarray:

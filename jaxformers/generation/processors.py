@@ -72,14 +72,14 @@ def process(
         history: the rows so far.
         scores: [R, V] float32: logits, or with beams their log-softmax.
         unconditional: [R, V] the logits without the prompt, where there is guidance.
-        source: the rows that the encoder read, as a `History` whose `length` counts all that the encoder saw; None: the
-            prompts of `history` (decoder-only models).
+        source: the rows that the encoder read, as a `History` whose `length` counts all that the encoder saw; None:
+            that of `history`, or its prompts where there is no encoder.
 
     Returns:
         [R, V] float32.
     """
     if source is None:
-        source = dataclasses.replace(history, length=history.prompt)
+        source = _read_rows(history)
     beside = {"unconditional": unconditional, "source": source, **values.own}
     for name, *fixed in program.processors:
         if name == "logits_processor":
@@ -87,6 +87,14 @@ def process(
         else:
             scores = _PROCESSORS[name](*fixed, {**beside, **values.shared.get(name, {})}, history, scores)
     return scores
+
+
+def _read_rows(history: History) -> History:
+    """The rows that processors of an encoder's text go by."""
+    if history.source is None:
+        return dataclasses.replace(history, length=history.prompt)
+    none = jnp.zeros_like(history.padding)
+    return dataclasses.replace(history, ids=history.source.ids, length=history.source.length, padding=none)
 
 
 def apply(

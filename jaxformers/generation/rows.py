@@ -20,7 +20,7 @@ from ..layers.cache import Cache
 from ..layers.inputs import Inputs
 from ..runtime import note_shapes
 from . import filters, processors
-from .history import History
+from .history import History, Source
 from .model import LoadedModel
 from .processors import Program, Values
 
@@ -36,6 +36,7 @@ class Rows:
     ids: [R, S]. length, prompt, padding, pad, limit, number: [R] as of `History`. offset, seed: [R] as of `Prompt`.
     done: [R] bool.
     cache: of all tokens but each row's last. negative: the same rows without their prompts, where guidance asks.
+    source: as of `History`.
     """
 
     ids: Column
@@ -50,6 +51,7 @@ class Rows:
     done: Column
     cache: Cache
     negative: Negative | None = None
+    source: Source | None = None
 
     @property
     def history(self) -> History:
@@ -62,6 +64,7 @@ class Rows:
             pad=self.pad,
             limit=self.limit,
             number=jnp.where(self.done, -1, self.number),
+            source=self.source,
         )
 
     @property

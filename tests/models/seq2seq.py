@@ -81,6 +81,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "greedy": {"num_beams": 1},
     "beams": {"num_beams": 3},
     "long_beams": {"num_beams": 4, "length_penalty": 2.0, "early_stopping": True, "no_repeat_ngram_size": 2},
+    "unlike_sources": {"num_beams": 1, "encoder_no_repeat_ngram_size": 1, "encoder_repetition_penalty": 1.5},
+    "beams_unlike_sources": {"num_beams": 3, "encoder_no_repeat_ngram_size": 1},
     "forced": {"num_beams": 1, "forced_bos_token_id": 9, "repetition_penalty": 1.3},
 }
 """What is generated, by name; all with LENGTHS."""

@@ -178,3 +178,24 @@ def test_what_a_call_cannot_be(change: dict[str, Any], message: str, load: Any) 
     told = {name: array for name, array in (given | change).items() if array is not None}
     with pytest.raises(ValueError, match=message):
         model(**told)
+
+
+def test_drafts_are_verified_beside_the_source(load: Any) -> None:
+    model, given = load(CASES[0]), inputs(CASES[0])
+    source = {name: given[name][:1] for name in ("input_ids", "attention_mask")}
+    alone = model.generate(**source, **LENGTHS)
+    np.testing.assert_array_equal(model.generate(**source, **LENGTHS, assistant_model=model), alone)
+    np.testing.assert_array_equal(model.generate(**source, **LENGTHS, prompt_lookup_num_tokens=2), alone)
+
+
+def test_sampled_rows_depend_on_nothing_beside_them(load: Any) -> None:
+    model, given = load(CASES[4]), inputs(CASES[4])
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    told = {"do_sample": True, "max_new_tokens": 6, "key": 3}
+    drawn = np.asarray(model.generate(**source, **told, num_return_sequences=2))
+    assert drawn.shape[0] == 6
+    assert len({tuple(row) for row in drawn[:2]}) == 2
+    first = np.asarray(
+        model.generate(**{name: array[:1] for name, array in source.items()}, **told, num_return_sequences=2)
+    )
+    np.testing.assert_array_equal(first, drawn[:2, : first.shape[1]])
