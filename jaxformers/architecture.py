@@ -176,11 +176,6 @@ class Architecture:
         return cls.network.nothing(params, config, rows, slots)
 
     @classmethod
-    def begin(cls, params: Any, config: Any, source: Inputs, rows: int, slots: int) -> Cache:
-        """A cache without tokens that has what the encoder makes of sources, a row each."""
-        return cls.network.begin(params, config, cls.network.read_source(params, config, source), rows, slots)
-
-    @classmethod
     def rounds(cls, param: declare.Param) -> bool:
         """Whether an array is kept in fewer bits: weights within layers, and of writers the words that score tokens.
 

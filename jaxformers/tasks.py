@@ -498,6 +498,11 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         return door.around(write, self.loaded(), None, generation.key_of(key), None)
 
     @classmethod
+    def begin(cls, params: Any, config: Any, source: Inputs, rows: int, slots: int) -> Cache:
+        """A cache without tokens that has what the encoder makes of sources, a row each."""
+        return cls.network.begin(params, config, cls.network.read_source(params, config, source), rows, slots)
+
+    @classmethod
     def behind(cls, tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
         """Tokens behind those of a cache, for the decoder."""
         return Inputs(target=super().behind(tokens, real, cache))
