@@ -241,6 +241,8 @@ class Config:
         """The most tokens that a row may have, since positions are those of a table; None: any number."""
         return self.promised_row
 
+    wraps: ClassVar[bool] = False  # whether the last label is what a decoder reads first
+
     @property
     def longest_target(self) -> int | None:
         """How many tokens a decoder beside an encoder takes; None: any number."""

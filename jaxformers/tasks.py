@@ -524,8 +524,12 @@ def _with_target(inputs: Inputs, config: Any, ids: Any) -> Inputs:
     target = inputs.target or Inputs()
     if target.ids is not None or target.embeds is not None:
         return inputs
-    start = jnp.full_like(ids[:, :1], config.decoder_start_token_id)
-    shifted = jnp.concatenate([start, jnp.where(ids == losses.IGNORED, config.pad_token_id, ids)[:, :-1]], axis=1)
+    ids = jnp.where(ids == losses.IGNORED, config.pad_token_id, ids)
+    if config.wraps:  # the last token, a language's code, stands in front
+        start = jnp.take_along_axis(ids, (ids != config.pad_token_id).sum(1, keepdims=True) - 1, axis=1)
+    else:
+        start = jnp.full_like(ids[:, :1], config.decoder_start_token_id)
+    shifted = jnp.concatenate([start, ids[:, :-1]], axis=1)
     return dataclasses.replace(inputs, target=dataclasses.replace(target, ids=shifted))
 
 

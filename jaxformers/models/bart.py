@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from .. import declare, tasks
 from ..config import Config, Depth, Rate, Size, Token
@@ -41,6 +42,7 @@ class BartForConditionalGeneration(tasks.Seq2SeqLM, base=BartModel, head=bart.sc
 class PLBartConfig(BartConfig, model_type="plbart"):
     """Sizes and rates of a PLBart; the defaults are plbart-base's."""
 
+    wraps: ClassVar[bool] = True
     vocab_size: Size = 50005
     d_model: Size = 768
     encoder_layers: Depth = 6

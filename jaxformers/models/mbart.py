@@ -5,6 +5,7 @@ with norms before the parts of a layer and one more at the end of each side.
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from .. import declare, tasks
 from ..config import Config, Rate
@@ -16,6 +17,7 @@ from ..sizes import BartSizes
 class MBartConfig(BartSizes, Config, model_type="mbart"):
     """Sizes and rates of an mBART; the defaults are mbart-large-cc25's."""
 
+    wraps: ClassVar[bool] = True
     classifier_dropout: Rate = 0.0
     decoder_start_token_id: int | None = None
 

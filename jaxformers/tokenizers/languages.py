@@ -143,7 +143,7 @@ class LanguageTokenizer(Tokenizer):
 
     def _codes(self, settings: Mapping[str, Any]) -> Sequence[str]:
         """The tokens of the languages that the class has."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say its languages")
 
     def _with_codes(self, given: Sequence[Token] | None, settings: Mapping[str, Any]) -> list[Token]:
         """The special tokens without a role: those given, and the codes that are not among them."""

@@ -199,3 +199,15 @@ def test_sampled_rows_depend_on_nothing_beside_them(load: Any) -> None:
         model.generate(**{name: array[:1] for name, array in source.items()}, **told, num_return_sequences=2)
     )
     np.testing.assert_array_equal(first, drawn[:2, : first.shape[1]])
+
+
+@pytest.mark.parametrize(("name", "first"), [("mbart", 7), ("plbart", 7), ("bart", 2), ("t5", 0)])
+def test_labels_are_read_shifted_by_one_with_a_languages_code_in_front(name: str, first: int, load: Any) -> None:
+    case = next(case for case in CASES if case.name == name)
+    model, given, pad = load(case), inputs(case), case.config.get("pad_token_id", 0)
+    labels = np.repeat([[9, 8, 7, -100, -100]], 3, axis=0)
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    read = np.repeat([[first, 9, 8, 7, pad]], 3, axis=0)
+    np.testing.assert_array_equal(
+        model(**source, labels=labels).loss, model(**source, decoder_input_ids=read, labels=labels).loss
+    )
