@@ -106,7 +106,7 @@ def test_lists_of_layers_are_stacked_anywhere():
         "encoder": {"layers": declare.repeat(2, "encoder.{}", layer)},
         "decoder": {"layers": [*declare.repeat(2, "decoder.{}", layer), declare.layer_norm(5, "decoder.2")]},
     }
-    stacked = declare.stacked(declare.settled(both))
+    stacked = declare.stacked(declare.resolved(both))
     first = stacked["encoder"]["layers"]["up"]["weight"]
     assert (first.shape, first.axes) == ((2, 4, 3), ("layers", None, "embed"))
     assert [record.path for record in first.records] == [f"encoder.layers.{i}.up.weight" for i in range(2)]

@@ -124,14 +124,14 @@ def test_a_length_that_is_said_is_kept(tmp_path: Path):
     assert (said.max_length, unsaid.max_length) == (20, 20)
     assert said != unsaid
     assert unsaid == GenerationConfig(max_length=None)
-    assert (said.sized, unsaid.sized, said.replace(max_length=None).sized) == (True, False, False)
+    assert (said.has_length, unsaid.has_length, said.replace(max_length=None).has_length) == (True, False, False)
     assert model.generate(row).shape == model.generate(row, unsaid).shape == (1, 23)
     assert model.generate(row, said).shape == model.replace(generation_config=said).generate(row).shape == (1, 20)
-    assert generation.merged(said, unsaid, {"do_sample": True}).sized
+    assert generation.merged(said, unsaid, {"do_sample": True}).has_length
     said.save_pretrained(tmp_path / "said")
     unsaid.save_pretrained(tmp_path / "unsaid")
     files = [(tmp_path / name / "generation_config.json").read_text() for name in ("said", "unsaid")]
     assert files[0] == files[1]
     (tmp_path / "generation_config.json").write_text('{"max_length": 20}')  # as libraries write it of every model
-    assert not GenerationConfig.from_pretrained(tmp_path).sized
-    assert not GenerationConfig.from_model_config({"max_length": 20, "decoder": {"max_length": 20}}).sized
+    assert not GenerationConfig.from_pretrained(tmp_path).has_length
+    assert not GenerationConfig.from_model_config({"max_length": 20, "decoder": {"max_length": 20}}).has_length

@@ -298,7 +298,7 @@ class Reading(toy_hybrid.HybridForCausalLM, base=toy_hybrid.HybridModel):
     @classmethod
     def begin(cls, params: Any, config: Any, source: Any, rows: int, slots: int) -> Any:
         """A cache that has read the sources."""
-        cache = cls.nothing(params, config, rows, slots)
+        cache = cls.empty_cache(params, config, rows, slots)
         said = jnp.where(source.mask[..., None], params["word"]["table"][source.ids], 0).sum(1)
         cells = [cell | {"source": cell["source"].put(said)} for cell in cache.cells]
         return dataclasses.replace(cache, cells=cells)

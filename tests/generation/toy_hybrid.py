@@ -16,7 +16,7 @@ from jaxformers.config import Config, Depth, Size
 from jaxformers.declare import Param, repeat
 from jaxformers.layers import cache as caches
 from jaxformers.layers.causal import Causal
-from jaxformers.layers.decoder import decoded
+from jaxformers.layers.decoder import run_decoder
 from jaxformers.layers.embedding import embed_tokens
 from jaxformers.layers.inputs import Ask, Inputs
 from jaxformers.layers.run import Encoded
@@ -102,7 +102,7 @@ def hybrid(params: Any, c: ToyConfig, inputs: Inputs, ask: Ask = Ask(), sites: S
         cell = kept | {name: cell[name].put(array) for name, array in new.items()}
         return together(p, x, state, near, so_far, whole), cell
 
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
 
 
 def cells(c: ToyConfig, rows: int, slots: int) -> declare.Tree:

@@ -57,7 +57,7 @@ def test_models_that_write_round_nothing_else_on_a_cpu(tied: bool):
     ids = jnp.array([[5, 6, 7, 8, 9]])
 
     def scores(params: Any, config: Any = model.config) -> np.ndarray:
-        cache = LlamaForCausalLM.nothing(params, config, 1, 8)
+        cache = LlamaForCausalLM.empty_cache(params, config, 1, 8)
         return np.asarray(LlamaForCausalLM.decode_step(params, config, ids, cache)[0])
 
     far, near = (np.abs(scores(params) - scores(exact.params)).max() for params in (model.params, kept))

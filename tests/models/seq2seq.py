@@ -74,6 +74,14 @@ CASES = (
     Case("blenderbot-small", "BlenderbotSmallForConditionalGeneration", BART),
     Case("plbart", "PLBartForConditionalGeneration", BART),
     Case("mvp", "MvpForConditionalGeneration", BART),
+    Case("mbart-without-head", "MBartModel", BART),
+    Case("marian-without-head", "MarianModel", MARIAN, waves=True),
+    Case("pegasus-without-head", "PegasusModel", BART),
+    Case("m2m_100-without-head", "M2M100Model", BART, waves=True),
+    Case("blenderbot-without-head", "BlenderbotModel", BART),
+    Case("blenderbot-small-without-head", "BlenderbotSmallModel", BART),
+    Case("plbart-without-head", "PLBartModel", BART),
+    Case("mvp-without-head", "MvpModel", BART),
 )
 
 

@@ -22,7 +22,7 @@ import jaxformers
 from jaxformers import auto
 from jaxformers.layers.attention import prepare
 
-from . import golden
+from . import golden, seq2seq
 from .architectures import ARCHITECTURES
 from .registry import LIMIT, classes, each, faults, load, worst
 
@@ -45,7 +45,8 @@ def answers(model: Any, call: golden.Call) -> Any:
 
 
 def test_every_class_has_recorded_answers():
-    assert not classes().keys() - {case.cls for case in CASES.values()}, "add them to tests/models/architectures.py"
+    known = {case.cls for case in (*CASES.values(), *seq2seq.CASES)}
+    assert not classes().keys() - known, "add them to tests/models/architectures.py, or seq2seq.py beside it"
     table = {
         name: (kind, architecture, case)
         for kind, architecture in ARCHITECTURES.items()

@@ -1,4 +1,4 @@
-"""The door: on explicit axes, which `jax.make_mesh` gives, all is as on one device; elsewhere it costs nothing."""
+"""On explicit axes, which `jax.make_mesh` gives, all is as on one device; elsewhere it costs nothing."""
 
 from __future__ import annotations
 
