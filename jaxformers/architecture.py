@@ -128,7 +128,7 @@ class Architecture:
                 table = declare.tied(tree["word"]["table"], *cls.head.tied, role="unembedding")
                 tree["word"] = tree["word"] | {"table": table}
             tree = tree | {"head": declare.outside(cls.head.parameters(config))}
-        return declare.settled(tree, config.drawn)
+        return declare.resolved(tree, config.initializer)
 
     @classmethod
     def forward(
@@ -171,9 +171,9 @@ class Architecture:
         return pool(params["pooler"], encoded) if "pooler" in params and encoded.pooled is None else encoded
 
     @classmethod
-    def nothing(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
+    def empty_cache(cls, params: Any, config: Any, rows: int, slots: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows."""
-        return cls.network.nothing(params, config, rows, slots)
+        return cls.network.empty_cache(params, config, rows, slots)
 
     @classmethod
     def rounds(cls, param: declare.Param) -> bool:

@@ -315,8 +315,8 @@ def shape_read(owner: str, ids: Any, mask: Any, embeds: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def check_past(owner: str, cache: Any, rows: int, nothing: Callable[[int], Cache]) -> None:
-    """Refuse what `generate` cannot go on with: nothing(slots) is an empty cache of the rows' model.
+def check_past(owner: str, cache: Any, rows: int, empty_cache: Callable[[int], Cache]) -> None:
+    """Refuse what `generate` cannot go on with: empty_cache(slots) is an empty cache of the rows' model.
 
     Raises:
         ValueError: no cache, or one of other rows or of another model.
@@ -325,7 +325,7 @@ def check_past(owner: str, cache: Any, rows: int, nothing: Callable[[int], Cache
         raise ValueError(f"past_key_values: expected the cache of an earlier call, found {type(cache).__name__}")
     if cache.length.shape != (rows,):
         raise ValueError(f"{owner}: past_key_values hold {cache.length.shape[0]} rows, there are {rows} prompts")
-    own = jax.eval_shape(lambda: nothing(cache.slots))
+    own = jax.eval_shape(lambda: empty_cache(cache.slots))
     shapes = [jax.tree.map(lambda x: x.shape, tree) for tree in (cache, own)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"{owner}: past_key_values come from another model: pass those of an earlier call of this one")

@@ -34,9 +34,9 @@ from .layers.attention import prepare
 from .layers.cache import Cache
 from .layers.inputs import Ask, Inputs
 from .layers.remat import policy_of
-from .layers.sites import EVERY, PLAIN, Patch, Sites, check_names, in_order, told
+from .layers.sites import EVERY, PLAIN, Patch, Sites, check_names, in_order, parse_taps
 from .outputs import Output
-from .parallel import checked_mesh, door
+from .parallel import checked_mesh, explicit
 
 logger = logging.getLogger(__name__)
 
@@ -163,13 +163,13 @@ class Model(Architecture):
         asked for and kept with the model; all else is shared. Accelerators have no memory for them, and heads that are
         sharded would be parted again in each layer.
         """
-        params = door.taken(self.params)
+        params = explicit.to_automatic(self.params)
         arrays = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array)]
         devices = {device for array in arrays for device in array.devices()}
         alone = [device.platform for device in devices] == ["cpu"]
         if not alone:
             return params
-        with door.opened():
+        with explicit.automatic():
             tree = declare.like(self.declaration(self.config), params)
             return prepare(half.halved(params, tree) if self.writes() else params, tree)
 
@@ -248,7 +248,7 @@ class Model(Architecture):
         key = jax.random.key(0) if key is None else key
 
         resize = partial(vocabulary.resized_tree, declaration=self.laid_out, count=count)
-        return self.replace(config=config, params=door.around(resize, self.params, key))
+        return self.replace(config=config, params=explicit.call_on_host(resize, self.params, key))
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class Model(Architecture):
             raise ValueError(f"init_cache({batch_size}, {max_length}): expected rows and tokens, 1 or more of each")
         if self.network.cells is None:
             raise TypeError(f"{type(self).__name__} reads in both directions: it has no cache")
-        return self.nothing(self.params, self.config, batch_size, max_length)
+        return self.empty_cache(self.params, self.config, batch_size, max_length)
 
     def __call__(
         self,
@@ -334,7 +334,7 @@ class Model(Architecture):
         batch, labels, ask, named = batches.read(type(self), self.config, args, inputs)
         batches.check(type(self), self.config, batch, labels)
         ask, sites = self.tapped(params, batch, labels, ask, key_of(key), capture, patch)
-        out, captured = door.through(self.captured, batch, params, self.config.bare(), batch, labels, ask, sites)
+        out, captured = explicit.call(self.captured, batch, params, self.config.bare(), batch, labels, ask, sites)
         out = out if named else out.to_tuple()
         return out if capture is None else (out, in_order(captured))
 
@@ -368,7 +368,7 @@ class Model(Architecture):
         sites = PLAIN if key is None else Sites(key=key)
         if capture is None and not patch:
             return ask, sites
-        sites, captured = told(type(self).__name__, sites, capture, patch)
+        sites, captured = parse_taps(type(self).__name__, sites, capture, patch)
         check_names(type(self).__name__, self._sites(params, batch, labels, ask, sites), captured, sites.patches)
         return dataclasses.replace(ask, captured=captured), sites
 
@@ -502,7 +502,7 @@ def jaxformers_forward(
 ) -> tuple[Output, dict[str, jax.Array]]:
     """The one compiled entry of all models: jax's own cache knows its programs by class, config and shapes."""
     runtime.note_shapes((inputs, labels))
-    return door.through(cls.captured, inputs, params, config, inputs, labels, ask, sites)
+    return explicit.call(cls.captured, inputs, params, config, inputs, labels, ask, sites)
 
 
 _forward = jax.jit(jaxformers_forward, static_argnums=0)

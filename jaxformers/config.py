@@ -266,7 +266,7 @@ class Config:
         """The standard deviation of random weights: initializer_range, where the config has it."""
         return self._parsed.get("initializer_range", self.usual_range)
 
-    def drawn(self, param: Param) -> Init:
+    def initializer(self, param: Param) -> Init:
         """How an array starts whose declaration does not say it."""
         return Normal(self.spread)
 

@@ -41,14 +41,14 @@ class Param:
     axes: the logical name of each axis ("vocab", "embed", "heads", "mlp", …; None: never sharded).
     name: its name in Hub checkpoints, without the base model's prefix until `under` adds the path.
     role: what it does: quantising, fusing, weight decay and adapters go by it.
-    init: how random weights are made; None: normally distributed, as the config says for all (`settled`).
+    init: how random weights are made; None: normally distributed, as the config says for all (`resolved`).
     aliases: older or tied names, tried in order when `name` is absent; a file that has several of them loads one.
     aliases_first: whether they are tried before `name`: where a file has both, they count.
     zero_row: the row of a table that starts at zero.
     layout: how files hold it.
     dtype: the type that it always has; None: that of the model.
     group: the name of the one product that the dense layers of a group may be made into, since they read the same.
-    path: its place in the tree in which layers are listed; random keys go by it (`settled`).
+    path: its place in the tree in which layers are listed; random keys go by it (`resolved`).
     entries: of what `stacked` has made, the records along the first axis.
     """
 
@@ -256,11 +256,11 @@ def outside(tree: Tree) -> Tree:
     return jax.tree.map(there, tree, is_leaf=is_param)
 
 
-def settled(tree: Tree, drawn: Callable[[Param], Init] = lambda param: Normal(0.02)) -> Tree:
+def resolved(tree: Tree, initializer: Callable[[Param], Init] = lambda param: Normal(0.02)) -> Tree:
     """The tree with each record's path, and a way to draw for those that say none."""
 
     def settle(path: tuple[Any, ...], p: Param) -> Param:
-        return dataclasses.replace(p, path=p.path or keystr(path), init=p.init or drawn(p))
+        return dataclasses.replace(p, path=p.path or keystr(path), init=p.init or initializer(p))
 
     return jax.tree_util.tree_map_with_path(settle, tree, is_leaf=is_param)
 
@@ -325,7 +325,7 @@ def abstract(tree: Tree, dtype: Any = jnp.float32) -> Tree:
 
 def init(tree: Tree, key: jax.Array, *, dtype: Any = jnp.float32) -> Tree:
     """Random weights. Each array's key is folded in by its path, so a new array does not change the others."""
-    return jax.tree.map(lambda p: init_one(p, key, dtype=dtype), settled(tree), is_leaf=is_param)
+    return jax.tree.map(lambda p: init_one(p, key, dtype=dtype), resolved(tree), is_leaf=is_param)
 
 
 def key_of(key: jax.Array, path: str) -> jax.Array:
@@ -334,7 +334,7 @@ def key_of(key: jax.Array, path: str) -> jax.Array:
 
 
 def init_one(param: Param, key: jax.Array, *, dtype: Any = jnp.float32) -> jax.Array:
-    """The array of a settled record, from the key of the whole model."""
+    """The array of a resolved record, from the key of the whole model."""
     if param.entries:
         return jnp.stack([init_one(entry, key, dtype=dtype) for entry in param.entries])
     assert param.init is not None

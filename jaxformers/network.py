@@ -49,7 +49,7 @@ class Network:
         if self.decode is None:
             return self._encoded(params, config, inputs, ask, sites)
         if ask.cache and inputs.cache is None:
-            inputs = dataclasses.replace(inputs, cache=self.nothing(params, config, *inputs.shape))
+            inputs = dataclasses.replace(inputs, cache=self.empty_cache(params, config, *inputs.shape))
         return self._decoded(params, config, inputs, ask, sites)
 
     def _encoded(self, params: Any, config: Any, inputs: Inputs, ask: Ask, sites: Sites) -> Encoded:
@@ -65,7 +65,7 @@ class Network:
         assert target is not None
         if memory is None and target.cache is None:
             encoded = self._encoded(params, config, inputs, ask, sites.under("encoder"))
-            memory = Memory(encoded.state, inputs.owners != 0)
+            memory = Memory(encoded.state, inputs.segment_ids != 0)
         if ask.cache and target.cache is None:
             assert memory is not None
             target = dataclasses.replace(target, cache=self.begin(params, config, memory, *target.shape))
@@ -73,7 +73,7 @@ class Network:
         decoded = self._decoded(params, config, target, ask, sites.under("decoder"))
         return dataclasses.replace(decoded, encoder=encoded)
 
-    def nothing(self, params: Any, config: Any, rows: int, slots: int, *source: int) -> Cache:
+    def empty_cache(self, params: Any, config: Any, rows: int, slots: int, *source: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows, and beside an encoder for `source`."""
         assert self.cells is not None, "a model that reads in both directions"
         dtype = params["word"]["table"].dtype
@@ -84,14 +84,14 @@ class Network:
 
     def begin(self, params: Any, config: Any, memory: Memory, rows: int, slots: int) -> Cache:
         """A cache without tokens that has what an encoder has read."""
-        made = self.nothing(params, config, rows, slots, memory.state.shape[1])
+        made = self.empty_cache(params, config, rows, slots, memory.state.shape[1])
         cells = cross.remembered(params["decoder"]["layers"], made.cells, memory)
         return dataclasses.replace(made, cells=cells)
 
     def read_source(self, params: Any, config: Any, source: Inputs) -> Memory:
         """What the encoder makes of sources [B, S]."""
         encoded = self._encoded(params, config, source, Ask(), PLAIN)
-        return Memory(encoded.state, source.owners != 0)
+        return Memory(encoded.state, source.segment_ids != 0)
 
 
 def _finished(encoded: Encoded, inputs: Inputs, sites: Sites) -> Encoded:

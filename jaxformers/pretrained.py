@@ -15,7 +15,7 @@ from .checkpoint.quantized import plain
 from .checkpoint.structure import check_room, check_structure
 from .config import Config
 from .layers import quantized
-from .parallel import door, shardings
+from .parallel import explicit, shardings
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def read(
         dtype=dtypes.dtype_of(None if rounded else dtype, files),
         key=jax.random.key(0) if key is None else key,
         shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
-        finish=lambda param, array: door.around(rounded, array) if rounded and rounds(param) else array,
+        finish=lambda param, array: explicit.call_on_host(rounded, array) if rounded and rounds(param) else array,
     )
     return config, params, plan.report
 
@@ -120,8 +120,8 @@ def writer(
     Raises:
         ValueError: params are not those of the declaration.
     """
-    with door.opened():
-        params = quantized.restored(door.taken(params))
+    with explicit.automatic():
+        params = quantized.restored(explicit.to_automatic(params))
     check_structure(tree, params, owner)
     arrays = save.Named(params, tree)
     leaves = zip(jax.tree.leaves(params), jax.tree.leaves(tree, is_leaf=declare.is_param), strict=True)

@@ -24,7 +24,7 @@ from .layers.heads import Head
 from .layers.inputs import Ask, Inputs
 from .layers.run import Encoded
 from .layers.sites import PLAIN, Patch, Sites
-from .parallel import door
+from .parallel import explicit
 
 Labels = Mapping[str, jax.Array]
 
@@ -130,7 +130,7 @@ class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size"
         """The word table, or one of its own."""
         return heads.words("lm_head")
 
-    @generation.told
+    @generation.reporting_to_streamer
     def generate(
         self,
         input_ids: Any = None,
@@ -212,8 +212,8 @@ class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size"
                 "negative_prompt_ids", negative_prompt_ids, negative_prompt_attention_mask, config.pad_token_id, ()
             )
         if past_key_values is not None:
-            nothing = functools.partial(self.nothing, self.params, self.config, len(ids))
-            batches.check_past(type(self).__name__, past_key_values, len(ids), nothing)
+            empty_cache = functools.partial(self.empty_cache, self.params, self.config, len(ids))
+            batches.check_past(type(self).__name__, past_key_values, len(ids), empty_cache)
         arguments = generation.Arguments(
             logits_processor=logits_processor,
             stopping_criteria=stopping_criteria,
@@ -222,7 +222,7 @@ class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size"
             streamer=streamer,
             assistant=None if assistant_model is None else self.helped_by(assistant_model),
         )
-        batch = generation.Batch.of(
+        batch = generation.Prompts.of(
             config,
             arguments,
             self.config,
@@ -235,7 +235,7 @@ class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size"
         _, sites = self.tapped(self.params, _one_token(), {}, Ask(), None, capture, patch)
         write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
         trace = functools.partial(_whole_rows, patch=patch)
-        result = door.around(
+        result = explicit.call_on_host(
             write, self.loaded(sites), past_key_values, generation.key_of(key), jax.tree_util.Partial(trace, self)
         )
         if capture is None:
@@ -382,9 +382,9 @@ def generate(
 
     def decoded(params: Any, ids: Any, mask: Any, vectors: Any, key: jax.Array | None, sites: Sites) -> jax.Array:
         loaded = generation.LoadedModel(type(model), params, model.config.bare(), sites)
-        return generation.decoded(loaded, config, arguments, ids, mask, embeds=vectors, key=key)
+        return generation.generate_traced(loaded, config, arguments, ids, mask, embeds=vectors, key=key)
 
-    return door.through(decoded, batch, params, ids, mask, vectors, generation.key_of(key), sites)
+    return explicit.call(decoded, batch, params, ids, mask, vectors, generation.key_of(key), sites)
 
 
 class Seq2Seq(Model, task="", labels={}, accepts=TWO_SIDED):
@@ -411,7 +411,7 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         """The word table, or one of its own."""
         return heads.words("lm_head")
 
-    @generation.told
+    @generation.reporting_to_streamer
     def generate(
         self,
         input_ids: Any = None,
@@ -493,9 +493,9 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         )
         ends = [int(np.flatnonzero(real).max()) + 1 for real in seen]
         sources = [(row[:end], real[:end]) for row, real, end in zip(tokens, seen, ends, strict=True)]
-        batch = generation.Batch.of(config, arguments, self.config, ids, mask, sources=sources)
+        batch = generation.Prompts.of(config, arguments, self.config, ids, mask, sources=sources)
         write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
-        return door.around(write, self.loaded(), None, generation.key_of(key), None)
+        return explicit.call_on_host(write, self.loaded(), None, generation.key_of(key), None)
 
     @classmethod
     def begin(cls, params: Any, config: Any, source: Inputs, rows: int, slots: int) -> Cache:
@@ -687,5 +687,7 @@ class ReplacedTokens(Model, task="PreTraining", labels={"labels": Label(2, per="
         """Scores [B, T] and their loss over what is no padding."""
         loss = None
         if labels:
-            loss = losses.yes_or_no(scores, jnp.where(encoded.inputs.owners != 0, labels["labels"], losses.IGNORED))
+            loss = losses.yes_or_no(
+                scores, jnp.where(encoded.inputs.segment_ids != 0, labels["labels"], losses.IGNORED)
+            )
         return outputs.ReplacedTokensOutput(loss=loss, logits=scores, **_traces(encoded))

@@ -15,7 +15,7 @@ import numpy as np
 from .. import gguf
 from ..gguf.header import Kind
 from .gguf_names import Place, names_of
-from .safetensors import Index, Tensor, map_file, settled
+from .safetensors import Index, Tensor, contiguous, map_file
 
 _FLOATS: Mapping[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
@@ -57,10 +57,10 @@ class Blocks:
     def read(self, index: Index | None = None) -> np.ndarray:
         """See `Tensor.read`."""
         if self.turned:
-            return settled(self._numbers(self.data).reshape(self.shape[::-1]).T, index)
+            return contiguous(self._numbers(self.data).reshape(self.shape[::-1]).T, index)
         first, rest = (index[0], index[1:]) if index else (slice(None), ())
         rows = self.data[first] if self.order is None else self.data[self.order[first]]
-        return settled(self._numbers(rows).reshape(-1, *self.shape[1:]), (slice(None), *rest))
+        return contiguous(self._numbers(rows).reshape(-1, *self.shape[1:]), (slice(None), *rest))
 
     def _numbers(self, rows: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):  # the scales in a damaged file may be anything

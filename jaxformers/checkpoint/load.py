@@ -51,7 +51,7 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """Which tensor of the files fills which array; nothing has been read yet.
 
     found: by `Param.path`. new: how many numbers are to be drawn, since no file has them.
@@ -71,12 +71,12 @@ def plan(
     unread: Iterable[str] = (),
     sizes: Mapping[str, int] = {},
     ignore_mismatched_sizes: bool = False,
-) -> Plan:
+) -> LoadPlan:
     """Match names and shapes.
 
     Args:
         weights: the open files.
-        declaration: the model's arrays, settled, listed or stacked, with full Hub names.
+        declaration: the model's arrays, resolved, listed or stacked, with full Hub names.
         prefixes: of the base model, such as "bert"; files may have any of them where the model has another or none.
         silent: names that may be in the files without a word, such as those of a pooler that this task does not use.
         unread: starts of such names.
@@ -139,11 +139,11 @@ def plan(
         and not name.endswith(_CAUSAL_MASKS)
     ]
     new = sum(math.prod(param.shape) for param in records if param.path not in found)
-    return Plan(found, Report(tuple(missing), tuple(sorted(unexpected)), tuple(mismatched)), new)
+    return LoadPlan(found, Report(tuple(missing), tuple(sorted(unexpected)), tuple(mismatched)), new)
 
 
 def fill(
-    plan: Plan,
+    plan: LoadPlan,
     declaration: declare.Tree,
     *,
     dtype: Any,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .safetensors import DTYPES, Index, Tensor, map_file, settled
+from .safetensors import DTYPES, Index, Tensor, contiguous, map_file
 
 # flax's name of the last part → torch's. A kernel maps [in, out], a weight [out, in]; convolutions likewise.
 _PARTS = {"kernel": "weight", "scale": "weight", "embedding": "weight", "mean": "running_mean", "var": "running_var"}
@@ -40,7 +40,7 @@ class Held:
 
     def read(self, index: Index | None = None) -> np.ndarray:
         """See `Tensor.read`."""
-        return settled(self.values.transpose(self.axes), index)
+        return contiguous(self.values.transpose(self.axes), index)
 
 
 def open_file(path: Path) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from .layout import transposed
-from .safetensors import Index, Tensor, settled
+from .safetensors import Index, Tensor, contiguous
 from .weights import Weights
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -190,7 +190,7 @@ class Fours:
         pairs, made = _pairs(), np.empty((*scales.shape[:2], self.shape[-1] // 2), np.uint32)
         for one, block, scale in zip(made, blocks, scales, strict=True):
             one[:] = pairs[scale[..., None], block].reshape(one.shape)
-        return settled(made.view(self.dtype), (slice(None), slice(None), parts[2]))
+        return contiguous(made.view(self.dtype), (slice(None), slice(None), parts[2]))
 
 
 def _pairs() -> np.ndarray:

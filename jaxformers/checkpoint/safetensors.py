@@ -97,10 +97,10 @@ class View:
         """See `Tensor.read`."""
         count = math.prod(self.shape)
         flat = self.buffer[self.start : self.start + count * self.dtype.itemsize]
-        return settled(flat.view(self.dtype).reshape(self.shape), index)
+        return contiguous(flat.view(self.dtype).reshape(self.shape), index)
 
 
-def settled(array: np.ndarray, index: Index | None) -> np.ndarray:
+def contiguous(array: np.ndarray, index: Index | None) -> np.ndarray:
     """A part of `array` as `Tensor.read` promises it: C-contiguous and aligned; copied only where it is not."""
     part = array if index is None else array[index]
     return part if part.flags.c_contiguous and part.flags.aligned else np.array(part, order="C")

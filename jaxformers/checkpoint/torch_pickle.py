@@ -24,7 +24,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from .safetensors import Index, Tensor, View, map_file, settled
+from .safetensors import Index, Tensor, View, contiguous, map_file
 
 _LARGEST_PICKLE = 1 << 24  # bytes; a description of 30,000 tensors takes about 6 MB
 _MOST_STEPS = 2_000_000
@@ -54,7 +54,7 @@ class Strided:
         size = self.dtype.itemsize
         flat = self.buffer[self.start : self.start + size * _reach(self.shape, self.strides)].view(self.dtype)
         steps = tuple(stride * size for stride in self.strides)
-        return settled(np.lib.stride_tricks.as_strided(flat, self.shape, steps, writeable=False), index)
+        return contiguous(np.lib.stride_tricks.as_strided(flat, self.shape, steps, writeable=False), index)
 
 
 def open_file(path: Path) -> dict[str, Tensor]:

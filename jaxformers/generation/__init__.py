@@ -7,17 +7,23 @@ from .arguments import Arguments
 from .assisted import AssistedSession
 from .beams import BeamSession
 from .config import GenerationConfig
-from .generate import Batch, generate
+from .generate import Prompts, generate
 from .history import History
 from .keys import key_of
 from .merging import merged
 from .model import LoadedModel
 from .plan import Plan
 from .prompts import Prompt
-from .pure import decoded
+from .pure import generate_traced
 from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, transition_scores
 from .session import Completion, End, Listeners, Session, Tokens
-from .streamers import AsyncTextIteratorStreamer, BaseStreamer, TextIteratorStreamer, TextStreamer, told
+from .streamers import (
+    AsyncTextIteratorStreamer,
+    BaseStreamer,
+    TextIteratorStreamer,
+    TextStreamer,
+    reporting_to_streamer,
+)
 from .trie import TokenTrie
 
 __all__ = [
@@ -25,7 +31,6 @@ __all__ = [
     "AssistedSession",
     "AsyncTextIteratorStreamer",
     "BaseStreamer",
-    "Batch",
     "BeamSession",
     "Completion",
     "End",
@@ -37,16 +42,17 @@ __all__ = [
     "LoadedModel",
     "Plan",
     "Prompt",
+    "Prompts",
     "Session",
     "TextIteratorStreamer",
     "TextStreamer",
     "TokenTrie",
     "Tokens",
-    "decoded",
     "generate",
+    "generate_traced",
     "key_of",
     "merged",
-    "told",
+    "reporting_to_streamer",
     "transition_scores",
 ]
 

@@ -212,7 +212,7 @@ class BeamSession(Session):
         steps = min(slots - longest, SEGMENT, *(request.stops.steps or SEGMENT for request in requests))
         said = self.plan.settings.length_penalty
         penalty = np.float32(1.0 if said is None else said)
-        judge = _judging(self.seats)
+        judge = _judging(self.running)
         self.rows, outputs, done = jaxformers_beam_search(
             self.plan.program,
             any(request.stops.texts or request.stops.rules for request in requests),
@@ -235,7 +235,7 @@ class BeamSession(Session):
         for row, request in self._live():
             found = _best(best, row, request)
             self._events.append(End(request.id, found))
-            self.seats[row] = None
+            self.running[row] = None
             request.tell(found[0].tokens, True)
 
     def _values(self) -> Values:
@@ -313,12 +313,12 @@ def _best(found: Hypotheses, row: int, request: Request) -> list[Completion]:
     return [Completion(ids[i, part], scores[i], parents[i, part]) for i, part in enumerate(parts)]
 
 
-def _judging(seats: Sequence[Request | None]) -> host.Asked:
+def _judging(running: Sequence[Request | None]) -> host.Asked:
     """Says of candidates ids [B, K, S] which end [B, K], by texts and the user's rules."""
 
     def judge(ids: np.ndarray, length: np.ndarray) -> np.ndarray:
         hits = np.zeros(ids.shape[:2], bool)
-        for row, request in enumerate(seats):
+        for row, request in enumerate(running):
             if request is None:
                 continue
             end, prompt = int(length[row]), request.prompt

@@ -193,14 +193,14 @@ class GenerationConfig:
         return tuple(i for i in ids if i is not None and i >= 0)
 
     @property
-    def said(self) -> dict[str, Any]:
+    def explicit(self) -> dict[str, Any]:
         """The settings that somebody has given a value, be it that of the default."""
         return {name: value for name, value in vars(self).items() if name in SETTINGS}
 
     @property
-    def sized(self) -> bool:
+    def has_length(self) -> bool:
         """Whether somebody said how much is written."""
-        return self.max_new_tokens is not None or "max_length" in self.said
+        return self.max_new_tokens is not None or "max_length" in self.explicit
 
     @property
     def guided(self) -> bool:
@@ -210,7 +210,7 @@ class GenerationConfig:
     @property
     def changed(self) -> dict[str, Any]:
         """What was said that is not the default; and a length, for 20 in all is not the default of 20 new tokens."""
-        said = self.said.items()
+        said = self.explicit.items()
         return {name: own for name, own in said if name == "max_length" or not same(own, SETTINGS[name].default)}
 
     @property
@@ -228,13 +228,13 @@ class GenerationConfig:
             raise ValueError(f"GenerationConfig has no setting {nearest(unknown, [*SETTINGS, *rest])}")
         own = {name: value for name, value in settings.items() if name in SETTINGS}
         rest |= {name: value for name, value in settings.items() if name not in own}
-        return type(self)(**{**self.said, **own}, _rest=rest)
+        return type(self)(**{**self.explicit, **own}, _rest=rest)
 
     # -- identity -----------------------------------------------------------------------------------------------
 
     def _key(self) -> str:
         fields = {name: value for name, value in self.to_dict().items() if name not in _METADATA}
-        return json.dumps(fields | {"max_length": self.said.get("max_length")})
+        return json.dumps(fields | {"max_length": self.explicit.get("max_length")})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GenerationConfig) and other._key() == self._key()

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
+class Prompts:
     """Prompts as they are written on, checked.
 
     plan: what they have in common. prompts: of each row, one for each text that is drawn. ids: [B, T] what comes back
@@ -56,7 +56,7 @@ class Batch:
         negative_ids: np.ndarray | None = None,
         negative_mask: np.ndarray | None = None,
         sources: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
-    ) -> Batch:
+    ) -> Prompts:
         """Check prompts and settings.
 
         Args:
@@ -117,7 +117,7 @@ class Batch:
 
 
 def generate(
-    batch: Batch,
+    batch: Prompts,
     arguments: Arguments,
     platform: str,
     model: LoadedModel,

@@ -18,7 +18,7 @@ def new_tokens(settings: GenerationConfig, width: int) -> int:
     """
     if settings.max_new_tokens is not None:
         return settings.max_new_tokens
-    if not settings.sized:
+    if not settings.has_length:
         return settings.max_length  # nobody says how many: 20 new tokens, not 20 with the prompt
     if width >= settings.max_length:
         raise ValueError(
@@ -49,7 +49,7 @@ def fitted(settings: GenerationConfig, model: Config, prompt: int, most: int) ->
         ValueError: there is no room.
     """
     positions, promised = model.longest_target, model.promised_row
-    if not settings.sized and (positions is None or prompt < positions):
+    if not settings.has_length and (positions is None or prompt < positions):
         if promised is not None and prompt >= promised:
             raise ValueError(
                 f"a prompt of {prompt} tokens leaves nothing of the {promised} that the config promises: "

@@ -51,7 +51,7 @@ def merged(
     unknown = [name for name in keywords if name not in SETTINGS and name not in rest]
     if unknown:
         raise ValueError(f"generate() has no option {nearest(unknown, [*SETTINGS, *rest, *arguments])}")
-    settings = {**own.said, **changed}
+    settings = {**own.explicit, **changed}
     if changed.get("temperature") == 0:  # greedy search, whatever the model's default
         settings["do_sample"] = False
     settings.update({name: value for name, value in keywords.items() if name in SETTINGS})

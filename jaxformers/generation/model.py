@@ -28,7 +28,7 @@ class LoadedModel:
 
     def empty_cache(self, rows: int, slots: int) -> Cache:
         """A cache without tokens."""
-        return self.cls.nothing(self.params, self.config, rows, slots)
+        return self.cls.empty_cache(self.params, self.config, rows, slots)
 
     def begin(self, source: Inputs, rows: int, slots: int) -> Cache:
         """A cache without tokens that has what an encoder makes of the sources [R, S] of its rows."""

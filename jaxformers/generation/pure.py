@@ -19,7 +19,7 @@ from .processors import Values
 from .rows import Rows, jaxformers_decode
 
 
-def decoded(
+def generate_traced(
     model: LoadedModel,
     settings: GenerationConfig,
     arguments: Arguments,

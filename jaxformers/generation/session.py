@@ -154,7 +154,7 @@ class Session:
         self.keep = keep
         self.key = jax.random.key(0) if (given := key_of(key)) is None else given
         self.waiting: deque[Request] = deque()
-        self.seats: list[Request | None] = []
+        self.running: list[Request | None] = []
         self.rows: Any = None
         self.outputs: list[StepOutputs] = []
         self._embeds: np.ndarray | None = None
@@ -214,8 +214,8 @@ class Session:
             if request in self.waiting:
                 self.waiting.remove(request)
             else:
-                row = self.seats.index(request)
-                self.seats[row] = None
+                row = self.running.index(request)
+                self.running[row] = None
                 self._halt(row)
             request.tell(request.prompt.ids[:0], True)
 
@@ -237,7 +237,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.waiting or self._events) or any(seat is not None for seat in self.seats)
+        return bool(self.waiting or self._events) or any(request is not None for request in self.running)
 
     def step(self) -> list[Tokens | End]:
         """Write some tokens on each row: the events.
@@ -268,7 +268,7 @@ class Session:
             length[row], done[row] = request.ended(ids[row], int(length[row]), bool(done[row]))
         self.rows = dataclasses.replace(rows, length=length, done=done)
         for row, request in self._live():
-            if self.seats[row] is None:  # the streamer of another has cancelled it
+            if self.running[row] is None:  # the streamer of another has cancelled it
                 continue
             new = ids[row, request.length : length[row]].copy()
             request.length = int(length[row])
@@ -276,7 +276,7 @@ class Session:
             if done[row]:
                 written = ids[row, len(request.prompt.ids) : length[row]].copy()
                 self._events.append(End(request.id, [Completion(written)]))
-                self.seats[row] = None
+                self.running[row] = None
             request.tell(new, bool(done[row]))
 
     def kept(self, name: str) -> np.ndarray | None:
@@ -288,7 +288,7 @@ class Session:
         """Refuse a prompt that the session cannot write on."""
         if self.plan.settings.guided != (prompt.negative is not None):
             raise ValueError("guidance_scale goes with a prompt that has `negative`: pass both, or neither")
-        other = next((request.prompt for request in [*self.waiting, *self.seats] if request is not None), prompt)
+        other = next((request.prompt for request in [*self.waiting, *self.running] if request is not None), prompt)
         for name in ("embeds", "source"):
             ours, theirs = getattr(other, name), getattr(prompt, name)
             if (ours is None) != (theirs is None):
@@ -303,12 +303,12 @@ class Session:
 
     def _live(self) -> list[tuple[int, Request]]:
         """The rows in use."""
-        return [(row, seat) for row, seat in enumerate(self.seats) if seat is not None]
+        return [(row, request) for row, request in enumerate(self.running) if request is not None]
 
     def _halt(self, row: int) -> None:
         """No more is written on a row."""
         self.rows = dataclasses.replace(
-            self.rows, done=np.asarray(self.rows.done) | (np.arange(len(self.seats)) == row)
+            self.rows, done=np.asarray(self.rows.done) | (np.arange(len(self.running)) == row)
         )
 
     def _advance(self, room: int) -> Rows:
@@ -328,29 +328,29 @@ class Session:
     def _values(self) -> Values:
         """What processors read: of each row the settings of who is in it; of rows without anybody the first one's."""
         first = self._live()[0][1]
-        own = self.plan.columns([(seat or first).settings for seat in self.seats])
+        own = self.plan.columns([(request or first).settings for request in self.running])
         return Values(self.plan.shared, own)
 
     def _admit(self) -> None:
         """Waiting prompts get rows."""
         if not self._live():
             if coming := list(itertools.islice(self.waiting, self.width)):
-                self.seats = [None] * self._begin(coming)
+                self.running = [None] * self._begin(coming)
                 self._seat(coming, range(len(coming)))
             return
         if self.keep or (self.waiting and not self._fits(self.waiting[0])):
             return
         wanted = rows_for(min(self.width, len(self._live()) + len(self.waiting)))
-        if wanted > len(self.seats):
+        if wanted > len(self.running):
             self._resize(wanted)
-        group = max(1, len(self.seats) // 4)  # some at a time, so that there is one program for it
-        while self.waiting and self.seats.count(None) >= min(group, len(self.waiting)):
+        group = max(1, len(self.running) // 4)  # some at a time, so that there is one program for it
+        while self.waiting and self.running.count(None) >= min(group, len(self.waiting)):
             coming = list(itertools.takewhile(self._fits, itertools.islice(self.waiting, group)))
             if not coming:
                 break
             self._refill(coming, group)
         few = rows_for(len(self._live()))
-        if 2 * few <= len(self.seats):  # then steps cost half as much
+        if 2 * few <= len(self.running):  # then steps cost half as much
             self._resize(few)
 
     def _fits(self, request: Request) -> bool:
@@ -365,7 +365,7 @@ class Session:
         for request, row in zip(coming, places, strict=True):
             if request in self.waiting:
                 self.waiting.remove(request)
-                self.seats[row] = request
+                self.running[row] = request
             else:  # its own streamer has cancelled it
                 self._halt(row)
 
@@ -384,8 +384,8 @@ class Session:
         if slots > self.rows.ids.shape[1]:
             self.rows = jaxformers_grow(self.rows, slots)
         new = self._rows_of(coming, group, slots)
-        free = [row for row, seat in enumerate(self.seats) if seat is None][: len(coming)]
-        places = np.array([*free, *[len(self.seats)] * (group - len(free))], np.int32)
+        free = [row for row, request in enumerate(self.running) if request is None][: len(coming)]
+        places = np.array([*free, *[len(self.running)] * (group - len(free))], np.int32)
         self.rows = jaxformers_replace_rows(self.rows, places, new)
         self._seat(coming, free)
 
@@ -409,7 +409,7 @@ class Session:
         rows: Any = jaxformers_take_rows(self.rows, np.array([*order, *order[:1] * spare], np.int32))
         done = np.asarray(rows.done) | (np.arange(count) >= len(order))
         self.rows = dataclasses.replace(rows, done=done)
-        self.seats = [*(request for _, request in taken), *[None] * spare]
+        self.running = [*(request for _, request in taken), *[None] * spare]
 
 
 # -- what a session is opened with ------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def telling(streamer: Any) -> Iterator[None]:
         raise
 
 
-def told(function: Callable[_P, _R]) -> Callable[_P, _R]:
+def reporting_to_streamer(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """A function whose errors are told to its `streamer`, those in its arguments too."""
 
     @functools.wraps(function)

@@ -17,7 +17,7 @@ from . import cache, cross, heads
 from .activation import ACTIVATIONS
 from .attention import attend, merge, project, through_out, visible
 from .causal import Causal
-from .decoder import decoded
+from .decoder import run_decoder
 from .embedding import embed, embed_tokens
 from .gpt import sines
 from .inputs import Ask, Inputs
@@ -226,7 +226,7 @@ def decode(
     x = enter(p, words_of(params, c, inputs), found(p, c, causal.positions))
     x = sites.drop("embeddings", x, c.dropout)
     last = lambda own, x: x if own is None else layer_norm(own, x, EPSILON)  # noqa: E731
-    return decoded(causal, block, p, x, ask=ask, sites=sites, norm=last)
+    return run_decoder(causal, block, p, x, ask=ask, sites=sites, norm=last)
 
 
 # -- heads ------------------------------------------------------------------------------------------------------------

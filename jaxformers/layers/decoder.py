@@ -43,7 +43,7 @@ class Mix(Protocol):
         ...
 
 
-def decoded(
+def run_decoder(
     order: Causal,
     block: Layer,
     params: Any,

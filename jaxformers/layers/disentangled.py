@@ -56,7 +56,7 @@ def embedded(params: Any, c: Any, inputs: Inputs, sites: Sites) -> jax.Array:
     if "project" in params:
         x = linear(params["project"], x)
     x = layer_norm(params["norm"], x, c.layer_norm_eps)
-    return sites.drop("embeddings", jnp.where((inputs.owners != 0)[..., None], x, 0), c.hidden_dropout_prob)
+    return sites.drop("embeddings", jnp.where((inputs.segment_ids != 0)[..., None], x, 0), c.hidden_dropout_prob)
 
 
 def sees(inputs: Inputs) -> jax.Array | None:

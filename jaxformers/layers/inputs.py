@@ -90,7 +90,7 @@ class Inputs:
         return dataclasses.replace(self, mask=own & (self.texts != 0)[:, None, :])
 
     @property
-    def owners(self) -> jax.Array:
+    def segment_ids(self) -> jax.Array:
         """Which text of its row each token belongs to, zero for padding: [B, T]."""
         if self.texts is not None:
             return self.texts
@@ -108,7 +108,7 @@ class Inputs:
         if self.texts is not None and self.starts is not None:
             owner = (self.texts + jnp.arange(rows)[:, None] * (length + 1)).reshape(-1)
             return self.starts + jnp.bincount(owner, length=rows * (length + 1))[owner[self.starts]] - 1
-        real = self.owners != 0 if self.ids is None or pad is None or pad < 0 else self.ids != pad
+        real = self.segment_ids != 0 if self.ids is None or pad is None or pad < 0 else self.ids != pad
         return jnp.arange(rows) * length + jnp.where(real, jnp.arange(length), 0).max(1)
 
     @property

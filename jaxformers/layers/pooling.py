@@ -11,7 +11,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class Level:
     """What attention knows of a row of S places beside their vectors.
 
     segments: [B or 1, S]. mask: [B, S] or None. stride: tokens from one place to the next.
@@ -43,11 +43,11 @@ def pairs(c: Any, length: int) -> tuple[np.ndarray, np.ndarray]:
     return first, np.where(second < kept, second, first)
 
 
-def pooled(c: Any, row: Row) -> Row:
+def pooled(c: Any, row: Level) -> Level:
     """The row at half its length. A pair of which one is padding is padding."""
     first, second = pairs(c, row.length)
     mask = None if row.mask is None else jnp.minimum(row.mask[:, first], row.mask[:, second])
-    return Row(row.segments[:, first], mask, 2 * row.stride)
+    return Level(row.segments[:, first], mask, 2 * row.stride)
 
 
 def pooled_states(c: Any, x: jax.Array) -> jax.Array:

@@ -59,12 +59,12 @@ class Encoded:
 
     def mean(self, x: jax.Array) -> jax.Array:
         """The mean of x [B, T, K] over each text's tokens [B or N, K]."""
-        owners, starts = self.inputs.owners, self.inputs.starts
-        rows, length = owners.shape
-        real = (owners != 0)[..., None]
+        segments, starts = self.inputs.segment_ids, self.inputs.starts
+        rows, length = segments.shape
+        real = (segments != 0)[..., None]
         if starts is None:
             return jnp.where(real, x, 0).sum(1) / jnp.maximum(real.sum(1), 1)
-        text = (owners + jnp.arange(rows)[:, None] * (length + 1)).reshape(-1)
+        text = (segments + jnp.arange(rows)[:, None] * (length + 1)).reshape(-1)
         total = lambda values: jax.ops.segment_sum(values.reshape(len(text), -1), text, rows * (length + 1))  # noqa: E731
         return (total(jnp.where(real, x, 0)) / jnp.maximum(total(real.astype(x.dtype)), 1))[text[starts]]
 

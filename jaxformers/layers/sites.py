@@ -173,7 +173,7 @@ EVERY = tuple(".".join("*" * parts) for parts in range(1, 7))
 """Patterns that all names are of."""
 
 
-def told(
+def parse_taps(
     owner: str, sites: Sites, capture: Sequence[str] | None, patch: Mapping[str, Patch] | None
 ) -> tuple[Sites, tuple[str, ...]]:
     """The sites with a caller's patches, and the names that it captures.

@@ -12,7 +12,7 @@ from .. import declare, tasks
 from ..config import Config, Epsilon, Size, Token
 from ..layers import rotation, xielu
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, keys_values, normed, norms_first, root_mean_square, rotated
+from ..layers.decoder import keys_values, normed, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import head_norms, model_arrays, projections, up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -78,7 +78,7 @@ def decode(params: Any, c: ApertusConfig, inputs: Inputs, ask: Ask = Ask(), site
     cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, norms_first(mix, feed, norm), params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, norms_first(mix, feed, norm), params, x, ask=ask, sites=sites, norm=norm)
 
 
 class ApertusModel(tasks.Decoder, config=ApertusConfig, network=Network(parameters, decode=decode, cells=keys_values)):

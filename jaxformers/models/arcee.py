@@ -8,7 +8,7 @@ from .. import declare, tasks
 from ..config import Config, Epsilon, Size
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, keys_values, norms_first, plain, root_mean_square, rotated
+from ..layers.decoder import keys_values, norms_first, plain, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import attention_arrays, model_arrays, up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -41,7 +41,7 @@ def decode(params: Any, c: ArceeConfig, inputs: Inputs, ask: Ask = Ask(), sites:
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, plain(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class ArceeModel(tasks.Decoder, config=ArceeConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -10,7 +10,7 @@ from ..config import Config, Depth, Rate, Size, Token
 from ..declare import repeat
 from ..layers import heads
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, standardised
 from ..layers.embedding import embed
 from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, scaled
@@ -59,7 +59,7 @@ def decode(params: Any, c: BioGptConfig, inputs: Inputs, ask: Ask = Ask(), sites
     block = norms_first(mix, plain(c.hidden_act, c.activation_dropout), norm, added)
     x = scaled(params, inputs, c.hidden_size**0.5 if c.scale_embedding else 1.0)
     x = sites.drop("embeddings", x + embed(params["position"], order.positions + OFFSET), c.hidden_dropout_prob)
-    encoded = decoded(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
+    encoded = run_decoder(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
     return dataclasses.replace(encoded, state=norm(params["final_norm"], encoded.state))
 
 

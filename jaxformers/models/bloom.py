@@ -9,7 +9,7 @@ from ..batch import UNPLACED
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import alibi, heads
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, model_arrays
@@ -66,7 +66,7 @@ def decode(params: Any, c: BloomConfig, inputs: Inputs, ask: Ask = Ask(), sites:
     mix = attention(order, in_groups(c.hidden_size // c.n_head, c.n_head), bias=bias, rate=c.attention_dropout)
     block = norms_first(mix, plain("gelu_new"), norm, dropped(attention=c.hidden_dropout, ffn=c.hidden_dropout))
     x = norm(params["norm"], embed_tokens(params["word"], inputs))
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class BloomModel(

@@ -11,7 +11,7 @@ from ..config import Config, Depth, Epsilon, Size, Token
 from ..declare import Param
 from ..layers import heads, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, normed, rotated, side_by_side, standardised
+from ..layers.decoder import gated, keys_values, normed, rotated, run_decoder, side_by_side, standardised
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -74,7 +74,7 @@ def decode(params: Any, c: CohereConfig, inputs: Inputs, ask: Ask = Ask(), sites
     )
     block = side_by_side(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 SCALED = heads.words("lm_head", last=lambda c, scores: scores * c.logit_scale)

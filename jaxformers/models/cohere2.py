@@ -14,10 +14,10 @@ from ..layers.decoder import (
     SLIDING,
     WHOLE,
     check_kinds,
-    decoded,
     gated,
     keys_values,
     rotated,
+    run_decoder,
     side_by_side,
     standardised,
     windows,
@@ -69,7 +69,7 @@ def decode(params: Any, c: Cohere2Config, inputs: Inputs, ask: Ask = Ask(), site
     kinds = c.layer_types or [SLIDING if (i + 1) % c.sliding_window_pattern else WHOLE for i in range(count)]
     uses_rope = [kind == SLIDING and bool(c.sliding_window) for kind in kinds]
     each = windows(kinds, c.sliding_window), uses_rope
-    return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 
 class Cohere2Model(tasks.Decoder, config=Cohere2Config, network=Network(parameters, decode=decode, cells=keys_values)):

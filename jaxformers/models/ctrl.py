@@ -10,7 +10,7 @@ from ..config import Config, Depth, Epsilon, Size
 from ..declare import frequencies, repeat
 from ..layers import heads
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, standardised
 from ..layers.decoder_arrays import projections
 from ..layers.gpt import attention, head_dim, in_blocks, sines, words
 from ..layers.inputs import Ask, Inputs
@@ -73,7 +73,7 @@ def decode(params: Any, c: CTRLConfig, inputs: Inputs, ask: Ask = Ask(), sites: 
     x = words(params, inputs) * c.n_embd**0.5
     waves = sines(order.positions, frequencies(c.n_embd // 2)).astype(x.dtype)
     x, norm = sites.drop("embeddings", x + waves, c.embd_pdrop), standardised(c.layer_norm_epsilon)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class CTRLModel(

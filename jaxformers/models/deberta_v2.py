@@ -133,7 +133,7 @@ def self_attention(c: DebertaV2Config, seen: jax.Array | None, distances: jax.Ar
 
 def convolved(p: Any, c: DebertaV2Config, inputs: Inputs, x: jax.Array, after: jax.Array, sites: Sites) -> jax.Array:
     """What the first layer makes of x, `after`, with what a convolution over neighbours makes of it added."""
-    real = inputs.owners
+    real = inputs.segment_ids
     size = c.conv_kernel_size
     wide = jnp.promote_types(x.dtype, jnp.float32)
     around = jnp.pad(jnp.where((real != 0)[..., None], x, 0), [(0, 0), (size // 2, size // 2), (0, 0)])

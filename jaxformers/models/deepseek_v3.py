@@ -14,7 +14,7 @@ from ..config import Config, Depth, Repeats, Size
 from ..declare import Param
 from ..layers import experts, latent, sparse
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, norms_first, root_mean_square
+from ..layers.decoder import norms_first, root_mean_square, run_decoder
 from ..layers.decoder_arrays import model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.inputs import Ask, Inputs
@@ -89,7 +89,7 @@ def decode(params: Any, c: DeepseekV3Config, inputs: Inputs, ask: Ask = Ask(), s
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
     block = norms_first(latent.attention(c, order, rotate), sparse.beside_shared(c, corrected_route(c)), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class DeepseekV3Model(

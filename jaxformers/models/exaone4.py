@@ -15,13 +15,13 @@ from ..layers.decoder import (
     SLIDING,
     WHOLE,
     check_kinds,
-    decoded,
     gated,
     keys_values,
     normed,
     norms_last,
     root_mean_square,
     rotated,
+    run_decoder,
     windows,
 )
 from ..layers.decoder_arrays import gate_up_down, head_norms, model_arrays, projections
@@ -90,7 +90,7 @@ def decode(params: Any, c: Exaone4Config, inputs: Inputs, ask: Ask = Ask(), site
     x = embed_tokens(params["word"], inputs)
     uses_rope = [kind == SLIDING or not c.sliding_window for kind in kinds(c)]
     each = windows(kinds(c), c.sliding_window), uses_rope
-    return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 
 class Exaone4Model(tasks.Decoder, config=Exaone4Config, network=Network(parameters, decode=decode, cells=keys_values)):

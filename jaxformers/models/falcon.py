@@ -14,7 +14,7 @@ from ..config import Config, Depth, Endless, Epsilon, Rate, Size
 from ..layers import alibi, cache, heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import Mix, decoded, dropped, norms_first, plain, side_by_side, standardised
+from ..layers.decoder import Mix, dropped, norms_first, plain, run_decoder, side_by_side, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, model_arrays, rotated_heads
@@ -145,7 +145,7 @@ def decode(params: Any, c: FalconConfig, inputs: Inputs, ask: Ask = Ask(), sites
     layer, rate = (side_by_side, c.hidden_dropout) if c.parallel_attn else (norms_first, c.attention_dropout)
     block = layer(mixing(c, order), plain(c.activation), norm, dropped(attention=rate, ffn=c.hidden_dropout))
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class FalconModel(

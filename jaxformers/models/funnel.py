@@ -22,7 +22,7 @@ from ..layers.embedding import embed_tokens
 from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
-from ..layers.pooling import Row, pooled, pooled_states, spread
+from ..layers.pooling import Level, pooled, pooled_states, spread
 from ..layers.relative import look_around, sines_then_cosines
 from ..layers.run import Block, Encoded, listed, run
 from ..layers.sites import PLAIN, Sites
@@ -80,7 +80,7 @@ class FunnelConfig(
         if self.d_model % 2:
             raise ValueError(f"FunnelConfig: d_model={self.d_model} must be even")
 
-    def drawn(self, param: Param) -> declare.Init:
+    def initializer(self, param: Param) -> declare.Init:
         """Dense layers by their sizes, words widely, and what each head has of its own above zero."""
         match param.role:
             case "matrix" | "projection":
@@ -137,7 +137,7 @@ def parameters(c: FunnelConfig) -> declare.Tree:
     return without_decoder(c) | {"decoder": repeat(c.num_decoder_layers, "decoder.layers.{}", layer(c))}
 
 
-def apply(p: Any, c: FunnelConfig, x: jax.Array, row: Row, memory: jax.Array, seen: Row, sites: Sites) -> jax.Array:
+def apply(p: Any, c: FunnelConfig, x: jax.Array, row: Level, memory: jax.Array, seen: Level, sites: Sites) -> jax.Array:
     """A layer: places of `row` with states x [B, S, D] take from those of `seen` with states memory [B, K, D].
 
     Returns [B, S, D]. Where the row is the pooled one, its first place lies one old stride before the other's first.
@@ -177,7 +177,7 @@ def apply(p: Any, c: FunnelConfig, x: jax.Array, row: Row, memory: jax.Array, se
 def block(c: FunnelConfig) -> Block:
     """The layer as `run` takes it: from the places of a row to those of the same one, or of the pooled one."""
 
-    def through(p: Any, x: jax.Array, sites: Sites, before: Row, row: Row) -> jax.Array:
+    def through(p: Any, x: jax.Array, sites: Sites, before: Level, row: Level) -> jax.Array:
         if row is before:
             return apply(p, c, x, row, x, row, sites)
         short = pooled_states(c, x)
@@ -197,7 +197,7 @@ def encode_blocks(params: Any, c: FunnelConfig, inputs: Inputs, ask: Ask = Ask()
         raise ValueError("Funnel takes an attention_mask [batch, seq]")
     x = layer_norm(params["norm"], embed_tokens(params["word"], inputs), c.layer_norm_eps)
     x = sites.drop("embeddings", x, c.hidden_dropout)
-    layers, runs, rows = iter(listed(params["layers"])), [], [Row(inputs.segments, inputs.mask)]
+    layers, runs, rows = iter(listed(params["layers"])), [], [Level(inputs.segments, inputs.mask)]
     for number, (size, times) in enumerate(zip(c.block_sizes, c.repeats, strict=True)):
         pools = number > 0 and rows[-1].length > (2 if c.separate_cls else 1)
         row = pooled(c, rows[-1]) if pools else rows[-1]
@@ -216,7 +216,7 @@ def encode(params: Any, c: FunnelConfig, inputs: Inputs, ask: Ask = Ask(), sites
     assert encoded.hidden_states is not None
     fine = encoded.hidden_states[c.block_sizes[0]]
     x = fine + spread(c, encoded.state, fine.shape[1])
-    layers, row = listed(params["decoder"]), Row(inputs.segments, inputs.mask)
+    layers, row = listed(params["decoder"]), Level(inputs.segments, inputs.mask)
     rows = [row] * len(layers)
     last = run(block(c), layers, x, rows, rows, ask=ask, sites=sites.under("decoder"))
     return Encoded(

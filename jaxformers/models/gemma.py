@@ -11,7 +11,7 @@ from ..config import Config, Size, Token
 from ..layers import rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, offset_root_mean_square, rotated
+from ..layers.decoder import gated, keys_values, norms_first, offset_root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.embedding import embed_tokens, scaled_by_width
 from ..layers.gqa import head_dim, kv_heads
@@ -74,7 +74,7 @@ def decode(params: Any, c: GemmaConfig, inputs: Inputs, ask: Ask = Ask(), sites:
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_activation or c.hidden_act), norm)
     x = scaled_by_width(embed_tokens(params["word"], inputs))
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GemmaModel(tasks.Decoder, config=GemmaConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -18,12 +18,12 @@ from ..layers.decoder import (
     SLIDING,
     WHOLE,
     check_kinds,
-    decoded,
     gated,
     keys_values,
     norms_around,
     offset_root_mean_square,
     rotated,
+    run_decoder,
     windows,
 )
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
@@ -105,7 +105,7 @@ def decode(params: Any, c: Gemma2Config, inputs: Inputs, ask: Ask = Ask(), sites
     block = norms_around(mix, gated(c.hidden_activation), norm)
     x = scaled_by_width(embed_tokens(params["word"], inputs))
     kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]
-    return decoded(order, block, params, x, windows(kinds, c.sliding_window), ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, windows(kinds, c.sliding_window), ask=ask, sites=sites, norm=norm)
 
 
 def capped(c: Any, scores: jax.Array) -> jax.Array:

@@ -18,12 +18,12 @@ from ..layers.decoder import (
     SLIDING,
     WHOLE,
     check_kinds,
-    decoded,
     gated,
     keys_values,
     norms_around,
     offset_root_mean_square,
     rotations,
+    run_decoder,
     windows,
 )
 from ..layers.decoder_arrays import head_norms, model_arrays
@@ -111,7 +111,7 @@ def decode(params: Any, c: Gemma3TextConfig, inputs: Inputs, ask: Ask = Ask(), s
     seen = windows(kinds, window)
     ahead = [size - 1 if both else 0 for size in seen]
     slides = [kind == SLIDING for kind in kinds]
-    return decoded(order, block, params, x, seen, ahead, slides, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, seen, ahead, slides, ask=ask, sites=sites, norm=norm)
 
 
 class Gemma3TextModel(

@@ -15,7 +15,7 @@ from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import project
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, standardised
 from ..layers.embedding import embed
 from ..layers.gpt import conv1d, head_dim, model_arrays, residual, words
 from ..layers.heads import token_rate
@@ -72,7 +72,7 @@ def decode(params: Any, c: GPT2Config, inputs: Inputs, ask: Ask = Ask(), sites: 
     block = norms_first(mix, plain(c.activation_function), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     scale = head_dim(c) ** -0.5 if c.scale_attn_weights else 1.0
     scales = [scale / (i + 1 if c.scale_attn_by_inverse_layer_idx else 1) for i in range(c.n_layer)]
-    return decoded(order, block, params, x, scales, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, scales, ask=ask, sites=sites, norm=norm)
 
 
 class GPT2Model(

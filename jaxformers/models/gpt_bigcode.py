@@ -10,7 +10,7 @@ from ..config import Config, Rate, Size
 from ..layers import cache, heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, norms_first, plain, standardised
+from ..layers.decoder import dropped, norms_first, plain, run_decoder, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.embedding import embed
 from ..layers.gpt import attention, head_dim, in_groups, model_arrays, residual, words
@@ -84,7 +84,7 @@ def decode(params: Any, c: GPTBigCodeConfig, inputs: Inputs, ask: Ask = Ask(), s
     added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
     block = norms_first(mix, plain(c.activation_function), norm, added)
     x = sites.drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GPTBigCodeModel(

@@ -12,7 +12,7 @@ from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, standardised
 from ..layers.decoder_arrays import projections, up_down
 from ..layers.embedding import embed
 from ..layers.gpt import attention, in_blocks, model_arrays, words
@@ -99,7 +99,7 @@ def decode(params: Any, c: GPTNeoConfig, inputs: Inputs, ask: Ask = Ask(), sites
     block = norms_first(mix, plain(c.activation_function), norm, added)
     x = sites.drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embed_dropout)
     windows = [c.window_size if kind == _LOCAL else FULL for kind in seen_by(c)]
-    return decoded(order, block, params, x, windows, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, windows, ask=ask, sites=sites, norm=norm)
 
 
 class GPTNeoModel(

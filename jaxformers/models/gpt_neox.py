@@ -12,7 +12,7 @@ from ..declare import repeat
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, side_by_side, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, side_by_side, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention, in_groups, rotated_heads
@@ -101,7 +101,7 @@ def decode(params: Any, c: GPTNeoXConfig, inputs: Inputs, ask: Ask = Ask(), site
     added = dropped(attention=c.hidden_dropout, ffn=c.hidden_dropout)
     block = (side_by_side if c.use_parallel_residual else norms_first)(mix, plain(c.hidden_act), norm, added)
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.hidden_dropout)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GPTNeoXModel(

@@ -15,7 +15,16 @@ from ..declare import Param
 from ..layers import experts, rotation
 from ..layers.attention import project
 from ..layers.causal import Causal
-from ..layers.decoder import SLIDING, WHOLE, check_kinds, decoded, keys_values, norms_first, root_mean_square, windows
+from ..layers.decoder import (
+    SLIDING,
+    WHOLE,
+    check_kinds,
+    keys_values,
+    norms_first,
+    root_mean_square,
+    run_decoder,
+    windows,
+)
 from ..layers.decoder_arrays import attention_arrays, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -123,7 +132,7 @@ def decode(params: Any, c: GptOssConfig, inputs: Inputs, ask: Ask = Ask(), sites
     kinds = c.layer_types or [SLIDING if i % 2 == 0 else WHOLE for i in range(c.num_hidden_layers)]
     seen = windows(kinds, c.sliding_window)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, norms_first(mix, feed, norm), params, x, seen, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, norms_first(mix, feed, norm), params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class GptOssModel(tasks.Decoder, config=GptOssConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -12,7 +12,7 @@ from ..config import Config, Depth, Rate, Size
 from ..layers import heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, plain, side_by_side, standardised
+from ..layers.decoder import dropped, keys_values, plain, run_decoder, side_by_side, standardised
 from ..layers.decoder_arrays import projections, up_down
 from ..layers.gpt import Split, attention, head_dim, in_blocks, model_arrays, rotated_heads, words
 from ..layers.inputs import Ask, Inputs
@@ -80,7 +80,7 @@ def read(params: Any, c: Any, inputs: Inputs, split: Split, ask: Ask, sites: Sit
     mix = attention(order, rotated_heads(split, rotation.rotate_interleaved, cos_sin), rate=c.attn_pdrop)
     block = side_by_side(mix, plain(c.activation_function), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     x = sites.drop("embeddings", words(params, inputs), c.embd_pdrop)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 def decode(params: Any, c: GPTJConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:

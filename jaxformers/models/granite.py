@@ -10,7 +10,7 @@ from .. import declare, tasks
 from ..config import Config, Positive
 from ..layers import heads, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated, times
+from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotated, run_decoder, times
 from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -42,7 +42,7 @@ def decode(params: Any, c: GraniteConfig, inputs: Inputs, ask: Ask = Ask(), site
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), scale=c.attention_multiplier, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm, times(c.residual_multiplier))
     x = embed_tokens(params["word"], inputs) * c.embedding_multiplier
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GraniteModel(tasks.Decoder, config=GraniteConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -11,7 +11,7 @@ from ..config import Repeats
 from ..declare import Param
 from ..layers import experts, heads, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated, times
+from ..layers.decoder import keys_values, norms_first, root_mean_square, rotated, run_decoder, times
 from ..layers.decoder_arrays import attention_arrays, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -62,7 +62,7 @@ def decode(params: Any, c: GraniteMoeConfig, inputs: Inputs, ask: Ask = Ask(), s
     feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
     block = norms_first(mix, feed, norm, times(c.residual_multiplier))
     x = embed_tokens(params["word"], inputs) * c.embedding_multiplier
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class GraniteMoeModel(

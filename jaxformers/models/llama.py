@@ -13,7 +13,7 @@ from .. import declare, tasks
 from ..config import Config
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -40,7 +40,7 @@ def decode(params: Any, c: LlamaConfig, inputs: Inputs, ask: Ask = Ask(), sites:
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class LlamaModel(tasks.Decoder, config=LlamaConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -106,8 +106,8 @@ def attention(c: LongformerConfig, inputs: Inputs, width: Any, marks: jax.Array 
     takes nothing.
     """
     head, rate = c.hidden_size // c.num_attention_heads, c.attention_probs_dropout_prob
-    real = inputs.owners != 0
-    own = (inputs.owners[:, :, None] == inputs.owners[:, None, :]) & real[:, None, :]
+    real = inputs.segment_ids != 0
+    own = (inputs.segment_ids[:, :, None] == inputs.segment_ids[:, None, :]) & real[:, None, :]
     if inputs.mask is not None and inputs.mask.ndim == 3:
         own = inputs.mask != 0
     seen = window.near(inputs.shape[1], width) & own

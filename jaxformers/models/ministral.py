@@ -10,12 +10,12 @@ from ..layers.causal import Causal
 from ..layers.decoder import (
     SLIDING,
     check_kinds,
-    decoded,
     gated,
     keys_values,
     norms_first,
     root_mean_square,
     rotated,
+    run_decoder,
     windows,
 )
 from ..layers.embedding import embed_tokens
@@ -45,7 +45,7 @@ def decode(params: Any, c: MinistralConfig, inputs: Inputs, ask: Ask = Ask(), si
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x, seen = embed_tokens(params["word"], inputs), windows(c.layer_types or [SLIDING] * count, c.sliding_window)
-    return decoded(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class MinistralModel(

@@ -8,7 +8,7 @@ from .. import declare, tasks
 from ..config import Config, Size, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -43,7 +43,7 @@ def decode(params: Any, c: MistralConfig, inputs: Inputs, ask: Ask = Ask(), site
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers
-    return decoded(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class MistralModel(tasks.Decoder, config=MistralConfig, network=Network(parameters, decode=decode, cells=keys_values)):

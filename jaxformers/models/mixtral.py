@@ -10,7 +10,7 @@ from .. import declare, tasks
 from ..config import Epsilon, Repeats, Window
 from ..layers import experts, rotation
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import decoded, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import keys_values, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import attention_arrays, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -59,7 +59,7 @@ def decode(params: Any, c: MixtralConfig, inputs: Inputs, ask: Ask = Ask(), site
     feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
     x = embed_tokens(params["word"], inputs)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers
-    return decoded(order, norms_first(mix, feed, norm), params, x, seen, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, norms_first(mix, feed, norm), params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class MixtralModel(tasks.Decoder, config=MixtralConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -111,7 +111,7 @@ class ModernBertConfig(
         told = rotations(self, self.local_rope_theta or self.global_rope_theta)
         return {kind: (self.global_rope_theta if base is None else base, said) for kind, (base, said) in told.items()}
 
-    def drawn(self, param: Param) -> declare.Init:
+    def initializer(self, param: Param) -> declare.Init:
         """Normal, but for what would be far from zero."""
         return declare.Normal(self.spread, CUT)
 
@@ -241,7 +241,7 @@ def text(c: ModernBertConfig, encoded: Encoded) -> jax.Array:
 
 def choice(c: ModernBertConfig, encoded: Encoded) -> jax.Array:
     """A choice's vector: its first token that is no padding, or the mean of all."""
-    first = encoded.state[jnp.arange(len(encoded.state)), jnp.argmax(encoded.inputs.owners != 0, axis=1)]
+    first = encoded.state[jnp.arange(len(encoded.state)), jnp.argmax(encoded.inputs.segment_ids != 0, axis=1)]
     return encoded.mean(encoded.state) if c.classifier_pooling == "mean" else first
 
 

@@ -15,7 +15,7 @@ from ..declare import repeat
 from ..layers import alibi, heads
 from ..layers.attention import project
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gpt import attention
@@ -114,7 +114,7 @@ def decode(params: Any, c: MptConfig, inputs: Inputs, ask: Ask = Ask(), sites: S
     mix = attention(order, split, bias=bias, scale=said.get("softmax_scale"), rate=rate(c))
     block = norms_first(mix, plain("gelu"), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.emb_pdrop)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class MptModel(

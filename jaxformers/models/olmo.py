@@ -13,7 +13,7 @@ from .. import declare, tasks
 from ..config import Config, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, rotated, standardised
+from ..layers.decoder import gated, keys_values, norms_first, rotated, run_decoder, standardised
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -56,7 +56,7 @@ def decode(params: Any, c: OlmoConfig, inputs: Inputs, ask: Ask = Ask(), sites: 
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=bounded, rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class OlmoModel(tasks.Decoder, config=OlmoConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -11,13 +11,13 @@ from ..config import Config, Epsilon, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
-    decoded,
     gated,
     keys_values,
     normed_as_one,
     norms_last,
     root_mean_square,
     rotated,
+    run_decoder,
 )
 from ..layers.decoder_arrays import gate_up_down, joint_head_norms, model_arrays, projections
 from ..layers.embedding import embed_tokens
@@ -58,7 +58,7 @@ def decode(params: Any, c: Olmo2Config, inputs: Inputs, ask: Ask = Ask(), sites:
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed_as_one(norm), rate=c.attention_dropout)
     block = norms_last(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class Olmo2Model(tasks.Decoder, config=Olmo2Config, network=Network(parameters, decode=decode, cells=keys_values)):

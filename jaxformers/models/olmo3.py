@@ -16,7 +16,6 @@ from ..layers.decoder import (
     SLIDING,
     WHOLE,
     check_kinds,
-    decoded,
     gated,
     keys_values,
     normed_as_one,
@@ -24,6 +23,7 @@ from ..layers.decoder import (
     root_mean_square,
     rotated,
     rotations,
+    run_decoder,
     windows,
 )
 from ..layers.embedding import embed_tokens
@@ -70,7 +70,7 @@ def decode(params: Any, c: Olmo3Config, inputs: Inputs, ask: Ask = Ask(), sites:
     x = embed_tokens(params["word"], inputs)
     kinds = c.layer_types or [SLIDING if (i + 1) % 4 else WHOLE for i in range(count)]
     each = windows(kinds, c.sliding_window), [kind == SLIDING for kind in kinds]
-    return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 
 class Olmo3Model(tasks.Decoder, config=Olmo3Config, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -13,7 +13,7 @@ from .. import declare, tasks
 from ..config import Config, Epsilon, Repeats, Size, Token
 from ..layers import experts, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, keys_values, normed_as_one, norms_first, root_mean_square, rotated
+from ..layers.decoder import keys_values, normed_as_one, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import attention_arrays, joint_head_norms, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -78,7 +78,7 @@ def decode(params: Any, c: OlmoeConfig, inputs: Inputs, ask: Ask = Ask(), sites:
     chosen = experts.best(c.num_experts_per_tok, normalised=c.norm_topk_prob)
     block = norms_first(mix, experts.mixture(chosen, experts.halves(c.hidden_act)), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class OlmoeModel(tasks.Decoder, config=OlmoeConfig, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -11,7 +11,7 @@ from ..batch import SEGMENTED
 from ..config import Config, Rate, Size
 from ..declare import repeat
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, plain, standardised
+from ..layers.decoder import dropped, keys_values, plain, run_decoder, standardised
 from ..layers.embedding import embed
 from ..layers.gpt import attention, conv1d, head_dim, in_blocks, sums_normed, words
 from ..layers.inputs import Ask, Inputs
@@ -64,7 +64,7 @@ def decode(params: Any, c: OpenAIGPTConfig, inputs: Inputs, ask: Ask = Ask(), si
     added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
     block = sums_normed(mix, plain(ACTIVATIONS[c.afn]), standardised(c.layer_norm_epsilon), added)
     x = sites.drop("embeddings", words(params, inputs) + embed(params["position"], order.positions), c.embd_pdrop)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=lambda p, x: x)
 
 
 class OpenAIGPTModel(

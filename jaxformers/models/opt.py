@@ -14,7 +14,7 @@ from ..declare import repeat, under
 from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, standardised
 from ..layers.embedding import embed, embed_tokens
 from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, sums_normed
@@ -98,7 +98,7 @@ def decode(params: Any, c: OPTConfig, inputs: Inputs, ask: Ask = Ask(), sites: S
     x = embed_tokens(params["word"], inputs)
     x = linear(params["widen"], x) if "widen" in params else x
     x = sites.drop("embeddings", x + embed(params["position"], order.positions + OFFSET), c.dropout)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=leave)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=leave)
 
 
 def narrow(c: OPTConfig) -> int:

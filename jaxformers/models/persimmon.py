@@ -10,7 +10,7 @@ from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import gpt, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, normed, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, normed, norms_first, plain, run_decoder, standardised
 from ..layers.decoder_arrays import head_norms, model_arrays, up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim
@@ -61,7 +61,7 @@ def decode(params: Any, c: PersimmonConfig, inputs: Inputs, ask: Ask = Ask(), si
         gpt.attention(order, split, rate=c.attention_dropout), plain(c.hidden_act), norm, dropped(ffn=c.hidden_dropout)
     )
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class PersimmonModel(

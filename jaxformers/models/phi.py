@@ -10,7 +10,7 @@ from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size
 from ..layers import heads, rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, normed, plain, rotated, side_by_side, standardised
+from ..layers.decoder import dropped, keys_values, normed, plain, rotated, run_decoder, side_by_side, standardised
 from ..layers.decoder_arrays import head_norms, model_arrays, projections, up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -54,7 +54,7 @@ def decode(params: Any, c: PhiConfig, inputs: Inputs, ask: Ask = Ask(), sites: S
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     block = side_by_side(mix, plain(c.hidden_act), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class PhiModel(tasks.Decoder, config=PhiConfig, network=Network(parameters, decode=decode, cells=keys_values)):

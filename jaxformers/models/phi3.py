@@ -10,7 +10,7 @@ from .. import declare, tasks
 from ..config import Config, Epsilon, Rate, Size, Token, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import decoded, dropped, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import dropped, gated, keys_values, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import fused_gate_up, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -73,7 +73,7 @@ def decode(params: Any, c: Phi3Config, inputs: Inputs, ask: Ask = Ask(), sites: 
     block = norms_first(mix, gated(c.hidden_act), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embd_pdrop)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers
-    return decoded(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class Phi3Model(tasks.Decoder, config=Phi3Config, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -12,12 +12,12 @@ from ..layers.decoder import (
     SLIDING,
     WHOLE,
     check_kinds,
-    decoded,
     gated,
     keys_values,
     norms_first,
     root_mean_square,
     rotated,
+    run_decoder,
     windows,
 )
 from ..layers.decoder_arrays import layer_arrays, model_arrays, projections
@@ -70,7 +70,7 @@ def decode(params: Any, c: Qwen2Config, inputs: Inputs, ask: Ask = Ask(), sites:
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, seen(c), ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, seen(c), ask=ask, sites=sites, norm=norm)
 
 
 class Qwen2Model(tasks.Decoder, config=Qwen2Config, network=Network(parameters, decode=decode, cells=keys_values)):

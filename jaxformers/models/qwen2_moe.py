@@ -12,7 +12,7 @@ from .. import declare, tasks
 from ..config import Config, Size, Window
 from ..layers import experts, rotation, sparse
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import attention_arrays, gate_up_down, model_arrays, projections
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -79,7 +79,9 @@ def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, ask: Ask = Ask(), sit
         return jax.nn.sigmoid(linear(p["shared_gate"], x)) * own(p["shared"], x, sites)
 
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, norms_first(mix, sparse.routed(c, shared), norm), params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(
+        order, norms_first(mix, sparse.routed(c, shared), norm), params, x, ask=ask, sites=sites, norm=norm
+    )
 
 
 class Qwen2MoeModel(

@@ -10,7 +10,7 @@ from .. import declare, tasks
 from ..config import Config, Repeats, Size, Window
 from ..layers import experts, rotation, sparse
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import decoded, keys_values, normed, norms_first, root_mean_square, rotated
+from ..layers.decoder import keys_values, normed, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import attention_arrays, head_norms, model_arrays
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -63,7 +63,9 @@ def decode(params: Any, c: Qwen3MoeConfig, inputs: Inputs, ask: Ask = Ask(), sit
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), heads=normed(norm), rate=c.attention_dropout)
     x = embed_tokens(params["word"], inputs)
     seen = [c.sliding_window or FULL if c.use_sliding_window else FULL] * c.num_hidden_layers
-    return decoded(order, norms_first(mix, sparse.routed(c), norm), params, x, seen, ask=ask, sites=sites, norm=norm)
+    return run_decoder(
+        order, norms_first(mix, sparse.routed(c), norm), params, x, seen, ask=ask, sites=sites, norm=norm
+    )
 
 
 class Qwen3MoeModel(

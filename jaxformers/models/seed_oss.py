@@ -8,7 +8,7 @@ from .. import declare, tasks
 from ..config import Config, Depth, Rate, Size, Token
 from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, gated, keys_values, norms_first, root_mean_square, rotated
+from ..layers.decoder import dropped, gated, keys_values, norms_first, root_mean_square, rotated, run_decoder
 from ..layers.decoder_arrays import layer_arrays, model_arrays, projections
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -50,7 +50,7 @@ def decode(params: Any, c: SeedOssConfig, inputs: Inputs, ask: Ask = Ask(), site
     mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     block = norms_first(mix, gated(c.hidden_act), norm, dropped(attention=c.residual_dropout, ffn=c.residual_dropout))
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class SeedOssModel(tasks.Decoder, config=SeedOssConfig, network=Network(parameters, decode=decode, cells=keys_values)):

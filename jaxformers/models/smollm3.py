@@ -14,12 +14,12 @@ from ..layers.decoder import (
     SLIDING,
     WHOLE,
     check_kinds,
-    decoded,
     gated,
     keys_values,
     norms_first,
     root_mean_square,
     rotated,
+    run_decoder,
     windows,
 )
 from ..layers.decoder_arrays import layer_arrays, model_arrays
@@ -78,7 +78,7 @@ def decode(params: Any, c: SmolLM3Config, inputs: Inputs, ask: Ask = Ask(), site
     uses_rope = [bool(said) for said in c.no_rope_layers or [(i + 1) % c.no_rope_layer_interval for i in range(count)]]
     kinds = c.layer_types or [SLIDING if c.use_sliding_window and not said else WHOLE for said in uses_rope]
     each = windows(kinds, c.sliding_window), uses_rope
-    return decoded(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, *each, ask=ask, sites=sites, norm=norm)
 
 
 class SmolLM3Model(tasks.Decoder, config=SmolLM3Config, network=Network(parameters, decode=decode, cells=keys_values)):

@@ -12,13 +12,13 @@ from ..declare import Param
 from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
-    decoded,
     dropped,
     gated,
     keys_values,
     normed,
     norms_first,
     rotated,
+    run_decoder,
     side_by_side,
     standardised,
 )
@@ -80,7 +80,7 @@ def decode(params: Any, c: StableLmConfig, inputs: Inputs, ask: Ask = Ask(), sit
     layer = side_by_side if c.use_parallel_residual else norms_first
     block = layer(mix, gated(c.hidden_act), norm, dropped(ffn=c.hidden_dropout))
     x = embed_tokens(params["word"], inputs)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class StableLmModel(

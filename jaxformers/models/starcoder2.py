@@ -8,7 +8,7 @@ from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Window
 from ..layers import rotation
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, rotated, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, rotated, run_decoder, standardised
 from ..layers.decoder_arrays import model_arrays, projections, up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -70,7 +70,7 @@ def decode(params: Any, c: Starcoder2Config, inputs: Inputs, ask: Ask = Ask(), s
     block = norms_first(mix, plain(c.hidden_act), norm, rates)
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embedding_dropout)
     seen = [c.sliding_window or FULL] * count
-    return decoded(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class Starcoder2Model(

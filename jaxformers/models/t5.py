@@ -15,7 +15,7 @@ from ..layers import cache, cross, heads, relative
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, through_out, visible
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, root_mean_square
+from ..layers.decoder import root_mean_square, run_decoder
 from ..layers.embedding import embed_tokens
 from ..layers.gated import opened
 from ..layers.inputs import Ask, Inputs
@@ -162,7 +162,7 @@ def decode(params: Any, c: T5Config, inputs: Inputs, ask: Ask = Ask(), sites: Si
 
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), rate)
     final = lambda own, x: sites.drop("final", norm(own, x), rate)  # noqa: E731
-    return decoded(order, block, p, x, ask=ask, sites=sites, norm=final)
+    return run_decoder(order, block, p, x, ask=ask, sites=sites, norm=final)
 
 
 def cells(c: T5Config, rows: int, slots: int, source: int) -> declare.Tree:

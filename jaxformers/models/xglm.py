@@ -11,7 +11,7 @@ from ..config import Config, Depth, Endless, Rate, Size, Token
 from ..declare import repeat
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import decoded, dropped, keys_values, norms_first, plain, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, run_decoder, standardised
 from ..layers.fairseq import EPSILON, OFFSET, layer_arrays
 from ..layers.gpt import attention, in_blocks, scaled, sines
 from ..layers.inputs import Ask, Inputs
@@ -74,7 +74,7 @@ def decode(params: Any, c: XGLMConfig, inputs: Inputs, ask: Ask = Ask(), sites: 
     waves = jnp.where((places == c.pad_token_id)[..., None], 0, waves) if c.pad_token_id is not None else waves
     x = scaled(params, inputs, c.d_model**0.5 if c.scale_embedding else 1.0)
     x = sites.drop("embeddings", x + waves.astype(x.dtype), c.dropout)
-    return decoded(order, block, params, x, ask=ask, sites=sites, norm=norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class XGLMModel(tasks.Decoder, config=XGLMConfig, network=Network(parameters, decode=decode, cells=keys_values)):

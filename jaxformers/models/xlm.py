@@ -83,7 +83,7 @@ class XLMConfig(
         said = (self.pad_index, self.pad_token_id, 2)
         return next(token for token in said if token is not None)
 
-    def drawn(self, param: declare.Param) -> declare.Init:
+    def initializer(self, param: declare.Param) -> declare.Init:
         """Normal, with a deviation of its own for tables."""
         table = param.role in ("table", "unembedding")
         return declare.Normal(self.rest.get(*(("embed_init_std", 2048**-0.5) if table else ("init_std", 0.02))))
@@ -122,7 +122,7 @@ def parameters(c: XLMConfig) -> declare.Tree:
 def real(c: XLMConfig, inputs: Inputs) -> jax.Array:
     """Which tokens are no padding [B, T]; without a mask a row has as many as it has ids that are not the padding's."""
     if inputs.mask is not None or inputs.ids is None:
-        return inputs.owners != 0
+        return inputs.segment_ids != 0
     return jnp.arange(inputs.shape[1]) < (inputs.ids != c.padding).sum(1, keepdims=True)
 
 

@@ -1,6 +1,6 @@
 """Logical axes of arrays to axes of a mesh."""
 
-from . import door
+from . import explicit
 from .sharding import RULES, checked_mesh, shardings
 
-__all__ = ["RULES", "checked_mesh", "door", "shardings"]
+__all__ = ["RULES", "checked_mesh", "explicit", "shardings"]

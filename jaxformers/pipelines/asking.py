@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ..bundle import Model
 from ..layers.embedding import embed
-from ..parallel import door
+from ..parallel import explicit
 from ..tokenizers import Tokenizer
 from .templates import Chat
 
@@ -54,8 +54,8 @@ def params(spoken: tuple[int, ...] | None, model: Model, tokenizer: Tokenizer) -
 
     spoken: their tokens; None: those of "yes" and "no".
     """
-    whole = door.taken({name: model.params[name] for name in ("head", "word")})
-    with door.opened():
+    whole = explicit.to_automatic({name: model.params[name] for name in ("head", "word")})
+    with explicit.automatic():
         head, ids = whole["head"], jnp.array(spoken or words(tokenizer))
         few = {"decoder": {"table": embed(head.get("decoder", whole["word"]), ids).astype("float32")}}
         return model.prepared | {"head": few | ({"bias": head["bias"][ids]} if "bias" in head else {})}

@@ -12,7 +12,7 @@ from .. import auto, declare, hub, runtime
 from .. import config as configs
 from ..bundle import Model
 from ..config import Config
-from ..generation import told
+from ..generation import reporting_to_streamer
 from ..tokenizers import Tokenizer
 from . import task as tasks
 from .object import Pipeline, device_named
@@ -24,7 +24,7 @@ _OF_MODEL = ("revision", "subfolder", "gguf_file")  # of the options that say wh
 _WITHOUT_EFFECT = ("use_fast", "framework", "feature_extractor", "image_processor", "processor", "device_map")
 
 
-@told
+@reporting_to_streamer
 def pipeline(
     task: str | None = None,
     model: str | Path | Model | None = None,

@@ -15,7 +15,7 @@ from ..batch import FIELDS, bounds
 from ..bundle import Model
 from ..config import Config
 from ..layers.inputs import Inputs
-from ..parallel import door
+from ..parallel import explicit
 from ..runtime import Surroundings, note_shapes, report
 from ..tokenizers import Tokenizer
 from . import shapes, workers
@@ -198,7 +198,7 @@ class Engine:
         assert self.task.drive is not None
         made = self.task.drive(self, rows, numbers, options)
         while True:
-            with surroundings.entered(), door.opened():
+            with surroundings.entered(), explicit.automatic():
                 place, result = next(made, (None, None))
             if place is None:
                 return
@@ -212,11 +212,11 @@ class Engine:
     def _launch(self, rows: Sequence[Row], options: Any, batch: Batch) -> Any:
         pad = max(self.model.config.pad_token_id or 0, 0)  # a tokenizer's own may be none of the model's words
         inputs = laid_out(rows, batch, pad, self.model.accepts)
-        extra: dict[str, Any] = {**beside(rows, batch), **door.taken(self.task.arrays)}
+        extra: dict[str, Any] = {**beside(rows, batch), **explicit.to_automatic(self.task.arrays)}
         static = self.task.static(options, [rows[place] for places in batch.places for place in places])
         config = self.model.config.bare()
         assert self.task.compute is not None
-        with door.opened():
+        with explicit.automatic():
             return jaxformers_task(self.task.compute, static, type(self.model), self.params, config, inputs, extra)
 
 

@@ -18,7 +18,7 @@ from ..generation import Arguments, GenerationConfig, LoadedModel, Prompt, key_o
 from ..generation.config import SETTINGS, of_file
 from ..generation.lengths import new_tokens
 from ..generation.streamers import telling
-from ..parallel import door
+from ..parallel import explicit
 from ..tasks import CausalLM
 from ..tokenizers import Tokenizer
 from . import text
@@ -430,7 +430,7 @@ def drive(engine: Engine, rows: Sequence[Row], numbers: Sequence[int], options: 
         arguments,
         LoadedModel(type(model), engine.params, model.config.bare()),
         prompts,
-        key=door.taken(options.key),
+        key=explicit.to_automatic(options.key),
         platform=engine.platform,
         most_rows=engine.most_rows,
     )

@@ -1,4 +1,4 @@
-"""The door of our functions: whatever axes a mesh has, within they are automatic.
+"""Calls on a mesh with explicit axes: within our functions all axes are automatic.
 
 On explicit axes, which `jax.make_mesh` gives, an array's layout is a part of its type, and an operation has to be told
 that of its result wherever it does not follow from its arguments. Within a model the compiler finds layouts, so that no
@@ -22,7 +22,7 @@ from ..layers.inputs import Inputs
 AnyMesh = TypeVar("AnyMesh", Mesh, AbstractMesh)
 
 
-def through(function: Callable[..., Any], inputs: Inputs, *args: Any) -> Any:
+def call(function: Callable[..., Any], inputs: Inputs, *args: Any) -> Any:
     """`function(*args)`, a pure function of arrays that may be traced.
 
     On explicit axes rows of the result lie as those of the inputs do, and of what has no rows each device has a copy.
@@ -66,10 +66,10 @@ def through(function: Callable[..., Any], inputs: Inputs, *args: Any) -> Any:
     return jax.tree.map(leave_all, out, is_leaf=lambda x: isinstance(x, Cache))
 
 
-def around(function: Callable[..., Any], *args: Any) -> Any:
+def call_on_host(function: Callable[..., Any], *args: Any) -> Any:
     """`function(*args)`, a function of the host such as a loop over compiled programs.
 
-    It gets arrays that are `taken`. Those of its result lie as its programs left them, on the mesh that was there.
+    It gets arrays on automatic axes. Those of its result lie as its programs left them, on the mesh that was there.
 
     Raises:
         ValueError: arrays lie on different meshes.
@@ -78,20 +78,20 @@ def around(function: Callable[..., Any], *args: Any) -> Any:
     if mesh is None:
         return function(*args)
     within = _automatic(mesh)
-    with opened():
-        out = function(*taken(args))
+    with automatic():
+        out = function(*to_automatic(args))
     return jax.tree.map(lambda x: _moved(x, mesh) if _mesh_of(x) == within else x, out)
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[None]:
+def automatic() -> Iterator[None]:
     """Within it the axes of the mesh that `jax.set_mesh` has set are automatic; not for what is traced."""
     mesh = jax.sharding.get_mesh()
     with jax.set_mesh(_automatic(mesh)) if _is_explicit(mesh) else contextlib.nullcontext():
         yield
 
 
-def taken(tree: Any) -> Any:
+def to_automatic(tree: Any) -> Any:
     """The tree with what lies on explicit axes on automatic ones, in the same layout and without a copy."""
     if not any(_is_explicit(_mesh_of(x)) for x in jax.tree.leaves(tree)):
         return tree
