@@ -121,7 +121,7 @@ def read(
         **{FIELDS[name]: arrays[name] for name in taken if name in FIELDS and name not in of_target},
         beside={name: arrays[name] for name in taken if name in cls.beside},
         target=Inputs(**{TARGET[name]: arrays[name] for name in of_target}) if of_target else None,
-        memory=_memory(owner, arrays["encoder_outputs"], arrays.get("attention_mask")) if given_memory else None,
+        memory=memory(owner, arrays["encoder_outputs"], arrays.get("attention_mask")) if given_memory else None,
     )
     labels = {name: arrays[name] for name in cls.labels if name in arrays}
     cached = cached or ("past_key_values" in arrays and cached is not False)
@@ -237,14 +237,22 @@ def _check_target(cls: Any, c: Any, target: Inputs | None, rows: int, labels: Ma
         _check_cache(owner, c, target.cache, shape)
 
 
-def _memory(owner: str, given: Any, mask: Any) -> Memory:
-    """An encoder's result, as users hand it on: an output, a tuple, or its first array [B, S, D]."""
-    state = given if hasattr(given, "ndim") else given[0]
-    if state.ndim != 3:
-        raise ValueError(f"{owner}: encoder_outputs must be [batch, seq, dim], found {tuple(state.shape)}")
-    if mask is not None and mask.shape != state.shape[:2]:
-        raise ValueError(f"{owner}: attention_mask has shape {tuple(mask.shape)}, encoder_outputs {state.shape[:2]}")
-    return Memory(state, jnp.ones(state.shape[:2], bool) if mask is None else mask != 0)
+def memory(owner: str, given: Any, mask: Any) -> Memory:
+    """An encoder's result, as users hand it on: an output, a tuple, or its first array [B, S, D].
+
+    Raises:
+        ValueError: it is no such array, or the mask [B, S] is of another shape.
+    """
+    if isinstance(given, Mapping):
+        given = given.get("last_hidden_state")
+    state = given[0] if isinstance(given, tuple | list) and given else given
+    shape = tuple(np.shape(state))
+    if not hasattr(state, "dtype") or len(shape) != 3 or not jnp.issubdtype(state.dtype, jnp.floating):
+        found = f"{state.dtype} {shape}" if hasattr(state, "dtype") else type(state).__name__
+        raise ValueError(f"{owner}: encoder_outputs must be floats [batch, seq, dim], found {found}")
+    if mask is not None and np.shape(mask) != shape[:2]:
+        raise ValueError(f"{owner}: attention_mask has shape {np.shape(mask)}, encoder_outputs {shape[:2]}")
+    return Memory(state, jnp.ones(shape[:2], bool) if mask is None else jnp.asarray(mask) != 0)
 
 
 def _check_beside(cls: Any, c: Any, name: str, array: Any, shape: tuple[int, ...]) -> None:

@@ -64,7 +64,7 @@ class Network:
         target, memory, encoded = inputs.target, inputs.memory, None
         assert target is not None
         if memory is None and target.cache is None:
-            encoded = self._encoded(params, config, inputs, ask, sites.under("encoder"))
+            encoded = self.read_source(params, config, inputs, ask, sites)
             memory = Memory(encoded.state, inputs.segment_ids != 0)
         if ask.cache and target.cache is None:
             assert memory is not None
@@ -88,10 +88,9 @@ class Network:
         cells = cross.remembered(params["decoder"]["layers"], made.cells, memory)
         return dataclasses.replace(made, cells=cells)
 
-    def read_source(self, params: Any, config: Any, source: Inputs) -> Memory:
-        """What the encoder makes of sources [B, S]."""
-        encoded = self._encoded(params, config, source, Ask(), PLAIN)
-        return Memory(encoded.state, source.segment_ids != 0)
+    def read_source(self, params: Any, config: Any, source: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
+        """What the encoder beside a decoder makes of sources [B, S]."""
+        return self._encoded(params, config, source, ask, sites.under("encoder"))
 
 
 def _finished(encoded: Encoded, inputs: Inputs, sites: Sites) -> Encoded:

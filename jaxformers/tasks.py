@@ -21,7 +21,7 @@ from .generation import GenerationConfig
 from .layers import heads, losses
 from .layers.cache import Cache
 from .layers.heads import Head
-from .layers.inputs import Ask, Inputs
+from .layers.inputs import Ask, Inputs, Memory
 from .layers.run import Encoded
 from .layers.sites import PLAIN, Patch, Sites
 from .parallel import explicit
@@ -91,6 +91,19 @@ class Generative(Model, task="", labels={}):
             normalize_logits: whether to make scores log-probabilities first.
         """
         return generation.transition_scores(sequences, scores, beam_indices, normalize_logits)
+
+    def written(
+        self,
+        prompts: generation.Prompts,
+        arguments: generation.Arguments,
+        sites: Sites,
+        trace: Callable[..., Any],
+        key: jax.Array | int | None,
+        past: Cache | None = None,
+    ) -> Any:
+        """What `generation.generate` makes of checked prompts."""
+        write = functools.partial(generation.generate, prompts, arguments, runtime.platform_of(self.params))
+        return explicit.call_on_host(write, self.loaded(sites), past, generation.key_of(key), trace)
 
     @classmethod
     def behind(cls, tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
@@ -233,17 +246,12 @@ class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size"
             negative_mask=negative_mask,
         )
         _, sites = self.tapped(self.params, _one_token(), {}, Ask(), None, capture, patch)
-        write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
-        trace = functools.partial(_whole_rows, patch=patch)
-        result = explicit.call_on_host(
-            write, self.loaded(sites), past_key_values, generation.key_of(key), jax.tree_util.Partial(trace, self)
-        )
+        trace = jax.tree_util.Partial(functools.partial(_whole_rows, patch=patch), self)
+        result = self.written(batch, arguments, sites, trace, key, past_key_values)
         if capture is None:
             return result
-        rows = result["sequences"] if isinstance(result, outputs.Output) else result
-        seen = np.repeat(batch.mask, len(rows) // len(batch.mask), axis=0)
-        seen = np.pad(seen, [(0, 0), (0, rows.shape[1] - seen.shape[1])], constant_values=1)
-        return result, self(rows[:, :-1], seen[:, :-1], capture=capture, patch=patch)[1]
+        rows, seen = _read_again(result, batch)
+        return result, self(rows, seen, capture=capture, patch=patch)[1]
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
@@ -252,6 +260,14 @@ class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size"
         return outputs.CausalLMOutputWithPast(
             loss=loss, logits=scores, past_key_values=encoded.cache, **_traces(encoded)
         )
+
+
+def _read_again(result: Any, batch: generation.Prompts) -> tuple[jax.Array, np.ndarray]:
+    """All tokens of a result's rows but each row's last, and their mask [R, T]."""
+    rows = result["sequences"] if isinstance(result, outputs.Output) else result
+    seen = np.repeat(batch.mask, len(rows) // len(batch.mask), axis=0)
+    seen = np.pad(seen, [(0, 0), (0, rows.shape[1] - seen.shape[1])], constant_values=1)
+    return rows[:, :-1], seen[:, :-1]
 
 
 def _one_token() -> Inputs:
@@ -272,13 +288,15 @@ def _whole_rows(
     want: Mapping[str, bool],
     *,
     patch: Mapping[str, Patch] | None = None,
-) -> outputs.Output:
+) -> dict[str, tuple[jax.Array, ...]]:
     """Hidden states and attentions of whole rows: prompts, ids [R, T] or vectors [R, T, D], then new ids [R, N], with
     the mask [R, T + N] of both.
     """
     asked: dict[str, Any] = {f"output_{name}": flag for name, flag in want.items()} | {"patch": patch}
+    names = [name for name, flag in want.items() if flag]
     if prompts.ndim == 2:
-        return model(np.concatenate([prompts, new], axis=1), mask, **asked)
+        out = model(np.concatenate([prompts, new], axis=1), mask, **asked)
+        return {name: out[name] for name in names}
     (rows, length), width = mask.shape, prompts.shape[1]
     cache = model.init_cache(rows, length)
     parts = [model(inputs_embeds=prompts, attention_mask=mask[:, :width], past_key_values=cache, **asked)]
@@ -289,12 +307,11 @@ def _whole_rows(
     placed = lambda odds: jnp.where(mask[:, None, None] != 0, jnp.take_along_axis(odds, slot, axis=-1), 0.0)  # noqa: E731
     joined = {
         name: tuple(jnp.concatenate(layer, axis=-2) for layer in zip(*(part[name] for part in parts), strict=True))
-        for name, flag in want.items()
-        if flag
+        for name in names
     }
     if want["attentions"]:
         joined["attentions"] = tuple(map(placed, joined["attentions"]))
-    return parts[0].replace(**joined)
+    return joined
 
 
 def _check_spare(cls: type[CausalLM], types: Any, options: Mapping[str, Any]) -> None:
@@ -387,8 +404,106 @@ def generate(
     return explicit.call(decoded, batch, params, ids, mask, vectors, generation.key_of(key), sites)
 
 
-class Seq2Seq(Model, task="", labels={}, accepts=TWO_SIDED):
-    """A model without a head whose decoder reads what its encoder has read: hidden states of the decoder's tokens."""
+class EncoderDecoder(Model, task="", labels={}, accepts=TWO_SIDED):
+    """A model whose decoder reads what its encoder has read."""
+
+    def encode(
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        *,
+        inputs_embeds: Any = None,
+        params: Any = None,
+        **flags: Any,
+    ) -> outputs.BaseModelOutput:
+        """What the encoder makes of sources, for `encoder_outputs=` of calls, of `decode` and of `generate`.
+
+        Args:
+            input_ids: [batch, seq].
+            attention_mask: [batch, seq], zero at padding.
+            inputs_embeds: [batch, seq, dim] in the place of ids.
+            params: a tree of this model's structure: then it is a pure function of that, without jit, as `apply`.
+            **flags: output_hidden_states, output_attentions.
+
+        Raises:
+            TypeError, ValueError: as in a call.
+        """
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds, **flags}
+        batch, _, ask, _ = batches.read(type(self), self.config, (), given)
+        batches.check_tokens(type(self), self.config, batch)
+        if params is None:
+            return _encoded(type(self), self.params, self.config.bare(), batch, ask)
+        return jaxformers_encode(type(self), params, self.config.bare(), batch, ask)
+
+    def decode(
+        self,
+        decoder_input_ids: Any = None,
+        encoder_outputs: Any = None,
+        encoder_attention_mask: Any = None,
+        *,
+        params: Any = None,
+        **inputs: Any,
+    ) -> Any:
+        """The model's output for what the decoder reads, beside what the encoder has made.
+
+        Args:
+            decoder_input_ids: [batch, seq].
+            encoder_outputs: of `encode`.
+            encoder_attention_mask: [batch, source], as `encode` got it.
+            params: as of `encode`.
+            **inputs: `decoder_attention_mask`, `decoder_inputs_embeds`, `past_key_values`, `labels` and flags, as in a
+                call.
+
+        Raises:
+            TypeError, ValueError: as in a call.
+        """
+        call = self if params is None else functools.partial(self.apply, params)
+        given = {"encoder_outputs": encoder_outputs, "attention_mask": encoder_attention_mask}
+        return call(**given, decoder_input_ids=decoder_input_ids, **inputs)
+
+    def init_cache(
+        self, batch_size: int, max_length: int, encoder_outputs: Any = None, encoder_attention_mask: Any = None
+    ) -> Cache:
+        """A cache for `past_key_values=`, with room for `max_length` tokens in each of `batch_size` rows.
+
+        Args:
+            batch_size: rows.
+            max_length: tokens of the decoder.
+            encoder_outputs: of `encode`: their keys and values are in the cache, and steps need them no more.
+            encoder_attention_mask: [batch, source], as `encode` got it.
+
+        Raises:
+            ValueError: a size below 1, or encoder_outputs of other rows, or none.
+        """
+        owner = type(self).__name__
+        if min(batch_size, max_length) < 1:
+            raise ValueError(f"init_cache({batch_size}, {max_length}): expected rows and tokens, 1 or more of each")
+        if encoder_outputs is None:
+            raise ValueError(f"{owner}.init_cache: pass encoder_outputs, as model.encode gives them")
+        memory = batches.memory(owner, encoder_outputs, encoder_attention_mask)
+        if len(memory.state) != batch_size:
+            raise ValueError(
+                f"{owner}.init_cache: {len(memory.state)} rows of encoder_outputs, {batch_size} of the cache"
+            )
+        return self.network.begin(self.params, self.config, memory, batch_size, max_length)
+
+
+def jaxformers_encode(cls: type[Model], params: Any, config: Any, inputs: Inputs, ask: Ask) -> outputs.BaseModelOutput:
+    """The encoder of a model with both sides."""
+    runtime.note_shapes(inputs)
+
+    def encode(params: Any, inputs: Inputs) -> outputs.BaseModelOutput:
+        encoded = cls.network.read_source(params, config, inputs, ask)
+        return outputs.BaseModelOutput(last_hidden_state=encoded.state, **_traces(encoded))
+
+    return explicit.call(encode, inputs, params, inputs)
+
+
+_encoded = jax.jit(jaxformers_encode, static_argnums=0)
+
+
+class Seq2Seq(EncoderDecoder, task="", labels={}):
+    """A model without a head: hidden states of the decoder's tokens."""
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
@@ -401,7 +516,7 @@ class Seq2Seq(Model, task="", labels={}, accepts=TWO_SIDED):
         return _with_target(inputs, config, inputs.ids)
 
 
-class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_size", per="target")}):
+class Seq2SeqLM(Generative, EncoderDecoder, task="Seq2SeqLM", labels={"labels": Label("vocab_size", per="target")}):
     """Scores of every word to follow each of the decoder's tokens; labels [B, T] with -100 where none counts, which
     the decoder reads shifted by one where no decoder_input_ids are given.
     """
@@ -419,6 +534,7 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         *,
         attention_mask: Any = None,
         inputs_embeds: Any = None,
+        encoder_outputs: Any = None,
         decoder_input_ids: Any = None,
         decoder_attention_mask: Any = None,
         key: jax.Array | int | None = None,
@@ -428,15 +544,19 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         tokenizer: Any = None,
         streamer: Any = None,
         assistant_model: Seq2SeqLM | None = None,
+        capture: Sequence[str] | None = None,
+        patch: Mapping[str, Patch] | None = None,
         **options: Any,
     ) -> Any:
-        """Write what follows from a batch of sources: greedy search, sampling or beams, as the settings say.
+        """Write what follows from a batch of sources: greedy search, sampling, beams or with an assistant, as the
+        settings say.
 
         Args:
             input_ids: [batch, seq] sources, padded on either side.
             generation_config: settings; without it the model's own, `model.generation_config`.
             attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding.
             inputs_embeds: [batch, seq, dim] sources as vectors.
+            encoder_outputs: what `encode` has made of the sources, in their place; attention_mask is theirs.
             decoder_input_ids: [batch, new] what each row begins with; decoder_start_token_id is put in front where it
                 is not there. None: that alone.
             decoder_attention_mask: [batch, new], zero at padding.
@@ -446,7 +566,12 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
             prefix_allowed_tokens_fn: (row, ids) → ids that may come next, or a `generation.TokenTrie`.
             tokenizer: for stop_strings.
             streamer: told each token as it comes, of one row.
-            assistant_model: a faster model of the same vocabulary that drafts tokens (one row).
+            assistant_model: a faster model of the same vocabulary that drafts tokens (one row). Without one,
+                prompt_lookup_num_tokens drafts what followed the last words before, in the row or in the source.
+            capture: names of sites, as in a call: the result is `(result, values by name)`, of the sources and of all
+                tokens but each row's last, from one more pass over both.
+            patch: as in a call: what stands at sites while sources are read and tokens written. Arrays are the same
+                for all rows and tokens; functions get one token, and must do the same to each.
             **options: settings in place of the config's (`GenerationConfig`).
 
         Returns:
@@ -462,27 +587,15 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
             raise ValueError(f"generate() takes no {spare[0]!r}, which the tokenizer gave for you: leave it out")
         names = tuple(name for name in inspect.signature(Seq2SeqLM.generate).parameters if name != "self")
         config = generation.merged(self.generation_config, generation_config, options, arguments=names)
-        vectors = None if inputs_embeds is None else np.asarray(batches.vectors(type(self), self.config, inputs_embeds))
-        if input_ids is None and vectors is None:
-            raise ValueError(f"{owner}: pass input_ids or inputs_embeds: there is nothing to write from")
-        read, seen = batches.prompts(owner, input_ids, attention_mask, self.config.pad_token_id, (), vectors)
-        batches.check_tokens(type(self), self.config, _prompts(read, seen, vectors))
-        tokens = read if vectors is None else vectors
-        if not (seen != 0).any(1).all():
-            raise ValueError(f"{owner}: attention_mask hides all of a source: it must show one token at least")
-        start = config.decoder_start_token_id
-        start = self.config.decoder_start_token_id if start is None else start
-        if start is None:
-            raise ValueError(f"{owner}: decoder_start_token_id is not set: pass it")
-        ids, mask = np.full((len(read), 1), start, np.int32), np.ones((len(read), 1), np.int32)
-        if decoder_input_ids is not None:
-            given, shown = batches.prompts("decoder_input_ids", decoder_input_ids, decoder_attention_mask, None, ())
-            if len(given) != len(read):
-                raise ValueError(f"{owner}: {len(given)} rows of decoder_input_ids beside {len(read)} sources")
-            there = (given[np.arange(len(given)), np.argmax(shown != 0, axis=1)] == start).all()
-            ids, mask = (
-                (given, shown) if there else (np.concatenate(pair, axis=1) for pair in ((ids, given), (mask, shown)))
+        if config.guided:
+            raise ValueError(
+                f"guidance_scale={config.guidance_scale}: {owner} reads a source: leave guidance_scale out"
             )
+        if encoder_outputs is not None and assistant_model is not None:
+            raise ValueError("encoder_outputs are one model's: pass input_ids, which the assistant reads too")
+        source = self._source(input_ids, attention_mask, inputs_embeds, encoder_outputs)
+        (kind, tokens), (_, seen) = source.items()
+        ids, mask = self._beginnings(config, len(seen), decoder_input_ids, decoder_attention_mask)
         arguments = generation.Arguments(
             logits_processor=logits_processor,
             stopping_criteria=stopping_criteria,
@@ -493,14 +606,69 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         )
         ends = [int(np.flatnonzero(real).max()) + 1 for real in seen]
         sources = [(row[:end], real[:end]) for row, real, end in zip(tokens, seen, ends, strict=True)]
-        batch = generation.Prompts.of(config, arguments, self.config, ids, mask, sources=sources)
-        write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
-        return explicit.call_on_host(write, self.loaded(), None, generation.key_of(key), None)
+        encoded = kind == "encoder_outputs"
+        batch = generation.Prompts.of(config, arguments, self.config, ids, mask, sources=sources, encoded=encoded)
+        one = self._one_source(tokens if encoded else None)
+        _, sites = self.tapped(self.params, one, {}, Ask(), None, capture, patch)
+        trace = jax.tree_util.Partial(functools.partial(_both_sides_whole, patch=patch), self, source)
+        result = self.written(batch, arguments, sites, trace, key)
+        if capture is None:
+            return result
+        rows, real = _read_again(result, batch)
+        whole = _repeated(source, len(rows)) | {"decoder_input_ids": rows, "decoder_attention_mask": real}
+        return result, self(**whole, capture=capture, patch=patch)[1]
+
+    def _source(self, ids: Any, mask: Any, embeds: Any, encoded: Any) -> dict[str, np.ndarray]:
+        """What is written from as keywords of a call, checked: ids, vectors or states, and their mask [B, S]."""
+        owner = type(self).__name__
+        if sum(given is not None for given in (ids, embeds, encoded)) != 1:
+            raise ValueError(f"{owner}: pass input_ids or inputs_embeds, or encoder_outputs: what is written from")
+        if encoded is None:
+            vectors = None if embeds is None else np.asarray(batches.vectors(type(self), self.config, embeds))
+            read, seen = batches.prompts(owner, ids, mask, self.config.pad_token_id, (), vectors)
+            batches.check_tokens(type(self), self.config, _prompts(read, seen, vectors))
+            source = {"input_ids": read} if vectors is None else {"inputs_embeds": vectors}
+        else:
+            memory = batches.memory(owner, encoded, mask)
+            source, seen = {"encoder_outputs": np.asarray(memory.state)}, np.asarray(memory.mask)
+        if not (seen != 0).any(1).all():
+            raise ValueError(f"{owner}: attention_mask hides all of a source: it must show one token at least")
+        return source | {"attention_mask": seen.astype(np.int32)}
+
+    @staticmethod
+    def _one_source(states: np.ndarray | None) -> Inputs:
+        """What the patches of loops are checked by: one token on each side, of states [B, S, D] the first."""
+        if states is None:
+            return dataclasses.replace(_one_token(), target=_one_token())
+        memory = Memory(jnp.asarray(states[:1, :1]), jnp.ones((1, 1), bool))
+        return Inputs(memory=memory, target=_one_token())
+
+    def _beginnings(
+        self, settings: GenerationConfig, rows: int, given: Any, shown: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What rows begin with [B, T], decoder_start_token_id in front, and the mask."""
+        owner, start = type(self).__name__, settings.decoder_start_token_id
+        start = self.config.decoder_start_token_id if start is None else start
+        if start is None:
+            raise ValueError(f"{owner}: decoder_start_token_id is not set: pass it")
+        ids, mask = np.full((rows, 1), start, np.int32), np.ones((rows, 1), np.int32)
+        if given is None:
+            return ids, mask
+        given, shown = batches.prompts("decoder_input_ids", given, shown, None, ())
+        if len(given) != rows:
+            raise ValueError(f"{owner}: {len(given)} rows of decoder_input_ids beside {rows} sources")
+        if (given[np.arange(rows), np.argmax(shown != 0, axis=1)] == start).all():
+            return given, shown
+        return np.concatenate([ids, given], axis=1), np.concatenate([mask, shown], axis=1)
 
     @classmethod
-    def begin(cls, params: Any, config: Any, source: Inputs, rows: int, slots: int) -> Cache:
-        """A cache without tokens that has what the encoder makes of sources, a row each."""
-        return cls.network.begin(params, config, cls.network.read_source(params, config, source), rows, slots)
+    def begin(cls, params: Any, config: Any, source: Inputs, rows: int, slots: int, sites: Sites = PLAIN) -> Cache:
+        """A cache without tokens that has what the encoder makes, or has made, of sources, a row each."""
+        memory = source.memory
+        if memory is None:
+            encoded = cls.network.read_source(params, config, source, sites=sites)
+            memory = Memory(encoded.state, source.segment_ids != 0)
+        return cls.network.begin(params, config, memory, rows, slots)
 
     @classmethod
     def behind(cls, tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:
@@ -517,6 +685,34 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         """Scores [B, T, V] and the mean cross-entropy of each counted label under the scores at its place."""
         loss = losses.cross_entropy(scores, labels["labels"]) if labels else None
         return outputs.Seq2SeqLMOutput(loss=loss, logits=scores, **_both_sides(encoded))
+
+
+def _repeated(source: Mapping[str, np.ndarray], rows: int) -> dict[str, Any]:
+    """Sources for `rows` rows, several beside each other for one."""
+    return {name: np.repeat(array, rows // len(array), axis=0) for name, array in source.items()}
+
+
+def _both_sides_whole(
+    model: Seq2SeqLM,
+    source: Mapping[str, np.ndarray],
+    prompts: np.ndarray,
+    new: np.ndarray,
+    mask: np.ndarray,
+    want: Mapping[str, bool],
+    *,
+    patch: Mapping[str, Patch] | None = None,
+) -> dict[str, tuple[jax.Array, ...]]:
+    """Hidden states and attentions of sources [B, S] and of whole rows: prompts [R, T], then new ids [R, N], with the
+    mask [R, T + N] of both.
+    """
+    asked: dict[str, Any] = {f"output_{name}": flag for name, flag in want.items()} | {"patch": patch}
+    rows = {"decoder_input_ids": np.concatenate([prompts, new], axis=1), "decoder_attention_mask": mask}
+    out = model(**_repeated(source, len(prompts)) | rows | asked)
+    copies = len(prompts) // len(source["attention_mask"])
+    once = lambda name, layer: layer[::copies] if name.startswith("encoder_") else layer  # noqa: E731
+    kinds = [name for name, flag in want.items() if flag]
+    names = [name for name in out if any(name.endswith(f"_{kind}") for kind in kinds)]
+    return {name: tuple(once(name, layer) for layer in out[name]) for name in names}
 
 
 def _with_target(inputs: Inputs, config: Any, ids: Any) -> Inputs:

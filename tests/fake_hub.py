@@ -7,6 +7,7 @@ with FakeHub() as hub:
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -23,6 +24,8 @@ from urllib.parse import unquote
 TOKEN = "hf_a_token_that_is_good"
 
 _FILE = re.compile(r"/(?P<repo>[^/]+(?:/[^/]+)?)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+_PREUPLOAD = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/preupload/(?P<revision>[^/?]+)")
+_COMMIT = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<revision>[^/?]+)")
 _INFO = re.compile(r"/api/models/(?P<repo>[^/]+(?:/[^/]+)?)/revision/(?P<revision>[^/?]+)")
 
 
@@ -136,6 +139,35 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(self._send_body)
+
+    def do_POST(self) -> None:
+        """Repositories are made, and files committed, by who has the token."""
+        path, body = unquote(self.path), self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._refuse(401, message="Invalid username or password.")
+        elif path == "/api/repos/create":
+            told = json.loads(body)
+            name = "/".join(part for part in (told.get("organization", "me"), told["name"]) if part)
+            self.hub.repositories.setdefault(name, Repository())
+            self._reply(200, {}, json.dumps({"url": f"{self.hub.url}/{name}", "id": name}).encode())
+        elif path == "/api/validate-yaml":
+            self._reply(200, {}, b'{"errors": [], "warnings": []}')
+        elif _PREUPLOAD.match(path):
+            files = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(body)["files"]]
+            told = {"files": [{**file, "shouldIgnore": False} for file in files]}
+            self._reply(200, {}, json.dumps(told).encode())
+        elif match := _COMMIT.match(path):
+            self._commit(match["repo"], match["revision"], [json.loads(line) for line in body.splitlines()])
+        else:
+            self._refuse(404)
+
+    def _commit(self, repo: str, revision: str, lines: list[dict[str, Any]]) -> None:
+        files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines[1:]}
+        repository = self.hub.repositories[repo]
+        before = repository.commits.get(repository.revisions.get(revision, ""), {})
+        commit = self.hub.add(repo, before | files, revision=revision)
+        told = {"commitUrl": f"{self.hub.url}/{repo}/commit/{commit}", "commitOid": commit, "hookOutput": ""}
+        self._reply(200, {}, json.dumps(told).encode())
 
     def _answer(self, send: Callable[[str, bytes], None]) -> None:
         path = unquote(self.path)

@@ -15,7 +15,13 @@ from .model import LoadedModel
 from .plan import Plan
 from .prompts import Prompt
 from .pure import generate_traced
-from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, transition_scores
+from .results import (
+    GenerateBeamDecoderOnlyOutput,
+    GenerateBeamEncoderDecoderOutput,
+    GenerateDecoderOnlyOutput,
+    GenerateEncoderDecoderOutput,
+    transition_scores,
+)
 from .session import Completion, End, Listeners, Session, Tokens
 from .streamers import (
     AsyncTextIteratorStreamer,
@@ -35,7 +41,9 @@ __all__ = [
     "Completion",
     "End",
     "GenerateBeamDecoderOnlyOutput",
+    "GenerateBeamEncoderDecoderOutput",
     "GenerateDecoderOnlyOutput",
+    "GenerateEncoderDecoderOutput",
     "GenerationConfig",
     "History",
     "Listeners",

@@ -129,7 +129,7 @@ class AssistedSession(Session):
         if size is None:
             raise ValueError("nothing drafts: pass an assistant, or a plan with prompt_lookup_num_tokens")
         self.assistant, self.size, self.slack = assistant, size, size + 1
-        self._draft: Callable[[np.ndarray, int, int], Draft] = _looking_back(settings, size)
+        self._draft: Callable[[np.ndarray, int, int], Draft]
 
     def _check(self, prompt: Prompt) -> None:
         super()._check(prompt)
@@ -140,7 +140,9 @@ class AssistedSession(Session):
 
     def _begin(self, coming: Sequence[Request]) -> int:
         count = super()._begin(coming)
-        if self.assistant is not None:
+        if self.assistant is None:
+            self._draft = _looking_back(self.plan.settings, self.size, coming[0].prompt.source)
+        else:
             self._draft = self._drafting(self.assistant, coming[0])
         return count
 
@@ -209,13 +211,16 @@ class AssistedSession(Session):
         return draft
 
 
-def _looking_back(settings: GenerationConfig, size: int) -> Callable[[np.ndarray, int, int], Draft]:
-    """What followed the last words where they stood last before."""
+def _looking_back(
+    settings: GenerationConfig, size: int, source: np.ndarray | None
+) -> Callable[[np.ndarray, int, int], Draft]:
+    """What followed the last words where they stood last before, in the row or else in the source of ids."""
     longest = settings.max_matching_ngram_size or 2
+    before = np.zeros(0, np.int32) if source is None or source.ndim > 1 else source
 
     def draft(ids: np.ndarray, length: int, most: int) -> Draft:
-        row = ids[:length]
-        for n in range(min(longest, length - 1), 0, -1):
+        row = np.concatenate([before, ids[:length]])
+        for n in range(min(longest, len(row) - 1), 0, -1):
             windows = np.lib.stride_tricks.sliding_window_view(row[:-1], n)
             found = np.flatnonzero((windows == row[-n:]).all(1))
             if len(found):

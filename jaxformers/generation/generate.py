@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,7 +20,13 @@ from .lengths import beside_vectors, fitted, new_tokens
 from .model import LoadedModel
 from .plan import Plan
 from .prompts import Prompt
-from .results import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput, traced
+from .results import (
+    GenerateBeamDecoderOnlyOutput,
+    GenerateBeamEncoderDecoderOutput,
+    GenerateDecoderOnlyOutput,
+    GenerateEncoderDecoderOutput,
+    traced,
+)
 from .rows import jaxformers_cache_rows
 from .session import Completion, Session
 
@@ -56,6 +62,7 @@ class Prompts:
         negative_ids: np.ndarray | None = None,
         negative_mask: np.ndarray | None = None,
         sources: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
+        encoded: bool = False,
     ) -> Prompts:
         """Check prompts and settings.
 
@@ -71,6 +78,7 @@ class Prompts:
             negative_mask: [B, N] zero at padding.
             sources: what an encoder reads for each prompt, ids [s] or vectors [s, D], and their mask [s], in models
                 that have one.
+            encoded: whether sources are what an encoder has made.
 
         Raises:
             ValueError: settings that do not go together, a prompt that leaves no room, no prompt and no bos_token_id.
@@ -109,6 +117,7 @@ class Prompts:
                 embeds=None if embeds is None else read[number],
                 source=None if sources is None else sources[number][0],
                 source_mask=None if sources is None else sources[number][1],
+                encoded=encoded,
             )
             for number, row in enumerate(rows)
             for copy in range(copies)
@@ -134,8 +143,7 @@ def generate(
         model: what writes.
         past: of the first tokens of each prompt.
         key: what draws go by; row i's draws depend on it and i alone.
-        trace: (prompts, new, mask, want) → hidden states and attentions of whole rows, for those outputs; arguments as
-            of `results.traced`, mask [R, T + new].
+        trace: as of `results.traced`, for those outputs; mask [R, T + new].
 
     Returns:
         ids int32 [B · num_return_sequences, T + new] as a jax array, or an output.
@@ -174,10 +182,18 @@ def generate(
     if settings.num_beams > 1:
         kept["sequences_scores"] = jnp.asarray(np.array([one.score for one in new], np.float32))
         kept["beam_indices"] = jnp.asarray(_filled([one.parents for one in new if one.parents is not None], -1))
-        return GenerateBeamDecoderOnlyOutput(sequences=sequences, **kept)
-    if not arguments.drafts(settings):
+    elif not arguments.drafts(settings):
         kept["past_key_values"] = _kept_cache(session, new)
-    return GenerateDecoderOnlyOutput(sequences=sequences, **kept)
+    return _OUTPUTS[prompts[0].source is not None, settings.num_beams > 1](sequences=sequences, **kept)
+
+
+_OUTPUTS: Mapping[tuple[bool, bool], Any] = {
+    (False, False): GenerateDecoderOnlyOutput,
+    (False, True): GenerateBeamDecoderOnlyOutput,
+    (True, False): GenerateEncoderDecoderOutput,
+    (True, True): GenerateBeamEncoderDecoderOutput,
+}
+"""By whether there are sources, and beams."""
 
 
 # -- reading what was asked for ---------------------------------------------------------------------------------------

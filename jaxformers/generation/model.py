@@ -17,7 +17,7 @@ from ..layers.sites import PLAIN, Sites
 class LoadedModel:
     """A model's class, its params (best `prepared`), its config without what is `rest`, and what is done at its sites.
 
-    Of the class these are pure functions of params: `nothing`, `prefill`, `decode_step`, and where prompts have a
+    Of the class these are pure functions of params: `empty_cache`, `prefill`, `decode_step`, and where prompts have a
     source, which an encoder reads, `begin`.
     """
 
@@ -32,7 +32,7 @@ class LoadedModel:
 
     def begin(self, source: Inputs, rows: int, slots: int) -> Cache:
         """A cache without tokens that has what an encoder makes of the sources [R, S] of its rows."""
-        return self.cls.begin(self.params, self.config, source, rows, slots)
+        return self.cls.begin(self.params, self.config, source, rows, slots, self.sites)
 
     def prefill(self, tokens: jax.Array, real: jax.Array, cache: Cache) -> Cache:
         """The cache with tokens in it, of which real [R, T] is true: ids [R, T] or vectors [R, T, D]."""

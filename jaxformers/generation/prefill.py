@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..layers.cache import Cache
-from ..layers.inputs import Inputs
+from ..layers.inputs import Inputs, Memory
 from .buckets import chunk_of, slots_for
 from .history import Source
 from .model import LoadedModel
@@ -98,7 +98,7 @@ def source_slots(prompts: Sequence[Prompt], most: int | None) -> int:
 
 
 def _sources(prompts: Sequence[Prompt], count: int, width: int, most: int | None) -> Inputs:
-    """What the encoder reads; rows without a prompt have the first one's."""
+    """What the encoder reads, or has made; rows without a prompt have the first one's."""
     given = [(p.source, p.source_mask) for p in prompts if p.source is not None]
     given += given[:1] * (count - len(given))
     sources = [source for source, _ in given]
@@ -106,6 +106,8 @@ def _sources(prompts: Sequence[Prompt], count: int, width: int, most: int | None
     width = max(width, source_slots(prompts, most))
     mask: Any = _filled(shown, count, width) != 0
     tokens: Any = _filled(sources, count, width)
+    if prompts[0].encoded:
+        return Inputs(memory=Memory(tokens, mask))
     return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask)
 
 

@@ -23,7 +23,7 @@ class Prompt:
     from: it stands in the prompt's place. embeds: [e, D] what is read in the place of ids, of which there may be none
     then, or any number: they are what processors see. source: ids [s] or vectors [s, D] that an encoder reads, of a
     model that has one, and source_mask: [s] which of them are no padding, which some encoders count as places; None:
-    all.
+    all. encoded: whether the source is what the encoder has made, which is not read again.
     """
 
     ids: np.ndarray
@@ -36,6 +36,7 @@ class Prompt:
     embeds: np.ndarray | None = None
     source: np.ndarray | None = None
     source_mask: np.ndarray | None = None
+    encoded: bool = False
 
     @property
     def read(self) -> np.ndarray:
@@ -79,7 +80,12 @@ def checked(prompt: Prompt, model: LoadedModel, seed: int) -> Prompt:
         )
     if source is not None:
         vectors = np.ndim(source) == 2
+        if prompt.encoded and not vectors:
+            raise ValueError("Prompt.encoded: expected a source [s, D] that an encoder has made")
         source = _filled("source", _vectors("source", source) if vectors else _ids("source", source, vocab))
+        longest = model.config.longest_row
+        if longest is not None and len(source) > longest:
+            raise ValueError(f"Prompt.source has {len(source)} tokens, the encoder of {name} has {longest} positions")
     mask = prompt.source_mask
     if mask is not None and (source is None or np.shape(mask) != source.shape[:1] or not np.any(mask)):
         raise ValueError(f"Prompt.source_mask has shape {np.shape(mask)}: expected a flag for each token of the source")

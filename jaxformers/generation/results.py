@@ -49,12 +49,50 @@ class GenerateBeamDecoderOnlyOutput(Output):
     hidden_states: tuple[Any, ...] | None = None
 
 
+@output
+class GenerateEncoderDecoderOutput(Output):
+    """What `generate` of a model with an encoder gives with return_dict_in_generate.
+
+    sequences: [rows, seq], each from its decoder_start_token_id on. scores, logits: as of `GenerateDecoderOnlyOutput`.
+    encoder_attentions, encoder_hidden_states: a tuple over layers, of the sources. decoder_attentions,
+    cross_attentions, decoder_hidden_states: of each step a tuple over layers. past_key_values: the `Cache` of all
+    tokens but each row's last, and of what the encoder has read; not with an assistant.
+    """
+
+    sequences: Any = None
+    scores: tuple[Any, ...] | None = None
+    logits: tuple[Any, ...] | None = None
+    encoder_attentions: tuple[Any, ...] | None = None
+    encoder_hidden_states: tuple[Any, ...] | None = None
+    decoder_attentions: tuple[Any, ...] | None = None
+    cross_attentions: tuple[Any, ...] | None = None
+    decoder_hidden_states: tuple[Any, ...] | None = None
+    past_key_values: Any = None
+
+
+@output
+class GenerateBeamEncoderDecoderOutput(Output):
+    """As `GenerateEncoderDecoderOutput`, with what beams give beside it (`GenerateBeamDecoderOnlyOutput`)."""
+
+    sequences: Any = None
+    sequences_scores: Any = None
+    scores: tuple[Any, ...] | None = None
+    logits: tuple[Any, ...] | None = None
+    beam_indices: Any = None
+    encoder_attentions: tuple[Any, ...] | None = None
+    encoder_hidden_states: tuple[Any, ...] | None = None
+    decoder_attentions: tuple[Any, ...] | None = None
+    cross_attentions: tuple[Any, ...] | None = None
+    decoder_hidden_states: tuple[Any, ...] | None = None
+
+
 def traced(
     config: GenerationConfig, trace: Callable[..., Any] | None, prompts: np.ndarray, new: np.ndarray, mask: np.ndarray
 ) -> dict[str, Any]:
     """Hidden states and attentions of each step, taken out of one pass over the whole rows: what a token gives does
     not depend on when it was written.
 
+    trace: (prompts, new, mask, want) → by the output's names a tuple of layers, of an encoder or of whole rows.
     prompts: ids [R, T] or vectors [R, T, D]. new: [R, N] what was written. mask: [R, T].
     """
     want = {name: bool(getattr(config, f"output_{name}")) for name in ("hidden_states", "attentions")}
@@ -62,18 +100,20 @@ def traced(
         return {}
     width, last = mask.shape[1], mask.shape[1] + new.shape[1] - 1
     whole = np.concatenate([mask, np.ones((len(mask), last - width), mask.dtype)], axis=1)
-    out = trace(prompts, new[:, :-1], whole, want)
-    found: dict[str, Any] = {}
-    parts = [(0, width), *((i, i + 1) for i in range(width, last))]
-    if want["hidden_states"]:
-        found["hidden_states"] = tuple(
-            tuple(layer[:, start:end] for layer in out["hidden_states"]) for start, end in parts
-        )
-    if want["attentions"]:
-        found["attentions"] = tuple(
-            tuple(layer[:, :, start:end, :end] for layer in out["attentions"]) for start, end in parts
-        )
-    return found
+    steps = [(0, width), *((i, i + 1) for i in range(width, last))]
+    return {
+        name: layers
+        if name.startswith("encoder_")
+        else tuple(tuple(_step(name, layer, *step) for layer in layers) for step in steps)
+        for name, layers in trace(prompts, new[:, :-1], whole, want).items()
+    }
+
+
+def _step(name: str, layer: Array, start: int, end: int) -> Array:
+    """What the tokens of a step give, of a layer's hidden states [R, T, D] or attentions [R, H, T, T or S]."""
+    if name.endswith("hidden_states"):
+        return layer[:, start:end]
+    return layer[:, :, start:end] if name.startswith("cross") else layer[:, :, start:end, :end]
 
 
 def transition_scores(

@@ -289,6 +289,8 @@ class Session:
         if self.plan.settings.guided != (prompt.negative is not None):
             raise ValueError("guidance_scale goes with a prompt that has `negative`: pass both, or neither")
         other = next((request.prompt for request in [*self.waiting, *self.running] if request is not None), prompt)
+        if other.encoded != prompt.encoded:
+            raise ValueError("encoded: the sources of all prompts of a session are, or none: open another session")
         for name in ("embeds", "source"):
             ours, theirs = getattr(other, name), getattr(prompt, name)
             if (ours is None) != (theirs is None):

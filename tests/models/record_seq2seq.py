@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from . import rule
-from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, Case, inputs
+from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, REPORT, REPORTED, Case, inputs, reported
 
 torch.set_grad_enabled(False)
 
@@ -54,10 +54,21 @@ def answered(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         for word, options in OPTIONS.items():
             rows = model.generate(**source, **LENGTHS, **options)
             arrays[f"{case.name}.{word}"] = rows.numpy().astype(np.int32)
+    if case in REPORTED:
+        about["report"] = {beams: report(model, case, source, beams, arrays) for beams in (1, 3)}
     kept = {name: value for name, value in out.items() if name != "past_key_values"}
     for name, value in kept.items():
         arrays[f"{case.name}.{name}"] = (value[-1] if isinstance(value, tuple) else value).numpy()
     return about | {"outputs": {name: len(value) if isinstance(value, tuple) else 0 for name, value in kept.items()}}
+
+
+def report(model: Any, case: Case, source: dict[str, Any], beams: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The shapes of what a generation reports, and the last scores; in greedy search what the last step read."""
+    told = model.generate(**source, **LENGTHS, **REPORT, num_beams=beams)
+    arrays[f"{case.name}.report.{beams}.scores"] = told.scores[-1].numpy()
+    for name in ("cross_attentions", "decoder_hidden_states") if beams == 1 else ():
+        arrays[f"{case.name}.report.{name}"] = told[name][-1][-1].numpy()
+    return {name: reported(value) for name, value in told.items() if name != "past_key_values"}
 
 
 def main() -> None:

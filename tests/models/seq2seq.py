@@ -95,6 +95,17 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 """What is generated, by name; all with LENGTHS."""
 LENGTHS = {"max_new_tokens": 8, "min_new_tokens": 3, "do_sample": False}
+REPORTED = [case for case in CASES if case.name in ("t5", "bart")]
+"""Of which torch's reports of a generation are recorded."""
+REPORT = {
+    "return_dict_in_generate": True,
+    **{f"output_{name}": True for name in ("scores", "logits", "attentions", "hidden_states")},
+}
+
+
+def reported(value: Any) -> Any:
+    """The shapes in a report."""
+    return [reported(part) for part in value] if isinstance(value, tuple) else list(value.shape)
 
 
 def inputs(case: Case) -> dict[str, np.ndarray]:

@@ -13,11 +13,13 @@ import pytest
 import safetensors.numpy
 
 import jaxformers
+from jaxformers.generation import GenerationConfig
+from jaxformers.generation.assisted import _looking_back
 from jaxformers.layers import cache as caches
 from jaxformers.layers.run import stack
 
 from . import rule
-from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, Case, inputs
+from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, REPORT, REPORTED, Case, inputs, reported
 
 LIMIT = 2e-5
 TOLD = json.loads(ABOUT.read_text())
@@ -124,7 +126,9 @@ def test_what_decoders_begin_with_is_written_on(load: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"input_ids": None}, "pass input_ids or inputs_embeds"),
+        ({"input_ids": None}, "pass input_ids or inputs_embeds, or encoder_outputs"),
+        ({"inputs_embeds": np.ones((3, 13, 32))}, "pass input_ids or inputs_embeds, or encoder_outputs"),
+        ({"guidance_scale": 2.0}, "leave guidance_scale out"),
         ({"attention_mask": np.zeros((3, 13), int)}, "hides all of a source"),
         ({"input_ids": np.full((3, 13), 70)}, r"input_ids\[0, 0\] is 70, allowed are 0 to 66"),
         ({"decoder_input_ids": np.ones((2, 3), int)}, "2 rows of decoder_input_ids beside 3 sources"),
@@ -169,7 +173,10 @@ def test_stacked_layers_saved_files_and_gradients(case: Case, load: Any, tmp_pat
         ({"decoder_input_ids": np.full((3, 2), 99)}, r"decoder_input_ids\[0, 0\] is 99, allowed are 0 to 66"),
         ({"decoder_input_ids": np.ones((2, 6), int)}, r"decoder_input_ids must be \[3, seq\]"),
         ({"decoder_attention_mask": np.ones((3, 2), int)}, "decoder_attention_mask has shape"),
-        ({"encoder_outputs": np.zeros((3, 13))}, r"encoder_outputs must be \[batch, seq, dim\]"),
+        (
+            {"encoder_outputs": np.zeros((3, 13))},
+            r"encoder_outputs must be floats \[batch, seq, dim\], found float64 \(3, 13\)",
+        ),
         ({"input_ids": None}, "pass either input_ids or inputs_embeds"),
         ({"labels": np.ones((2, 6), int)}, "labels has shape"),
     ],
@@ -187,6 +194,95 @@ def test_drafts_are_verified_beside_the_source(load: Any) -> None:
     alone = model.generate(**source, **LENGTHS)
     np.testing.assert_array_equal(model.generate(**source, **LENGTHS, assistant_model=model), alone)
     np.testing.assert_array_equal(model.generate(**source, **LENGTHS, prompt_lookup_num_tokens=2), alone)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("case", REPORTED, ids=lambda case: case.name)
+def test_what_steps_have_been_is_reported_as_torch_does(case: Case, beams: int, load: Any) -> None:
+    model, given = load(case), inputs(case)
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    out = model.generate(**source, **LENGTHS, **REPORT, num_beams=beams)
+    theirs = TOLD[case.name]["report"][str(beams)]
+    shapes = {name: reported(value) for name, value in out.items() if name != "past_key_values"}
+    if beams > 1:  # of steps torch reports its beams, of which these are those that are returned
+        for name in ("decoder_attentions", "decoder_hidden_states", "cross_attentions"):
+            theirs[name] = [[[3, *shape[1:]] for shape in layers] for layers in theirs[name]]
+    assert shapes == theirs
+    for name in ("cross_attentions", "decoder_hidden_states") if beams == 1 else ():
+        found = RECORDED[f"{case.name}.report.{name}"]
+        np.testing.assert_allclose(out[name][-1][-1], found, atol=LIMIT * np.abs(found).max())
+    found = RECORDED[f"{case.name}.report.{beams}.scores"]
+    np.testing.assert_allclose(np.asarray(out.scores[-1]), found, atol=5e-5 * np.abs(found[found > -1e30]).max())
+
+
+def test_an_encoders_result_is_written_from(load: Any) -> None:
+    model, given = load(CASES[0]), inputs(CASES[0])
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    mask = {"attention_mask": given["attention_mask"]}
+    states = model.encode(**source)
+    alone = model(**source, decoder_input_ids=given["decoder_input_ids"], output_hidden_states=True)
+    np.testing.assert_array_equal(states[0], alone.encoder_last_hidden_state)
+    pure = jax.jit(lambda params: model.encode(**source, params=params, output_hidden_states=True))(model.params)
+    assert len(pure.hidden_states) == len(alone.encoder_hidden_states)
+    decoded = model.decode(given["decoder_input_ids"], states, given["attention_mask"])
+    np.testing.assert_allclose(decoded.logits, alone.logits, atol=1e-5 * np.abs(alone.logits).max())
+    pure = model.decode(given["decoder_input_ids"], states, given["attention_mask"], params=model.params)
+    np.testing.assert_allclose(pure.logits, alone.logits, atol=1e-5 * np.abs(alone.logits).max())
+    cache = model.init_cache(3, 8, states, given["attention_mask"])
+    for i in range(3):
+        step = model.decode(given["decoder_input_ids"][:, i : i + 1], states, past_key_values=cache)
+        cache = step.past_key_values
+    np.testing.assert_allclose(step.logits[:, 0], alone.logits[:, 2], atol=1e-5 * np.abs(alone.logits).max())
+    for beams in (1, 3):
+        found = model.generate(encoder_outputs=states, **mask, **LENGTHS, num_beams=beams)
+        np.testing.assert_array_equal(found, model.generate(**source, **LENGTHS, num_beams=beams))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model, states: model.init_cache(3, 8), "pass encoder_outputs, as model.encode gives them"),
+        (lambda model, states: model.init_cache(2, 8, states), "3 rows of encoder_outputs, 2 of the cache"),
+        (lambda model, states: model.init_cache(0, 8, states), "1 or more of each"),
+        (lambda model, states: model.decode(np.ones((3, 2), int)), "pass either input_ids or inputs_embeds"),
+        (lambda model, states: model.decode(np.ones((3, 2), int), 5), "must be floats .*, found int"),
+        (lambda model, states: model.decode(np.ones((3, 2), int), states, np.ones((3, 2))), "attention_mask has shape"),
+        (lambda model, states: model.encode(np.full((3, 4), 99)), r"input_ids\[0, 0\] is 99"),
+        (lambda model, states: model.generate(encoder_outputs=states, assistant_model=model), "pass input_ids"),
+    ],
+)
+def test_what_sides_alone_cannot_be(call: Any, message: str, load: Any) -> None:
+    model, given = load(CASES[0]), inputs(CASES[0])
+    with pytest.raises(ValueError, match=message):
+        call(model, model.encode(given["input_ids"]))
+
+
+def test_sites_of_both_sides_are_captured_and_replaced_while_writing(load: Any) -> None:
+    model, given = load(CASES[0]), inputs(CASES[0])
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    rows, kept = model.generate(**source, **LENGTHS, capture=["encoder.layers.1.residual", "decoder.layers.*.cross"])
+    plain = np.asarray(rows)
+    mask = np.ones_like(plain[:, :-1])
+    whole = model(**source, decoder_input_ids=plain[:, :-1], decoder_attention_mask=mask, output_hidden_states=True)
+    np.testing.assert_allclose(kept["encoder.layers.1.residual"], whole.encoder_hidden_states[2], atol=1e-4)
+    assert {name: x.shape for name, x in kept.items() if "cross" in name} == {
+        f"decoder.layers.{i}.cross": (3, 8, 32) for i in range(2)
+    }
+    for patch in ({"encoder.layers.0.ffn": 0.0}, {"decoder.layers.1.cross": lambda x: -x}):
+        changed = np.asarray(model.generate(**source, **LENGTHS, patch=patch))
+        step = model(**source, decoder_input_ids=changed[:, :3], patch=patch)
+        assert (changed != plain).any()
+        np.testing.assert_array_equal(np.argmax(step.logits[:, -1], -1), changed[:, 3])
+    with pytest.raises(ValueError, match="no site is named"):
+        model.generate(**source, capture=["layers.0.cross"])
+
+
+def test_what_followed_in_the_source_is_drafted() -> None:
+    draft = _looking_back(GenerationConfig(max_matching_ngram_size=2), 3, np.array([7, 8, 9, 4, 5, 6]))
+    tokens, _ = draft(np.array([0, 8, 9, 0, 0]), 3, 3)
+    np.testing.assert_array_equal(tokens, [4, 5, 6])
+    tokens, _ = draft(np.array([0, 9, 1, 2, 9, 0]), 5, 2)  # the row's own comes first
+    np.testing.assert_array_equal(tokens, [1, 2])
 
 
 def test_sampled_rows_depend_on_nothing_beside_them(load: Any) -> None:
