@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import toy_writer
+from fake_hub import TOKEN, FakeHub
 
 ROOT = Path(__file__).parent.parent.parent
 RUNNER = Path(__file__).parent / "blocks.py"
@@ -51,12 +52,27 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_blocks_run_and_answer_as_printed(page: Path, environment: dict[str, str], work: Path) -> None:
+SHARING = ROOT / "docs" / "sharing.md"
+
+
+def run_blocks(page: Path, environment: dict[str, str], work: Path) -> None:
     done = subprocess.run(
         [sys.executable, RUNNER, page], cwd=work, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != SHARING], ids=lambda path: path.name)
+def test_blocks_run_and_answer_as_printed(page: Path, environment: dict[str, str], work: Path) -> None:
+    run_blocks(page, environment, work)
+
+
+def test_sharing_goes_to_a_hub_and_back(environment: dict[str, str], work: Path, tmp_path: Path) -> None:
+    with FakeHub() as hub:
+        asked = hub.environment(tmp_path / "home") | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": TOKEN}
+        run_blocks(SHARING, environment | asked, work)
+    (files,) = [repo.commits[repo.revisions["main"]] for repo in hub.repositories.values()]
+    assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= files.keys()
 
 
 def test_lines_for_the_shell_run(environment: dict[str, str], work: Path, tmp_path: Path) -> None:
