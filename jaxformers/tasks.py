@@ -314,7 +314,7 @@ def _whole_rows(
     return joined
 
 
-def _check_spare(cls: type[CausalLM], types: Any, options: Mapping[str, Any]) -> None:
+def _check_spare(cls: type[Generative], types: Any, options: Mapping[str, Any]) -> None:
     """Refuse what tokenizers give beside what `generate` takes, but for token types that say nothing.
 
     Raises:
@@ -333,12 +333,13 @@ def _check_spare(cls: type[CausalLM], types: Any, options: Mapping[str, Any]) ->
 
 def generate(
     params: Any,
-    model: CausalLM,
+    model: CausalLM | Seq2SeqLM,
     input_ids: Any = None,
     attention_mask: Any = None,
     *,
     token_type_ids: Any = None,
     inputs_embeds: Any = None,
+    decoder_input_ids: Any = None,
     key: jax.Array | None = None,
     generation_config: GenerationConfig | None = None,
     logits_processor: Sequence[Any] | None = None,
@@ -353,11 +354,13 @@ def generate(
     Args:
         params: a tree of the model's structure.
         model: says what is computed; its own params are not read.
-        input_ids: [batch, seq] prompts, padded on either side; may be traced.
+        input_ids: [batch, seq] prompts, or sources of a model with an encoder, padded on either side; may be traced.
         attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding, unless that ends
             rows too.
         token_type_ids: as of `model.generate`; traced ones are taken as zeros.
         inputs_embeds: [batch, embeds, dim] as of `model.generate`; may be traced.
+        decoder_input_ids: [batch, begin] what rows begin with beside a source, decoder_start_token_id and all; may be
+            traced. None: that alone.
         key: what draws go by.
         generation_config: settings; without it the model's own.
         logits_processor: functions of a `generation.History` and scores [rows, vocab], run after all others.
@@ -366,7 +369,8 @@ def generate(
         **options: settings in place of the config's.
 
     Returns:
-        int32 [batch, seq + max_new_tokens]: with one program there is one length, so rows that end early are filled.
+        int32 [batch, seq + max_new_tokens], beside a source [batch, begin + max_new_tokens]: with one program there is
+        one length, so rows that end early are filled.
 
     Raises:
         ValueError: an unknown option, or one that needs the host between tokens (stop_strings, beams, an assistant).
@@ -393,15 +397,21 @@ def generate(
         mask = jnp.ones(shape, bool) if pad is None or pad in config.eos or ids.shape != shape else ids != pad
 
     arguments = generation.Arguments(logits_processor=logits_processor, prefix_allowed_tokens_fn=trie)
+    batch, source, one = _prompts(ids, mask, vectors), None, _one_token()
+    if isinstance(model, Seq2SeqLM):
+        batches.check_tokens(type(model), model.config, batch)
+        source, vectors, one = batch, None, model.one_source(None)
+        ids = jnp.asarray(model.starts(config, len(ids)) if decoder_input_ids is None else decoder_input_ids)
+        mask = jnp.ones(ids.shape, bool)
+    elif decoder_input_ids is not None:
+        raise ValueError(f"{type(model).__name__} has no encoder: decoder_input_ids are its input_ids")
+    _, sites = model.tapped(params, one, {}, Ask(), None, None, patch)
 
-    batch = _prompts(ids, mask, vectors)
-    _, sites = model.tapped(params, _one_token(), {}, Ask(), None, None, patch)
-
-    def decoded(params: Any, ids: Any, mask: Any, vectors: Any, key: jax.Array | None, sites: Sites) -> jax.Array:
+    def write(params: Any, ids: Any, mask: Any, embeds: Any, source: Any, key: Any, sites: Sites) -> jax.Array:
         loaded = generation.LoadedModel(type(model), params, model.config.bare(), sites)
-        return generation.generate_traced(loaded, config, arguments, ids, mask, embeds=vectors, key=key)
+        return generation.generate_traced(loaded, config, arguments, ids, mask, embeds=embeds, source=source, key=key)
 
-    return explicit.call(decoded, batch, params, ids, mask, vectors, generation.key_of(key), sites)
+    return explicit.call(write, batch, params, ids, mask, vectors, source, generation.key_of(key), sites)
 
 
 class EncoderDecoder(Model, task="", labels={}, accepts=TWO_SIDED):
@@ -608,7 +618,7 @@ class Seq2SeqLM(Generative, EncoderDecoder, task="Seq2SeqLM", labels={"labels": 
         sources = [(row[:end], real[:end]) for row, real, end in zip(tokens, seen, ends, strict=True)]
         encoded = kind == "encoder_outputs"
         batch = generation.Prompts.of(config, arguments, self.config, ids, mask, sources=sources, encoded=encoded)
-        one = self._one_source(tokens if encoded else None)
+        one = self.one_source(tokens if encoded else None)
         _, sites = self.tapped(self.params, one, {}, Ask(), None, capture, patch)
         trace = jax.tree_util.Partial(functools.partial(_both_sides_whole, patch=patch), self, source)
         result = self.written(batch, arguments, sites, trace, key)
@@ -635,8 +645,20 @@ class Seq2SeqLM(Generative, EncoderDecoder, task="Seq2SeqLM", labels={"labels": 
             raise ValueError(f"{owner}: attention_mask hides all of a source: it must show one token at least")
         return source | {"attention_mask": seen.astype(np.int32)}
 
+    def starts(self, settings: GenerationConfig, rows: int) -> np.ndarray:
+        """decoder_start_token_id of each row [B, 1].
+
+        Raises:
+            ValueError: nobody says it.
+        """
+        start = settings.decoder_start_token_id
+        start = self.config.decoder_start_token_id if start is None else start
+        if start is None:
+            raise ValueError(f"{type(self).__name__}: decoder_start_token_id is not set: pass it")
+        return np.full((rows, 1), start, np.int32)
+
     @staticmethod
-    def _one_source(states: np.ndarray | None) -> Inputs:
+    def one_source(states: np.ndarray | None) -> Inputs:
         """What the patches of loops are checked by: one token on each side, of states [B, S, D] the first."""
         if states is None:
             return dataclasses.replace(_one_token(), target=_one_token())
@@ -647,17 +669,13 @@ class Seq2SeqLM(Generative, EncoderDecoder, task="Seq2SeqLM", labels={"labels": 
         self, settings: GenerationConfig, rows: int, given: Any, shown: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         """What rows begin with [B, T], decoder_start_token_id in front, and the mask."""
-        owner, start = type(self).__name__, settings.decoder_start_token_id
-        start = self.config.decoder_start_token_id if start is None else start
-        if start is None:
-            raise ValueError(f"{owner}: decoder_start_token_id is not set: pass it")
-        ids, mask = np.full((rows, 1), start, np.int32), np.ones((rows, 1), np.int32)
+        owner, ids, mask = type(self).__name__, self.starts(settings, rows), np.ones((rows, 1), np.int32)
         if given is None:
             return ids, mask
         given, shown = batches.prompts("decoder_input_ids", given, shown, None, ())
         if len(given) != rows:
             raise ValueError(f"{owner}: {len(given)} rows of decoder_input_ids beside {rows} sources")
-        if (given[np.arange(rows), np.argmax(shown != 0, axis=1)] == start).all():
+        if (given[np.arange(rows), np.argmax(shown != 0, axis=1)] == ids[:, 0]).all():
             return given, shown
         return np.concatenate([ids, given], axis=1), np.concatenate([mask, shown], axis=1)
 

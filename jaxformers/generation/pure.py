@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..layers.inputs import Inputs
 from .arguments import Arguments
 from .config import GenerationConfig
 from .generate import pad_of
+from .history import Source
 from .lengths import beside_vectors, fitted, new_tokens
 from .model import LoadedModel
 from .plan import Plan
@@ -27,6 +29,7 @@ def generate_traced(
     mask: Any,
     *,
     embeds: Any = None,
+    source: Inputs | None = None,
     key: jax.Array | None = None,
 ) -> jax.Array:
     """Rows with `max_new_tokens` places behind their prompts: [B, T + new], int32.
@@ -41,6 +44,7 @@ def generate_traced(
         ids: [B, T] prompts, padded on either side.
         mask: [B, T] zero at padding; each row has a token. With embeds [B, E].
         embeds: [B, E, D] as of `generate`.
+        source: what an encoder reads for each prompt, or has made, in models that have one.
         key: what draws go by.
 
     Raises:
@@ -71,7 +75,9 @@ def generate_traced(
 
     length, read = shown.sum(1, dtype=jnp.int32), real.sum(1, dtype=jnp.int32)
     row, tokens = _first(ids, shown), _first(ids if embeds is None else jnp.asarray(embeds), real)
-    cache = dataclasses.replace(model.empty_cache(count, wide + most), reach=read)
+    slots = wide + most
+    cache = model.empty_cache(count, slots) if source is None else model.begin(source, count, slots)
+    cache = dataclasses.replace(cache, reach=read)
     if wide > 1:
         early = jnp.arange(wide) < read[:, None] - 1
         cache = model.prefill(tokens, early, cache)
@@ -89,6 +95,7 @@ def generate_traced(
         number=jnp.arange(count, dtype=jnp.int32),
         done=jnp.zeros(count, bool),
         cache=cache,
+        source=None if source is None else _words_of(source),
     )
     values = Values(plan.shared, plan.columns([settings]))
     key = jax.random.key(0) if key is None else key
@@ -99,6 +106,15 @@ def generate_traced(
     moved = jnp.take_along_axis(own, jnp.maximum(back, 0), axis=1)
     prompts = jnp.take_along_axis(ids, jnp.argsort(shown, axis=1, stable=True), axis=1)
     return jnp.where(back < 0, jnp.pad(prompts, ((0, 0), (0, most))), moved)
+
+
+def _words_of(source: Inputs) -> Source:
+    """A source as processors see it; of vectors and states there are no ids."""
+    if source.ids is None:
+        rows = len(jax.tree.leaves(source)[0])
+        return Source(jnp.zeros((rows, 1), jnp.int32), jnp.zeros(rows, jnp.int32))
+    real = source.segment_ids != 0
+    return Source(_first(jnp.asarray(source.ids, jnp.int32), real), real.sum(1, dtype=jnp.int32))
 
 
 def _first(tokens: jax.Array, real: jax.Array) -> jax.Array:

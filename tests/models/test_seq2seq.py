@@ -238,6 +238,21 @@ def test_an_encoders_result_is_written_from(load: Any) -> None:
         np.testing.assert_array_equal(found, model.generate(**source, **LENGTHS, num_beams=beams))
 
 
+@pytest.mark.parametrize("word", ["greedy", "unlike_sources", "forced"])
+@pytest.mark.parametrize("case", REPORTED, ids=lambda case: case.name)
+def test_one_pure_function_writes_from_sources(case: Case, word: str, load: Any) -> None:
+    model, given = load(case), inputs(case)
+    write = lambda params, ids, mask: jaxformers.generate(params, model, ids, mask, **LENGTHS, **OPTIONS[word])  # noqa: E731
+    rows = jax.jit(write)(model.params, given["input_ids"], given["attention_mask"])
+    found = RECORDED[f"{case.name}.{word}"]
+    np.testing.assert_array_equal(rows[:, : found.shape[1]], found)
+    begun = jaxformers.generate(
+        model.params, model, given["input_ids"], given["attention_mask"], decoder_input_ids=rows[:, :3],
+        **{**OPTIONS[word], "do_sample": False, "max_new_tokens": 4, "forced_bos_token_id": None},
+    )  # fmt: skip
+    np.testing.assert_array_equal(begun[:, :6], rows[:, :6])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
