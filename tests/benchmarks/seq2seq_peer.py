@@ -21,7 +21,7 @@ THREADS = os.cpu_count() or 1
 
 def ours(folder: str, dtype: str) -> Side:
     """This library."""
-    from jaxformers import pipeline, runtime
+    from jaxformers import compilations, pipeline
 
     pipe = pipeline("text2text-generation", model=folder, dtype=dtype)
 
@@ -30,7 +30,7 @@ def ours(folder: str, dtype: str) -> Side:
         return [row["generated_token_ids"][1:] for row in pipe(texts, do_sample=False, **options)]
 
     def told() -> dict[str, Any]:
-        return {"programs": sum(runtime.compilations().values()), "by name": dict(runtime.compilations())}
+        return {"programs": sum(compilations().values()), "by name": compilations()}
 
     return write, told
 
