@@ -14,10 +14,11 @@ from .activation import ACTIVATIONS
 from .attention import merge, project, through_out
 from .causal import FULL, Causal
 from .gated import opened
+from .gqa import head_dim, kv_heads
 from .inputs import Ask
 from .linear import linear
 from .norm import layer_norm, offset_rms_norm, rms_norm
-from .rotation import CosSin, rotate_half
+from .rotation import CosSin, rotate_half, rotation
 from .run import Encoded, either, remembering
 from .sites import Sites
 
@@ -96,6 +97,12 @@ def rotated(
         return order.attend(q, k, v, cell, window=window, scale=scale, cap=cap, rate=rate, sites=sites)
 
     return mix
+
+
+def rotary_attention(c: Any, order: Causal) -> Mix:
+    """Attention of the config's heads, whole heads turned as its rotation says (Su et al. 2021, arXiv 2104.09864)."""
+    cos_sin = rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
+    return rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
 
 
 def normed(norm: Norm) -> Heads:

@@ -8,10 +8,9 @@ from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Size, Token
-from ..layers import rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
-from ..layers.decoder import gated, keys_values, norms_first, offset_root_mean_square, rotated, run_decoder
+from ..layers.decoder import gated, keys_values, norms_first, offset_root_mean_square, rotary_attention, run_decoder
 from ..layers.decoder_arrays import gate_up_down, model_arrays, projections
 from ..layers.embedding import embed_tokens, scaled_by_width
 from ..layers.gqa import head_dim, kv_heads
@@ -70,9 +69,7 @@ def parameters(c: GemmaConfig) -> declare.Tree:
 def decode(params: Any, c: GemmaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), offset_root_mean_square(c.rms_norm_eps)
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
-    block = norms_first(mix, gated(c.hidden_activation or c.hidden_act), norm)
+    block = norms_first(rotary_attention(c, order), gated(c.hidden_activation or c.hidden_act), norm)
     x = scaled_by_width(embed_tokens(params["word"], inputs))
     return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 

@@ -11,12 +11,10 @@ from typing import Any
 
 from .. import declare, tasks
 from ..config import Config
-from ..layers import rotation
 from ..layers.causal import Causal
-from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotated, run_decoder
+from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotary_attention, run_decoder
 from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.embedding import embed_tokens
-from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
@@ -36,9 +34,7 @@ def parameters(c: LlamaConfig) -> declare.Tree:
 def decode(params: Any, c: LlamaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
-    block = norms_first(mix, gated(c.hidden_act), norm)
+    block = norms_first(rotary_attention(c, order), gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 

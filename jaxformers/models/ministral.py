@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from .. import tasks
-from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
     SLIDING,
@@ -14,12 +13,11 @@ from ..layers.decoder import (
     keys_values,
     norms_first,
     root_mean_square,
-    rotated,
+    rotary_attention,
     run_decoder,
     windows,
 )
 from ..layers.embedding import embed_tokens
-from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
@@ -41,9 +39,7 @@ class MinistralConfig(MistralConfig, model_type="ministral"):
 def decode(params: Any, c: MinistralConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
-    block = norms_first(mix, gated(c.hidden_act), norm)
+    block = norms_first(rotary_attention(c, order), gated(c.hidden_act), norm)
     x, seen = embed_tokens(params["word"], inputs), windows(c.layer_types or [SLIDING] * count, c.sliding_window)
     return run_decoder(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 

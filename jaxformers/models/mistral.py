@@ -6,12 +6,10 @@ from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Size, Window
-from ..layers import rotation
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotated, run_decoder
+from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotary_attention, run_decoder
 from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.embedding import embed_tokens
-from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
@@ -38,9 +36,7 @@ def parameters(c: MistralConfig) -> declare.Tree:
 def decode(params: Any, c: MistralConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
-    block = norms_first(mix, gated(c.hidden_act), norm)
+    block = norms_first(rotary_attention(c, order), gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers
     return run_decoder(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)

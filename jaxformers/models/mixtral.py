@@ -8,12 +8,11 @@ from typing import Any
 
 from .. import declare, tasks
 from ..config import Epsilon, Repeats, Window
-from ..layers import experts, rotation
+from ..layers import experts
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import keys_values, norms_first, root_mean_square, rotated, run_decoder
+from ..layers.decoder import keys_values, norms_first, root_mean_square, rotary_attention, run_decoder
 from ..layers.decoder_arrays import attention_arrays, model_arrays
 from ..layers.embedding import embed_tokens
-from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
@@ -54,12 +53,11 @@ def parameters(c: MixtralConfig) -> declare.Tree:
 def decode(params: Any, c: MixtralConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     feed = experts.mixture(experts.best(c.num_experts_per_tok), experts.halves(c.hidden_act))
     x = embed_tokens(params["word"], inputs)
     seen = [c.sliding_window or FULL] * c.num_hidden_layers
-    return run_decoder(order, norms_first(mix, feed, norm), params, x, seen, ask=ask, sites=sites, norm=norm)
+    block = norms_first(rotary_attention(c, order), feed, norm)
+    return run_decoder(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
 
 
 class MixtralModel(tasks.Decoder, config=MixtralConfig, network=Network(parameters, decode=decode, cells=keys_values)):

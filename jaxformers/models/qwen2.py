@@ -6,7 +6,6 @@ from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Size, Window
-from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
     SLIDING,
@@ -16,7 +15,7 @@ from ..layers.decoder import (
     keys_values,
     norms_first,
     root_mean_square,
-    rotated,
+    rotary_attention,
     run_decoder,
     windows,
 )
@@ -66,9 +65,7 @@ def parameters(c: Qwen2Config) -> declare.Tree:
 def decode(params: Any, c: Qwen2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
-    block = norms_first(mix, gated(c.hidden_act), norm)
+    block = norms_first(rotary_attention(c, order), gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     return run_decoder(order, block, params, x, seen(c), ask=ask, sites=sites, norm=norm)
 

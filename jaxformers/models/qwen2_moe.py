@@ -10,9 +10,9 @@ import jax
 
 from .. import declare, tasks
 from ..config import Config, Size, Window
-from ..layers import experts, rotation, sparse
+from ..layers import experts, sparse
 from ..layers.causal import Causal
-from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotated, run_decoder
+from ..layers.decoder import gated, keys_values, norms_first, root_mean_square, rotary_attention, run_decoder
 from ..layers.decoder_arrays import attention_arrays, gate_up_down, model_arrays, projections
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -71,17 +71,14 @@ def parameters(c: Qwen2MoeConfig) -> declare.Tree:
 def decode(params: Any, c: Qwen2MoeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm = Causal.of(inputs), root_mean_square(c.rms_norm_eps)
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     own = gated(c.hidden_act)
 
     def shared(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
         return jax.nn.sigmoid(linear(p["shared_gate"], x)) * own(p["shared"], x, sites)
 
     x = embed_tokens(params["word"], inputs)
-    return run_decoder(
-        order, norms_first(mix, sparse.routed(c, shared), norm), params, x, ask=ask, sites=sites, norm=norm
-    )
+    block = norms_first(rotary_attention(c, order), sparse.routed(c, shared), norm)
+    return run_decoder(order, block, params, x, ask=ask, sites=sites, norm=norm)
 
 
 class Qwen2MoeModel(

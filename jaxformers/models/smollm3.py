@@ -8,7 +8,6 @@ from typing import Any
 
 from .. import declare, tasks
 from ..config import Config, Depth, Repeats, Size, Token, Window
-from ..layers import rotation
 from ..layers.causal import Causal
 from ..layers.decoder import (
     SLIDING,
@@ -18,13 +17,12 @@ from ..layers.decoder import (
     keys_values,
     norms_first,
     root_mean_square,
-    rotated,
+    rotary_attention,
     run_decoder,
     windows,
 )
 from ..layers.decoder_arrays import layer_arrays, model_arrays
 from ..layers.embedding import embed_tokens
-from ..layers.gqa import head_dim, kv_heads
 from ..layers.inputs import Ask, Inputs
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
@@ -71,9 +69,7 @@ def parameters(c: SmolLM3Config) -> declare.Tree:
 def decode(params: Any, c: SmolLM3Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), root_mean_square(c.rms_norm_eps), c.num_hidden_layers
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
-    block = norms_first(mix, gated(c.hidden_act), norm)
+    block = norms_first(rotary_attention(c, order), gated(c.hidden_act), norm)
     x = embed_tokens(params["word"], inputs)
     uses_rope = [bool(said) for said in c.no_rope_layers or [(i + 1) % c.no_rope_layer_interval for i in range(count)]]
     kinds = c.layer_types or [SLIDING if c.use_sliding_window and not said else WHOLE for said in uses_rope]

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 
 from .. import declare, tasks
 from ..config import Config, Depth, Epsilon, Rate, Size, Window
-from ..layers import rotation
 from ..layers.causal import FULL, Causal
-from ..layers.decoder import dropped, keys_values, norms_first, plain, rotated, run_decoder, standardised
+from ..layers.decoder import dropped, keys_values, norms_first, plain, rotary_attention, run_decoder, standardised
 from ..layers.decoder_arrays import model_arrays, projections, up_down
 from ..layers.embedding import embed_tokens
 from ..layers.gqa import head_dim, kv_heads
@@ -64,10 +63,8 @@ def parameters(c: Starcoder2Config) -> declare.Tree:
 def decode(params: Any, c: Starcoder2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order, norm, count = Causal.of(inputs), standardised(c.norm_epsilon), c.num_hidden_layers
-    cos_sin = rotation.rotation(c, head_dim(c)).cos_sin(order.positions, order.reach)
-    mix = rotated(order, cos_sin, head_dim(c), kv_heads(c), rate=c.attention_dropout)
     rates = dropped(attention=c.residual_dropout, ffn=c.residual_dropout)
-    block = norms_first(mix, plain(c.hidden_act), norm, rates)
+    block = norms_first(rotary_attention(c, order), plain(c.hidden_act), norm, rates)
     x = sites.drop("embeddings", embed_tokens(params["word"], inputs), c.embedding_dropout)
     seen = [c.sliding_window or FULL] * count
     return run_decoder(order, block, params, x, seen, ask=ask, sites=sites, norm=norm)
