@@ -64,7 +64,13 @@ def stub() -> str:
 
 
 # What torch Transformers calls otherwise than `<architecture>For<head>`.
-_SPELT = {"LMHeadModel": "CausalLM", "WithLMHeadModel": "MaskedLM", "ForQuestionAnsweringSimple": "QuestionAnswering"}
+_SPELT = {
+    "LMHeadModel": "CausalLM",
+    "WithLMHeadModel": "MaskedLM",
+    "ForQuestionAnsweringSimple": "QuestionAnswering",
+    "ForConditionalGeneration": "Seq2SeqLM",
+    "MTModel": "Seq2SeqLM",
+}
 
 
 def _task(name: str, prefix: str) -> str:
@@ -86,7 +92,8 @@ def table() -> str:
         "# Architectures and heads",
         "",
         "Made by `docs/generate.py`. A cell says that the class `<architecture>For<head>` exists, and so does",
-        "`AutoModelFor<head>` for it; the model without a head is `<architecture>Model`, or `AutoModel`.",
+        "`AutoModelFor<head>` for it; the model without a head is `<architecture>Model`, or `AutoModel`. A few names",
+        "differ, as in torch Transformers: `T5ForConditionalGeneration` is what `AutoModelForSeq2SeqLM` gives.",
         "",
         "| architecture | `model_type` | " + " | ".join(heads) + " |",
         "| --- | --- |" + " :-: |" * len(heads),

@@ -72,7 +72,7 @@ class Architecture:
             network: what the model consists of; of a head `base`'s, or its own.
             prefix: of the base model's names in files that hold a head too.
             also: other prefixes under which files may hold it.
-            accepts: keywords of a call, in the order of positional arguments.
+            accepts: keywords of a call, in the order of positional arguments; of a head `base`'s, or its own.
             beside: what those hold that this architecture alone takes.
             reads_source_twice: whether a decoder that gets nothing reads its encoder's ids.
             neutral: False where padding changes a row's results, which must then go in without.
@@ -85,7 +85,7 @@ class Architecture:
         given |= {"beside": beside, "reads_source_twice": reads_source_twice}
         given |= {"neutral": neutral, "packs": False if neutral is False else packs, "also": also, "prefix": prefix}
         if base is not None:
-            given |= {"base": base, "config_class": base.config_class, "accepts": base.accepts}
+            given |= {"base": base, "config_class": base.config_class, "accepts": accepts or base.accepts}
             inherited = ("neutral", "packs", "also", "beside", "reads_source_twice")
             given |= {name: getattr(base, name) for name in inherited if given[name] is None}
             given["network"] = network or getattr(cls, "network", base.network)
@@ -164,6 +164,14 @@ class Architecture:
     def arrange(cls, config: Any, inputs: Inputs, labels: Mapping[str, jax.Array]) -> Inputs:
         """What the network reads of a batch."""
         return inputs
+
+    @classmethod
+    def check_batch(cls, config: Any, inputs: Inputs) -> None:
+        """Refuse what the task cannot read, beside what `batch.check` refuses for all; values on the host only.
+
+        Raises:
+            ValueError: saying what is wrong.
+        """
 
     @classmethod
     def pool(cls, params: Any, config: Any, encoded: Encoded) -> Encoded:

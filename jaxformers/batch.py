@@ -135,10 +135,10 @@ def read(
     return batch, labels, ask, flags["return_dict"] is None or bool(flags["return_dict"])
 
 
-def bounds(c: Any) -> dict[str, int | None]:
+def bounds(cls: Any, c: Any) -> dict[str, int | None]:
     """What each number that a token has is below, by the Hub's keyword; None: any will do."""
     return {
-        "input_ids": c.vocab_size,
+        "input_ids": c.target_vocab_size if cls.network.encode is None else c.source_vocab_size,
         "token_type_ids": getattr(c, "type_vocab_size", None) or None,
         "position_ids": 2**31 - 1 if c.longest_row is None else c.max_position_embeddings,
     }
@@ -171,7 +171,8 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     for name, array in batch.beside.items():
         _check_beside(cls, c, name, array, shape)
     if cls.network.two_sided:
-        _check_target(cls, c, batch.target, shape[0], labels)
+        _check_target(cls, c, batch, shape[0], labels)
+    cls.check_batch(c, batch)
     for name, array in labels.items():
         _check_label(cls, c, name, array, shape)
 
@@ -200,24 +201,27 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
         _check_cache(owner, c, batch.cache, shape)
     if batch.mask is not None and batch.mask.shape not in (shape, (*shape, shape[-1])):
         raise ValueError(f"{owner}: attention_mask has shape {tuple(batch.mask.shape)}, input_ids {tuple(shape)}")
-    reads_last = cls.task == "SequenceClassification" and "past_key_values" in cls.accepts
+    reads_last = cls.task == "SequenceClassification" and "past_key_values" in cls.accepts and not cls.network.two_sided
     if reads_last and shape[0] > 1 and batch.mask is None and c.pad_token_id is None:
         raise ValueError(
             f"{owner}: {shape[0]} rows without attention_mask, and the config has no pad_token_id: which token of a "
             "row is the last, by which labels are scored, cannot be told; pass attention_mask, or set pad_token_id"
         )
-    for name, bound in bounds(c).items():
+    for name, bound in bounds(cls, c).items():
         if (array := getattr(batch, FIELDS[name])) is not None:
             _check_ids(owner, name, array, (shape,), bound)
     return shape
 
 
-def _check_target(cls: Any, c: Any, target: Inputs | None, rows: int, labels: Mapping[str, Any]) -> None:
+def _check_target(cls: Any, c: Any, batch: Inputs, rows: int, labels: Mapping[str, Any]) -> None:
     """Refuse what a decoder cannot read beside an encoder of so many rows."""
-    owner = cls.__name__
+    owner, target = cls.__name__, batch.target
     if target is None or (target.ids is None and target.embeds is None):
-        if not labels and not cls.reads_source_twice:
-            raise ValueError(f"{owner}: pass decoder_input_ids, or labels, from which they are made")
+        made = any(cls.labels[name].per == "target" for name in labels)
+        if not made and not (cls.reads_source_twice and batch.ids is not None):
+            makes = [name for name, label in cls.labels.items() if label.per == "target"]
+            others = [f"{name}, from which they are made" for name in (*makes, "input_ids")]
+            raise ValueError(f"{owner}: pass decoder_input_ids, or {others[0]}")
         return
     if (target.ids is None) == (target.embeds is None):
         raise ValueError(f"{owner}: pass either decoder_input_ids or decoder_inputs_embeds")
@@ -225,7 +229,7 @@ def _check_target(cls: Any, c: Any, target: Inputs | None, rows: int, labels: Ma
     if len(shape) != 2 or shape[0] != rows or not shape[1]:
         raise ValueError(f"{owner}: decoder_input_ids must be [{rows}, seq], as input_ids, found {tuple(shape)}")
     if target.ids is not None:
-        _check_ids(owner, "decoder_input_ids", target.ids, (shape,), c.vocab_size)
+        _check_ids(owner, "decoder_input_ids", target.ids, (shape,), c.target_vocab_size)
     if target.mask is not None and target.mask.shape != shape:
         raise ValueError(
             f"{owner}: decoder_attention_mask has shape {tuple(target.mask.shape)}, decoder_input_ids {tuple(shape)}"

@@ -237,8 +237,10 @@ class Model(Architecture):
             key: chooses the new rows, which are drawn around the mean of the old ones.
 
         Raises:
-            ValueError: no whole number above 0.
+            ValueError: no whole number above 0, or both sides have words of their own.
         """
+        if any("source_vocab" in param.axes for _, param in declare.walk(self.laid_out)):
+            raise ValueError(f"{type(self).__name__}: encoder and decoder have words of their own, and none are added")
         count = self.config.vocab_size if new_num_tokens is None else new_num_tokens
         for name, value in (("new_num_tokens", count), ("pad_to_multiple_of", pad_to_multiple_of or 1)):
             if not isinstance(value, int) or value < 1:

@@ -248,3 +248,40 @@ class Seq2SeqLMOutput(Output):
     encoder_last_hidden_state: Array | None = None
     encoder_hidden_states: Layers | None = None
     encoder_attentions: Layers | None = None
+
+
+@output
+class Seq2SeqSequenceClassifierOutput(Output):
+    """loss: scalar. logits: [batch, num_labels], before the softmax or sigmoid; for regression the values.
+
+    The rest as of `Seq2SeqModelOutput`.
+    """
+
+    loss: Array | None = None
+    logits: Array | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Array | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None
+
+
+@output
+class Seq2SeqQuestionAnsweringModelOutput(Output):
+    """loss: scalar, mean of both. start_logits, end_logits: [batch, seq].
+
+    The rest as of `Seq2SeqModelOutput`.
+    """
+
+    loss: Array | None = None
+    start_logits: Array | None = None
+    end_logits: Array | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Array | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None

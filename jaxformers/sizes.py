@@ -300,12 +300,13 @@ class BartSizes:
     allowed: ClassVar[Mapping[str, Collection[Any]]] = {
         "activation_function": ACTIVATIONS,
         "is_encoder_decoder": (True, False),
+        "is_decoder": (True, False, None),
     }
     ignores: ClassVar[Collection[str]] = tuple(
         """
         add_bias_logits add_final_layer_norm encoder_layerdrop decoder_layerdrop extra_pos_embeddings
         force_bos_token_to_be_generated init_std normalize_before normalize_embedding static_position_embeddings
-        save_step
+        save_step classif_dropout
         """.split()
     )
 
@@ -316,6 +317,11 @@ class BartSizes:
                 raise ValueError(
                     f"{type(self).__name__}: d_model={self.d_model} is no multiple of {name}={getattr(self, name)}"
                 )
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Fairseq's files number their kind."""
+        return ("encoder.version", "decoder.version")
 
     @property
     def spread(self) -> float:

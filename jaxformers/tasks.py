@@ -72,10 +72,10 @@ class Generative(Model, task="", labels={}):
         """
         if not isinstance(assistant, Generative):
             raise ValueError(f"assistant_model={assistant!r:.60}: expected a model for causal language modelling")
-        if assistant.config.vocab_size != self.config.vocab_size:
+        theirs, ours = assistant.config.target_vocab_size, self.config.target_vocab_size
+        if theirs != ours:
             raise ValueError(
-                f"assistant_model has {assistant.config.vocab_size} words, the model {self.config.vocab_size}: "
-                "an assistant has the same tokenizer"
+                f"assistant_model has {theirs} words, the model {ours}: an assistant has the same tokenizer"
             )
         return assistant.loaded
 
@@ -135,7 +135,7 @@ class Generative(Model, task="", labels={}):
         return cls.head.forward(params, config, encoded, sites).astype(jnp.float32), encoded.cache
 
 
-class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size", per="token")}):
+class CausalLM(Generative, task="CausalLM", labels={"labels": Label("target_vocab_size", per="token")}):
     """Scores of every word to follow each token; labels [B, T] with -100 where none counts, not shifted."""
 
     @classmethod
@@ -268,6 +268,16 @@ def _read_again(result: Any, batch: generation.Prompts) -> tuple[jax.Array, np.n
     seen = np.repeat(batch.mask, len(rows) // len(batch.mask), axis=0)
     seen = np.pad(seen, [(0, 0), (0, rows.shape[1] - seen.shape[1])], constant_values=1)
     return rows[:, :-1], seen[:, :-1]
+
+
+class AlignedCausalLM(CausalLM):
+    """`CausalLM` with labels [B, T] of what follows each token, already shifted, as of decoders of BART's line."""
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """Scores [B, T, V] and the mean cross-entropy of each counted label under the scores at its place."""
+        loss = losses.cross_entropy(scores, labels["labels"]) if labels else None
+        return super().finish(scores, encoded, {}, config).replace(loss=loss)
 
 
 def _one_token() -> Inputs:
@@ -414,7 +424,7 @@ def generate(
     return explicit.call(write, batch, params, ids, mask, vectors, source, generation.key_of(key), sites)
 
 
-class EncoderDecoder(Model, task="", labels={}, accepts=TWO_SIDED):
+class EncoderDecoder(Model, task="", labels={}, accepts=TWO_SIDED, packs=False):
     """A model whose decoder reads what its encoder has read."""
 
     def encode(
@@ -526,7 +536,9 @@ class Seq2Seq(EncoderDecoder, task="", labels={}):
         return _with_target(inputs, config, inputs.ids)
 
 
-class Seq2SeqLM(Generative, EncoderDecoder, task="Seq2SeqLM", labels={"labels": Label("vocab_size", per="target")}):
+class Seq2SeqLM(
+    Generative, EncoderDecoder, task="Seq2SeqLM", labels={"labels": Label("target_vocab_size", per="target")}
+):
     """Scores of every word to follow each of the decoder's tokens; labels [B, T] with -100 where none counts, which
     the decoder reads shifted by one where no decoder_input_ids are given.
     """
@@ -750,13 +762,12 @@ def _with_target(inputs: Inputs, config: Any, ids: Any) -> Inputs:
 def _both_sides(encoded: Encoded) -> dict[str, Any]:
     """The fields of both sides that outputs share."""
     encoder = encoded.encoder
-    state = encoder.state if encoder is not None else encoded.inputs.memory and encoded.inputs.memory.state
     return {
         "past_key_values": encoded.cache,
         "decoder_hidden_states": encoded.hidden_states,
         "decoder_attentions": encoded.attentions,
         "cross_attentions": encoded.cross_attentions,
-        "encoder_last_hidden_state": state,
+        "encoder_last_hidden_state": encoder and encoder.state,
         "encoder_hidden_states": encoder and encoder.hidden_states,
         "encoder_attentions": encoder and encoder.attentions,
     }
@@ -785,6 +796,48 @@ class SequenceClassification(Model, task="SequenceClassification", labels={"labe
         """Scores [B, num_labels] and the loss by config.problem_type."""
         loss = losses.classification(scores, labels["labels"], config.problem_type) if labels else None
         return outputs.SequenceClassifierOutput(loss=loss, logits=scores, **_traces(encoded))
+
+
+class Seq2SeqSequenceClassification(SequenceClassification, EncoderDecoder):
+    """`SequenceClassification` of a text that both sides read, by the decoder's state at its last eos_token_id; the
+    decoder reads the text shifted by one, where no decoder_input_ids of its length are given.
+    """
+
+    @classmethod
+    def usual_head(cls, base: type[Architecture]) -> Head:
+        """A dense layer, tanh and scores of the state at the last eos_token_id."""
+        return heads.last_end()
+
+    @classmethod
+    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
+        """The encoder's ids for a decoder that got none."""
+        return _with_target(inputs, config, inputs.ids)
+
+    @classmethod
+    def check_batch(cls, config: Any, inputs: Inputs) -> None:
+        """Every text has an end, and as many of them as the others; the decoder's rows are as long as the encoder's."""
+        owner, ids, target = cls.__name__, inputs.ids, inputs.target
+        if ids is None:
+            raise ValueError(f"{owner} scores a text by the place of its eos_token_id: pass input_ids")
+        tokens = target and (target.embeds if target.ids is None else target.ids)
+        if tokens is not None and tokens.shape[:2] != ids.shape:
+            raise ValueError(
+                f"{owner}: decoder_input_ids has shape {tuple(tokens.shape[:2])}, input_ids {tuple(ids.shape)}: the "
+                "decoder's state is read where the text has its eos_token_id"
+            )
+        if isinstance(ids, np.ndarray):
+            counts = heads.ends_of(ids, config.eos_token_id).sum(1)
+            if (counts == 0).any() or (counts != counts[0]).any():
+                raise ValueError(
+                    f"{owner}: rows of input_ids have {', '.join(map(str, counts[:8]))} times "
+                    f"eos_token_id={config.eos_token_id}: expected the same number in all, one or more"
+                )
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """Scores [B, num_labels] and the loss by config.problem_type."""
+        loss = losses.classification(scores, labels["labels"], config.problem_type) if labels else None
+        return outputs.Seq2SeqSequenceClassifierOutput(loss=loss, logits=scores, **_both_sides(encoded))
 
 
 class NextSentencePrediction(Model, task="NextSentencePrediction", labels={"labels": Label(2)}):
@@ -833,6 +886,29 @@ class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_position
         start, end = scores[..., 0], scores[..., 1]
         loss = losses.span(start, end, labels["start_positions"], labels["end_positions"]) if len(labels) == 2 else None
         return outputs.QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end, **_traces(encoded))
+
+
+class Seq2SeqQuestionAnswering(QuestionAnswering, EncoderDecoder):
+    """`QuestionAnswering` by the states of a decoder, which reads the text shifted by one where it gets no other."""
+
+    @classmethod
+    def prefix_on(cls, base: type[Architecture]) -> str:
+        """That of the base model."""
+        return base.prefix
+
+    @classmethod
+    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
+        """The encoder's ids for a decoder that got none."""
+        return _with_target(inputs, config, inputs.ids)
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
+        """Start and end scores [B, T] and the mean of their cross-entropies."""
+        start, end = scores[..., 0], scores[..., 1]
+        loss = losses.span(start, end, labels["start_positions"], labels["end_positions"]) if len(labels) == 2 else None
+        return outputs.Seq2SeqQuestionAnsweringModelOutput(
+            loss=loss, start_logits=start, end_logits=end, **_both_sides(encoded)
+        )
 
 
 class MultipleChoice(Model, task="MultipleChoice", labels={"labels": Label("choices")}, axes=3):

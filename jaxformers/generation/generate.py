@@ -95,16 +95,16 @@ class Prompts:
         tokens = ids if embeds is None else embeds
         rows, read = _real(ids, shown), _real(tokens, mask)
         most = fitted(settings, model, max(map(len, read)), most)
-        _check_words("input_ids", rows, model.vocab_size)
-        _warn(settings, width, most, model.vocab_size, arguments.drafts(settings))
+        _check_words("input_ids", rows, model.target_vocab_size)
+        _warn(settings, width, most, model.target_vocab_size, arguments.drafts(settings))
         pad = pad_of(settings)
         copies = 1 if settings.num_beams > 1 else settings.num_return_sequences
         each = settings if copies == 1 else settings.replace(num_return_sequences=1)
-        plan = Plan.of(each, model.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
+        plan = Plan.of(each, model.target_vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
         negatives = _negatives(settings, rows, negative_ids, negative_mask)
         if negatives is not None:
             most = fitted(settings, model, max(map(len, negatives)), most)
-            _check_words("negative_prompt_ids", negatives, model.vocab_size)
+            _check_words("negative_prompt_ids", negatives, model.target_vocab_size)
         prompts = [
             Prompt(
                 ids=row,

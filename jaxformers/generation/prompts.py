@@ -66,7 +66,7 @@ def checked(prompt: Prompt, model: LoadedModel, seed: int) -> Prompt:
     """
     if not isinstance(prompt, Prompt):
         raise ValueError(f"prompt={prompt!r:.60}: expected a Prompt(ids, max_new_tokens)")
-    name, vocab = model.cls.__name__, model.config.vocab_size
+    name, vocab = model.cls.__name__, model.config.target_vocab_size
     ids, embeds, negative, source = _ids("ids", prompt.ids, vocab), prompt.embeds, prompt.negative, prompt.source
     if embeds is not None:
         embeds = _vectors("embeds", embeds, getattr(model.config, "embedding_size", None) or model.config.hidden_size)
@@ -79,10 +79,10 @@ def checked(prompt: Prompt, model: LoadedModel, seed: int) -> Prompt:
             else f"{name} has no encoder: a prompt has no source"
         )
     if source is not None:
-        vectors = np.ndim(source) == 2
+        vectors, words = np.ndim(source) == 2, model.config.source_vocab_size
         if prompt.encoded and not vectors:
             raise ValueError("Prompt.encoded: expected a source [s, D] that an encoder has made")
-        source = _filled("source", _vectors("source", source) if vectors else _ids("source", source, vocab))
+        source = _filled("source", _vectors("source", source) if vectors else _ids("source", source, words))
         longest = model.config.longest_row
         if longest is not None and len(source) > longest:
             raise ValueError(f"Prompt.source has {len(source)} tokens, the encoder of {name} has {longest} positions")

@@ -70,7 +70,9 @@ def generate_traced(
     shown = real if width == wide else jnp.ones(ids.shape, bool)
     settings, counted = (settings, width) if embeds is None else beside_vectors(settings, width, wide)
     most = fitted(settings, model.config, wide, new_tokens(settings, counted))
-    plan = Plan.of(settings, model.config.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
+    plan = Plan.of(
+        settings, model.config.target_vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn
+    )
     fill = pad_of(settings)
 
     length, read = shown.sum(1, dtype=jnp.int32), real.sum(1, dtype=jnp.int32)

@@ -4,6 +4,7 @@ behind the parts of a layer or before them, and positions from a table.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -95,11 +96,13 @@ def both(c: Any, *, position: declare.Tree | None, embedding_norm: bool, final_n
     return {"word": words(c), "encoder": of("encoder"), "decoder": of("decoder")}
 
 
-def cells(c: Any, rows: int, slots: int, source: int) -> declare.Tree:
-    """What the decoder's layers keep: of its tokens, and of the encoder's."""
+def cells(c: Any, rows: int, slots: int, source: int | None = None) -> declare.Tree:
+    """What the decoder's layers keep: of its tokens, and beside an encoder of those of the source."""
     count = c.decoder_attention_heads
     width = c.d_model // count
-    cell = cache.keys_values(rows, slots, count, width) | cross.cells(rows, source, count, width)
+    cell = cache.keys_values(rows, slots, count, width)
+    if source is not None:
+        cell |= cross.cells(rows, source, count, width)
     return [cell] * c.decoder_layers
 
 
@@ -155,6 +158,10 @@ def words_of(params: Any, c: Any, inputs: Inputs) -> jax.Array:
     return x * c.d_model**0.5 if c.scale_embedding and inputs.ids is not None else x
 
 
+Vectors = Callable[[Any, Any, Inputs], jax.Array]
+"""(params, config, what a side reads) → the vectors [B, T, D] of its tokens."""
+
+
 def feed(c: Any, p: Any, x: jax.Array, sites: Sites) -> jax.Array:
     """What the feed-forward network adds."""
     h = sites.drop("activation", ACTIVATIONS[c.activation_function](linear(p["up"], x)), c.activation_dropout)
@@ -171,6 +178,7 @@ def encode(
     order: Order,
     found: Places = from_table(),
     places: Callable[[Any, Inputs], jax.Array] = lambda c, inputs: inputs.places,
+    vectors: Vectors = words_of,
 ) -> Encoded:
     """Hidden states [B, S, D] of what the encoder reads. places: (config, inputs) → of its tokens [B or 1, S]."""
     p, seen = params["encoder"], visible(inputs.mask)
@@ -185,7 +193,7 @@ def encode(
         x = order(p["attention_norm"], x, attended)
         return order(p["ffn_norm"], x, lambda x: feed(c, p, x, sites))
 
-    x = sum_normed(p, words_of(params, c, inputs), found(p, c, places(c, inputs)))
+    x = sum_normed(p, vectors(params, c, inputs), found(p, c, places(c, inputs)))
     x = sites.drop("embeddings", x, c.dropout)
     encoded = run(block, p["layers"], x, ask=ask, sites=sites)
     return encoded.normed(layer_norm(p["final_norm"], encoded.state, EPSILON)) if "final_norm" in p else encoded
@@ -201,6 +209,7 @@ def decode(
     order: Order,
     found: Places = from_table(),
     enter: Enter = sum_normed,
+    vectors: Vectors = words_of,
 ) -> Encoded:
     """Hidden states [B, T, D] of the decoder's tokens, behind those of its cache; alone where it has no memory."""
     p, causal, memory = params["decoder"], Causal.of(inputs), inputs.memory
@@ -220,13 +229,39 @@ def decode(
             return sites("cross", h, c.dropout)
 
         x = order(p["attention_norm"], x, attended)
-        x = order(p["cross_norm"], x, looked) if "cross" in p else x
+        x = order(p["cross_norm"], x, looked) if cross.beside(cell, memory) else x
         return order(p["ffn_norm"], x, lambda x: feed(c, p, x, sites)), kept
 
-    x = enter(p, words_of(params, c, inputs), found(p, c, causal.positions))
+    x = enter(p, vectors(params, c, inputs), found(p, c, causal.positions))
     x = sites.drop("embeddings", x, c.dropout)
     last = lambda own, x: x if own is None else layer_norm(own, x, EPSILON)  # noqa: E731
     return run_decoder(causal, block, p, x, ask=ask, sites=sites, norm=last)
+
+
+# -- the decoder alone ------------------------------------------------------------------------------------------------
+
+
+def arrays_alone(both: Callable[[Any], declare.Tree]) -> Callable[[Any], declare.Tree]:
+    """The arrays of a decoder without its encoder, from those of both sides.
+
+    Files hold those that look at an encoder all the same, so they are kept, and written again.
+    """
+
+    def parameters(c: Any) -> declare.Tree:
+        tree = both(c)
+        table = dataclasses.replace(tree["word"]["table"], name="decoder.embed_tokens.weight")
+        return {"word": {"table": declare.tied(table, "shared.weight")}, **tree["decoder"]}
+
+    return parameters
+
+
+def alone(decode: Callable[..., Encoded]) -> Callable[..., Encoded]:
+    """The `decode` of a decoder with an encoder, for the tree of `arrays_alone`."""
+
+    def decode_alone(params: Any, c: Any, inputs: Inputs, ask: Ask, sites: Sites) -> Encoded:
+        return decode({"word": params["word"], "decoder": params}, c, inputs, ask, sites)
+
+    return decode_alone
 
 
 # -- heads ------------------------------------------------------------------------------------------------------------
@@ -237,7 +272,7 @@ def scores(decoder: str = "lm_head") -> heads.Head:
     plain = heads.words(decoder, width=lambda c: c.d_model)
 
     def parameters(c: Any) -> declare.Tree:
-        bias = Param((1, c.vocab_size), (None, "vocab"), "final_logits_bias", "buffer", declare.zeros)
+        bias = Param((1, c.target_vocab_size), (None, "vocab"), "final_logits_bias", "buffer", declare.zeros)
         return {**plain.parameters(c), "bias": bias}
 
     def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:

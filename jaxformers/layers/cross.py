@@ -31,6 +31,11 @@ def cells(rows: int, source: int, heads: int, dim: int) -> declare.Tree:
     }
 
 
+def beside(cell: dict[str, Leaf] | None, memory: Memory | None) -> bool:
+    """Whether there is an encoder's result to look at, in a cell or as it is; a decoder may also run alone."""
+    return memory is not None or (cell is not None and KEYS in cell)
+
+
 def remembered(layers: Any, kept: Any, memory: Memory) -> Any:
     """The cells of all layers, listed or stacked, with the keys and values of what an encoder has read."""
     if isinstance(layers, list | tuple):

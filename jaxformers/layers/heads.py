@@ -8,8 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .. import declare
+from ..declare import Init
 from .activation import ACTIVATIONS
 from .linear import linear, unembed
 from .norm import layer_norm
@@ -40,6 +42,15 @@ Rate = Callable[[Any], float]
 
 Width = Callable[[Any], int]
 """Reads from the config how wide the states are that a head takes, or a table of its own."""
+
+
+Start = Callable[[Any], Init | None]
+"""Config → how a head's matrices start; None: as the config says for all."""
+
+
+def usual_start(c: Any) -> Init | None:
+    """As the config says for all."""
+    return None
 
 
 def hidden_size(c: Any) -> int:
@@ -81,11 +92,11 @@ def pooled(name: str = "classifier", *, rate: Rate = no_rate, labels: int | None
     return Head(parameters, forward)
 
 
-def each_token(name: str = "classifier", *, rate: Rate = no_rate) -> Head:
+def each_token(name: str = "classifier", *, rate: Rate = no_rate, start: Start = usual_start) -> Head:
     """Scores [B, T, num_labels] of every token."""
 
     def parameters(c: Any) -> declare.Tree:
-        return {"classifier": declare.linear(c.hidden_size, c.num_labels, name)}
+        return {"classifier": declare.linear(c.hidden_size, c.num_labels, name, init=start(c))}
 
     def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         return linear(params["head"]["classifier"], sites.drop("head", encoded.state, rate(c)))
@@ -93,11 +104,13 @@ def each_token(name: str = "classifier", *, rate: Rate = no_rate) -> Head:
     return Head(parameters, forward)
 
 
-def span(name: str = "qa_outputs", *, rate: Rate = no_rate, width: Width = hidden_size) -> Head:
+def span(
+    name: str = "qa_outputs", *, rate: Rate = no_rate, width: Width = hidden_size, start: Start = usual_start
+) -> Head:
     """Two scores a token, [B, T, 2]: an answer starts here, an answer ends here. `width`: of the states."""
 
     def parameters(c: Any) -> declare.Tree:
-        return {"classifier": declare.linear(width(c), 2, name)}
+        return {"classifier": declare.linear(width(c), 2, name, init=start(c))}
 
     def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
         return linear(params["head"]["classifier"], sites.drop("head", encoded.state, rate(c)))
@@ -163,6 +176,41 @@ def last_token(name: str = "score", *, width: Width = hidden_size) -> Head:
     return Head(parameters, forward)
 
 
+def ends_of(ids: Any, eos: int | tuple[int, ...] | None) -> Any:
+    """Which of ids [B, T] end a text: they are eos, or one of several."""
+    ends = () if eos is None else eos if isinstance(eos, tuple) else (eos,)
+    return (ids[..., None] == np.asarray(ends, np.int32)).any(-1)
+
+
+def last_end(
+    dense: str = "classification_head.dense",
+    name: str = "classification_head.out_proj",
+    *,
+    rate: Rate = classifier_rate,
+    start: Start = usual_start,
+) -> Head:
+    """Scores [B, num_labels] of a decoder's state where its encoder's row has its last eos_token_id, through a dense
+    layer and tanh; dropout before and after it.
+    """
+
+    def parameters(c: Any) -> declare.Tree:
+        return {
+            "dense": declare.linear(c.hidden_size, c.hidden_size, dense, init=start(c)),
+            "classifier": declare.linear(c.hidden_size, c.num_labels, name, init=start(c)),
+        }
+
+    def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:
+        assert encoded.encoder is not None
+        p, ids, real = params["head"], encoded.encoder.inputs.ids, encoded.encoder.inputs.segment_ids != 0
+        assert ids is not None
+        place = jnp.where(ends_of(ids, c.eos_token_id) & real, jnp.arange(ids.shape[1]), 0).max(1)
+        x = encoded.state[jnp.arange(len(ids)), place]
+        x = jnp.tanh(linear(p["dense"], sites.drop("head_before", x, rate(c))))
+        return linear(p["classifier"], sites.drop("head", x, rate(c)))
+
+    return Head(parameters, forward)
+
+
 def vocabulary(
     dense: str,
     norm: str,
@@ -205,18 +253,20 @@ def words(
     *,
     bias: bool = False,
     width: Width = hidden_size,
+    start: Start = usual_start,
     before: Callable[[Any, jax.Array], jax.Array] = lambda c, x: x,
     last: Callable[[Any, jax.Array], jax.Array] = lambda c, x: x,
 ) -> Head:
     """Scores [B, T, V] of every token by the word table, or where config.tie_word_embeddings says no one of its own.
 
-    width: of the states. before: (config, states) → what is scored. last: (config, scores) → what becomes of them.
+    width: of the states. start: of its own table. before: (config, states) → what is scored. last: (config, scores) →
+    what becomes of them.
     """
 
     def parameters(c: Any) -> declare.Tree:
-        tree: dict[str, Any] = {"bias": declare.vector(c.vocab_size, f"{decoder}.bias", "vocab")} if bias else {}
+        tree: dict[str, Any] = {"bias": declare.vector(c.target_vocab_size, f"{decoder}.bias", "vocab")} if bias else {}
         if not c.tie_word_embeddings:
-            tree["decoder"] = declare.embedding(c.vocab_size, width(c), decoder, "vocab")
+            tree["decoder"] = declare.embedding(c.target_vocab_size, width(c), decoder, "vocab", init=start(c))
         return tree
 
     def forward(params: Any, c: Any, encoded: Encoded, sites: Sites) -> jax.Array:

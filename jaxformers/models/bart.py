@@ -6,6 +6,7 @@ from functools import partial
 from typing import ClassVar
 
 from .. import declare, tasks
+from ..batch import CAUSAL
 from ..config import Config, Depth, Rate, Size, Token
 from ..layers import bart
 from ..network import Network
@@ -23,9 +24,9 @@ def parameters(c: BartConfig) -> declare.Tree:
     return bart.both(c, position=bart.learned(c), embedding_norm=True, final_norm=False)
 
 
-network = Network(
-    parameters, partial(bart.encode, order=bart.after), partial(bart.decode, order=bart.after), bart.cells
-)
+decode = partial(bart.decode, order=bart.after)
+network = Network(parameters, partial(bart.encode, order=bart.after), decode, bart.cells)
+decoder = Network(bart.arrays_alone(parameters), decode=bart.alone(decode), cells=bart.cells)
 
 
 class BartModel(tasks.Seq2Seq, config=BartConfig, prefix="model", network=network, reads_source_twice=True):
@@ -34,6 +35,18 @@ class BartModel(tasks.Seq2Seq, config=BartConfig, prefix="model", network=networ
 
 class BartForConditionalGeneration(tasks.Seq2SeqLM, base=BartModel, head=bart.scores()):
     """Scores of every word to follow each of the decoder's tokens."""
+
+
+class BartForSequenceClassification(tasks.Seq2SeqSequenceClassification, base=BartModel):
+    """One set of scores a text, by the decoder's state at its end."""
+
+
+class BartForQuestionAnswering(tasks.Seq2SeqQuestionAnswering, base=BartModel):
+    """Where in a context the answer starts and ends, by the decoder's states."""
+
+
+class BartForCausalLM(tasks.AlignedCausalLM, base=BartModel, accepts=CAUSAL, network=decoder):
+    """The decoder alone: scores of every word to follow each token; labels are shifted already."""
 
 
 # -- PLBart (Ahmad et al. 2021, arXiv 2103.06333): BART for programs ---------------------------------------------------
@@ -64,6 +77,14 @@ class PLBartForConditionalGeneration(BartForConditionalGeneration, base=PLBartMo
     """Scores of every word to follow each of the decoder's tokens."""
 
 
+class PLBartForSequenceClassification(BartForSequenceClassification, base=PLBartModel):
+    """One set of scores a text, by the decoder's state at its end."""
+
+
+class PLBartForCausalLM(BartForCausalLM, base=PLBartModel, accepts=CAUSAL):
+    """The decoder alone: scores of every word to follow each token; labels are shifted already."""
+
+
 # -- MVP (Tang et al. 2022, arXiv 2206.12131): BART trained on many tasks, without prompts -----------------------------
 
 
@@ -84,3 +105,15 @@ class MvpModel(BartModel, config=MvpConfig):
 
 class MvpForConditionalGeneration(BartForConditionalGeneration, base=MvpModel):
     """Scores of every word to follow each of the decoder's tokens."""
+
+
+class MvpForSequenceClassification(BartForSequenceClassification, base=MvpModel):
+    """One set of scores a text, by the decoder's state at its end."""
+
+
+class MvpForQuestionAnswering(BartForQuestionAnswering, base=MvpModel):
+    """Where in a context the answer starts and ends, by the decoder's states."""
+
+
+class MvpForCausalLM(BartForCausalLM, base=MvpModel, accepts=CAUSAL):
+    """The decoder alone: scores of every word to follow each token; labels are shifted already."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import CAUSAL
 from ..config import Config, Depth, Size, Token
 from ..layers import bart
 from ..network import Network
@@ -36,7 +37,9 @@ def parameters(c: BlenderbotConfig) -> declare.Tree:
 
 
 read: dict[str, Any] = {"order": bart.before, "found": bart.from_table(0)}
-network = Network(parameters, partial(bart.encode, **read), partial(bart.decode, **read), bart.cells)
+decode = partial(bart.decode, **read)
+network = Network(parameters, partial(bart.encode, **read), decode, bart.cells)
+decoder = Network(bart.arrays_alone(parameters), decode=bart.alone(decode), cells=bart.cells)
 
 
 class BlenderbotModel(tasks.Seq2Seq, config=BlenderbotConfig, prefix="model", network=network):
@@ -45,3 +48,7 @@ class BlenderbotModel(tasks.Seq2Seq, config=BlenderbotConfig, prefix="model", ne
 
 class BlenderbotForConditionalGeneration(tasks.Seq2SeqLM, base=BlenderbotModel, head=bart.scores()):
     """Scores of every word to follow each of the decoder's tokens."""
+
+
+class BlenderbotForCausalLM(tasks.AlignedCausalLM, base=BlenderbotModel, accepts=CAUSAL, network=decoder):
+    """The decoder alone: scores of every word to follow each token; labels are shifted already."""

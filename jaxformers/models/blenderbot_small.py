@@ -7,9 +7,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import jax
+
 from .. import declare, tasks
+from ..batch import CAUSAL
 from ..config import Config, Depth, Size, Token
 from ..layers import bart
+from ..layers.embedding import embed_tokens
+from ..layers.inputs import Inputs
 from ..network import Network
 from ..sizes import BartSizes
 
@@ -32,9 +37,15 @@ def parameters(c: BlenderbotSmallConfig) -> declare.Tree:
     return bart.both(c, position=bart.learned(c, 0), embedding_norm=True, final_norm=False)
 
 
+def unscaled(params: Any, c: BlenderbotSmallConfig, inputs: Inputs) -> jax.Array:
+    """The vectors [B, T, D] of what the decoder reads, which alone are not scaled: a norm follows."""
+    return embed_tokens(params["word"], inputs)
+
+
 read: dict[str, Any] = {"order": bart.after, "found": bart.from_table(0)}
-decode = partial(bart.decode, **read, enter=bart.words_normed)
+decode = partial(bart.decode, **read, enter=bart.words_normed, vectors=unscaled)
 network = Network(parameters, partial(bart.encode, **read), decode, bart.cells)
+decoder = Network(bart.arrays_alone(parameters), decode=bart.alone(decode), cells=bart.cells)
 
 
 class BlenderbotSmallModel(tasks.Seq2Seq, config=BlenderbotSmallConfig, prefix="model", network=network):
@@ -43,3 +54,7 @@ class BlenderbotSmallModel(tasks.Seq2Seq, config=BlenderbotSmallConfig, prefix="
 
 class BlenderbotSmallForConditionalGeneration(tasks.Seq2SeqLM, base=BlenderbotSmallModel, head=bart.scores()):
     """Scores of every word to follow each of the decoder's tokens."""
+
+
+class BlenderbotSmallForCausalLM(tasks.AlignedCausalLM, base=BlenderbotSmallModel, accepts=CAUSAL, network=decoder):
+    """The decoder alone: scores of every word to follow each token; labels are shifted already."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import ClassVar
 
 from .. import declare, tasks
+from ..batch import CAUSAL
 from ..config import Config, Rate
 from ..layers import bart
 from ..network import Network
@@ -27,14 +28,26 @@ def parameters(c: MBartConfig) -> declare.Tree:
     return bart.both(c, position=bart.learned(c), embedding_norm=True, final_norm=True)
 
 
-network = Network(
-    parameters, partial(bart.encode, order=bart.before), partial(bart.decode, order=bart.before), bart.cells
-)
+decode = partial(bart.decode, order=bart.before)
+network = Network(parameters, partial(bart.encode, order=bart.before), decode, bart.cells)
+decoder = Network(bart.arrays_alone(parameters), decode=bart.alone(decode), cells=bart.cells)
 
 
-class MBartModel(tasks.Seq2Seq, config=MBartConfig, prefix="model", network=network):
+class MBartModel(tasks.Seq2Seq, config=MBartConfig, prefix="model", network=network, reads_source_twice=True):
     """Encoder and decoder without a head."""
 
 
 class MBartForConditionalGeneration(tasks.Seq2SeqLM, base=MBartModel, head=bart.scores()):
     """Scores of every word to follow each of the decoder's tokens."""
+
+
+class MBartForSequenceClassification(tasks.Seq2SeqSequenceClassification, base=MBartModel):
+    """One set of scores a text, by the decoder's state at its end."""
+
+
+class MBartForQuestionAnswering(tasks.Seq2SeqQuestionAnswering, base=MBartModel):
+    """Where in a context the answer starts and ends, by the decoder's states."""
+
+
+class MBartForCausalLM(tasks.AlignedCausalLM, base=MBartModel, accepts=CAUSAL, network=decoder):
+    """The decoder alone: scores of every word to follow each token; labels are shifted already."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import CAUSAL
 from ..config import Config, Token
 from ..layers import bart
 from ..network import Network
@@ -31,7 +32,9 @@ def parameters(c: PegasusConfig) -> declare.Tree:
 
 
 read: dict[str, Any] = {"order": bart.before, "found": bart.from_table(0)}
-network = Network(parameters, partial(bart.encode, **read), partial(bart.decode, **read), bart.cells)
+decode = partial(bart.decode, **read)
+network = Network(parameters, partial(bart.encode, **read), decode, bart.cells)
+decoder = Network(bart.arrays_alone(parameters), decode=bart.alone(decode), cells=bart.cells)
 
 
 class PegasusModel(tasks.Seq2Seq, config=PegasusConfig, prefix="model", network=network):
@@ -40,3 +43,7 @@ class PegasusModel(tasks.Seq2Seq, config=PegasusConfig, prefix="model", network=
 
 class PegasusForConditionalGeneration(tasks.Seq2SeqLM, base=PegasusModel, head=bart.scores()):
     """Scores of every word to follow each of the decoder's tokens."""
+
+
+class PegasusForCausalLM(tasks.AlignedCausalLM, base=PegasusModel, accepts=CAUSAL, network=decoder):
+    """The decoder alone: scores of every word to follow each token; labels are shifted already."""

@@ -150,7 +150,7 @@ class Engine:
             self.model.config.warn_of_row(len(row))
             if len(row) == 0:
                 return ValueError("no tokens: the text is empty, and the tokenizer adds no special tokens")
-            for name, bound in bounds(self.model.config).items():
+            for name, bound in bounds(type(self.model), self.model.config).items():
                 numbers = row.fields.get(name) if name in self.model.accepts else None
                 if numbers and bound is not None and not 0 <= min(numbers) <= max(numbers) < bound:
                     return _outside(name, numbers, bound)

@@ -54,7 +54,7 @@ def completed(
             raise ValueError(f"{name}: answers of pipelines have no place for it; call model.generate")
     copies = 1 if settings.num_beams > 1 else settings.num_return_sequences
     each = settings if copies == 1 else settings.replace(num_return_sequences=1)
-    plan = Plan.of(each, model.config.vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
+    plan = Plan.of(each, model.config.target_vocab_size, arguments.logits_processor, arguments.prefix_allowed_tokens_fn)
     kept = bool(settings.return_dict_in_generate)
     alone = (  # watched, timed, traced or helped
         kept or arguments.streamer is not None or settings.max_time is not None or arguments.drafts(settings)

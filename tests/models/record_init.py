@@ -2,14 +2,17 @@
 
     python -m tests.models.record_init        once with 4.57, and once with 5 for the architectures that only it has
 
-Writes initial.json: for each class of `architectures.py` at toy size, the mean and the standard deviation that each
-tensor has over several seeds. Tensors that a class shares with its base model stand there alone.
+Writes initial.json: for each class of `architectures.py` and of `seq2seq.py` at toy size, the mean and the standard
+deviation that each tensor has over several seeds. Tensors that a class shares with its base model stand there alone.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,15 @@ import torch
 import transformers
 
 from .architectures import ARCHITECTURES, Architecture
+from .seq2seq import starting
 
 transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
 
 FILE = Path(__file__).parent / "initial.json"
 SEEDS = 6
+PLAIN = Architecture("", {}, "")
+"""Files are as torch Transformers has them."""
 
 
 def tensors(model: Any, architecture: Architecture) -> dict[str, torch.Tensor]:
@@ -37,18 +43,31 @@ def tensors(model: Any, architecture: Architecture) -> dict[str, torch.Tensor]:
     return {hub + name.removeprefix(theirs) if name.startswith(theirs) else name: x for name, x in found.items()}
 
 
-def moments(model_type: str, architecture: Architecture, name: str, fields: dict[str, Any]) -> dict[str, list[float]]:
+def moments(new: Callable[[], Mapping[str, torch.Tensor]]) -> dict[str, list[float]]:
     """Mean and standard deviation of each tensor of new models."""
-    cls = getattr(transformers, name)
     drawn: dict[str, list[torch.Tensor]] = {}
     for seed in range(SEEDS):
         torch.manual_seed(seed)
-        config = transformers.AutoConfig.for_model(model_type, **fields)
-        for key, tensor in tensors(cls._from_config(config, dtype=torch.float32), architecture).items():
+        for key, tensor in new().items():
             if tensor.is_floating_point():
                 drawn.setdefault(key, []).append(tensor.double().flatten())
     joined = {key: torch.cat(parts) for key, parts in drawn.items()}
     return {key: [float(f"{x.mean():.3g}"), float(f"{x.std(correction=0):.3g}")] for key, x in joined.items()}
+
+
+def started(cls: Any, config: Any, architecture: Architecture) -> dict[str, torch.Tensor]:
+    """The tensors of a new model."""
+    return tensors(cls._from_config(copy.deepcopy(config), dtype=torch.float32), architecture)
+
+
+def of_seq2seq() -> dict[str, dict[str, list[float]]]:
+    """The classes of encoder-decoders."""
+    told: dict[str, dict[str, list[float]]] = {}
+    for case in starting():
+        cls = getattr(transformers, case.cls)
+        got = moments(partial(started, cls, cls.config_class(**case.config), PLAIN))
+        told[case.cls] = {key: value for key, value in got.items() if "embed_positions" not in key or not case.waves}
+    return told
 
 
 def main() -> None:
@@ -64,7 +83,8 @@ def main() -> None:
             if case.variant:
                 continue
             cls = f"{hub.cls}{case.head}" if hub else name
-            got = moments(theirs, architecture, cls, {**architecture.config, **case.config})
+            config = transformers.AutoConfig.for_model(theirs, **{**architecture.config, **case.config})
+            got = moments(partial(started, getattr(transformers, cls), config, architecture))
             prefix = hub.prefix if hub else getattr(transformers, cls).base_model_prefix
             bare = {key: key.removeprefix(f"{prefix}.") for key in got}
             told[name] = {key: value for key, value in got.items() if bare[key] not in shared}
@@ -72,6 +92,13 @@ def main() -> None:
                 shared |= set(bare.values())
         found[model_type] = told
         print(model_type, flush=True)
+    if not newer:
+        found["seq2seq"] = of_seq2seq()
+    write(found)
+
+
+def write(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """The file, a line a class."""
     lines = []
     for model_type, told in sorted(found.items()):
         entries = ",\n".join(f"  {json.dumps(name)}: {json.dumps(got)}" for name, got in told.items())

@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from . import rule
-from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, REPORT, REPORTED, Case, inputs, reported
+from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, REPORT, REPORTED, Case, inputs, options, prompts, reported
 
 torch.set_grad_enabled(False)
 
@@ -26,6 +26,8 @@ def filled(case: Case) -> tuple[Any, dict[str, Any]]:
     """A model, and what is to be told of its tensors."""
     cls = getattr(transformers, case.cls)
     model = cls._from_config(cls.config_class(**case.config), attn_implementation="eager").eval()
+    if not getattr(model.config, "share_encoder_decoder_embeddings", True):  # new models have one size for both
+        model.resize_decoder_token_embeddings(model.config.decoder_vocab_size)
     first: dict[Any, str] = {}
     tensors, tied = {}, {}
     for name, tensor in model.state_dict().items():
@@ -48,14 +50,15 @@ def answered(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     model, about = filled(case)
     given = {name: torch.from_numpy(array.astype(np.int64)) for name, array in inputs(case).items()}
     given = {name: array for name, array in given.items() if name in inspect.signature(model.forward).parameters}
-    out = model(**given, output_attentions=True, output_hidden_states=True)
-    if (hasattr(model, "generate") and "ConditionalGeneration" in case.cls) or case.cls == "MarianMTModel":
-        source = {name: given[name] for name in ("input_ids", "attention_mask")}
-        for word, options in OPTIONS.items():
-            rows = model.generate(**source, **LENGTHS, **options)
+    out = model(**given, output_attentions=case.traced, output_hidden_states=case.traced)
+    if case.writes:
+        model.config.vocab_size = model.get_decoder().embed_tokens.num_embeddings  # beams count by it what is written
+        read = {name: torch.from_numpy(array.astype(np.int64)) for name, array in prompts(case).items()}
+        for word, chosen in options(case).items():
+            rows = model.generate(**read, **LENGTHS, **chosen)
             arrays[f"{case.name}.{word}"] = rows.numpy().astype(np.int32)
     if case in REPORTED:
-        about["report"] = {beams: report(model, case, source, beams, arrays) for beams in (1, 3)}
+        about["report"] = {beams: report(model, case, read, beams, arrays) for beams in (1, 3)}
     kept = {name: value for name, value in out.items() if name != "past_key_values"}
     for name, value in kept.items():
         arrays[f"{case.name}.{name}"] = (value[-1] if isinstance(value, tuple) else value).numpy()

@@ -17,7 +17,8 @@ class Case:
     """A class under a config.
 
     cls: its name, in both libraries. config: of torch's class. waves: positions are computed by torch, and no file
-    needs to hold them. factor: on matrices, where no norms keep values at order one.
+    needs to hold them. factor: on matrices, where no norms keep values at order one. traced: whether layers' states and
+    attentions are recorded, too; those of heads that are the same elsewhere are not.
     """
 
     name: str
@@ -25,7 +26,27 @@ class Case:
     config: Mapping[str, Any]
     waves: bool = False
     factor: float = 1.0
+    traced: bool = True
 
+    @property
+    def head(self) -> str:
+        """What follows the architecture's name in that of the class."""
+        return next((head for head in (*HEADS, "MTModel", "Model") if self.cls.endswith(head)), "")
+
+    @property
+    def writes(self) -> bool:
+        """Whether it generates."""
+        return self.head in ("ForConditionalGeneration", "MTModel", "ForCausalLM")
+
+
+HEADS = (
+    "ForConditionalGeneration",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    "ForQuestionAnswering",
+    "ForCausalLM",
+    "EncoderModel",
+)
 
 T5 = {
     "vocab_size": 67,
@@ -54,6 +75,8 @@ BART = {
     "decoder_start_token_id": 2,
 }
 MARIAN = {**BART, "decoder_vocab_size": 67, "pad_token_id": 66, "eos_token_id": 0, "decoder_start_token_id": 66}
+ALONE = {**BART, "encoder_layers": 3}  # by which torch counts the layers of a cache
+APART = {**MARIAN, "decoder_vocab_size": 71, "share_encoder_decoder_embeddings": False}
 SCALED = {**BART, "scale_embedding": True, "activation_function": "relu"}
 GATED = {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 CASES = (
@@ -71,7 +94,7 @@ CASES = (
     Case("pegasus", "PegasusForConditionalGeneration", BART),
     Case("m2m_100", "M2M100ForConditionalGeneration", {**BART, "scale_embedding": True}, waves=True),
     Case("blenderbot", "BlenderbotForConditionalGeneration", BART),
-    Case("blenderbot-small", "BlenderbotSmallForConditionalGeneration", BART),
+    Case("blenderbot-small", "BlenderbotSmallForConditionalGeneration", {**BART, "scale_embedding": True}),
     Case("plbart", "PLBartForConditionalGeneration", BART),
     Case("mvp", "MvpForConditionalGeneration", BART),
     Case("mbart-without-head", "MBartModel", BART),
@@ -82,6 +105,39 @@ CASES = (
     Case("blenderbot-small-without-head", "BlenderbotSmallModel", BART),
     Case("plbart-without-head", "PLBartModel", BART),
     Case("mvp-without-head", "MvpModel", BART),
+    Case("t5-text", "T5ForSequenceClassification", {**T5, "num_labels": 3}, factor=0.5),
+    Case("t5-tokens", "T5ForTokenClassification", {**T5, "num_labels": 5}, factor=0.5),
+    Case("t5-span", "T5ForQuestionAnswering", T5, factor=0.5),
+    Case("mt5", "MT5ForConditionalGeneration", T5, factor=0.5),
+    Case("mt5-without-head", "MT5Model", T5, factor=0.5, traced=False),
+    Case("mt5-encoder", "MT5EncoderModel", T5, factor=0.5, traced=False),
+    Case("mt5-text", "MT5ForSequenceClassification", {**T5, "num_labels": 3}, factor=0.5, traced=False),
+    Case("mt5-tokens", "MT5ForTokenClassification", {**T5, "num_labels": 5}, factor=0.5, traced=False),
+    Case("mt5-span", "MT5ForQuestionAnswering", T5, factor=0.5, traced=False),
+    Case("umt5", "UMT5ForConditionalGeneration", T5, factor=0.5),
+    Case("umt5-without-head", "UMT5Model", T5, factor=0.5),
+    Case("umt5-encoder", "UMT5EncoderModel", T5, factor=0.5, traced=False),
+    Case("umt5-text", "UMT5ForSequenceClassification", {**T5, "num_labels": 3}, factor=0.5, traced=False),
+    Case("umt5-tokens", "UMT5ForTokenClassification", {**T5, "num_labels": 5}, factor=0.5, traced=False),
+    Case("umt5-span", "UMT5ForQuestionAnswering", T5, factor=0.5, traced=False),
+    Case("bart-text", "BartForSequenceClassification", {**BART, "num_labels": 3}),
+    Case("bart-span", "BartForQuestionAnswering", BART),
+    Case("bart-decoder", "BartForCausalLM", ALONE),
+    Case("mbart-text", "MBartForSequenceClassification", {**BART, "num_labels": 3}, traced=False),
+    Case("mbart-span", "MBartForQuestionAnswering", BART, traced=False),
+    Case("mbart-decoder", "MBartForCausalLM", ALONE, traced=False),
+    Case("plbart-text", "PLBartForSequenceClassification", {**BART, "num_labels": 3}, traced=False),
+    Case("plbart-decoder", "PLBartForCausalLM", ALONE, traced=False),
+    Case("mvp-text", "MvpForSequenceClassification", {**BART, "num_labels": 3}, traced=False),
+    Case("mvp-span", "MvpForQuestionAnswering", BART, traced=False),
+    Case("mvp-decoder", "MvpForCausalLM", ALONE, traced=False),
+    Case("marian-apart", "MarianMTModel", APART, waves=True),
+    Case("marian-apart-without-head", "MarianModel", APART, waves=True, traced=False),
+    Case("marian-untied", "MarianMTModel", {**APART, "tie_word_embeddings": False}, waves=True, traced=False),
+    Case("marian-decoder", "MarianForCausalLM", {**MARIAN, "encoder_layers": 3}, waves=True),
+    Case("pegasus-decoder", "PegasusForCausalLM", ALONE, traced=False),
+    Case("blenderbot-decoder", "BlenderbotForCausalLM", ALONE, traced=False),
+    Case("blenderbot-small-decoder", "BlenderbotSmallForCausalLM", {**ALONE, "scale_embedding": True}, traced=False),
 )
 
 
@@ -109,7 +165,11 @@ def reported(value: Any) -> Any:
 
 
 def inputs(case: Case) -> dict[str, np.ndarray]:
-    """Sources [3, 13] whole, padded on the right and on the left; what decoders read of them and shall say [3, 6]."""
+    """Sources [3, 13] whole, padded on the right and on the left; what decoders read of them and shall say [3, 6].
+
+    Of heads of one text labels in its place; where ends count, two a row. A decoder alone counts places behind padding
+    on the left otherwise than torch's, so there is none.
+    """
     rng = np.random.RandomState(0)
     mask = np.ones((3, 13), np.int32)
     mask[1, 9:] = mask[2, :4] = 0
@@ -118,4 +178,43 @@ def inputs(case: Case) -> dict[str, np.ndarray]:
     found |= {"attention_mask": mask, "decoder_input_ids": rng.randint(5, 66, (3, 6)).astype(np.int32)}
     labels = rng.randint(5, 66, (3, 6)).astype(np.int32)
     labels[1, 4:] = -100
-    return found | {"labels": labels}
+    found["labels"] = labels
+    source = {"input_ids": found["input_ids"], "attention_mask": mask}
+    match case.head:
+        case "ForSequenceClassification":
+            source["input_ids"][[[0], [1], [2]], [[5, 12], [3, 8], [4, 9]]] = case.config.get("eos_token_id", 1)
+            return source | {"labels": np.array([2, 0, 1], np.int32)}
+        case "ForTokenClassification":
+            return source | {"labels": np.where(mask == 1, rng.randint(0, 5, mask.shape), -100).astype(np.int32)}
+        case "ForQuestionAnswering":
+            places = {"start_positions": [2, 20, 9], "end_positions": [4, 5, 11]}
+            return source | {name: np.array(value, np.int32) for name, value in places.items()}
+        case "ForCausalLM":
+            source["input_ids"][2, :4] = [7, 8, 9, 10]
+            mask[2] = 1
+            return source | {"labels": np.where(mask == 1, source["input_ids"], -100)}
+    return found
+
+
+def prompts(case: Case) -> dict[str, np.ndarray]:
+    """What `generate` reads: the sources, or of a decoder alone the starts of the whole rows."""
+    given = inputs(case)
+    if case.head == "ForCausalLM":
+        return {name: given[name][[0, 2], :6] for name in ("input_ids", "attention_mask")}
+    return {name: given[name] for name in ("input_ids", "attention_mask")}
+
+
+def options(case: Case) -> Mapping[str, Mapping[str, Any]]:
+    """What of OPTIONS is asked of a class."""
+    return {name: OPTIONS[name] for name in ("greedy", "beams")} if case.head == "ForCausalLM" else OPTIONS
+
+
+def starting() -> list[Case]:
+    """A case a class, with one layer a side, of which is compared how random models start; of twins one."""
+    first: dict[str, Case] = {}
+    for case in CASES:
+        if not case.cls.startswith(("MT5", "PLBart", "Mvp")):
+            first.setdefault(case.cls, case)
+    one = {"num_layers": 1, "num_decoder_layers": 1, "encoder_layers": 1, "decoder_layers": 1}
+    shallow = lambda config: {name: one.get(name, value) for name, value in config.items()}  # noqa: E731
+    return [dataclasses.replace(case, config=shallow(case.config)) for case in first.values()]
