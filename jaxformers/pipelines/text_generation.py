@@ -5,158 +5,91 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..auto import AutoModelForCausalLM
-from ..bundle import Model
 from ..config import Config
-from ..generation import Arguments, GenerationConfig, LoadedModel, Prompt, key_of, merged
-from ..generation.config import SETTINGS, of_file
+from ..generation import GenerationConfig, Prompt
 from ..generation.lengths import new_tokens
-from ..generation.streamers import telling
-from ..parallel import explicit
-from ..tasks import CausalLM
 from ..tokenizers import Tokenizer
 from . import text
-from .engine import Answers, Engine
-from .object import Pipeline
+from .engine import Engine
 from .shapes import ENDLESS
 from .task import Row, Task, one_or_several
-from .writing import Completed, completed
+from .writing import Completed, written
+from .writing_options import LENGTHS, WritingOptions, change, settle, words_of
+from .writing_pipeline import WritingPipeline
 
 logger = logging.getLogger(__name__)
 
-_DEFAULTS: Mapping[str, Any] = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
-"""What a pipeline does where neither the caller nor the model says otherwise."""
-
-_LENGTHS = ("max_new_tokens", "max_length")
-_WHAT_COMES_BACK = ("return_full_text", "return_text", "return_tensors")
-
-
-@dataclasses.dataclass(frozen=True)
-class Owner:
-    """What a model and its tokenizer say of themselves.
-
-    config: how it writes. special: what its config says for this task. prefix: words before each text. promised: the
-    tokens of a row that its config answers for. tokenizer: its own.
-    """
-
-    config: GenerationConfig
-    special: Mapping[str, Any]
-    prefix: str
-    promised: int
-    tokenizer: Tokenizer
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Options:
-    """What users may say, beside the settings of `generate`.
+class Options(WritingOptions):
+    """What users may say beside what all tasks that write take.
 
-    return_full_text: the prompt too (default), or what is new alone. return_text: the default. return_tensors: ids.
-    clean_up_tokenization_spaces, skip_special_tokens: how ids become text; both True.
+    return_full_text: the prompt too (default), or what is new alone. clean_up_tokenization_spaces: True.
     prefix: words before each text that answers do not show.
     handle_long_generation: "hole": the beginning of a prompt is dropped where prompt and new tokens do not fit.
-    stop_sequence: a text that ends an answer, as stop_strings do.
     truncation, max_length, add_special_tokens, tokenizer_encode_kwargs: for the tokenizer, or of chats for
-        `apply_chat_template`. padding: accepted; no prompt is padded here.
+        `apply_chat_template`.
     continue_final_message: whether a chat's last message is gone on with; None: where it is the assistant's.
-    generation_config: settings; with one, the pipeline's own defaults do not count.
-    key: what draws go by, or a seed; `jax.random.key(0)` unless given. A prompt's draws depend on it and the prompt's
-        number alone.
-    tokenizer: for stop_strings; the pipeline's unless given.
-    streamer, assistant_model, logits_processor, stopping_criteria, prefix_allowed_tokens_fn, negative_prompt_ids,
-        negative_prompt_attention_mask: as `generate` takes them.
+    negative_prompt_ids, negative_prompt_attention_mask: as `generate` takes them.
 
-    What users do not say: returns: "full", "new" or "ids". settings: those of `generate` that were said. passed:
-    whether with a generation_config. owner: of whom the options are, once a model is there.
+    What users do not say: returns: "full", "new" or "ids".
     """
+
+    asks_for: ClassVar[Sequence[str]] = ("return_full_text", *WritingOptions.asks_for)
 
     returns: str = "full"
     clean_up_tokenization_spaces: bool = True
-    skip_special_tokens: bool = True
-    prefix: str | None = None
     handle_long_generation: str | None = None
-    stop_sequence: str | None = None
-    truncation: bool | str | None = None
-    padding: bool | str | None = None
     max_length: int | None = None
     add_special_tokens: bool | None = None
     tokenizer_encode_kwargs: Mapping[str, Any] | None = None
     continue_final_message: bool | None = None
-    key: Any = None
-    tokenizer: Any = None
-    streamer: Any = None
-    assistant_model: Any = None
-    logits_processor: Sequence[Any] | None = None
-    stopping_criteria: Sequence[Any] | None = None
-    prefix_allowed_tokens_fn: Any = None
     negative_prompt_ids: Any = None
     negative_prompt_attention_mask: Any = None
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    passed: bool = False
-    owner: Owner | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.handle_long_generation not in (None, "hole"):
             raise ValueError(f'handle_long_generation={self.handle_long_generation!r}: "hole" or None')
-        for name in ("prefix", "stop_sequence"):
-            if not isinstance(getattr(self, name), str | None):
-                raise ValueError(f"{name}={getattr(self, name)!r:.60}: expected a string")
-        object.__setattr__(self, "key", key_of(self.key))
         if not isinstance(self.tokenizer_encode_kwargs, Mapping | None):
             raise ValueError(f"tokenizer_encode_kwargs={self.tokenizer_encode_kwargs!r:.60}: expected keywords")
 
     @property
-    def typed(self) -> bool:
-        """Whether the caller said how much is written."""
-        return any(name in self.settings for name in _LENGTHS)
+    def defaults(self) -> Mapping[str, Any]:
+        """256 new tokens, drawn."""
+        return {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
 
-    @cached_property
-    def config(self) -> GenerationConfig:
-        """The settings of a call: the caller's, else the model's for this task, else its own, else the pipeline's.
-
-        Raises:
-            ValueError: a value that cannot be used, or a way of generating that is not built.
-        """
-        assert self.owner is not None
-        own, said = self.owner.config.changed, dict(self.settings)
-        ours = {} if self.passed else {name: value for name, value in _DEFAULTS.items() if name not in own}
-        if "max_length" in own:
-            ours.pop("max_new_tokens", None)
-        special = {} if self.passed else self.owner.special
-        if not {**own, **ours, **special, **said}.get("do_sample"):
-            ours.pop("temperature", None)
-        base = self.owner.config.replace(**{**ours, **special})
-        if "max_length" in said and "max_new_tokens" in said:
+    def keywords(self, base: GenerationConfig) -> dict[str, Any]:
+        """As of all; where both lengths are said, one is for prompts, and the least one counts the prefix."""
+        said = super().keywords(base)
+        if all(name in self.settings for name in LENGTHS):
             if not self.truncation:
                 logger.warning("max_length cuts prompts only: max_new_tokens=%s counts", said["max_new_tokens"])
             del said["max_length"]
-        elif "max_length" in said:
-            said["max_new_tokens"] = None
-        if self.stop_sequence is not None:
-            others = said.get("stop_strings", base.stop_strings) or ()
-            said["stop_strings"] = [*([others] if isinstance(others, str) else others), self.stop_sequence]
         if said.get("min_length") and "min_new_tokens" not in said:
             said["min_length"] += self.before
-        return merged(base, None, said)
+        return said
+
+    @classmethod
+    def returned(cls, name: str, value: bool) -> str:
+        """As of all, and what is new alone."""
+        return "new" if (name, value) == ("return_full_text", False) else super().returned(name, value)
 
     @cached_property
     def before(self) -> int:
         """The tokens of the prefix."""
-        words = self.words
-        assert self.owner is not None
-        special = bool(self.add_special_tokens)
-        return len(self.owner.tokenizer(words, add_special_tokens=special)["input_ids"]) if words else 0
+        words, special = self.words, bool(self.add_special_tokens)
+        return len(self.owned.tokenizer(words, add_special_tokens=special)["input_ids"]) if words else 0
 
     @property
-    def words(self) -> str:
-        """The prefix."""
-        assert self.owner is not None
-        return self.owner.prefix if self.prefix is None else self.prefix
+    def promised(self) -> int:
+        """The tokens of a row that the model's config answers for."""
+        return self.owned.model.promised_row or ENDLESS
 
     def wanted(self, prompt: int) -> int:
         """How many new tokens a prompt of so many is to get.
@@ -165,13 +98,6 @@ class Options:
             ValueError: max_length leaves none.
         """
         return new_tokens(self.config, prompt - self.before)  # a length counts the text's own tokens
-
-
-_OWN = [field.name for field in dataclasses.fields(Options)]
-_WORDS = sorted(
-    {*_OWN, *_WHAT_COMES_BACK, "generation_config", *SETTINGS} - {"returns", "settings", "passed", "owner"},
-    key=lambda name: (name in SETTINGS, name),
-)
 
 
 def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -185,82 +111,6 @@ def read(given: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str
     if isinstance(inputs, list | tuple) and inputs and isinstance(inputs[0], Mapping) and not _is_row(inputs[0]):
         return {"messages": inputs}, options
     return inputs, options
-
-
-def change(options: Options, given: Mapping[str, Any]) -> Options:
-    """The options with those that a user typed in one place.
-
-    Raises:
-        ValueError: values that cannot be used, or that exclude each other.
-    """
-    said = {name: value for name, value in given.items() if name in _OWN and value is not None}
-    passed = given.get("generation_config")
-    if passed is not None and not isinstance(passed, GenerationConfig):
-        raise ValueError(f"generation_config={passed!r:.60}: expected a GenerationConfig")
-    settings = dict(passed.changed) if passed is not None else {}
-    if settings.get("temperature") == 0:  # greedy search, whatever the default
-        settings["do_sample"] = False
-    settings |= {name: value for name, value in given.items() if name in SETTINGS and (name, value) not in _UNSAID}
-    old = dict(options.settings)
-    if any(name in settings for name in _LENGTHS):
-        old = {name: value for name, value in old.items() if name not in _LENGTHS}
-    settings = old | settings
-    GenerationConfig(**{"do_sample": True, **settings})  # says what is wrong with a value, before weights are read
-    returns = {name: given[name] for name in _WHAT_COMES_BACK if given.get(name) is not None}
-    if len(returns) > 1:
-        raise ValueError(f"{' and '.join(returns)} exclude each other: pass one of them")
-    if returns:
-        said["returns"] = _returned(*returns.popitem())
-    changed = dataclasses.replace(options, **said, settings=settings, passed=options.passed or passed is not None)
-    if changed.owner is not None:
-        changed.config  # noqa: B018  (says what does not go together, at the call)
-    return changed
-
-
-_UNSAID = [(name, None) for name in _LENGTHS]
-
-
-def _returned(name: str, value: Any) -> str:
-    """What an option says of `Options.returns`."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name}={value!r:.60}: True or False")
-    match name, value:
-        case "return_full_text", False:
-            return "new"
-        case "return_tensors", True:
-            return "ids"
-        case "return_text", False:
-            raise ValueError("return_text=False: for ids pass return_tensors=True")
-    return "full"
-
-
-def settle(options: Options, model: Model, tokenizer: Tokenizer) -> Options:
-    """The options with what there is to know of the model.
-
-    Raises:
-        ValueError: as `Options.config`.
-        OSError: the assistant cannot be found.
-    """
-    if not isinstance(model, CausalLM):
-        raise ValueError(f"{type(model).__name__} does not write: pass a model for causal language modelling")
-    listed = getattr(model.config, "task_specific_params", None) or {}
-    special = listed.get(TASK.name) or {}
-    prefix = special.get("prefix") or getattr(model.config, "prefix", None) or ""
-    owner = Owner(
-        model.generation_config,
-        of_file(special),
-        prefix,
-        model.config.promised_row or ENDLESS,
-        tokenizer,
-    )
-    assistant = options.assistant_model
-    if isinstance(assistant, str | Path):
-        assistant = AutoModelForCausalLM.from_pretrained(assistant)
-    if assistant is not None:
-        model.helped_by(assistant)
-    settled = dataclasses.replace(options, owner=owner, assistant_model=assistant)
-    settled.config  # noqa: B018  (says what does not go together, when the pipeline is made)
-    return settled
 
 
 # -- prompts ----------------------------------------------------------------------------------------------------------
@@ -334,7 +184,7 @@ def _tokenizing(options: Options, tokenizer: Tokenizer, longest: int) -> dict[st
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     settings |= options.tokenizer_encode_kwargs or {}
-    if all(name in options.settings for name in _LENGTHS):  # max_length then says how much is read
+    if all(name in options.settings for name in LENGTHS):  # max_length then says how much is read
         settings.setdefault("truncation", True)
     if not text.cuts(settings):
         settings.pop("max_length", None)
@@ -403,9 +253,8 @@ def _fitted(ids: list[int], tokenizer: Tokenizer, options: Options, longest: int
                 f'max_new_tokens={longest - count}, or handle_long_generation="hole" to drop the beginning'
             )
         wanted = longest - count
-    assert options.owner is not None
-    if not options.typed and count < options.owner.promised:
-        wanted = min(wanted, options.owner.promised - count)
+    if not options.typed and count < options.promised:
+        wanted = min(wanted, options.promised - count)
     return ids, wanted
 
 
@@ -414,27 +263,9 @@ def _fitted(ids: list[int], tokenizer: Tokenizer, options: Options, longest: int
 
 def drive(engine: Engine, rows: Sequence[Row], numbers: Sequence[int], options: Options) -> Iterator[tuple[int, Any]]:
     """What is written on each row, as users see it."""
-    model, settings, assistant = engine.model, options.config, options.assistant_model
-    arguments = Arguments(
-        logits_processor=options.logits_processor,
-        stopping_criteria=options.stopping_criteria,
-        prefix_allowed_tokens_fn=options.prefix_allowed_tokens_fn,
-        tokenizer=engine.tokenizer if options.tokenizer is None else options.tokenizer,
-        streamer=options.streamer,
-        assistant=None if assistant is None else model.helped_by(assistant),
-    )
-    prompts = [_prompt(row, number, options, model.config) for row, number in zip(rows, numbers, strict=True)]
-    model.config.warn_of_row(max((len(prompt.ids) + prompt.max_new_tokens for prompt in prompts), default=0))
-    found = completed(
-        settings,
-        arguments,
-        LoadedModel(type(model), engine.params, model.config.bare()),
-        prompts,
-        key=explicit.to_automatic(options.key),
-        platform=engine.platform,
-        most_rows=engine.most_rows,
-    )
-    for place, own in found:
+    prompts = [_prompt(row, number, options, engine.model.config) for row, number in zip(rows, numbers, strict=True)]
+    engine.model.config.warn_of_row(max((len(prompt.ids) + prompt.max_new_tokens for prompt in prompts), default=0))
+    for place, own in written(engine, prompts, options):
         yield place, _records(rows[place], own, engine.tokenizer, options)
 
 
@@ -468,15 +299,10 @@ def _records(row: Row, found: Sequence[Completed], tokenizer: Tokenizer, options
     prompt = list(row.fields["input_ids"])
     if options.returns == "ids":
         return [{"generated_token_ids": prompt + one.tokens.tolist()} for one in found]
-    decode = lambda ids: tokenizer.decode(  # noqa: E731
-        ids,
-        skip_special_tokens=options.skip_special_tokens,
-        clean_up_tokenization_spaces=options.clean_up_tokenization_spaces,
-    )
+    decode = partial(options.text_of, tokenizer=tokenizer)
     shown = 0 if row.about.bare else len(decode(prompt))
     return [
-        {"generated_text": _text(row.about, decode(prompt + one.tokens.tolist())[shown:], options)}
-        | {name: value.tolist() for name, value in one.outputs.items()}
+        {"generated_text": _text(row.about, decode(prompt + one.tokens.tolist())[shown:], options)} | one.plain
         for one in found
     ]
 
@@ -509,44 +335,8 @@ def answer(item: Any, results: Sequence[tuple[Row, Any]], options: Options, conf
     return records
 
 
-class _Heard(Iterator[Any]):
-    """Answers of a stream of inputs, whose errors are told to who reads the streamer."""
-
-    def __init__(self, answers: Answers, streamer: Any) -> None:
-        self._answers, self._streamer = answers, streamer
-
-    def __next__(self) -> Any:
-        with telling(self._streamer):
-            for answer in self._answers:
-                return answer
-        raise StopIteration
-
-    def close(self) -> None:
-        """Read and compute no further."""
-        self._answers.close()
-
-
-class TextGenerationPipeline(Pipeline):
+class TextGenerationPipeline(WritingPipeline):
     """Goes on with texts, and answers in chats."""
-
-    def __call__(
-        self, *inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
-    ) -> Any:
-        """As of `Pipeline`; what is raised is raised in the reader of a streamer too."""
-        streamer = options.get("streamer") or self._options.streamer
-        with telling(streamer):
-            answers = super().__call__(*inputs, batch_size=batch_size, num_workers=num_workers, **options)
-            if streamer is not None and answers == []:  # of no prompts there is nothing to hear
-                streamer.end()
-        return _Heard(answers, streamer) if streamer is not None and isinstance(answers, Answers) else answers
-
-    predict = __call__
-    transform = __call__
-
-    @property
-    def generation_config(self) -> GenerationConfig:
-        """The settings of a call that says none."""
-        return self._options.config
 
 
 TASK = Task(
@@ -557,8 +347,8 @@ TASK = Task(
     None,
     answer,
     read=read,
-    settle=settle,
-    words=_WORDS,
+    settle=partial(settle, "text-generation", "CausalLM"),
+    words=words_of(Options),
     change=change,
     drive=drive,
     window=128,

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 import jax
 
 from ..generation import Arguments, Completion, End, GenerationConfig, LoadedModel, Plan, Prompt, Session
+from ..parallel import explicit
+from .engine import Engine
+from .writing_options import WritingOptions
 
 _CPU_ROWS, _ACCELERATOR_ROWS = 32, 64
 
@@ -22,6 +25,35 @@ class Completed(NamedTuple):
 
     tokens: Any
     outputs: Mapping[str, Any]
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What else was asked for, as Python's lists and numbers."""
+        return {name: value.tolist() for name, value in self.outputs.items()}
+
+
+def written(
+    engine: Engine, prompts: Sequence[Prompt], options: WritingOptions
+) -> Iterator[tuple[int, list[Completed]]]:
+    """The place of each prompt, with what is written on it, as the options say; raises as `completed`."""
+    model, assistant = engine.model, options.assistant_model
+    arguments = Arguments(
+        logits_processor=options.logits_processor,
+        stopping_criteria=options.stopping_criteria,
+        prefix_allowed_tokens_fn=options.prefix_allowed_tokens_fn,
+        tokenizer=engine.tokenizer if options.tokenizer is None else options.tokenizer,
+        streamer=options.streamer,
+        assistant=None if assistant is None else model.helped_by(assistant),
+    )
+    return completed(
+        options.written_by,
+        arguments,
+        LoadedModel(type(model), engine.params, model.config.bare()),
+        prompts,
+        key=explicit.to_automatic(options.key),
+        platform=engine.platform,
+        most_rows=engine.most_rows,
+    )
 
 
 def completed(
@@ -60,7 +92,7 @@ def completed(
         kept or arguments.streamer is not None or settings.max_time is not None or arguments.drafts(settings)
     )
     places = range(len(prompts))
-    groups = [[place] for place in places] if alone else [sorted(places, key=lambda i: len(prompts[i].ids))]
+    groups = [[place] for place in places] if alone else [sorted(places, key=lambda i: _length(prompts[i]))]
     width = min(most_rows or 1 << 20, _CPU_ROWS if platform == "cpu" else _ACCELERATOR_ROWS)
     for group in groups:
         session = arguments.session(
@@ -80,6 +112,11 @@ def completed(
                 found[place][copy] = end.completions
                 if len(found[place]) == copies:
                     yield place, _listed(session, found[place], kept)
+
+
+def _length(prompt: Prompt) -> int:
+    """How many tokens are read."""
+    return len(prompt.ids if prompt.source is None else prompt.source)
 
 
 def _listed(session: Session, found: Mapping[int, Sequence[Completion]], kept: bool) -> list[Completed]:
