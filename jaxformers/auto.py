@@ -124,6 +124,12 @@ def class_names() -> list[str]:
     ]
 
 
+def classes_for(task: str) -> list[str]:
+    """The names of all architectures' classes for a task, in the order of the files; imports them all."""
+    found = map(named, class_names())
+    return [cls.__name__ for cls in found if issubclass(cls, Model) and cls.task == task]
+
+
 def named(name: str) -> Any:
     """The class of an architecture by its name, such as "DistilBertForMaskedLM".
 

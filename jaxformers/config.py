@@ -68,7 +68,8 @@ Epsilon = Annotated[float, Between(0.0, 1.0)]
 
 
 @functools.cache
-def _say_once(message: str) -> None:
+def say_once(message: str) -> None:
+    """A warning that is given once in a process."""
     logger.warning(message)
 
 
@@ -266,7 +267,7 @@ class Config:
     def warn_of_row(self, tokens: int) -> None:
         """Say, once in a process, that a row runs which is longer than the config promises."""
         if self.longest_row is None and self.promised_row is not None and tokens > self.promised_row:
-            _say_once(
+            say_once(
                 f"{type(self).__name__}: a row of more than {self.promised_row} tokens runs, but is longer than the "
                 "config promises (max_position_embeddings, or what its rope_scaling makes of the rows of training)"
             )

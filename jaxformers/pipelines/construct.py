@@ -47,7 +47,8 @@ def pipeline(
     Args:
         task: "text-classification" ("sentiment-analysis"), "token-classification" ("ner"), "question-answering",
             "fill-mask", "zero-shot-classification", "feature-extraction", "text-embedding", "text-ranking" ("rerank"),
-            "text-generation"; None: by what the model was made for.
+            "text-generation", "text2text-generation", "summarization", "translation" or, with languages,
+            "translation_en_to_fr"; None: by what the model was made for.
         model: a folder, a name on the Hub, a model that ships with the package ("jaxformers/tiny-sentiment"), the path
             of a .gguf file, or a model object. None: the task's default, at a pinned revision.
         config: a config object or where to read one; default: the model's.
@@ -85,7 +86,7 @@ def pipeline(
     kind = None if task is None else tasks.find(task)
     if model is None:
         assert kind is not None
-        model, revision = tasks.DEFAULTS[kind.name]
+        model, revision = tasks.default(kind.name)
         where.setdefault("revision", revision)
         logger.warning(
             "No model was named: using %s at revision %s. Name a model and revision in production.",
@@ -99,7 +100,7 @@ def pipeline(
         if late := [f"{name}=" for name, value in said.items() if value is not None]:
             raise ValueError(f"pipeline(model=<object>): {', '.join(late)} would change nothing, the model is made")
         trained: type[Model] | None = type(model)
-        kind = kind or _task_for(type(model).task, type(model).__name__)
+        kind = kind or _task_for(type(model))
         if tokenizer is None:
             raise ValueError("pipeline(model=<object>) needs tokenizer= too: it cannot be told from the model")
     else:
@@ -113,6 +114,7 @@ def pipeline(
         trained = next(iter(_classes_of(settings)), None)
         kind = kind or _task_of(settings, str(model))
     kind = kind.bind(kind, source, trained)
+    _check_architecture(kind, model.config if isinstance(model, Model) else settings, trained)
     if trained is not None and (isinstance(model, Model) or trained.task):  # a base model's files may hold a head
         _check_head(kind, trained, allow_new_head)
     chosen = tasks.changed(kind.options(), kind, options)
@@ -158,22 +160,45 @@ def _classes_of(config: Config) -> list[type[Model]]:
 def _check_head(kind: Task, cls: type[Model], allow_new_head: bool) -> None:
     if kind.head is None or kind.head == cls.task or allow_new_head:
         return
-    fits = [name for name in tasks.DEFAULTS if (tasks.find(name).head or "") == cls.task]
-    advice = f"it fits {' and '.join(map(repr, fits))}" if fits else "no pipeline here has a use for its head"
     raise ValueError(
-        f"{cls.__name__} has no head for {kind.name!r}, {advice}; "
+        f"{cls.__name__} has no head for {kind.name!r}, {_uses(cls)}; "
         "pass allow_new_head=True to start a new, untrained head where the weights hold none"
     )
 
 
+_LISTED = 30  # names of classes in a message
+
+
+def _check_architecture(kind: Task, config: Config, trained: type[Model] | None) -> None:
+    """Refuse an architecture that has no class for the task, new head or not."""
+    classes = auto.tasks_of(type(config))
+    if not kind.head or kind.head in classes:
+        return
+    fit = auto.classes_for(kind.head)
+    more = "" if len(fit) <= _LISTED else f" and {len(fit) - _LISTED} more"
+    has = "" if trained is None else f"; {trained.__name__} has no head for it, {_uses(trained)}"
+    raise ValueError(
+        f"{kind.name!r} takes models of the classes {', '.join(fit[:_LISTED])}{more}, and {config.model_type} has none "
+        f"of these{has}"
+    )
+
+
+def _uses(cls: type[Model]) -> str:
+    """Which tasks a class fits."""
+    fits = [name for name in tasks.TASKS if (tasks.find(name).head or "") == cls.task]
+    return f"it fits {' and '.join(map(repr, fits))}" if fits else "no pipeline here has a use for its head"
+
+
 def _task_of(config: Config, name: str) -> Task:
     for cls in _classes_of(config):
-        return _task_for(cls.task, cls.__name__)
+        return _task_for(cls)
     raise ValueError(f"{name}: config.json does not say what it was trained for; name a task, one of {tasks.names()}")
 
 
-def _task_for(head: str, name: str) -> Task:
-    for other in tasks.DEFAULTS:
-        if (tasks.find(other).head or "") == head:
-            return tasks.find(other)
-    raise ValueError(f"no pipeline runs {name}; name a task, one of {tasks.names()}")
+def _task_for(cls: type[Model]) -> Task:
+    """The task of a class: what its architecture was made for, or else the first that its head fits."""
+    fits = [task for task in map(tasks.find, tasks.TASKS) if (task.head or "") == cls.task]
+    if not fits:
+        raise ValueError(f"no pipeline runs {cls.__name__}; name a task, one of {tasks.names()}")
+    made = tasks.MADE_FOR.get(cls.config_class.model_type)
+    return next((task for task in fits if task.name == made), fits[0])

@@ -107,6 +107,7 @@ class Pipeline:
         someone watches and it takes a while.
         """
         chosen = tasks.changed(self._options, task, options)
+        task.check(chosen)
         most_rows = _checked(self._batch_size if batch_size is None else batch_size)
         engine = dataclasses.replace(self._engine, task=task, most_rows=most_rows)
         kind = reading.kind(given)

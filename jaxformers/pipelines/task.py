@@ -1,4 +1,4 @@
-"""What a task is: options, and three functions from an input to its answer. One file per task holds one `TASK`."""
+"""What a task is: options, and three functions from an input to its answer. One file per task holds it, or a family."""
 
 from __future__ import annotations
 
@@ -25,33 +25,68 @@ ALIASES: Mapping[str, str] = {
     "sentiment-analysis": "text-classification",
 }
 
+_FILES: Mapping[str, str] = {
+    "feature-extraction": "feature_extraction",
+    "fill-mask": "fill_mask",
+    "question-answering": "question_answering",
+    "text-classification": "text_classification",
+    "text-embedding": "text_embedding",
+    "text-generation": "text_generation",
+    "text-ranking": "text_ranking",
+    "text2text-generation": "text2text",
+    "summarization": "text2text",
+    "token-classification": "token_classification",
+    "translation": "text2text",
+    "zero-shot-classification": "zero_shot_classification",
+}
+"""The file of each task. Of tasks with one head the first is taken where a model names none."""
+
+TASKS: tuple[str, ...] = tuple(_FILES)
+"""The tasks that there are."""
+
+_PAIR = re.compile(r"translation_[^_]+_to_[^_]+")
+PAIRS = "translation_XX_to_YY"
+"""How translations between two languages are named."""
+
 DEFAULTS: Mapping[str, tuple[str, str]] = {
     "feature-extraction": ("distilbert/distilbert-base-cased", "6ea8117"),
     "fill-mask": ("distilbert/distilroberta-base", "fb53ab8"),
     "question-answering": ("distilbert/distilbert-base-cased-distilled-squad", "564e9b5"),
+    "summarization": ("sshleifer/distilbart-cnn-12-6", "a4f8f3e"),
     "text-classification": ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f"),
     "text-embedding": ("sentence-transformers/all-MiniLM-L6-v2", "c9745ed"),
     "text-generation": ("openai-community/gpt2", "607a30d"),
     "text-ranking": ("cross-encoder/ms-marco-MiniLM-L6-v2", "c5ee24c"),
+    "text2text-generation": ("google-t5/t5-base", "a9723ea"),
     "token-classification": ("dbmdz/bert-large-cased-finetuned-conll03-english", "4c53496"),
+    "translation_en_to_de": ("google-t5/t5-base", "a9723ea"),
+    "translation_en_to_fr": ("google-t5/t5-base", "a9723ea"),
+    "translation_en_to_ro": ("google-t5/t5-base", "a9723ea"),
     "zero-shot-classification": ("facebook/bart-large-mnli", "d7645e1"),
 }
-"""The tasks that there are, each with the model and the revision that it uses where none is named."""
+"""The model and the revision that a task uses where none is named. Translations have one for three pairs alone."""
 
 SHIPPED: Mapping[str, str] = {"text-classification": "jaxformers/tiny-sentiment"}
 """The models that ship with the package, by the task that they fit."""
+
+MADE_FOR: Mapping[str, str] = {
+    "m2m_100": "translation",
+    "marian": "translation",
+    "mbart": "translation",
+    "pegasus": "summarization",
+}
+"""The one task that architectures were made for whose head fits several, by `model_type`."""
 
 # Tasks of torch Transformers that are not here.
 _ABSENT = frozenset(
     """
     any-to-any audio-classification automatic-speech-recognition decision depth-estimation document-question-answering
     image-classification image-feature-extraction image-segmentation image-text-to-text image-to-image image-to-text
-    keypoint-matching mask-generation object-detection summarization table-question-answering text-to-audio
-    text-to-speech text2text-generation translation video-classification visual-question-answering vqa
-    zero-shot-audio-classification zero-shot-image-classification zero-shot-object-detection
+    keypoint-matching mask-generation object-detection table-question-answering text-to-audio text-to-speech
+    video-classification visual-question-answering vqa zero-shot-audio-classification zero-shot-image-classification
+    zero-shot-object-detection
     """.split()
 )
-_TRANSLATION = re.compile(r"translation_\w+_to_\w+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +151,7 @@ class Task:
         promised: whether texts are then cut to what the model's config promises.
         params: (model, tokenizer) → the tree that `compute` runs on, where it is not the model's own, prepared.
         settle: (options as a pipeline is made with, model, tokenizer) → the options as its calls start from.
+        check: (options of a call) → None. Raises ValueError where no input could be answered with them.
         words: names of options, where they are not the fields of `options`.
         change: (options, those that a user typed) → the options with these.
         drive: (engine, rows, numbers of their inputs, options) → the places of rows and their results as they are
@@ -142,6 +178,7 @@ class Task:
     promised: bool = False
     params: Callable[[Any, Tokenizer], Any] = lambda model, tokenizer: model.prepared
     settle: Callable[[Any, Any, Tokenizer], Any] = lambda options, model, tokenizer: options
+    check: Callable[[Any], None] = lambda options: None
     words: Sequence[str] = ()
     change: Callable[[Any, Mapping[str, Any]], Any] = lambda options, given: dataclasses.replace(options, **given)
     drive: Callable[[Any, Sequence[Row], Sequence[int], Any], Iterator[tuple[int, Any]]] | None = None
@@ -153,7 +190,7 @@ class Task:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By its name, and what differs from the task of that name: many of the functions have no name of their own."""
-        named = find(self.name) if self.name in DEFAULTS else None
+        named = find(self.name) if is_name(self.name) else None
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         differ = {name: value for name, value in fields.items() if value is not getattr(named, name, _NOTHING)}
         return _again, (self.name if named else None, differ)
@@ -167,25 +204,47 @@ def _again(name: str | None, differ: Mapping[str, Any]) -> Task:
     return Task(**differ) if name is None else dataclasses.replace(find(name), **differ)
 
 
+def is_name(name: str) -> bool:
+    """Whether this is the name of a task, and no alias."""
+    return name in TASKS or _PAIR.fullmatch(name) is not None
+
+
 def find(name: str) -> Task:
-    """The task of a name or alias.
+    """The task of a name or alias, or of a pair of languages such as "translation_en_to_fr".
 
     Raises:
         KeyError: there is none, or it is not here yet; the message lists all.
     """
     known = ALIASES.get(name, name)
-    if known in _ABSENT or _TRANSLATION.fullmatch(known):
+    if known in _ABSENT:
         raise KeyError(f"The task {name!r} is not here yet, available tasks are {names()}")
-    if known not in DEFAULTS:
+    if not is_name(known):
+        if known.startswith("translation"):
+            raise KeyError(f"Invalid translation task {name!r}, use 'translation' or one like {PAIRS!r}")
         near = difflib.get_close_matches(name, names(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise KeyError(f"Unknown task {name!r}{hint}, available tasks are {names()}")
-    return importlib.import_module(f"{__package__}.{known.replace('-', '_')}").TASK
+    general = known if known in TASKS else "translation"
+    module = importlib.import_module(f"{__package__}.{_FILES[general]}")
+    found = next(value for value in vars(module).values() if isinstance(value, Task) and value.name == general)
+    return found if found.name == known else dataclasses.replace(found, name=known)
 
 
 def names() -> list[str]:
     """All task names and aliases."""
-    return sorted({*DEFAULTS, *ALIASES})
+    return sorted({*TASKS, *ALIASES, PAIRS})
+
+
+def default(name: str) -> tuple[str, str]:
+    """The model and the revision of a task where none is named.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in DEFAULTS:
+        pairs = ", ".join(pair for pair in DEFAULTS if pair.startswith("translation"))
+        raise ValueError(f"{name!r} has no default model: name a model, or one of the tasks {pairs}")
+    return DEFAULTS[name]
 
 
 def changed(options: Any, task: Task, given: Mapping[str, Any]) -> Any:

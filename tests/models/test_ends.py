@@ -32,7 +32,7 @@ def toy(kind: str, fields: dict[str, Any]) -> tuple[Any, Any]:
 @pytest.fixture
 def unsaid(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """The log, of a process that has not warned yet."""
-    config._say_once.cache_clear()
+    config.say_once.cache_clear()
     caplog.set_level(logging.WARNING)
     return caplog
 

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """The log, of a process that has not warned yet."""
-    config._say_once.cache_clear()
+    config.say_once.cache_clear()
     caplog.set_level(logging.WARNING)
     return caplog
 
