@@ -57,9 +57,9 @@ class Arguments:
         if self.assistant is not None and settings.prompt_lookup_num_tokens is not None:
             raise ValueError("assistant_model and prompt_lookup_num_tokens both propose tokens: leave one out")
         if self.drafts(settings) and several:
-            raise ValueError("an assistant helps with one row: leave num_beams and num_return_sequences out")
+            raise ValueError("an assistant helps with one row: pass num_beams=1 and num_return_sequences=1")
         if self.streamer is not None and several:
-            raise ValueError("a streamer shows one row: leave num_beams and num_return_sequences out")
+            raise ValueError("a streamer shows one row: pass num_beams=1 and num_return_sequences=1")
         if settings.guided and settings.num_beams > 1:
             raise ValueError("guidance_scale with num_beams > 1 is not implemented: leave one out")
         if self.streamer is not None and prompts > 1:

@@ -130,7 +130,8 @@ class LanguageTokenizer(Tokenizer):
         if token in roles or token not in (item.content for item in added):
             known = [item.content for item in added if item.special and item.content not in roles]
             names = [code for code in map(self._code_of, known) if code]
-            near = difflib.get_close_matches(str(lang), names, 3, cutoff=0.5)
+            begun = [name for name in names if lang and name.lower().startswith(str(lang).lower())]
+            near = begun[:3] or difflib.get_close_matches(str(lang), names, 3, cutoff=0.5)
             hint = f" (the nearest are {', '.join(near)})" if near else ""
             raise UnknownLanguage(
                 f"{lang!r} is no language of {type(self).__name__}{hint}: use one of {', '.join(names)}"

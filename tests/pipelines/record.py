@@ -22,7 +22,8 @@ import json, sys, torch
 from transformers import pipeline
 task, folder = sys.argv[1:]
 pipe = pipeline(task, model=folder, dtype=torch.float32, device="cpu")
-print("\\n" + json.dumps([pipe(*args, **keywords) for args, keywords in json.load(sys.stdin)], default=float))
+tolist = lambda value: value.tolist()
+print("\\n" + json.dumps([pipe(*args, **keywords) for args, keywords in json.load(sys.stdin)], default=tolist))
 """
 
 
