@@ -23,7 +23,7 @@ from .chunks import windows
 from .engine import Engine
 from .task import Row, Task
 from .writing import Completed, written
-from .writing_options import LENGTHS, WritingOptions, change, settle, words_of
+from .writing_options import WritingOptions, change, settle, words_of
 from .writing_pipeline import WritingPipeline
 
 logger = logging.getLogger(__name__)
@@ -117,9 +117,10 @@ class SummarizationOptions(Options):
             raise ValueError('long="chunks" reads all of a text, and truncation cuts it: leave one out')
 
     def note(self, longest: int, shortest: int) -> None:
-        """Warn where a summary may be longer than its text; what the pipeline says by itself is no claim."""
+        """Warn where a summary may be longer than its text, if somebody said how long it may be."""
         said = {**self.owned.generation.changed, **self.special, **self.settings}
-        if shortest < self.most and any(name in said for name in LENGTHS):
+        counts = "max_length" if self.config.max_new_tokens is None else "max_new_tokens"
+        if shortest < self.most and counts in said:
             say_once(
                 f"summarization: there are texts of fewer tokens than the {self.most} that a summary may get: pass a "
                 "lower max_length or max_new_tokens"
@@ -188,13 +189,13 @@ class TranslationOptions(Options):
         if self.told is not None:
             (source, _), (target, _) = self.told
             return f"translation_{source}_to_{target}"
-        listed = [name for name in self.owned.listed if name.startswith("translation")]
-        return listed[0] if listed and self._unsaid else self.owned.task
+        unsaid = self.languages == (None, None) and "translation" not in self.owned.listed
+        return self.listed[0] if self.listed and unsaid else self.owned.task
 
     @property
-    def _unsaid(self) -> bool:
-        """Whether nobody says a language."""
-        return self.languages == (None, None) and "translation" not in self.owned.listed
+    def listed(self) -> list[str]:
+        """The translations that the model's config lists."""
+        return [name for name in self.owned.listed if name.startswith("translation")]
 
     @property
     def words(self) -> str:
@@ -229,7 +230,7 @@ class TranslationOptions(Options):
         super().check()
         if self.in_words:
             self.pair("the model is told both languages in words")
-        elif self.entry != self.owned.task:
+        elif self.entry != self.owned.task and len(self.listed) > 1:
             say_once(
                 f'"translation" says no languages: going by {self.entry}, the first that config.json lists; pass '
                 "src_lang= and tgt_lang=, or name the task so"
