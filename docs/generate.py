@@ -1,9 +1,10 @@
-"""Write what is generated from the source: `jaxformers/__init__.pyi` and `docs/models.md`.
+"""Write what is generated from the source: `jaxformers/__init__.pyi`, `docs/models.md` and `docs/tasks.md`.
 
-    python docs/generate.py            write both
-    python docs/generate.py --check    exit with 1, naming the stale files, if either is not what would be written
+    python docs/generate.py            write all
+    python docs/generate.py --check    exit with 1, naming the stale files, if one is not what would be written
 
 The model files are read, not imported: every public class at the top level of a file in `jaxformers/models/` is public.
+Tasks are imported.
 """
 
 from __future__ import annotations
@@ -106,9 +107,41 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def tasks_table() -> str:
+    """The text of `docs/tasks.md`: task → class → pipeline → default model."""
+    sys.path.insert(0, str(ROOT))
+    from jaxformers.pipelines import Pipeline, task
+
+    lines = [
+        "# Tasks",
+        "",
+        "Made by `docs/generate.py`. The names that `pipeline(task)` takes, the class that reads its model, the class of",
+        "the object that comes back, and the model and revision that are used where none is named; those that ship with",
+        "the package need no network. [Pipelines](pipelines.md) says what goes in and what comes out.",
+        "",
+        "| task | model | pipeline | default model |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name in sorted({*task.TASKS, *task.DEFAULTS}):
+        own = task.find(name)
+        names = [name, *sorted(alias for alias, known in task.ALIASES.items() if known == name)]
+        default = " at ".join(f"`{part}`" for part in task.DEFAULTS.get(name, ()))
+        shipped = f"ships: `{task.SHIPPED[name]}`" if name in task.SHIPPED else ""
+        cells = [
+            ", ".join(f"`{name}`" for name in names),
+            f"`AutoModelFor{own.head}`" if own.head else "`AutoModel`",
+            f"`{(own.pipeline_class or Pipeline).__name__}`",
+            "; ".join(filter(None, [default, shipped])) or "none",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", f"Other pairs of languages are named `{task.PAIRS}`, and have no default model."]
+    return "\n".join(lines) + "\n"
+
+
 def generated() -> dict[Path, str]:
     """Every generated file and what it should hold."""
-    return {PACKAGE / "__init__.pyi": stub(), ROOT / "docs" / "models.md": table()}
+    docs = ROOT / "docs"
+    return {PACKAGE / "__init__.pyi": stub(), docs / "models.md": table(), docs / "tasks.md": tasks_table()}
 
 
 def stale() -> list[Path]:

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pipelines import toy_seq2seq
 
 from jaxformers import __version__
 from jaxformers.cli import answers, main, run
@@ -96,6 +98,27 @@ def test_a_person_at_the_terminal_is_answered_line_by_line(
 def test_no_lines_give_no_answers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(b""))
     assert lines(capsys, "run", "sentiment-analysis", "--model", MODEL) == []
+
+
+def test_texts_are_translated_and_summarised_a_line_each(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    many = ["run", "translation", "--model", str(toy_seq2seq.mbart(tmp_path / "mbart")), "--option", "max_new_tokens=4"]
+    languages = ["--option", "src_lang=en_XX", "--option", "tgt_lang=ro_RO"]
+    content = ["The file could not be opened.", "", "a b"]
+    found = [json.loads(line) for line in lines(capsys, *many, *languages, "--json", *content)]
+    assert [[*answer[0]] for answer in found] == [["translation_text"]] * 3
+    monkeypatch.setattr(sys, "stdin", Stdin("\n".join(content).encode() + b"\n"))
+    shown = lines(capsys, *many, *languages)
+    assert [line.partition("\t")[2] for line in shown] == content
+    words = [" ".join(answer[0]["translation_text"].split()) for answer in found]
+    assert [line.partition("\t")[0] for line in shown] == words
+    assert "src_lang= and tgt_lang=" in fails(capsys, *many, "a")
+    assert "nearest are ro_RO" in fails(capsys, *many, *languages, "--option", "tgt_lang=ro", "a")
+    short = ["run", "summarization", "--model", str(toy_seq2seq.bart(tmp_path / "bart")), "--option", "max_length=6"]
+    text = "The file could not be opened. " * 20
+    assert "truncation=True" in fails(capsys, *short, text)
+    assert len(lines(capsys, *short, "--option", "min_length=0", "--option", "long=chunks", text)) == 1
 
 
 def test_features_are_told_by_their_shape(capsys: pytest.CaptureFixture[str]) -> None:
