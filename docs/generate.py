@@ -115,9 +115,9 @@ def tasks_table() -> str:
     lines = [
         "# Tasks",
         "",
-        "Made by `docs/generate.py`. The names that `pipeline(task)` takes, the class that reads its model, the class of",
-        "the object that comes back, and the model and revision that are used where none is named; those that ship with",
-        "the package need no network. [Pipelines](pipelines.md) says what goes in and what comes out.",
+        "Made by `docs/generate.py`. The names that `pipeline(task)` takes, the class that reads its model, the class",
+        "of the object that comes back, and the model and revision that are used where none is named; those that ship",
+        "with the package need no network. [Pipelines](pipelines.md) says what goes in and what comes out.",
         "",
         "| task | model | pipeline | default model |",
         "| --- | --- | --- | --- |",

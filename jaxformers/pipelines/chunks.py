@@ -17,24 +17,26 @@ def windows(text: str, count: Callable[[str], int], most: int) -> list[str]:
     count: how many tokens a part has, with all that stands around it.
 
     Raises:
-        ValueError: a single character has more tokens.
+        ValueError: a single character has more tokens, or what stands around a part leaves no room.
     """
     if count(text) <= most:
         return [text]
     pieces = _pieces(text, count, most)
     costs = [count(piece) for piece in pieces]
     around = count("")
-    each = most - around
-    total = sum(max(0, cost - around) for cost in costs)
-    share = total / -(-total // each)  # so that the last part is no short rest
-    parts: list[str] = []
-    part, filled = "", 0
-    for piece, cost in zip(pieces, costs, strict=True):
-        if part and (filled >= share or count(part + piece) > most):
-            parts.append(part.strip())
-            part, filled = "", 0
-        part, filled = part + piece, filled + max(0, cost - around)
-    return [*parts, part.strip()]
+    if around >= most:
+        raise ValueError(f"the model takes {most} tokens, and what stands around each part has {around}")
+    own = [max(0, cost - around) for cost in costs]
+    share = sum(own) / max(1, -(-sum(own) // (most - around)))  # so that the last part is no short rest
+    parts = [""]
+    filled = 0
+    for piece, cost in zip(pieces, own, strict=True):
+        if parts[-1] and (filled >= share or count(parts[-1] + piece) > most):
+            parts.append("")
+            filled = 0
+        parts[-1] += piece
+        filled += cost
+    return [part.strip() for part in parts]
 
 
 def _pieces(text: str, count: Callable[[str], int], most: int) -> list[str]:

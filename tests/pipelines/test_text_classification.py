@@ -115,10 +115,7 @@ def test_a_folder_tells_its_task(folder: Path, classify: Pipeline) -> None:
     assert pipeline(model=classify.model, tokenizer=classify.tokenizer).task == "text-classification"
 
 
-@pytest.mark.parametrize(
-    "task",
-    ["text2text-generation", "summarization", "translation", "translation_en_to_de", "image-classification", "vqa"],
-)
+@pytest.mark.parametrize("task", ["automatic-speech-recognition", "image-classification", "vqa"])
 def test_tasks_that_are_not_here_yet_are_no_misspellings(task: str) -> None:
     with pytest.raises(KeyError) as error:
         pipeline(task)
