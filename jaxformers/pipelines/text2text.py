@@ -28,8 +28,6 @@ from .writing_pipeline import WritingPipeline
 
 logger = logging.getLogger(__name__)
 
-_ALONE = ("prompt_lookup_num_tokens",)  # settings that beams do not go with
-
 
 # -- options ----------------------------------------------------------------------------------------------------------
 
@@ -46,9 +44,9 @@ class Options(WritingOptions):
     @property
     def defaults(self) -> Mapping[str, Any]:
         """256 new tokens, and 4 beams, but where one row alone can be written."""
-        alone = self.streamer is not None or self.assistant_model is not None
-        alone = alone or any(self.settings.get(name) is not None for name in _ALONE)
-        return {"max_new_tokens": 256} | ({} if alone else {"num_beams": 4})
+        of_one_row = (self.streamer, self.assistant_model, self.settings.get("prompt_lookup_num_tokens"))
+        beams = {"num_beams": 4} if of_one_row == (None, None, None) else {}
+        return {"max_new_tokens": 256, **beams}
 
     @property
     def reader(self) -> Tokenizer:
