@@ -45,7 +45,7 @@ class Options(WritingOptions):
     def defaults(self) -> Mapping[str, Any]:
         """256 new tokens, and 4 beams, but where one row alone can be written."""
         of_one_row = (self.streamer, self.assistant_model, self.settings.get("prompt_lookup_num_tokens"))
-        beams = {"num_beams": 4} if of_one_row == (None, None, None) else {}
+        beams = {"num_beams": 4} if all(said is None for said in of_one_row) else {}
         return {"max_new_tokens": 256, **beams}
 
     @property
