@@ -296,7 +296,7 @@ class Reading(toy_hybrid.HybridForCausalLM, base=toy_hybrid.HybridModel):
     """A toy whose prompts have a source: its layers begin with the sum of the source's words."""
 
     @classmethod
-    def begin(cls, params: Any, config: Any, source: Any, rows: int, slots: int) -> Any:
+    def begin(cls, params: Any, config: Any, source: Any, rows: int, slots: int, sites: Any) -> Any:
         """A cache that has read the sources."""
         cache = cls.empty_cache(params, config, rows, slots)
         said = jnp.where(source.mask[..., None], params["word"]["table"][source.ids], 0).sum(1)
