@@ -188,6 +188,9 @@ from .models.fnet import FNetForQuestionAnswering as FNetForQuestionAnswering
 from .models.fnet import FNetForSequenceClassification as FNetForSequenceClassification
 from .models.fnet import FNetForTokenClassification as FNetForTokenClassification
 from .models.fnet import FNetModel as FNetModel
+from .models.fsmt import FSMTConfig as FSMTConfig
+from .models.fsmt import FSMTForConditionalGeneration as FSMTForConditionalGeneration
+from .models.fsmt import FSMTModel as FSMTModel
 from .models.funnel import FunnelBaseModel as FunnelBaseModel
 from .models.funnel import FunnelConfig as FunnelConfig
 from .models.funnel import FunnelForMaskedLM as FunnelForMaskedLM

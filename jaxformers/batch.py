@@ -138,7 +138,7 @@ def read(
 def bounds(c: Any) -> dict[str, int | None]:
     """What each number that a token has is below, by the Hub's keyword; None: any will do."""
     return {
-        "input_ids": c.vocab_size,
+        "input_ids": c.source_vocab_size,
         "token_type_ids": getattr(c, "type_vocab_size", None) or None,
         "position_ids": 2**31 - 1 if c.longest_row is None else c.max_position_embeddings,
     }
@@ -197,7 +197,7 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
         )
     c.warn_of_row(shape[-1])
     if batch.cache is not None:
-        _check_cache(owner, c, batch.cache, shape)
+        _check_cache(owner, c, batch.cache, shape, longest)
     if batch.mask is not None and batch.mask.shape not in (shape, (*shape, shape[-1])):
         raise ValueError(f"{owner}: attention_mask has shape {tuple(batch.mask.shape)}, input_ids {tuple(shape)}")
     reads_last = cls.task == "SequenceClassification" and "past_key_values" in cls.accepts
@@ -234,7 +234,7 @@ def _check_target(cls: Any, c: Any, target: Inputs | None, rows: int, labels: Ma
     if longest is not None and shape[1] > longest:
         raise ValueError(f"{owner}: {shape[1]} tokens in a row of decoder_input_ids, the model has {longest} positions")
     if target.cache is not None:
-        _check_cache(owner, c, target.cache, shape)
+        _check_cache(owner, c, target.cache, shape, longest)
 
 
 def _memory(owner: str, given: Any, mask: Any) -> Memory:
@@ -350,12 +350,12 @@ def _lone(name: str, shape: tuple[int, ...], axes: int) -> str:
     return f": pass {name}[None]; under vmap too each example is a batch, of one row" if len(shape) == axes - 1 else ""
 
 
-def _check_cache(owner: str, c: Any, cache: Cache, shape: tuple[int, ...]) -> None:
+def _check_cache(owner: str, c: Any, cache: Cache, shape: tuple[int, ...], longest: int | None) -> None:
     if cache.length.shape != shape[:1]:
         held = cache.length.shape[0] if cache.length.ndim else "no"
         raise ValueError(f"{owner}: past_key_values hold {held} rows, input_ids {shape[0]}")
     known = 0 if isinstance(cache.length, jax.core.Tracer) else int(cache.length.max())
-    reached, longest = known + shape[1], c.longest_row
+    reached = known + shape[1]
     if longest is not None and reached > longest:
         raise ValueError(f"{owner}: {reached} tokens with those of past_key_values, the model has {longest} positions")
     c.warn_of_row(reached)

@@ -249,6 +249,11 @@ class Config:
         return self.longest_row
 
     @property
+    def source_vocab_size(self) -> int:
+        """How many words a model reads; beside a decoder its encoder, which may have a language of its own."""
+        return self.vocab_size
+
+    @property
     def promised_row(self) -> int | None:
         """How many tokens of a row the config answers for; None: it does not say."""
         return getattr(self, "max_position_embeddings", None)

@@ -76,8 +76,8 @@ class Network:
     def empty_cache(self, params: Any, config: Any, rows: int, slots: int, *source: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows, and beside an encoder for `source`."""
         assert self.cells is not None, "a model that reads in both directions"
-        dtype = params["word"]["table"].dtype
         side = params["decoder"] if self.two_sided else params
+        dtype = (side if "word" in side else params)["word"]["table"].dtype
         made = cache.empty(run.arranged(self.cells(config, rows, slots, *source), side["layers"]), dtype)
         past = None if switch_length(config) is None else cache.no_past(rows, slots, config.hidden_size, dtype)
         return dataclasses.replace(made, past=past)

@@ -270,10 +270,11 @@ class LatentSizes(RotarySizes):
             )
 
 
-class BartSizes:
-    """Sizes and rates under BART's names, of an encoder and a decoder; the defaults are bart-large's."""
+class TwoSidedSizes:
+    """Sizes and rates under BART's names, of an encoder and a decoder whose words and places are counted elsewhere; the
+    defaults are bart-large's.
+    """
 
-    vocab_size: Size = 50265
     d_model: Size = 1024
     encoder_layers: Depth = 12
     encoder_attention_heads: Size = 16
@@ -285,7 +286,6 @@ class BartSizes:
     dropout: Rate = 0.1
     attention_dropout: Rate = 0.0
     activation_dropout: Rate = 0.0
-    max_position_embeddings: Size = 1024
     scale_embedding: bool = False
     is_encoder_decoder: bool = True
     pad_token_id: Token | None = 1
@@ -321,3 +321,10 @@ class BartSizes:
     def spread(self) -> float:
         """The standard deviation of random weights: init_std."""
         return getattr(self, "init_std", 0.02)
+
+
+class BartSizes(TwoSidedSizes):
+    """Sizes and rates under BART's names, with words and places that both sides share."""
+
+    vocab_size: Size = 50265
+    max_position_embeddings: Size = 1024

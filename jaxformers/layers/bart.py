@@ -134,6 +134,21 @@ def waves(steps: Callable[[int], jax.Array]) -> Places:
     return found
 
 
+def fairseq_steps(count: int) -> jax.Array:
+    """How far a place turns each of `count` of fairseq's waves."""
+    return 10_000.0 ** (-jnp.arange(count, dtype=jnp.float32) / (count - 1))
+
+
+def fairseq_waves(p: Any, c: Any, places: jax.Array) -> jax.Array:
+    """Fairseq's waves, which begin behind the padding token's."""
+    return jnp.where((places < 0)[..., None], 0.0, waves(fairseq_steps)(p, c, places + c.pad_token_id + 1))
+
+
+def counted(c: Any, inputs: Inputs) -> jax.Array:
+    """Places [B or 1, S] from 0, counted over what is no padding, which has -1."""
+    return inputs.counted(c.pad_token_id) - c.pad_token_id - 1
+
+
 def sum_normed(p: Any, x: jax.Array, places: jax.Array) -> jax.Array:
     """Words [B, T, D] and places as a sum, which is normed where the side has a norm for it."""
     x = (x + places).astype(x.dtype)
@@ -155,6 +170,10 @@ def words_of(params: Any, c: Any, inputs: Inputs) -> jax.Array:
     return x * c.d_model**0.5 if c.scale_embedding and inputs.ids is not None else x
 
 
+Vectors = Callable[[Any, Any, Inputs], jax.Array]
+"""(params, config, what a side reads) → the vectors [B, T, D] of its tokens."""
+
+
 def feed(c: Any, p: Any, x: jax.Array, sites: Sites) -> jax.Array:
     """What the feed-forward network adds."""
     h = sites.drop("activation", ACTIVATIONS[c.activation_function](linear(p["up"], x)), c.activation_dropout)
@@ -171,6 +190,7 @@ def encode(
     order: Order,
     found: Places = from_table(),
     places: Callable[[Any, Inputs], jax.Array] = lambda c, inputs: inputs.places,
+    vectors: Vectors = words_of,
 ) -> Encoded:
     """Hidden states [B, S, D] of what the encoder reads. places: (config, inputs) → of its tokens [B or 1, S]."""
     p, seen = params["encoder"], visible(inputs.mask)
@@ -185,7 +205,7 @@ def encode(
         x = order(p["attention_norm"], x, attended)
         return order(p["ffn_norm"], x, lambda x: feed(c, p, x, sites))
 
-    x = sum_normed(p, words_of(params, c, inputs), found(p, c, places(c, inputs)))
+    x = sum_normed(p, vectors(params, c, inputs), found(p, c, places(c, inputs)))
     x = sites.drop("embeddings", x, c.dropout)
     encoded = run(block, p["layers"], x, ask=ask, sites=sites)
     return encoded.normed(layer_norm(p["final_norm"], encoded.state, EPSILON)) if "final_norm" in p else encoded
@@ -201,6 +221,7 @@ def decode(
     order: Order,
     found: Places = from_table(),
     enter: Enter = sum_normed,
+    vectors: Vectors = words_of,
 ) -> Encoded:
     """Hidden states [B, T, D] of the decoder's tokens, behind those of its cache; alone where it has no memory."""
     p, causal, memory = params["decoder"], Causal.of(inputs), inputs.memory
@@ -223,7 +244,7 @@ def decode(
         x = order(p["cross_norm"], x, looked) if "cross" in p else x
         return order(p["ffn_norm"], x, lambda x: feed(c, p, x, sites)), kept
 
-    x = enter(p, words_of(params, c, inputs), found(p, c, causal.positions))
+    x = enter(p, vectors(params, c, inputs), found(p, c, causal.positions))
     x = sites.drop("embeddings", x, c.dropout)
     last = lambda own, x: x if own is None else layer_norm(own, x, EPSILON)  # noqa: E731
     return run_decoder(causal, block, p, x, ask=ask, sites=sites, norm=last)

@@ -14,6 +14,7 @@ from ..declare import Param, Tree
 
 RULES: Mapping[str, Sequence[str]] = {
     "vocab": ("tp", "tensor", "model"),
+    "source_vocab": ("tp", "tensor", "model"),
     "heads": ("tp", "tensor", "model"),
     "mlp": ("tp", "tensor", "model"),
     "embed": ("fsdp",),
@@ -53,7 +54,7 @@ def shardings(declaration: Tree, mesh: Mesh, rules: Mapping[str, Sequence[str]] 
             if axis in spec:
                 axis = None  # a mesh axis divides one axis of an array at most
             if axis is not None and length % mesh.shape[axis]:
-                if logical != "vocab":
+                if logical not in ("vocab", "source_vocab"):
                     raise ValueError(
                         f"{param.name}: its axis {logical!r} of {length} cannot be divided among {mesh.shape[axis]} "
                         f"devices of mesh axis {axis!r}: {_fitting(declaration, mesh, rules)} would do, or other rules"
@@ -75,7 +76,7 @@ def _fitting(declaration: Tree, mesh: Mesh, rules: Mapping[str, Sequence[str]]) 
     lengths: dict[str | None, int] = {}
     for _, param in declare.walk(declaration):
         for length, logical in zip(param.shape, param.axes, strict=True):
-            if logical != "vocab":
+            if logical not in ("vocab", "source_vocab"):
                 axis = _axis(logical, mesh, rules)
                 lengths[axis] = math.gcd(lengths.get(axis, 0), length)
     sizes = [max(n for n in range(1, size + 1) if lengths.get(axis, 0) % n == 0) for axis, size in mesh.shape.items()]

@@ -22,7 +22,7 @@ import jaxformers
 from jaxformers import auto
 from jaxformers.layers.attention import prepare
 
-from . import golden, seq2seq
+from . import golden, seq2seq, seq2seq_further
 from .architectures import ARCHITECTURES
 from .registry import LIMIT, classes, each, faults, load, worst
 
@@ -45,7 +45,7 @@ def answers(model: Any, call: golden.Call) -> Any:
 
 
 def test_every_class_has_recorded_answers():
-    known = {case.cls for case in (*CASES.values(), *seq2seq.CASES)}
+    known = {case.cls for case in (*CASES.values(), *seq2seq.CASES, *seq2seq_further.CASES)}
     assert not classes().keys() - known, "add them to tests/models/architectures.py, or seq2seq.py beside it"
     table = {
         name: (kind, architecture, case)

@@ -16,12 +16,14 @@ import jaxformers
 from jaxformers.layers import cache as caches
 from jaxformers.layers.run import stack
 
-from . import rule
-from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, Case, inputs
+from . import rule, seq2seq, seq2seq_further
+from .seq2seq import LENGTHS, OPTIONS, Case, inputs
 
 LIMIT = 2e-5
-TOLD = json.loads(ABOUT.read_text())
-RECORDED = np.load(ARRAYS)
+TABLES = (seq2seq, seq2seq_further)
+CASES = tuple(case for table in TABLES for case in table.CASES)
+TOLD = {name: about for table in TABLES for name, about in json.loads(table.ABOUT.read_text()).items()}
+RECORDED = {name: array for table in TABLES for name, array in np.load(table.ARRAYS).items()}
 
 
 @pytest.fixture(scope="module")
