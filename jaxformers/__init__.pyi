@@ -274,6 +274,9 @@ from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForQuestionAnswering as J
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForSequenceClassification as JinaEmbeddingsV3ForSequenceClassification
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForTokenClassification as JinaEmbeddingsV3ForTokenClassification
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3Model as JinaEmbeddingsV3Model
+from .models.led import LEDConfig as LEDConfig
+from .models.led import LEDForConditionalGeneration as LEDForConditionalGeneration
+from .models.led import LEDModel as LEDModel
 from .models.llama import LlamaConfig as LlamaConfig
 from .models.llama import LlamaForCausalLM as LlamaForCausalLM
 from .models.llama import LlamaForQuestionAnswering as LlamaForQuestionAnswering

@@ -140,7 +140,7 @@ def bounds(c: Any) -> dict[str, int | None]:
     return {
         "input_ids": c.source_vocab_size,
         "token_type_ids": getattr(c, "type_vocab_size", None) or None,
-        "position_ids": 2**31 - 1 if c.longest_row is None else c.max_position_embeddings,
+        "position_ids": 2**31 - 1 if c.longest_row is None else c.promised_row,
     }
 
 
@@ -168,8 +168,6 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     the host only.
     """
     shape = check_tokens(cls, c, batch)
-    for name, array in batch.beside.items():
-        _check_beside(cls, c, name, array, shape)
     if cls.network.two_sided:
         _check_target(cls, c, batch.target, shape[0], labels)
     for name, array in labels.items():
@@ -209,6 +207,8 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
     for name, bound in bounds(c).items():
         if (array := getattr(batch, FIELDS[name])) is not None:
             _check_ids(owner, name, array, (shape,), bound)
+    for name, array in batch.beside.items():
+        _check_beside(cls, c, name, array, shape)
     return shape
 
 
@@ -225,7 +225,7 @@ def _check_target(cls: Any, c: Any, target: Inputs | None, rows: int, labels: Ma
     if len(shape) != 2 or shape[0] != rows or not shape[1]:
         raise ValueError(f"{owner}: decoder_input_ids must be [{rows}, seq], as input_ids, found {tuple(shape)}")
     if target.ids is not None:
-        _check_ids(owner, "decoder_input_ids", target.ids, (shape,), c.vocab_size)
+        _check_ids(owner, "decoder_input_ids", target.ids, (shape,), c.target_vocab_size)
     if target.mask is not None and target.mask.shape != shape:
         raise ValueError(
             f"{owner}: decoder_attention_mask has shape {tuple(target.mask.shape)}, decoder_input_ids {tuple(shape)}"
@@ -273,6 +273,11 @@ def vectors(cls: Any, c: Any, embeds: Any) -> Any:
     if 0 in _check_vectors(cls, c, "batch, seq", embeds):
         raise ValueError(f"{cls.__name__}: inputs_embeds is empty: {tuple(embeds.shape)}")
     return embeds
+
+
+def of_sources(cls: Any, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What of the keywords of `generate` an architecture's encoder alone takes, on the host."""
+    return {name: np.asarray(_array(name, options[name])) for name in cls.beside if options.get(name) is not None}
 
 
 def prompts(

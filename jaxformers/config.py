@@ -254,6 +254,11 @@ class Config:
         return self.vocab_size
 
     @property
+    def target_vocab_size(self) -> int:
+        """How many words a decoder reads and writes."""
+        return self.vocab_size
+
+    @property
     def promised_row(self) -> int | None:
         """How many tokens of a row the config answers for; None: it does not say."""
         return getattr(self, "max_position_embeddings", None)

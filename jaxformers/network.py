@@ -63,7 +63,9 @@ class Network:
     def _both(self, params: Any, config: Any, inputs: Inputs, ask: Ask, sites: Sites) -> Encoded:
         target, memory, encoded = inputs.target, inputs.memory, None
         assert target is not None
-        if memory is None and target.cache is None:
+        if memory is not None:
+            encoded = Encoded(state=memory.state, inputs=inputs)
+        elif target.cache is None:
             encoded = self._encoded(params, config, inputs, ask, sites.under("encoder"))
             memory = Memory(encoded.state, inputs.segment_ids != 0)
         if ask.cache and target.cache is None:

@@ -62,6 +62,31 @@ class CountedSizes(BertSizes):
         return self.max_position_embeddings - self.pad_token_id - 1
 
 
+class WindowSizes:
+    """Encoders whose tokens see those near them: to be put before their other sizes.
+
+    attention_window: tokens that a token sees, half of them to either side; one number, or one a layer.
+    """
+
+    attention_window: tuple[int, ...] | int = 512
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The window of each layer."""
+        one = self.attention_window
+        return (one,) * self.num_hidden_layers if isinstance(one, int) else one
+
+    def check(self) -> None:
+        """What the other sizes check, and windows are even, and one a layer."""
+        super().check()
+        owner, count = type(self).__name__, self.num_hidden_layers
+        if len(self.windows) != count:
+            raise ValueError(f"{owner}: attention_window has {len(self.windows)} numbers for num_hidden_layers={count}")
+        for size in self.windows:
+            if not 0 < size < 2**20 or size % 2:
+                raise ValueError(f"{owner}: attention_window={size} must be even and positive")
+
+
 class DisentangledSizes(BertSizes):
     """Encoders with disentangled attention.
 

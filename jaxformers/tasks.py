@@ -447,7 +447,8 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
             tokenizer: for stop_strings.
             streamer: told each token as it comes, of one row.
             assistant_model: a faster model of the same vocabulary that drafts tokens (one row).
-            **options: settings in place of the config's (`GenerationConfig`).
+            **options: settings in place of the config's (`GenerationConfig`), and what the architecture's encoder alone
+                takes of sources (LED's `global_attention_mask`).
 
         Returns:
             int32 [batch · num_return_sequences, new], each row from its decoder_start_token_id on; with
@@ -460,13 +461,16 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         owner = type(self).__name__
         if spare := [name for name in options if name in batches.FOR_USERS]:
             raise ValueError(f"generate() takes no {spare[0]!r}, which the tokenizer gave for you: leave it out")
+        beside = batches.of_sources(type(self), options)
+        options = {name: value for name, value in options.items() if name not in self.beside}
         names = tuple(name for name in inspect.signature(Seq2SeqLM.generate).parameters if name != "self")
         config = generation.merged(self.generation_config, generation_config, options, arguments=names)
         vectors = None if inputs_embeds is None else np.asarray(batches.vectors(type(self), self.config, inputs_embeds))
         if input_ids is None and vectors is None:
             raise ValueError(f"{owner}: pass input_ids or inputs_embeds: there is nothing to write from")
         read, seen = batches.prompts(owner, input_ids, attention_mask, self.config.pad_token_id, (), vectors)
-        batches.check_tokens(type(self), self.config, _prompts(read, seen, vectors))
+        source = dataclasses.replace(_prompts(read, seen, vectors), beside=beside)
+        batches.check_tokens(type(self), self.config, source)
         tokens = read if vectors is None else vectors
         if not (seen != 0).any(1).all():
             raise ValueError(f"{owner}: attention_mask hides all of a source: it must show one token at least")
@@ -492,7 +496,10 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
             assistant=None if assistant_model is None else self.helped_by(assistant_model),
         )
         ends = [int(np.flatnonzero(real).max()) + 1 for real in seen]
-        sources = [(row[:end], real[:end]) for row, real, end in zip(tokens, seen, ends, strict=True)]
+        sources = [
+            (tokens[row, :end], seen[row, :end], {name: array[row, :end] for name, array in beside.items()})
+            for row, end in enumerate(ends)
+        ]
         batch = generation.Prompts.of(config, arguments, self.config, ids, mask, sources=sources)
         write = functools.partial(generation.generate, batch, arguments, runtime.platform_of(self.params))
         return explicit.call_on_host(write, self.loaded(), None, generation.key_of(key), None)
@@ -536,13 +543,12 @@ def _with_target(inputs: Inputs, config: Any, ids: Any) -> Inputs:
 def _both_sides(encoded: Encoded) -> dict[str, Any]:
     """The fields of both sides that outputs share."""
     encoder = encoded.encoder
-    state = encoder.state if encoder is not None else encoded.inputs.memory and encoded.inputs.memory.state
     return {
         "past_key_values": encoded.cache,
         "decoder_hidden_states": encoded.hidden_states,
         "decoder_attentions": encoded.attentions,
         "cross_attentions": encoded.cross_attentions,
-        "encoder_last_hidden_state": state,
+        "encoder_last_hidden_state": encoder and encoder.state,
         "encoder_hidden_states": encoder and encoder.hidden_states,
         "encoder_attentions": encoder and encoder.attentions,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -55,7 +55,7 @@ class Prompts:
         embeds: np.ndarray | None = None,
         negative_ids: np.ndarray | None = None,
         negative_mask: np.ndarray | None = None,
-        sources: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
+        sources: Sequence[tuple[np.ndarray, np.ndarray, Mapping[str, np.ndarray]]] | None = None,
     ) -> Prompts:
         """Check prompts and settings.
 
@@ -69,8 +69,8 @@ class Prompts:
                 many, the mask is of both; where not, lengths of rows count vectors too, as in torch.
             negative_ids: [B, N] what guidance leads away from; None: each prompt's last token.
             negative_mask: [B, N] zero at padding.
-            sources: what an encoder reads for each prompt, ids [s] or vectors [s, D], and their mask [s], in models
-                that have one.
+            sources: what an encoder reads for each prompt, ids [s] or vectors [s, D], their mask [s], and what else it
+                takes of them [s] by the Hub's keywords, in models that have one.
 
         Raises:
             ValueError: settings that do not go together, a prompt that leaves no room, no prompt and no bos_token_id.
@@ -109,6 +109,7 @@ class Prompts:
                 embeds=None if embeds is None else read[number],
                 source=None if sources is None else sources[number][0],
                 source_mask=None if sources is None else sources[number][1],
+                source_beside={} if sources is None else sources[number][2],
             )
             for number, row in enumerate(rows)
             for copy in range(copies)

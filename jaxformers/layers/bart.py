@@ -5,7 +5,7 @@ behind the parts of a layer or before them, and positions from a table.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from .. import declare
 from ..declare import Param, under
 from . import cache, cross, heads
 from .activation import ACTIVATIONS
-from .attention import attend, merge, project, through_out, visible
+from .attention import QKV, attend, merge, project, through_out, visible
 from .causal import Causal
 from .decoder import run_decoder
 from .embedding import embed, embed_tokens
@@ -23,6 +23,7 @@ from .gpt import sines
 from .inputs import Ask, Inputs
 from .linear import linear, unembed
 from .norm import layer_norm
+from .post_norm import Mix
 from .run import Encoded, run
 from .sites import Sites
 
@@ -42,12 +43,16 @@ def attention(d: int, prefix: str) -> declare.Tree:
     return under(prefix, inside | {"out": declare.linear(d, d, "out_proj", ("heads", "embed"))})
 
 
-def layer(c: Any, inner: int, *, crossed: bool) -> declare.Tree:
-    """One layer's arrays; `crossed`: of a decoder."""
-    d = c.d_model
+def own_attention(d: int) -> declare.Tree:
+    """The projections of a layer's attention to its own side."""
     own = attention(d, "self_attn")
-    tree = declare.together("qkv", {name: own[name] for name in ("query", "key", "value")}) | {
-        "out": own["out"],
+    return declare.together("qkv", {name: own[name] for name in QKV}) | {"out": own["out"]}
+
+
+def layer(c: Any, inner: int, own: declare.Tree, *, crossed: bool) -> declare.Tree:
+    """One layer's arrays, given those of its attention to its own side; `crossed`: of a decoder."""
+    d = c.d_model
+    tree = own | {
         "attention_norm": declare.layer_norm(d, "self_attn_layer_norm"),
         "up": declare.linear(d, inner, "fc1", ("embed", "mlp")),
         "down": declare.linear(inner, d, "fc2", ("mlp", "embed")),
@@ -64,15 +69,23 @@ def learned(c: Any, ahead: int = 2) -> declare.Tree:
     return declare.embedding(c.max_position_embeddings + ahead, c.d_model, "embed_positions")
 
 
-def side(c: Any, name: str, *, position: declare.Tree | None, embedding_norm: bool, final_norm: bool) -> declare.Tree:
+def side(
+    c: Any,
+    name: str,
+    *,
+    position: declare.Tree | None,
+    embedding_norm: bool,
+    final_norm: bool,
+    own: declare.Tree | None = None,
+) -> declare.Tree:
     """The arrays of "encoder" or "decoder".
 
     position: a table of positions; None: there is none. embedding_norm, final_norm: whether there is a norm before the
-    layers, and behind them.
+    layers, and behind them. own: of a layer's attention to its own side; None: `own_attention`.
     """
-    crossed = name == "decoder"
+    crossed, own = name == "decoder", own_attention(c.d_model) if own is None else own
     count, inner = getattr(c, f"{name}_layers"), getattr(c, f"{name}_ffn_dim")
-    tree: dict[str, Any] = {"layers": declare.repeat(count, "layers.{}", layer(c, inner, crossed=crossed))}
+    tree: dict[str, Any] = {"layers": declare.repeat(count, "layers.{}", layer(c, inner, own, crossed=crossed))}
     if position is not None:
         tree["position"] = position
     if embedding_norm:
@@ -170,6 +183,20 @@ def words_of(params: Any, c: Any, inputs: Inputs) -> jax.Array:
     return x * c.d_model**0.5 if c.scale_embedding and inputs.ids is not None else x
 
 
+Mixing = Callable[[Any, Inputs], tuple[Callable[..., Mix], Sequence[Sequence[Any]]]]
+"""(config, what is read) → a function of what is a layer's own to how tokens mix there, and that for `run`."""
+
+
+def everything(c: Any, inputs: Inputs) -> tuple[Callable[..., Mix], Sequence[Sequence[Any]]]:
+    """Every token takes from all of its row, in all layers."""
+    seen, width = visible(inputs.mask), c.d_model // c.encoder_attention_heads
+
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        return merge(attend(*project(p, x, width), seen, rate=c.attention_dropout, sites=sites))
+
+    return lambda: mix, ()
+
+
 Vectors = Callable[[Any, Any, Inputs], jax.Array]
 """(params, config, what a side reads) → the vectors [B, T, D] of its tokens."""
 
@@ -191,15 +218,15 @@ def encode(
     found: Places = from_table(),
     places: Callable[[Any, Inputs], jax.Array] = lambda c, inputs: inputs.places,
     vectors: Vectors = words_of,
+    mixing: Mixing = everything,
 ) -> Encoded:
     """Hidden states [B, S, D] of what the encoder reads. places: (config, inputs) → of its tokens [B or 1, S]."""
-    p, seen = params["encoder"], visible(inputs.mask)
-    width = c.d_model // c.encoder_attention_heads
+    p = params["encoder"]
+    mix, each = mixing(c, inputs)
 
-    def block(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+    def block(p: Any, x: jax.Array, sites: Sites, *own: Any) -> jax.Array:
         def attended(x: jax.Array) -> jax.Array:
-            q, k, v = project(p, x, width)
-            context = merge(attend(q, k, v, seen, rate=c.attention_dropout, sites=sites))
+            context = mix(*own)(p, x, sites)
             return sites("attention", through_out(p, context, x, sites), c.dropout)
 
         x = order(p["attention_norm"], x, attended)
@@ -207,7 +234,7 @@ def encode(
 
     x = sum_normed(p, vectors(params, c, inputs), found(p, c, places(c, inputs)))
     x = sites.drop("embeddings", x, c.dropout)
-    encoded = run(block, p["layers"], x, ask=ask, sites=sites)
+    encoded = run(block, p["layers"], x, *each, ask=ask, sites=sites)
     return encoded.normed(layer_norm(p["final_norm"], encoded.state, EPSILON)) if "final_norm" in p else encoded
 
 

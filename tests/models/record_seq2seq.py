@@ -56,12 +56,12 @@ def answered(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     given = {name: array for name, array in given.items() if name in inspect.signature(model.forward).parameters}
     out = model(**given, output_attentions=True, output_hidden_states=True)
     if (hasattr(model, "generate") and "ConditionalGeneration" in case.cls) or case.cls == "MarianMTModel":
-        source = {name: given[name] for name in ("input_ids", "attention_mask")}
+        source = {name: given[name] for name in case.source}
         model = with_places(model) if case.cls.startswith("FSMT") else model
         for word, options in OPTIONS.items():
             rows = model.generate(**source, **LENGTHS, **options)
             arrays[f"{case.name}.{word}"] = rows.numpy().astype(np.int32)
-    kept = {name: value for name, value in out.items() if name != "past_key_values"}
+    kept = {name: value for name, value in out.items() if name not in ("past_key_values", *case.unlike)}
     for name, value in kept.items():
         arrays[f"{case.name}.{name}"] = (value[-1] if isinstance(value, tuple) else value).numpy()
     return about | {"outputs": {name: len(value) if isinstance(value, tuple) else 0 for name, value in kept.items()}}

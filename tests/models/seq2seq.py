@@ -17,7 +17,9 @@ class Case:
     """A class under a config.
 
     cls: its name, in both libraries. config: of torch's class. waves: positions are computed by torch, and no file
-    needs to hold them. factor: on matrices, where no norms keep values at order one.
+    needs to hold them. factor: on matrices, where no norms keep values at order one. beside: what the encoder takes
+    beside ids and mask, rows by the Hub's keyword. unlike: outputs that have another form here.
+    idle: words in the paths of arrays that change nothing.
     """
 
     name: str
@@ -25,6 +27,14 @@ class Case:
     config: Mapping[str, Any]
     waves: bool = False
     factor: float = 1.0
+    beside: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    unlike: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ("bias",)
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """The keywords of what the encoder reads."""
+        return ("input_ids", "attention_mask", *self.beside)
 
 
 T5 = {
@@ -107,4 +117,5 @@ def inputs(case: Case) -> dict[str, np.ndarray]:
     found |= {"attention_mask": mask, "decoder_input_ids": rng.randint(5, 66, (3, 6)).astype(np.int32)}
     labels = rng.randint(5, 66, (3, 6)).astype(np.int32)
     labels[1, 4:] = -100
+    found |= {name: np.asarray(rows, np.int32) for name, rows in case.beside.items()}
     return found | {"labels": labels}

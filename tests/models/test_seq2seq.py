@@ -64,7 +64,7 @@ def error(ours: Any, theirs: np.ndarray, real: np.ndarray) -> float:
 def test_outputs_are_torchs(case: Case, load: Any) -> None:
     model, given = load(case), inputs(case)
     out = model(**taken(model, given), output_hidden_states=True, output_attentions=True)
-    assert list(out) == list(TOLD[case.name]["outputs"])
+    assert [name for name in out if name not in case.unlike] == list(TOLD[case.name]["outputs"])
     for name, count in TOLD[case.name]["outputs"].items():
         assert not count or len(out[name]) == count
         theirs = RECORDED[f"{case.name}.{name}"]
@@ -78,7 +78,7 @@ BOTH = [case for case in CASES if case.name == "t5-without-head" or RECORDED.key
 @pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
 def test_tokens_one_by_one_behind_a_cache_are_those_of_a_whole_pass(case: Case, load: Any) -> None:
     model, given = load(case), inputs(case)
-    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    source = {name: given[name] for name in case.source}
     ids = given["decoder_input_ids"]
     whole = model(**source, decoder_input_ids=ids)
     out = model(**source, decoder_input_ids=ids[:, :2], use_cache=True)
@@ -95,7 +95,7 @@ def test_tokens_one_by_one_behind_a_cache_are_those_of_a_whole_pass(case: Case, 
 @pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
 def test_an_encoders_result_may_be_given(case: Case, load: Any) -> None:
     model, given = load(case), inputs(case)
-    out = model(**{name: given[name] for name in ("input_ids", "attention_mask", "decoder_input_ids")})
+    out = model(**{name: given[name] for name in (*case.source, "decoder_input_ids")})
     memory = {"encoder_outputs": (out.encoder_last_hidden_state,), "attention_mask": given["attention_mask"]}
     again = model(**memory, decoder_input_ids=given["decoder_input_ids"])
     np.testing.assert_allclose(again[0], out[0], atol=1e-5 * np.abs(out[0]).max())
@@ -108,7 +108,7 @@ WRITING = [case for case in CASES if f"{case.name}.greedy" in RECORDED]
 @pytest.mark.parametrize("case", WRITING, ids=lambda case: case.name)
 def test_generated_tokens_are_torchs(case: Case, word: str, load: Any) -> None:
     model, given = load(case), inputs(case)
-    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    source = {name: given[name] for name in case.source}
     np.testing.assert_array_equal(model.generate(**source, **LENGTHS, **OPTIONS[word]), RECORDED[f"{case.name}.{word}"])
 
 
@@ -161,7 +161,7 @@ def test_stacked_layers_saved_files_and_gradients(case: Case, load: Any, tmp_pat
 
     slopes = jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(loss))(model.params))
     idle = [jax.tree_util.keystr(path) for path, slope in slopes if not np.abs(slope).max() > 0]
-    assert not [path for path in idle if "bias" not in path]
+    assert not [path for path in idle if not any(word in path for word in case.idle)]
 
 
 @pytest.mark.parametrize(
