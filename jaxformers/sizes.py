@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar
 
 from .config import Between, Count, Depth, Endless, Epsilon, Limit, Rate, Repeats, Size, Token
-from .layers import disentangled, experts, gqa, post_norm, rotation
+from .layers import disentangled, experts, gqa, post_norm, rotation, window
 from .layers.activation import ACTIVATIONS
 
 Further = Annotated[int, Between(0, 1024)]
@@ -63,7 +63,7 @@ class CountedSizes(BertSizes):
 
 
 class WindowSizes:
-    """Encoders whose tokens see those near them: to be put before their other sizes.
+    """Encoders whose tokens see those near them.
 
     attention_window: tokens that a token sees, half of them to either side; one number, or one a layer.
     """
@@ -73,18 +73,7 @@ class WindowSizes:
     @property
     def windows(self) -> tuple[int, ...]:
         """The window of each layer."""
-        one = self.attention_window
-        return (one,) * self.num_hidden_layers if isinstance(one, int) else one
-
-    def check(self) -> None:
-        """What the other sizes check, and windows are even, and one a layer."""
-        super().check()
-        owner, count = type(self).__name__, self.num_hidden_layers
-        if len(self.windows) != count:
-            raise ValueError(f"{owner}: attention_window has {len(self.windows)} numbers for num_hidden_layers={count}")
-        for size in self.windows:
-            if not 0 < size < 2**20 or size % 2:
-                raise ValueError(f"{owner}: attention_window={size} must be even and positive")
+        return window.sizes(self)
 
 
 class DisentangledSizes(BertSizes):

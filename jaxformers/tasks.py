@@ -461,7 +461,7 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         owner = type(self).__name__
         if spare := [name for name in options if name in batches.FOR_USERS]:
             raise ValueError(f"generate() takes no {spare[0]!r}, which the tokenizer gave for you: leave it out")
-        beside = batches.of_sources(type(self), options)
+        beside: Any = batches.of_sources(type(self), options)
         options = {name: value for name, value in options.items() if name not in self.beside}
         names = tuple(name for name in inspect.signature(Seq2SeqLM.generate).parameters if name != "self")
         config = generation.merged(self.generation_config, generation_config, options, arguments=names)

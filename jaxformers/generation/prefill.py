@@ -108,7 +108,7 @@ def _sources(prompts: Sequence[Prompt], count: int, width: int, most: int | None
     tokens: Any = _filled(sources, count, width)
     names = {name for prompt in prompts for name in prompt.source_beside}
     said = {name: [np.asarray(p.source_beside.get(name, ()), np.int32) for p in prompts] for name in sorted(names)}
-    beside = {name: _filled(rows, count, width) for name, rows in said.items()}
+    beside: Any = {name: _filled(rows, count, width) for name, rows in said.items()}
     return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask, beside=beside)
 
 

@@ -18,6 +18,26 @@ Heads = tuple[jax.Array, jax.Array, jax.Array]
 """Queries, keys and values [B, T, H, d]."""
 
 
+def sizes(c: Any) -> tuple[int, ...]:
+    """The window of each layer, as the config says for all or for each."""
+    one = c.attention_window
+    return (one,) * c.num_hidden_layers if isinstance(one, int) else one
+
+
+def check(c: Any) -> None:
+    """Refuse windows that are not one a layer, or not even.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    owner, count = type(c).__name__, c.num_hidden_layers
+    if len(sizes(c)) != count:
+        raise ValueError(f"{owner}: attention_window has {len(sizes(c))} numbers for num_hidden_layers={count}")
+    for size in sizes(c):
+        if not 0 < size < 2**20 or size % 2:
+            raise ValueError(f"{owner}: attention_window={size} must be even and positive")
+
+
 def wide_arrays(d: int, prefix: str) -> declare.Tree:
     """The projections of the few tokens that see all."""
     whole = {name: declare.linear(d, d, f"{prefix}.{name}_global", ("embed", "heads")) for name in QKV}
@@ -131,9 +151,9 @@ def attention(
 
 
 def mixes(
-    inputs: Inputs, sizes: Sequence[int], marks: jax.Array | None, few: int | None, *, head: int, rate: float
+    inputs: Inputs, wide: Sequence[int], marks: jax.Array | None, few: int | None, *, head: int, rate: float
 ) -> tuple[Callable[..., Mix], list[Sequence[int]]]:
-    """How tokens mix in layers with windows of these sizes: a function of what is a layer's own, and that for `run`.
+    """How tokens mix in layers whose windows are so wide: a function of what is a layer's own, and that for `run`.
 
     marks: [B or 1, T] tokens that see all and are seen by all; None: none. few: where those are the first tokens of
     rows, how many; None: any may be. head: numbers of a head. rate: of dropout.
@@ -145,6 +165,6 @@ def mixes(
         chunks = few if plain and isinstance(width, int) and inputs.shape[1] >= 4 * width else None
         return attention(inputs, width, marks, chunks, head=head, rate=rate)
 
-    if len(set(sizes)) == 1:  # known when layers are scanned, too
-        return lambda: mix(sizes[0] // 2), []
-    return mix, [[size // 2 for size in sizes]]
+    if len(set(wide)) == 1:  # known when layers are scanned, too
+        return lambda: mix(wide[0] // 2), []
+    return mix, [[size // 2 for size in wide]]

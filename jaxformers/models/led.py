@@ -28,6 +28,11 @@ class LEDConfig(WindowSizes, TwoSidedSizes, Config, model_type="led"):
     classifier_dropout: Rate = 0.0
     pad_token_id: Token | None = 1
 
+    def check(self) -> None:
+        """Heads share the width evenly, and windows are even."""
+        super().check()
+        window.check(self)
+
     @property
     def longest_row(self) -> int:
         """The encoder's positions."""
@@ -54,7 +59,7 @@ def parameters(c: LEDConfig) -> declare.Tree:
 
 
 def mixing(c: LEDConfig, inputs: Inputs) -> tuple[Callable[..., Mix], Sequence[Sequence[Any]]]:
-    """Tokens see those in the window of a layer, and those that `global_attention_mask` marks; without it, no others."""
+    """Tokens see those in the window of a layer, and those that `global_attention_mask` marks."""
     said = inputs.beside.get("global_attention_mask")
     marks, few = (None, 0) if said is None else (said != 0, None)
     head = c.d_model // c.encoder_attention_heads
@@ -74,8 +79,9 @@ class LEDModel(
     beside={"global_attention_mask": Beside()},
     reads_source_twice=True,
 ):
-    """Encoder and decoder without a head; a decoder without ids reads those of the encoder. The encoder's attentions are
-    of all tokens with all, [B, H, S, S].
+    """Encoder and decoder without a head; a decoder without ids reads those of the encoder.
+
+    The encoder's attentions are of all tokens with all, [B, H, S, S].
     """
 
 

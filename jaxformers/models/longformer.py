@@ -39,6 +39,11 @@ class LongformerConfig(
     sep_token_id: Token = 2
     pad_token_id: Token = 1
 
+    def check(self) -> None:
+        """Heads share the width evenly, positions are left after the padding token's, and windows are even."""
+        super().check()
+        window.check(self)
+
 
 def body(c: LongformerConfig) -> declare.Tree:
     """The encoder's arrays."""
