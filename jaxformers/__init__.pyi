@@ -55,6 +55,7 @@ from .models.bert import BertForPreTraining as BertForPreTraining
 from .models.bert import BertForQuestionAnswering as BertForQuestionAnswering
 from .models.bert import BertForSequenceClassification as BertForSequenceClassification
 from .models.bert import BertForTokenClassification as BertForTokenClassification
+from .models.bert import BertLMHeadModel as BertLMHeadModel
 from .models.bert import BertModel as BertModel
 from .models.big_bird import BigBirdConfig as BigBirdConfig
 from .models.big_bird import BigBirdForMaskedLM as BigBirdForMaskedLM
@@ -138,6 +139,8 @@ from .models.electra import ElectraForQuestionAnswering as ElectraForQuestionAns
 from .models.electra import ElectraForSequenceClassification as ElectraForSequenceClassification
 from .models.electra import ElectraForTokenClassification as ElectraForTokenClassification
 from .models.electra import ElectraModel as ElectraModel
+from .models.encoder_decoder import EncoderDecoderConfig as EncoderDecoderConfig
+from .models.encoder_decoder import EncoderDecoderModel as EncoderDecoderModel
 from .models.ernie import ErnieConfig as ErnieConfig
 from .models.ernie import ErnieForMaskedLM as ErnieForMaskedLM
 from .models.ernie import ErnieForMultipleChoice as ErnieForMultipleChoice
@@ -470,6 +473,7 @@ from .models.roberta import Data2VecTextForSequenceClassification as Data2VecTex
 from .models.roberta import Data2VecTextForTokenClassification as Data2VecTextForTokenClassification
 from .models.roberta import Data2VecTextModel as Data2VecTextModel
 from .models.roberta import RobertaConfig as RobertaConfig
+from .models.roberta import RobertaForCausalLM as RobertaForCausalLM
 from .models.roberta import RobertaForMaskedLM as RobertaForMaskedLM
 from .models.roberta import RobertaForMultipleChoice as RobertaForMultipleChoice
 from .models.roberta import RobertaForQuestionAnswering as RobertaForQuestionAnswering

@@ -72,7 +72,7 @@ class Architecture:
             network: what the model consists of; of a head `base`'s, or its own.
             prefix: of the base model's names in files that hold a head too.
             also: other prefixes under which files may hold it.
-            accepts: keywords of a call, in the order of positional arguments.
+            accepts: keywords of a call, in the order of positional arguments; of a head `base`'s, or its own.
             beside: what those hold that this architecture alone takes.
             reads_source_twice: whether a decoder that gets nothing reads its encoder's ids.
             neutral: False where padding changes a row's results, which must then go in without.
@@ -85,7 +85,7 @@ class Architecture:
         given |= {"beside": beside, "reads_source_twice": reads_source_twice}
         given |= {"neutral": neutral, "packs": False if neutral is False else packs, "also": also, "prefix": prefix}
         if base is not None:
-            given |= {"base": base, "config_class": base.config_class, "accepts": base.accepts}
+            given |= {"base": base, "config_class": base.config_class, "accepts": accepts or base.accepts}
             inherited = ("neutral", "packs", "also", "beside", "reads_source_twice")
             given |= {name: getattr(base, name) for name in inherited if given[name] is None}
             given["network"] = network or getattr(cls, "network", base.network)
@@ -120,7 +120,12 @@ class Architecture:
 
     @classmethod
     def declaration(cls, config: Any) -> declare.Tree:
-        """The model's arrays, with their full Hub names, layers listed."""
+        """The model's arrays, with their full Hub names, layers listed.
+
+        Raises:
+            ValueError: the config is of a model that reads in another direction.
+        """
+        cls.check_direction(config)
         tree = cls.network.parameters(config)
         if hasattr(cls, "head"):
             tree = declare.under(cls.prefix, tree)
@@ -129,6 +134,15 @@ class Architecture:
                 tree["word"] = tree["word"] | {"table": table}
             tree = tree | {"head": declare.outside(cls.head.parameters(config))}
         return declare.resolved(tree, config.initializer)
+
+    @classmethod
+    def check_direction(cls, config: Any) -> None:
+        """Refuse layers that the config wants read in one direction, where the class reads in both."""
+        if getattr(config, "is_decoder", False) and cls.network.decode is None:
+            raise ValueError(
+                f"{cls.__name__} reads in both directions, and the config says is_decoder=True: use the class for "
+                "causal language modelling, or pass is_decoder=False"
+            )
 
     @classmethod
     def forward(

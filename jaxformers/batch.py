@@ -181,7 +181,7 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
     if batch.memory is not None:
         shape = batch.memory.mask.shape
     else:
-        shape = batch.ids.shape if batch.ids is not None else _check_vectors(cls, c, axes, batch.embeds)
+        shape = batch.ids.shape if batch.ids is not None else _check_vectors(cls, c.source_width, axes, batch.embeds)
     if len(shape) != cls.axes:
         found = f"found {len(shape)} axes {tuple(shape)}{_lone('input_ids', shape, cls.axes)}"
         raise ValueError(f"{owner}: input_ids must be [{axes}], {found}")
@@ -221,7 +221,9 @@ def _check_target(cls: Any, c: Any, target: Inputs | None, rows: int, labels: Ma
         return
     if (target.ids is None) == (target.embeds is None):
         raise ValueError(f"{owner}: pass either decoder_input_ids or decoder_inputs_embeds")
-    shape = target.ids.shape if target.ids is not None else _check_vectors(cls, c, "batch, seq", target.embeds)
+    shape = (
+        target.ids.shape if target.ids is not None else _check_vectors(cls, c.target_width, "batch, seq", target.embeds)
+    )
     if len(shape) != 2 or shape[0] != rows or not shape[1]:
         raise ValueError(f"{owner}: decoder_input_ids must be [{rows}, seq], as input_ids, found {tuple(shape)}")
     if target.ids is not None:
@@ -270,7 +272,7 @@ def vectors(cls: Any, c: Any, embeds: Any) -> Any:
     if "inputs_embeds" not in cls.accepts:
         raise ValueError(f"{cls.__name__} takes no inputs_embeds: pass input_ids")
     embeds = _array("inputs_embeds", embeds)
-    if 0 in _check_vectors(cls, c, "batch, seq", embeds):
+    if 0 in _check_vectors(cls, c.source_width, "batch, seq", embeds):
         raise ValueError(f"{cls.__name__}: inputs_embeds is empty: {tuple(embeds.shape)}")
     return embeds
 
@@ -336,9 +338,9 @@ def check_past(owner: str, cache: Any, rows: int, empty_cache: Callable[[int], C
         raise ValueError(f"{owner}: past_key_values come from another model: pass those of an earlier call of this one")
 
 
-def _check_vectors(cls: Any, c: Any, axes: str, embeds: Any) -> tuple[int, ...]:
-    """The axes of tokens of vectors [..., D]."""
-    shape, width = tuple(embeds.shape[:-1]), getattr(c, "embedding_size", None) or c.hidden_size
+def _check_vectors(cls: Any, width: int, axes: str, embeds: Any) -> tuple[int, ...]:
+    """The axes of tokens of vectors [..., width]."""
+    shape = tuple(embeds.shape[:-1])
     fits = embeds.ndim == cls.axes + 1 and embeds.shape[-1] == width
     if not jnp.issubdtype(embeds.dtype, jnp.floating):
         raise ValueError(f"{cls.__name__}: inputs_embeds must be floats, found {embeds.dtype}: ids are input_ids")

@@ -44,6 +44,22 @@ class BertSizes(UnsegmentedSizes):
     type_vocab_size: Size = 2
 
 
+class EitherWay:
+    """Encoders whose layers may be read in one direction: to be put before their other sizes.
+
+    is_decoder: whether they are, by the class for causal language modelling alone. add_cross_attention: whether a
+    layer also looks at what an encoder has read, as in an `EncoderDecoderModel`.
+    """
+
+    is_decoder: bool = False
+    add_cross_attention: bool = False
+
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {
+        "is_decoder": (True, False),
+        "add_cross_attention": (True, False),
+    }
+
+
 class CountedSizes(BertSizes):
     """BERT's sizes and rates, with positions that count from behind the padding token, as fairseq's do."""
 

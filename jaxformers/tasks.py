@@ -254,6 +254,19 @@ class CausalLM(Generative, task="CausalLM", labels={"labels": Label("vocab_size"
         )
 
 
+class DirectedLM(CausalLM):
+    """`CausalLM` of layers that most models of the architecture read in both directions."""
+
+    @classmethod
+    def check_direction(cls, config: Any) -> None:
+        """Refuse a config that does not say that its layers are read in one direction."""
+        if not config.is_decoder:
+            raise ValueError(
+                f"{cls.__name__} reads in one direction, and the config says is_decoder=False: pass is_decoder=True, "
+                "and train the model for it if it was not"
+            )
+
+
 def _one_token() -> Inputs:
     """What the patches of loops are checked by: they must fit any number of rows and tokens."""
     return Inputs(ids=jnp.zeros((1, 1), jnp.int32))

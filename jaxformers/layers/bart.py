@@ -38,9 +38,7 @@ Places = Callable[[Any, Any, jax.Array], jax.Array]
 
 def attention(d: int, prefix: str) -> declare.Tree:
     """The four projections of a layer's attention."""
-    names = (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"))
-    inside = {ours: declare.linear(d, d, name, ("embed", "heads")) for ours, name in names}
-    return under(prefix, inside | {"out": declare.linear(d, d, "out_proj", ("heads", "embed"))})
+    return under(prefix, cross.arrays(d, "q_proj", "k_proj", "v_proj", "out_proj"))
 
 
 def own_attention(d: int) -> declare.Tree:

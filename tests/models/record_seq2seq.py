@@ -6,6 +6,7 @@ Sources of three lengths, padded on both sides; every array is filled by the rul
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import sys
@@ -27,7 +28,8 @@ torch.set_grad_enabled(False)
 def filled(case: Case) -> tuple[Any, dict[str, Any]]:
     """A model, and what is to be told of its tensors."""
     cls = getattr(transformers, case.cls)
-    model = cls._from_config(cls.config_class(**case.config), attn_implementation="eager").eval()
+    config = cls.config_class(**copy.deepcopy(dict(case.config)))  # some take parts out of it
+    model = cls._from_config(config, attn_implementation="eager").eval()
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         with safetensors.safe_open(Path(folder) / "model.safetensors", "pt") as file:
@@ -55,7 +57,7 @@ def answered(case: Case, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     given = {name: torch.from_numpy(array.astype(np.int64)) for name, array in inputs(case).items()}
     given = {name: array for name, array in given.items() if name in inspect.signature(model.forward).parameters}
     out = model(**given, output_attentions=True, output_hidden_states=True)
-    if (hasattr(model, "generate") and "ConditionalGeneration" in case.cls) or case.cls == "MarianMTModel":
+    if "ConditionalGeneration" in case.cls or case.cls in ("MarianMTModel", "EncoderDecoderModel"):
         source = {name: given[name] for name in case.source}
         model = with_places(model) if case.cls.startswith("FSMT") else model
         for word, options in OPTIONS.items():
