@@ -51,12 +51,12 @@ class EitherWay:
     layer also looks at what an encoder has read, as in an `EncoderDecoderModel`.
     """
 
-    is_decoder: bool = False
-    add_cross_attention: bool = False
+    is_decoder: bool | None = None
+    add_cross_attention: bool | None = None
 
     allowed: ClassVar[Mapping[str, Collection[Any]]] = {
-        "is_decoder": (True, False),
-        "add_cross_attention": (True, False),
+        "is_decoder": (True, False, None),
+        "add_cross_attention": (True, False, None),
     }
 
 

@@ -431,6 +431,7 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         generation_config: GenerationConfig | None = None,
         *,
         attention_mask: Any = None,
+        token_type_ids: Any = None,
         inputs_embeds: Any = None,
         decoder_input_ids: Any = None,
         decoder_attention_mask: Any = None,
@@ -449,6 +450,7 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
             input_ids: [batch, seq] sources, padded on either side.
             generation_config: settings; without it the model's own, `model.generation_config`.
             attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding.
+            token_type_ids: zeros, as tokenizers give them, say nothing.
             inputs_embeds: [batch, seq, dim] sources as vectors.
             decoder_input_ids: [batch, new] what each row begins with; decoder_start_token_id is put in front where it
                 is not there. None: that alone.
@@ -474,6 +476,7 @@ class Seq2SeqLM(Generative, task="Seq2SeqLM", labels={"labels": Label("vocab_siz
         owner = type(self).__name__
         if spare := [name for name in options if name in batches.FOR_USERS]:
             raise ValueError(f"generate() takes no {spare[0]!r}, which the tokenizer gave for you: leave it out")
+        batches.check_no_types(owner, token_type_ids)
         beside: Any = batches.of_sources(type(self), options)
         options = {name: value for name, value in options.items() if name not in self.beside}
         names = tuple(name for name in inspect.signature(Seq2SeqLM.generate).parameters if name != "self")

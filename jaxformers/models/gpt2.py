@@ -35,7 +35,7 @@ class GPT2Config(
     allowed={
         "activation_function": ACTIVATIONS,
         "is_decoder": (True, False, None),
-        "add_cross_attention": (True, False),
+        "add_cross_attention": (True, False, None),
     },
     ignores=("predict_special_tokens", "reorder_and_upcast_attn"),
 ):
@@ -51,7 +51,7 @@ class GPT2Config(
     scale_attn_weights: bool = True
     scale_attn_by_inverse_layer_idx: bool = False
     classifier_dropout: Rate | None = None
-    add_cross_attention: bool = False
+    add_cross_attention: bool | None = None
 
 
 def parameters(c: GPT2Config) -> declare.Tree:
