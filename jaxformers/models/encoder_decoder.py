@@ -138,7 +138,7 @@ def parameters(c: EncoderDecoderConfig) -> declare.Tree:
 
 
 def tied(encoder: declare.Tree, decoder: declare.Tree) -> tuple[declare.Tree, declare.Tree]:
-    """The encoder's arrays under the names of the decoder's, too, and what the decoder has beside these."""
+    """The encoder's arrays under the names of the decoder's, which files have, and what the decoder has beside these."""
     if isinstance(encoder, list):
         pairs = [tied(*pair) for pair in zip(encoder, decoder, strict=True)]
         return [first for first, _ in pairs], [second for _, second in pairs]
@@ -147,7 +147,7 @@ def tied(encoder: declare.Tree, decoder: declare.Tree) -> tuple[declare.Tree, de
         if name not in encoder:
             alone[name] = part
         elif is_param(part):
-            both[name] = declare.tied(encoder[name], part.name, *part.aliases, role=part.role)
+            both[name] = declare.tied(part, encoder[name].name, *encoder[name].aliases)
         else:
             both[name], rest = tied(encoder[name], part)
             alone |= {name: rest} if rest else {}
