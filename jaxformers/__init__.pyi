@@ -412,6 +412,9 @@ from .models.opt import OPTModel as OPTModel
 from .models.pegasus import PegasusConfig as PegasusConfig
 from .models.pegasus import PegasusForConditionalGeneration as PegasusForConditionalGeneration
 from .models.pegasus import PegasusModel as PegasusModel
+from .models.pegasus_x import PegasusXConfig as PegasusXConfig
+from .models.pegasus_x import PegasusXForConditionalGeneration as PegasusXForConditionalGeneration
+from .models.pegasus_x import PegasusXModel as PegasusXModel
 from .models.persimmon import PersimmonConfig as PersimmonConfig
 from .models.persimmon import PersimmonForCausalLM as PersimmonForCausalLM
 from .models.persimmon import PersimmonForSequenceClassification as PersimmonForSequenceClassification

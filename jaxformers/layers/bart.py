@@ -36,18 +36,18 @@ Places = Callable[[Any, Any, jax.Array], jax.Array]
 # -- arrays -----------------------------------------------------------------------------------------------------------
 
 
-def attention(d: int, prefix: str) -> declare.Tree:
+def attention(d: int, prefix: str, bias: bool = True) -> declare.Tree:
     """The four projections of a layer's attention."""
-    return under(prefix, cross.arrays(d, "q_proj", "k_proj", "v_proj", "out_proj"))
+    return under(prefix, cross.arrays(d, "q_proj", "k_proj", "v_proj", "out_proj", bias=bias))
 
 
-def own_attention(d: int) -> declare.Tree:
+def own_attention(d: int, bias: bool = True) -> declare.Tree:
     """The projections of a layer's attention to its own side."""
-    own = attention(d, "self_attn")
+    own = attention(d, "self_attn", bias)
     return declare.together("qkv", {name: own[name] for name in QKV}) | {"out": own["out"]}
 
 
-def layer(c: Any, inner: int, own: declare.Tree, *, crossed: bool) -> declare.Tree:
+def layer(c: Any, inner: int, own: declare.Tree, *, crossed: bool, bias: bool) -> declare.Tree:
     """One layer's arrays, given those of its attention to its own side; `crossed`: of a decoder."""
     d = c.d_model
     tree = own | {
@@ -57,7 +57,7 @@ def layer(c: Any, inner: int, own: declare.Tree, *, crossed: bool) -> declare.Tr
         "ffn_norm": declare.layer_norm(d, "final_layer_norm"),
     }
     if crossed:
-        tree["cross"] = attention(d, "encoder_attn")
+        tree["cross"] = attention(d, "encoder_attn", bias)
         tree["cross_norm"] = declare.layer_norm(d, "encoder_attn_layer_norm")
     return tree
 
@@ -75,15 +75,19 @@ def side(
     embedding_norm: bool,
     final_norm: bool,
     own: declare.Tree | None = None,
+    bias: bool = True,
 ) -> declare.Tree:
     """The arrays of "encoder" or "decoder".
 
     position: a table of positions; None: there is none. embedding_norm, final_norm: whether there is a norm before the
     layers, and behind them. own: of a layer's attention to its own side; None: `own_attention`.
+    bias: whether projections of attention have biases.
     """
-    crossed, own = name == "decoder", own_attention(c.d_model) if own is None else own
+    crossed, own = name == "decoder", own_attention(c.d_model, bias) if own is None else own
     count, inner = getattr(c, f"{name}_layers"), getattr(c, f"{name}_ffn_dim")
-    tree: dict[str, Any] = {"layers": declare.repeat(count, "layers.{}", layer(c, inner, own, crossed=crossed))}
+    tree: dict[str, Any] = {
+        "layers": declare.repeat(count, "layers.{}", layer(c, inner, own, crossed=crossed, bias=bias))
+    }
     if position is not None:
         tree["position"] = position
     if embedding_norm:

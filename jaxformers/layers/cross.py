@@ -31,11 +31,11 @@ def cells(rows: int, source: int, heads: int, dim: int) -> declare.Tree:
     }
 
 
-def arrays(d: int, *names: str) -> declare.Tree:
+def arrays(d: int, *names: str, bias: bool = True) -> declare.Tree:
     """The four projections; `names` are the Hub's for query, key, value and output."""
     inside = zip(("query", "key", "value"), names[:3], strict=True)
-    tree = {ours: declare.linear(d, d, name, ("embed", "heads")) for ours, name in inside}
-    return tree | {"out": declare.linear(d, d, names[3], ("heads", "embed"))}
+    tree = {ours: declare.linear(d, d, name, ("embed", "heads"), bias=bias) for ours, name in inside}
+    return tree | {"out": declare.linear(d, d, names[3], ("heads", "embed"), bias=bias)}
 
 
 def beside(cell: dict[str, Leaf] | None, memory: Memory | None) -> bool:

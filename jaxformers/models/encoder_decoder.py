@@ -138,7 +138,7 @@ def parameters(c: EncoderDecoderConfig) -> declare.Tree:
 
 
 def tied(encoder: declare.Tree, decoder: declare.Tree) -> tuple[declare.Tree, declare.Tree]:
-    """The encoder's arrays under the names of the decoder's, which files have, and what the decoder has beside these."""
+    """The encoder's arrays under the decoder's names, as files have them, and what the decoder has beside these."""
     if isinstance(encoder, list):
         pairs = [tied(*pair) for pair in zip(encoder, decoder, strict=True)]
         return [first for first, _ in pairs], [second for _, second in pairs]

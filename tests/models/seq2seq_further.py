@@ -25,6 +25,14 @@ LED = {name: value for name, value in BART.items() if name != "max_position_embe
 MARKS = [[1, *[0] * 12], [1, 0, 1, *[0] * 10], [*[0] * 6, 1, *[0] * 6]]
 """Which tokens of sources see all."""
 OTHERWISE = ("encoder_attentions", "encoder_global_attentions")
+PEGASUS_X = {
+    **BART,
+    "encoder_layers": 3,
+    "num_global_tokens": 3,
+    "block_size": 4,
+    "forced_eos_token_id": None,
+}
+BLOCKS = ("encoder_attentions", "encoder_hidden_states")
 BERT = {
     "model_type": "bert",
     "vocab_size": 67,
@@ -61,6 +69,14 @@ CASES = (
     Case("led", "LEDForConditionalGeneration", LED, unlike=OTHERWISE, idle=("bias", "global")),
     Case("led-marked", "LEDForConditionalGeneration", LED, beside={"global_attention_mask": MARKS}, unlike=OTHERWISE),
     Case("led-without-head", "LEDModel", {**LED, "attention_window": 4}, unlike=OTHERWISE),
+    Case("pegasus_x", "PegasusXForConditionalGeneration", PEGASUS_X, unlike=BLOCKS),
+    Case(
+        "pegasus_x-still",
+        "PegasusXForConditionalGeneration",
+        {**PEGASUS_X, "stagger_local_blocks": False},
+        unlike=BLOCKS,
+    ),
+    Case("pegasus_x-without-head", "PegasusXModel", PEGASUS_X, unlike=BLOCKS),
     Case("bert-bert", "EncoderDecoderModel", both(BERT, BERT), idle=("bias", "pooler")),
     Case("roberta-roberta", "EncoderDecoderModel", both(ROBERTA, ROBERTA), idle=("bias", "pooler")),
     Case("bert-gpt2", "EncoderDecoderModel", both(BERT, GPT2), idle=("bias", "pooler")),
