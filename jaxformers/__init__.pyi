@@ -63,6 +63,7 @@ from .models.bert import BertForPreTraining as BertForPreTraining
 from .models.bert import BertForQuestionAnswering as BertForQuestionAnswering
 from .models.bert import BertForSequenceClassification as BertForSequenceClassification
 from .models.bert import BertForTokenClassification as BertForTokenClassification
+from .models.bert import BertLMHeadModel as BertLMHeadModel
 from .models.bert import BertModel as BertModel
 from .models.big_bird import BigBirdConfig as BigBirdConfig
 from .models.big_bird import BigBirdForMaskedLM as BigBirdForMaskedLM
@@ -148,6 +149,8 @@ from .models.electra import ElectraForQuestionAnswering as ElectraForQuestionAns
 from .models.electra import ElectraForSequenceClassification as ElectraForSequenceClassification
 from .models.electra import ElectraForTokenClassification as ElectraForTokenClassification
 from .models.electra import ElectraModel as ElectraModel
+from .models.encoder_decoder import EncoderDecoderConfig as EncoderDecoderConfig
+from .models.encoder_decoder import EncoderDecoderModel as EncoderDecoderModel
 from .models.ernie import ErnieConfig as ErnieConfig
 from .models.ernie import ErnieForMaskedLM as ErnieForMaskedLM
 from .models.ernie import ErnieForMultipleChoice as ErnieForMultipleChoice
@@ -198,6 +201,9 @@ from .models.fnet import FNetForQuestionAnswering as FNetForQuestionAnswering
 from .models.fnet import FNetForSequenceClassification as FNetForSequenceClassification
 from .models.fnet import FNetForTokenClassification as FNetForTokenClassification
 from .models.fnet import FNetModel as FNetModel
+from .models.fsmt import FSMTConfig as FSMTConfig
+from .models.fsmt import FSMTForConditionalGeneration as FSMTForConditionalGeneration
+from .models.fsmt import FSMTModel as FSMTModel
 from .models.funnel import FunnelBaseModel as FunnelBaseModel
 from .models.funnel import FunnelConfig as FunnelConfig
 from .models.funnel import FunnelForMaskedLM as FunnelForMaskedLM
@@ -281,6 +287,9 @@ from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForQuestionAnswering as J
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForSequenceClassification as JinaEmbeddingsV3ForSequenceClassification
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForTokenClassification as JinaEmbeddingsV3ForTokenClassification
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3Model as JinaEmbeddingsV3Model
+from .models.led import LEDConfig as LEDConfig
+from .models.led import LEDForConditionalGeneration as LEDForConditionalGeneration
+from .models.led import LEDModel as LEDModel
 from .models.llama import LlamaConfig as LlamaConfig
 from .models.llama import LlamaForCausalLM as LlamaForCausalLM
 from .models.llama import LlamaForQuestionAnswering as LlamaForQuestionAnswering
@@ -418,6 +427,9 @@ from .models.pegasus import PegasusConfig as PegasusConfig
 from .models.pegasus import PegasusForCausalLM as PegasusForCausalLM
 from .models.pegasus import PegasusForConditionalGeneration as PegasusForConditionalGeneration
 from .models.pegasus import PegasusModel as PegasusModel
+from .models.pegasus_x import PegasusXConfig as PegasusXConfig
+from .models.pegasus_x import PegasusXForConditionalGeneration as PegasusXForConditionalGeneration
+from .models.pegasus_x import PegasusXModel as PegasusXModel
 from .models.persimmon import PersimmonConfig as PersimmonConfig
 from .models.persimmon import PersimmonForCausalLM as PersimmonForCausalLM
 from .models.persimmon import PersimmonForSequenceClassification as PersimmonForSequenceClassification
@@ -479,6 +491,7 @@ from .models.roberta import Data2VecTextForSequenceClassification as Data2VecTex
 from .models.roberta import Data2VecTextForTokenClassification as Data2VecTextForTokenClassification
 from .models.roberta import Data2VecTextModel as Data2VecTextModel
 from .models.roberta import RobertaConfig as RobertaConfig
+from .models.roberta import RobertaForCausalLM as RobertaForCausalLM
 from .models.roberta import RobertaForMaskedLM as RobertaForMaskedLM
 from .models.roberta import RobertaForMultipleChoice as RobertaForMultipleChoice
 from .models.roberta import RobertaForQuestionAnswering as RobertaForQuestionAnswering

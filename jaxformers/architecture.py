@@ -120,7 +120,12 @@ class Architecture:
 
     @classmethod
     def declaration(cls, config: Any) -> declare.Tree:
-        """The model's arrays, with their full Hub names, layers listed."""
+        """The model's arrays, with their full Hub names, layers listed.
+
+        Raises:
+            ValueError: the config is of a model that reads in another direction.
+        """
+        cls.check_direction(config)
         tree = cls.network.parameters(config)
         if hasattr(cls, "head"):
             tree = declare.under(cls.prefix, tree)
@@ -129,6 +134,15 @@ class Architecture:
                 tree["word"] = tree["word"] | {"table": table}
             tree = tree | {"head": declare.outside(cls.head.parameters(config))}
         return declare.resolved(tree, config.initializer)
+
+    @classmethod
+    def check_direction(cls, config: Any) -> None:
+        """Refuse layers that the config wants read in one direction, where the class reads in both."""
+        if getattr(config, "is_decoder", False) and cls.network.decode is None:
+            raise ValueError(
+                f"{cls.__name__} reads in both directions, and the config says is_decoder=True: use the class for "
+                "causal language modelling, or pass is_decoder=False"
+            )
 
     @classmethod
     def forward(

@@ -140,7 +140,7 @@ def bounds(cls: Any, c: Any) -> dict[str, int | None]:
     return {
         "input_ids": c.target_vocab_size if cls.network.encode is None else c.source_vocab_size,
         "token_type_ids": getattr(c, "type_vocab_size", None) or None,
-        "position_ids": 2**31 - 1 if c.longest_row is None else c.max_position_embeddings,
+        "position_ids": 2**31 - 1 if c.longest_row is None else c.promised_row,
     }
 
 
@@ -168,8 +168,6 @@ def check(cls: Any, c: Any, batch: Inputs, labels: Mapping[str, Any]) -> None:
     the host only.
     """
     shape = check_tokens(cls, c, batch)
-    for name, array in batch.beside.items():
-        _check_beside(cls, c, name, array, shape)
     if cls.network.two_sided:
         _check_target(cls, c, batch, shape[0], labels)
     cls.check_batch(c, batch)
@@ -184,7 +182,7 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
     if batch.memory is not None:
         shape = batch.memory.mask.shape
     else:
-        shape = batch.ids.shape if batch.ids is not None else _check_vectors(cls, c, axes, batch.embeds)
+        shape = batch.ids.shape if batch.ids is not None else _check_vectors(cls, c.source_width, axes, batch.embeds)
     if len(shape) != cls.axes:
         found = f"found {len(shape)} axes {tuple(shape)}{_lone('input_ids', shape, cls.axes)}"
         raise ValueError(f"{owner}: input_ids must be [{axes}], {found}")
@@ -198,7 +196,7 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
         )
     c.warn_of_row(shape[-1])
     if batch.cache is not None:
-        _check_cache(owner, c, batch.cache, shape)
+        _check_cache(owner, c, batch.cache, shape, longest)
     if batch.mask is not None and batch.mask.shape not in (shape, (*shape, shape[-1])):
         raise ValueError(f"{owner}: attention_mask has shape {tuple(batch.mask.shape)}, input_ids {tuple(shape)}")
     reads_last = cls.task == "SequenceClassification" and "past_key_values" in cls.accepts and not cls.network.two_sided
@@ -210,6 +208,8 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
     for name, bound in bounds(cls, c).items():
         if (array := getattr(batch, FIELDS[name])) is not None:
             _check_ids(owner, name, array, (shape,), bound)
+    for name, array in batch.beside.items():
+        _check_beside(cls, c, name, array, shape)
     return shape
 
 
@@ -225,7 +225,9 @@ def _check_target(cls: Any, c: Any, batch: Inputs, rows: int, labels: Mapping[st
         return
     if (target.ids is None) == (target.embeds is None):
         raise ValueError(f"{owner}: pass either decoder_input_ids or decoder_inputs_embeds")
-    shape = target.ids.shape if target.ids is not None else _check_vectors(cls, c, "batch, seq", target.embeds)
+    shape = (
+        target.ids.shape if target.ids is not None else _check_vectors(cls, c.target_width, "batch, seq", target.embeds)
+    )
     if len(shape) != 2 or shape[0] != rows or not shape[1]:
         raise ValueError(f"{owner}: decoder_input_ids must be [{rows}, seq], as input_ids, found {tuple(shape)}")
     if target.ids is not None:
@@ -238,7 +240,7 @@ def _check_target(cls: Any, c: Any, batch: Inputs, rows: int, labels: Mapping[st
     if longest is not None and shape[1] > longest:
         raise ValueError(f"{owner}: {shape[1]} tokens in a row of decoder_input_ids, the model has {longest} positions")
     if target.cache is not None:
-        _check_cache(owner, c, target.cache, shape)
+        _check_cache(owner, c, target.cache, shape, longest)
 
 
 def memory(owner: str, given: Any, mask: Any) -> Memory:
@@ -282,9 +284,14 @@ def vectors(cls: Any, c: Any, embeds: Any) -> Any:
     if "inputs_embeds" not in cls.accepts:
         raise ValueError(f"{cls.__name__} takes no inputs_embeds: pass input_ids")
     embeds = _array("inputs_embeds", embeds)
-    if 0 in _check_vectors(cls, c, "batch, seq", embeds):
+    if 0 in _check_vectors(cls, c.source_width, "batch, seq", embeds):
         raise ValueError(f"{cls.__name__}: inputs_embeds is empty: {tuple(embeds.shape)}")
     return embeds
+
+
+def of_sources(cls: Any, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What of the keywords of `generate` an architecture's encoder alone takes, on the host."""
+    return {name: np.asarray(_array(name, options[name])) for name in cls.beside if options.get(name) is not None}
 
 
 def prompts(
@@ -343,9 +350,9 @@ def check_past(owner: str, cache: Any, rows: int, empty_cache: Callable[[int], C
         raise ValueError(f"{owner}: past_key_values come from another model: pass those of an earlier call of this one")
 
 
-def _check_vectors(cls: Any, c: Any, axes: str, embeds: Any) -> tuple[int, ...]:
-    """The axes of tokens of vectors [..., D]."""
-    shape, width = tuple(embeds.shape[:-1]), getattr(c, "embedding_size", None) or c.hidden_size
+def _check_vectors(cls: Any, width: int, axes: str, embeds: Any) -> tuple[int, ...]:
+    """The axes of tokens of vectors [..., width]."""
+    shape = tuple(embeds.shape[:-1])
     fits = embeds.ndim == cls.axes + 1 and embeds.shape[-1] == width
     if not jnp.issubdtype(embeds.dtype, jnp.floating):
         raise ValueError(f"{cls.__name__}: inputs_embeds must be floats, found {embeds.dtype}: ids are input_ids")
@@ -362,12 +369,12 @@ def _lone(name: str, shape: tuple[int, ...], axes: int) -> str:
     return f": pass {name}[None]; under vmap too each example is a batch, of one row" if len(shape) == axes - 1 else ""
 
 
-def _check_cache(owner: str, c: Any, cache: Cache, shape: tuple[int, ...]) -> None:
+def _check_cache(owner: str, c: Any, cache: Cache, shape: tuple[int, ...], longest: int | None) -> None:
     if cache.length.shape != shape[:1]:
         held = cache.length.shape[0] if cache.length.ndim else "no"
         raise ValueError(f"{owner}: past_key_values hold {held} rows, input_ids {shape[0]}")
     known = 0 if isinstance(cache.length, jax.core.Tracer) else int(cache.length.max())
-    reached, longest = known + shape[1], c.longest_row
+    reached = known + shape[1]
     if longest is not None and reached > longest:
         raise ValueError(f"{owner}: {reached} tokens with those of past_key_values, the model has {longest} positions")
     c.warn_of_row(reached)

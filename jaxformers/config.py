@@ -260,6 +260,16 @@ class Config:
         return self.vocab_size
 
     @property
+    def source_width(self) -> int:
+        """How many numbers a vector in the place of a token has; beside a decoder its encoder's."""
+        return getattr(self, "embedding_size", None) or self.hidden_size
+
+    @property
+    def target_width(self) -> int:
+        """How many numbers a vector in the place of a decoder's token has."""
+        return self.source_width
+
+    @property
     def promised_row(self) -> int | None:
         """How many tokens of a row the config answers for; None: it does not say."""
         return getattr(self, "max_position_embeddings", None)
@@ -334,10 +344,13 @@ class Config:
         return json.loads(self._rest)
 
     def bare(self) -> Self:
-        """This config without `rest`: what the library's own compiled programs are keyed by."""
+        """This config, and those within it, without `rest`: what the library's own compiled programs are keyed by."""
         if "_without_rest" not in self.__dict__:
-            bare = self if self._rest == "{}" else _freeze(object.__new__(type(self)), self._values, "{}")
-            self.__dict__["_without_rest"] = bare
+            inside = {
+                name: value.bare() if isinstance(value, Config) else value for name, value in self._values.items()
+            }
+            plain = self._rest == "{}" and all(inside[name] is value for name, value in self._values.items())
+            self.__dict__["_without_rest"] = self if plain else _freeze(object.__new__(type(self)), inside, "{}")
         return self.__dict__["_without_rest"]
 
     def replace(self, /, **fields: Any) -> Self:
@@ -424,6 +437,7 @@ class Config:
         take it for a value (torch Transformers' DeBERTa).
         """
         fields = {k: v for k, v in self._values.items() if v is not None or self._defaults[k] is not None}
+        fields = {k: v.to_dict() if isinstance(v, Config) else v for k, v in fields.items()}
         count = fields.pop("num_labels")
         names = self._names or _numbered(count)
         if names != _numbered(2):
@@ -523,8 +537,13 @@ _ABSENT = _Absent()
 
 def _freeze(config: Any, values: Mapping[str, Any], rest: str) -> Any:
     """Fill a config that nobody has seen yet."""
-    config.__dict__.update(values, _rest=rest, _key=(*(repr(values[name]) for name in config._hints), rest))
+    config.__dict__.update(values, _rest=rest, _key=(*(_identity(values[name]) for name in config._hints), rest))
     return config
+
+
+def _identity(value: Any) -> Any:
+    """What a value is compared by."""
+    return (type(value), value._key) if isinstance(value, Config) else repr(value)
 
 
 def _thaw(cls: type[Config], values: Mapping[str, Any], rest: str) -> Config:

@@ -30,12 +30,14 @@ class Network:
         Beside an encoder it reads of it `inputs.memory`, or what the cache has of that.
     cells: (config, rows, slots) → what each layer keeps of tokens, a list of declarations (`layers.cache`); beside an
         encoder (config, rows, slots, source), with what it keeps of the tokens of a source (`layers.cross`).
+    bridge: (params, config, what an encoder gives) → what the decoder beside it reads of that.
     """
 
     parameters: Callable[[Any], declare.Tree]
     encode: Read | None = None
     decode: Read | None = None
     cells: Callable[..., declare.Tree] | None = None
+    bridge: Callable[[Any, Any, Memory], Memory] = lambda params, config, memory: memory
 
     @property
     def two_sided(self) -> bool:
@@ -68,6 +70,7 @@ class Network:
         elif target.cache is None:
             encoded = self.read_source(params, config, inputs, ask, sites)
             memory = Memory(encoded.state, inputs.segment_ids != 0)
+        memory = memory and self.bridge(params, config, memory)
         if ask.cache and target.cache is None:
             assert memory is not None
             target = dataclasses.replace(target, cache=self.begin(params, config, memory, *target.shape))
@@ -78,8 +81,9 @@ class Network:
     def empty_cache(self, params: Any, config: Any, rows: int, slots: int, *source: int) -> Cache:
         """A cache without tokens, with room for `slots` in each of `rows` rows, and beside an encoder for `source`."""
         assert self.cells is not None, "a model that reads in both directions"
-        dtype = params["word"]["table"].dtype
         side = params["decoder"] if self.two_sided else params
+        words = next(tree["word"] for tree in (side, params, params.get("encoder", {})) if "word" in tree)
+        dtype = words["table"].dtype
         made = cache.empty(run.arranged(self.cells(config, rows, slots, *source), side["layers"]), dtype)
         past = None if switch_length(config) is None else cache.no_past(rows, slots, config.hidden_size, dtype)
         return dataclasses.replace(made, past=past)
@@ -93,6 +97,14 @@ class Network:
     def read_source(self, params: Any, config: Any, source: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
         """What the encoder beside a decoder makes of sources [B, S]."""
         return self._encoded(params, config, source, ask, sites.under("encoder"))
+
+    def remember(self, params: Any, config: Any, source: Inputs, sites: Sites = PLAIN) -> Memory:
+        """What the decoder reads of what the encoder makes, or has made, of sources [B, S]."""
+        memory = source.memory
+        if memory is None:
+            encoded = self.read_source(params, config, source, sites=sites)
+            memory = Memory(encoded.state, source.segment_ids != 0)
+        return self.bridge(params, config, memory)
 
 
 def _finished(encoded: Encoded, inputs: Inputs, sites: Sites) -> Encoded:

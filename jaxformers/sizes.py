@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar
 
 from .config import Between, Count, Depth, Endless, Epsilon, Limit, Rate, Repeats, Size, Token
-from .layers import disentangled, experts, gqa, post_norm, rotation
+from .layers import disentangled, experts, gqa, post_norm, rotation, window
 from .layers.activation import ACTIVATIONS
 
 Further = Annotated[int, Between(0, 1024)]
@@ -44,6 +44,22 @@ class BertSizes(UnsegmentedSizes):
     type_vocab_size: Size = 2
 
 
+class EitherWay:
+    """Encoders whose layers may be read in one direction: to be put before their other sizes.
+
+    is_decoder: whether they are, by the class for causal language modelling alone. add_cross_attention: whether a
+    layer also looks at what an encoder has read, as in an `EncoderDecoderModel`.
+    """
+
+    is_decoder: bool | None = None
+    add_cross_attention: bool | None = None
+
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {
+        "is_decoder": (True, False, None),
+        "add_cross_attention": (True, False, None),
+    }
+
+
 class CountedSizes(BertSizes):
     """BERT's sizes and rates, with positions that count from behind the padding token, as fairseq's do."""
 
@@ -60,6 +76,20 @@ class CountedSizes(BertSizes):
     def longest_row(self) -> int:
         """The positions less those up to the padding token, where counting starts: 512 of 514."""
         return self.max_position_embeddings - self.pad_token_id - 1
+
+
+class WindowSizes:
+    """Encoders whose tokens see those near them.
+
+    attention_window: tokens that a token sees, half of them to either side; one number, or one a layer.
+    """
+
+    attention_window: tuple[int, ...] | int = 512
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The window of each layer."""
+        return window.sizes(self)
 
 
 class DisentangledSizes(BertSizes):
@@ -270,10 +300,11 @@ class LatentSizes(RotarySizes):
             )
 
 
-class BartSizes:
-    """Sizes and rates under BART's names, of an encoder and a decoder; the defaults are bart-large's."""
+class TwoSidedSizes:
+    """Sizes and rates under BART's names, of an encoder and a decoder whose words and places are counted elsewhere; the
+    defaults are bart-large's.
+    """
 
-    vocab_size: Size = 50265
     d_model: Size = 1024
     encoder_layers: Depth = 12
     encoder_attention_heads: Size = 16
@@ -285,7 +316,6 @@ class BartSizes:
     dropout: Rate = 0.1
     attention_dropout: Rate = 0.0
     activation_dropout: Rate = 0.0
-    max_position_embeddings: Size = 1024
     scale_embedding: bool = False
     is_encoder_decoder: bool = True
     pad_token_id: Token | None = 1
@@ -327,3 +357,10 @@ class BartSizes:
     def spread(self) -> float:
         """The standard deviation of random weights: init_std."""
         return getattr(self, "init_std", 0.02)
+
+
+class BartSizes(TwoSidedSizes):
+    """Sizes and rates under BART's names, with words and places that both sides share."""
+
+    vocab_size: Size = 50265
+    max_position_embeddings: Size = 1024

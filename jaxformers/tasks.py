@@ -280,6 +280,19 @@ class AlignedCausalLM(CausalLM):
         return super().finish(scores, encoded, {}, config).replace(loss=loss)
 
 
+class DirectedLM(CausalLM):
+    """`CausalLM` of layers that most models of the architecture read in both directions."""
+
+    @classmethod
+    def check_direction(cls, config: Any) -> None:
+        """Refuse a config that does not say that its layers are read in one direction."""
+        if not config.is_decoder:
+            raise ValueError(
+                f"{cls.__name__} reads in one direction, and the config says is_decoder=False: pass is_decoder=True, "
+                "and train the model for it if it was not"
+            )
+
+
 def _one_token() -> Inputs:
     """What the patches of loops are checked by: they must fit any number of rows and tokens."""
     return Inputs(ids=jnp.zeros((1, 1), jnp.int32))
@@ -505,6 +518,7 @@ class EncoderDecoder(Model, task="", labels={}, accepts=TWO_SIDED, packs=False):
             raise ValueError(
                 f"{owner}.init_cache: {len(memory.state)} rows of encoder_outputs, {batch_size} of the cache"
             )
+        memory = self.network.bridge(self.params, self.config, memory)
         return self.network.begin(self.params, self.config, memory, batch_size, max_length)
 
 
@@ -555,6 +569,7 @@ class Seq2SeqLM(
         generation_config: GenerationConfig | None = None,
         *,
         attention_mask: Any = None,
+        token_type_ids: Any = None,
         inputs_embeds: Any = None,
         encoder_outputs: Any = None,
         decoder_input_ids: Any = None,
@@ -577,6 +592,7 @@ class Seq2SeqLM(
             input_ids: [batch, seq] sources, padded on either side.
             generation_config: settings; without it the model's own, `model.generation_config`.
             attention_mask: [batch, seq], zero at padding. None: ids that are pad_token_id are padding.
+            token_type_ids: zeros, as tokenizers give them, say nothing.
             inputs_embeds: [batch, seq, dim] sources as vectors.
             encoder_outputs: what `encode` has made of the sources, in their place; attention_mask is theirs.
             decoder_input_ids: [batch, new] what each row begins with; decoder_start_token_id is put in front where it
@@ -594,7 +610,8 @@ class Seq2SeqLM(
                 tokens but each row's last, from one more pass over both.
             patch: as in a call: what stands at sites while sources are read and tokens written. Arrays are the same
                 for all rows and tokens; functions get one token, and must do the same to each.
-            **options: settings in place of the config's (`GenerationConfig`).
+            **options: settings in place of the config's (`GenerationConfig`), and what the architecture's encoder alone
+                takes of sources (LED's `global_attention_mask`).
 
         Returns:
             int32 [batch · num_return_sequences, new], each row from its decoder_start_token_id on; with
@@ -607,6 +624,9 @@ class Seq2SeqLM(
         owner = type(self).__name__
         if spare := [name for name in options if name in batches.FOR_USERS]:
             raise ValueError(f"generate() takes no {spare[0]!r}, which the tokenizer gave for you: leave it out")
+        batches.check_no_types(owner, token_type_ids)
+        beside: Any = batches.of_sources(type(self), options)
+        options = {name: value for name, value in options.items() if name not in self.beside}
         names = tuple(name for name in inspect.signature(Seq2SeqLM.generate).parameters if name != "self")
         config = generation.merged(self.generation_config, generation_config, options, arguments=names)
         if config.guided:
@@ -615,8 +635,8 @@ class Seq2SeqLM(
             )
         if encoder_outputs is not None and assistant_model is not None:
             raise ValueError("encoder_outputs are one model's: pass input_ids, which the assistant reads too")
-        source = self._source(input_ids, attention_mask, inputs_embeds, encoder_outputs)
-        (kind, tokens), (_, seen) = source.items()
+        source = self._source(input_ids, attention_mask, inputs_embeds, encoder_outputs, beside)
+        (kind, tokens), (_, seen), *_ = source.items()
         ids, mask = self._beginnings(config, len(seen), decoder_input_ids, decoder_attention_mask)
         arguments = generation.Arguments(
             logits_processor=logits_processor,
@@ -627,7 +647,10 @@ class Seq2SeqLM(
             assistant=None if assistant_model is None else self.helped_by(assistant_model),
         )
         ends = [int(np.flatnonzero(real).max()) + 1 for real in seen]
-        sources = [(row[:end], real[:end]) for row, real, end in zip(tokens, seen, ends, strict=True)]
+        sources = [
+            (tokens[row, :end], seen[row, :end], {name: array[row, :end] for name, array in beside.items()})
+            for row, end in enumerate(ends)
+        ]
         encoded = kind == "encoder_outputs"
         batch = generation.Prompts.of(config, arguments, self.config, ids, mask, sources=sources, encoded=encoded)
         one = self.one_source(tokens if encoded else None)
@@ -640,22 +663,27 @@ class Seq2SeqLM(
         whole = _repeated(source, len(rows)) | {"decoder_input_ids": rows, "decoder_attention_mask": real}
         return result, self(**whole, capture=capture, patch=patch)[1]
 
-    def _source(self, ids: Any, mask: Any, embeds: Any, encoded: Any) -> dict[str, np.ndarray]:
-        """What is written from as keywords of a call, checked: ids, vectors or states, and their mask [B, S]."""
+    def _source(
+        self, ids: Any, mask: Any, embeds: Any, encoded: Any, beside: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """What is written from as keywords of a call, checked: ids, vectors or states, their mask [B, S], and what the
+        architecture alone takes.
+        """
         owner = type(self).__name__
         if sum(given is not None for given in (ids, embeds, encoded)) != 1:
             raise ValueError(f"{owner}: pass input_ids or inputs_embeds, or encoder_outputs: what is written from")
         if encoded is None:
             vectors = None if embeds is None else np.asarray(batches.vectors(type(self), self.config, embeds))
             read, seen = batches.prompts(owner, ids, mask, self.config.pad_token_id, (), vectors)
-            batches.check_tokens(type(self), self.config, _prompts(read, seen, vectors))
+            batch = dataclasses.replace(_prompts(read, seen, vectors), beside=beside)
+            batches.check_tokens(type(self), self.config, batch)
             source = {"input_ids": read} if vectors is None else {"inputs_embeds": vectors}
         else:
             memory = batches.memory(owner, encoded, mask)
             source, seen = {"encoder_outputs": np.asarray(memory.state)}, np.asarray(memory.mask)
         if not (seen != 0).any(1).all():
             raise ValueError(f"{owner}: attention_mask hides all of a source: it must show one token at least")
-        return source | {"attention_mask": seen.astype(np.int32)}
+        return {**source, "attention_mask": seen.astype(np.int32), **(beside if encoded is None else {})}
 
     def starts(self, settings: GenerationConfig, rows: int) -> np.ndarray:
         """decoder_start_token_id of each row [B, 1].
@@ -694,11 +722,7 @@ class Seq2SeqLM(
     @classmethod
     def begin(cls, params: Any, config: Any, source: Inputs, rows: int, slots: int, sites: Sites = PLAIN) -> Cache:
         """A cache without tokens that has what the encoder makes, or has made, of sources, a row each."""
-        memory = source.memory
-        if memory is None:
-            encoded = cls.network.read_source(params, config, source, sites=sites)
-            memory = Memory(encoded.state, source.segment_ids != 0)
-        return cls.network.begin(params, config, memory, rows, slots)
+        return cls.network.begin(params, config, cls.network.remember(params, config, source, sites), rows, slots)
 
     @classmethod
     def behind(cls, tokens: jax.Array, real: jax.Array | None, cache: Cache) -> Inputs:

@@ -25,6 +25,7 @@ from jaxformers import (
     BertForSequenceClassification,
     DistilBertConfig,
     auto,
+    registry,
 )
 from jaxformers.bundle import Model
 
@@ -43,8 +44,8 @@ TASKS = {
 
 @pytest.fixture(autouse=True)
 def nothing_registered(monkeypatch):
-    monkeypatch.setattr(auto, "_registered_configs", {})
-    monkeypatch.setattr(auto, "_registered_models", {})
+    monkeypatch.setattr(registry, "registered_configs", {})
+    monkeypatch.setattr(registry, "registered_models", {})
 
 
 @pytest.mark.parametrize("kind", TASKS)

@@ -10,7 +10,7 @@ import time
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxformers import AutoModelForSequenceClassification, auto
+from jaxformers import AutoModelForSequenceClassification, registry
 
 DEEP: list = []
 for _ in range(500):
@@ -143,8 +143,8 @@ def test_fields_that_shadow_methods_or_python_names_do_no_harm(checkpoint, tmp_p
 
 def test_no_model_type_is_ever_looked_for_outside_the_folder_of_models(monkeypatch):
     asked = []
-    monkeypatch.setattr(auto.importlib, "import_module", lambda name, *rest: asked.append(name))
+    monkeypatch.setattr(registry.importlib, "import_module", lambda name, *rest: asked.append(name))
     for model_type in ("os", "../auto", "auto", "bundle", ".bert", "bert;os", "bert os", "models.bert", "bert\0"):
         with pytest.raises(ValueError, match="no architecture"):
-            auto.config_class(model_type)
+            registry.config_class(model_type)
     assert asked == []

@@ -61,7 +61,7 @@ class Prompts:
         embeds: np.ndarray | None = None,
         negative_ids: np.ndarray | None = None,
         negative_mask: np.ndarray | None = None,
-        sources: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
+        sources: Sequence[tuple[np.ndarray, np.ndarray, Mapping[str, np.ndarray]]] | None = None,
         encoded: bool = False,
     ) -> Prompts:
         """Check prompts and settings.
@@ -76,8 +76,8 @@ class Prompts:
                 many, the mask is of both; where not, lengths of rows count vectors too, as in torch.
             negative_ids: [B, N] what guidance leads away from; None: each prompt's last token.
             negative_mask: [B, N] zero at padding.
-            sources: what an encoder reads for each prompt, ids [s] or vectors [s, D], and their mask [s], in models
-                that have one.
+            sources: what an encoder reads for each prompt, ids [s] or vectors [s, D], their mask [s], and what else it
+                takes of them [s] by the Hub's keywords, in models that have one.
             encoded: whether sources are what an encoder has made.
 
         Raises:
@@ -117,6 +117,7 @@ class Prompts:
                 embeds=None if embeds is None else read[number],
                 source=None if sources is None else sources[number][0],
                 source_mask=None if sources is None else sources[number][1],
+                source_beside={} if sources is None else sources[number][2],
                 encoded=encoded,
             )
             for number, row in enumerate(rows)

@@ -98,7 +98,9 @@ def source_slots(prompts: Sequence[Prompt], most: int | None) -> int:
 
 
 def _sources(prompts: Sequence[Prompt], count: int, width: int, most: int | None) -> Inputs:
-    """What the encoder reads, or has made; rows without a prompt have the first one's."""
+    """What the encoder reads, or has made; rows without a prompt have the first one's. What a source does not say is
+    zero.
+    """
     given = [(p.source, p.source_mask) for p in prompts if p.source is not None]
     given += given[:1] * (count - len(given))
     sources = [source for source, _ in given]
@@ -108,7 +110,10 @@ def _sources(prompts: Sequence[Prompt], count: int, width: int, most: int | None
     tokens: Any = _filled(sources, count, width)
     if prompts[0].encoded:
         return Inputs(memory=Memory(tokens, mask))
-    return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask)
+    names = {name for prompt in prompts for name in prompt.source_beside}
+    said = {name: [np.asarray(p.source_beside.get(name, ()), np.int32) for p in prompts] for name in sorted(names)}
+    beside: Any = {name: _filled(rows, count, width) for name, rows in said.items()}
+    return Inputs(**{"ids" if tokens.ndim == 2 else "embeds": tokens}, mask=mask, beside=beside)
 
 
 def _source_ids(prompts: Sequence[Prompt], count: int, width: int, most: int | None) -> Source | None:

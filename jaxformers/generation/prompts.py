@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -23,7 +24,8 @@ class Prompt:
     from: it stands in the prompt's place. embeds: [e, D] what is read in the place of ids, of which there may be none
     then, or any number: they are what processors see. source: ids [s] or vectors [s, D] that an encoder reads, of a
     model that has one, and source_mask: [s] which of them are no padding, which some encoders count as places; None:
-    all. encoded: whether the source is what the encoder has made, which is not read again.
+    all. source_beside: by the Hub's keyword what one architecture alone takes of a source, [s] each. encoded: whether
+    the source is what the encoder has made, which is not read again.
     """
 
     ids: np.ndarray
@@ -36,6 +38,7 @@ class Prompt:
     embeds: np.ndarray | None = None
     source: np.ndarray | None = None
     source_mask: np.ndarray | None = None
+    source_beside: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     encoded: bool = False
 
     @property
@@ -89,6 +92,9 @@ def checked(prompt: Prompt, model: LoadedModel, seed: int) -> Prompt:
     mask = prompt.source_mask
     if mask is not None and (source is None or np.shape(mask) != source.shape[:1] or not np.any(mask)):
         raise ValueError(f"Prompt.source_mask has shape {np.shape(mask)}: expected a flag for each token of the source")
+    for word, array in prompt.source_beside.items():
+        if word not in model.cls.beside or source is None or np.shape(array) != source.shape[:1]:
+            raise ValueError(f"Prompt.source_beside[{word!r}]: expected what {name} takes, a number for each token")
     most = _whole("max_new_tokens", prompt.max_new_tokens, 0)
     read = len(ids if embeds is None else embeds)
     if min(read, most) < 1:

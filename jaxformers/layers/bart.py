@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from .. import declare
 from ..declare import Param, under
 from . import cache, cross, heads
 from .activation import ACTIVATIONS
-from .attention import attend, merge, project, through_out, visible
+from .attention import QKV, attend, merge, project, through_out, visible
 from .causal import Causal
 from .decoder import run_decoder
 from .embedding import embed, embed_tokens
@@ -24,6 +24,7 @@ from .gpt import sines
 from .inputs import Ask, Inputs
 from .linear import linear, unembed
 from .norm import layer_norm
+from .post_norm import Mix
 from .run import Encoded, run
 from .sites import Sites
 
@@ -36,26 +37,28 @@ Places = Callable[[Any, Any, jax.Array], jax.Array]
 # -- arrays -----------------------------------------------------------------------------------------------------------
 
 
-def attention(d: int, prefix: str) -> declare.Tree:
+def attention(d: int, prefix: str, bias: bool = True) -> declare.Tree:
     """The four projections of a layer's attention."""
-    names = (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"))
-    inside = {ours: declare.linear(d, d, name, ("embed", "heads")) for ours, name in names}
-    return under(prefix, inside | {"out": declare.linear(d, d, "out_proj", ("heads", "embed"))})
+    return under(prefix, cross.arrays(d, "q_proj", "k_proj", "v_proj", "out_proj", bias=bias))
 
 
-def layer(c: Any, inner: int, *, crossed: bool) -> declare.Tree:
-    """One layer's arrays; `crossed`: of a decoder."""
+def own_attention(d: int, bias: bool = True) -> declare.Tree:
+    """The projections of a layer's attention to its own side."""
+    own = attention(d, "self_attn", bias)
+    return declare.together("qkv", {name: own[name] for name in QKV}) | {"out": own["out"]}
+
+
+def layer(c: Any, inner: int, own: declare.Tree, *, crossed: bool, bias: bool) -> declare.Tree:
+    """One layer's arrays, given those of its attention to its own side; `crossed`: of a decoder."""
     d = c.d_model
-    own = attention(d, "self_attn")
-    tree = declare.together("qkv", {name: own[name] for name in ("query", "key", "value")}) | {
-        "out": own["out"],
+    tree = own | {
         "attention_norm": declare.layer_norm(d, "self_attn_layer_norm"),
         "up": declare.linear(d, inner, "fc1", ("embed", "mlp")),
         "down": declare.linear(inner, d, "fc2", ("mlp", "embed")),
         "ffn_norm": declare.layer_norm(d, "final_layer_norm"),
     }
     if crossed:
-        tree["cross"] = attention(d, "encoder_attn")
+        tree["cross"] = attention(d, "encoder_attn", bias)
         tree["cross_norm"] = declare.layer_norm(d, "encoder_attn_layer_norm")
     return tree
 
@@ -65,15 +68,27 @@ def learned(c: Any, ahead: int = 2) -> declare.Tree:
     return declare.embedding(c.max_position_embeddings + ahead, c.d_model, "embed_positions")
 
 
-def side(c: Any, name: str, *, position: declare.Tree | None, embedding_norm: bool, final_norm: bool) -> declare.Tree:
+def side(
+    c: Any,
+    name: str,
+    *,
+    position: declare.Tree | None,
+    embedding_norm: bool,
+    final_norm: bool,
+    own: declare.Tree | None = None,
+    bias: bool = True,
+) -> declare.Tree:
     """The arrays of "encoder" or "decoder".
 
     position: a table of positions; None: there is none. embedding_norm, final_norm: whether there is a norm before the
-    layers, and behind them.
+    layers, and behind them. own: of a layer's attention to its own side; None: `own_attention`.
+    bias: whether projections of attention have biases.
     """
-    crossed = name == "decoder"
+    crossed, own = name == "decoder", own_attention(c.d_model, bias) if own is None else own
     count, inner = getattr(c, f"{name}_layers"), getattr(c, f"{name}_ffn_dim")
-    tree: dict[str, Any] = {"layers": declare.repeat(count, "layers.{}", layer(c, inner, crossed=crossed))}
+    tree: dict[str, Any] = {
+        "layers": declare.repeat(count, "layers.{}", layer(c, inner, own, crossed=crossed, bias=bias))
+    }
     if position is not None:
         tree["position"] = position
     if embedding_norm:
@@ -137,6 +152,21 @@ def waves(steps: Callable[[int], jax.Array]) -> Places:
     return found
 
 
+def fairseq_steps(count: int) -> jax.Array:
+    """How far a place turns each of `count` of fairseq's waves."""
+    return 10_000.0 ** (-jnp.arange(count, dtype=jnp.float32) / (count - 1))
+
+
+def fairseq_waves(p: Any, c: Any, places: jax.Array) -> jax.Array:
+    """Fairseq's waves, which begin behind the padding token's."""
+    return jnp.where((places < 0)[..., None], 0.0, waves(fairseq_steps)(p, c, places + c.pad_token_id + 1))
+
+
+def counted(c: Any, inputs: Inputs) -> jax.Array:
+    """Places [B or 1, S] from 0, counted over what is no padding, which has -1."""
+    return inputs.counted(c.pad_token_id) - c.pad_token_id - 1
+
+
 def sum_normed(p: Any, x: jax.Array, places: jax.Array) -> jax.Array:
     """Words [B, T, D] and places as a sum, which is normed where the side has a norm for it."""
     x = (x + places).astype(x.dtype)
@@ -156,6 +186,20 @@ def words_of(params: Any, c: Any, inputs: Inputs) -> jax.Array:
     """The vectors [B, T, D] of a batch's tokens, those from the table scaled where the config says so."""
     x = embed_tokens(params["word"], inputs)
     return x * c.d_model**0.5 if c.scale_embedding and inputs.ids is not None else x
+
+
+Mixing = Callable[[Any, Inputs], tuple[Callable[..., Mix], Sequence[Sequence[Any]]]]
+"""(config, what is read) → a function of what is a layer's own to how tokens mix there, and that for `run`."""
+
+
+def everything(c: Any, inputs: Inputs) -> tuple[Callable[..., Mix], Sequence[Sequence[Any]]]:
+    """Every token takes from all of its row, in all layers."""
+    seen, width = visible(inputs.mask), c.d_model // c.encoder_attention_heads
+
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        return merge(attend(*project(p, x, width), seen, rate=c.attention_dropout, sites=sites))
+
+    return lambda: mix, ()
 
 
 Vectors = Callable[[Any, Any, Inputs], jax.Array]
@@ -179,15 +223,15 @@ def encode(
     found: Places = from_table(),
     places: Callable[[Any, Inputs], jax.Array] = lambda c, inputs: inputs.places,
     vectors: Vectors = words_of,
+    mixing: Mixing = everything,
 ) -> Encoded:
     """Hidden states [B, S, D] of what the encoder reads. places: (config, inputs) → of its tokens [B or 1, S]."""
-    p, seen = params["encoder"], visible(inputs.mask)
-    width = c.d_model // c.encoder_attention_heads
+    p = params["encoder"]
+    mix, each = mixing(c, inputs)
 
-    def block(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+    def block(p: Any, x: jax.Array, sites: Sites, *own: Any) -> jax.Array:
         def attended(x: jax.Array) -> jax.Array:
-            q, k, v = project(p, x, width)
-            context = merge(attend(q, k, v, seen, rate=c.attention_dropout, sites=sites))
+            context = mix(*own)(p, x, sites)
             return sites("attention", through_out(p, context, x, sites), c.dropout)
 
         x = order(p["attention_norm"], x, attended)
@@ -195,7 +239,7 @@ def encode(
 
     x = sum_normed(p, vectors(params, c, inputs), found(p, c, places(c, inputs)))
     x = sites.drop("embeddings", x, c.dropout)
-    encoded = run(block, p["layers"], x, ask=ask, sites=sites)
+    encoded = run(block, p["layers"], x, *each, ask=ask, sites=sites)
     return encoded.normed(layer_norm(p["final_norm"], encoded.state, EPSILON)) if "final_norm" in p else encoded
 
 

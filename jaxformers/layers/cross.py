@@ -31,6 +31,13 @@ def cells(rows: int, source: int, heads: int, dim: int) -> declare.Tree:
     }
 
 
+def arrays(d: int, *names: str, bias: bool = True) -> declare.Tree:
+    """The four projections; `names` are the Hub's for query, key, value and output."""
+    inside = zip(("query", "key", "value"), names[:3], strict=True)
+    tree = {ours: declare.linear(d, d, name, ("embed", "heads"), bias=bias) for ours, name in inside}
+    return tree | {"out": declare.linear(d, d, names[3], ("heads", "embed"), bias=bias)}
+
+
 def beside(cell: dict[str, Leaf] | None, memory: Memory | None) -> bool:
     """Whether there is an encoder's result to look at, in a cell or as it is; a decoder may also run alone."""
     return memory is not None or (cell is not None and KEYS in cell)
@@ -49,8 +56,9 @@ def remembered(layers: Any, kept: Any, memory: Memory) -> Any:
 
 
 def keys_values(p: Any, x: jax.Array, heads: int) -> tuple[jax.Array, jax.Array]:
-    """Keys [B, H, d, S] and values [B, H, S, d] of an encoder's states x [B, S, D]."""
-    k, v = (linear(p[name], x).reshape(*x.shape[:2], heads, -1) for name in ("key", "value"))
+    """Keys [B, H, d, S] and values [B, H, S, d] of states x [B, S, D], of projections that files may hold as one."""
+    both = jnp.split(linear(p["kv"], x), 2, axis=-1) if "kv" in p else [linear(p[name], x) for name in ("key", "value")]
+    k, v = (part.reshape(*x.shape[:2], heads, -1) for part in both)
     return k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)
 
 

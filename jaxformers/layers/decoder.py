@@ -32,6 +32,8 @@ Heads = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Ar
 """(arrays, queries [B, T, H, d], keys and values [B, T, K, d]) → what becomes of them before they are turned."""
 Layer = Callable[..., tuple[jax.Array, Any]]
 """(arrays, x [B, T, D], cell, sites, what is this layer's) → x and the cell."""
+Look = Callable[..., jax.Array]
+"""(arrays, x [B, T, D], cell, sites, what is this layer's) → what is added of what an encoder has read."""
 Added = Callable[[str, jax.Array, Sites], jax.Array]
 """("attention" or "ffn", what it gave [B, T, D], sites) → what of it is added to the residual."""
 
@@ -194,12 +196,13 @@ all_of_it = dropped()
 """What most layers add to the residual."""
 
 
-def norms_first(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it) -> Layer:
-    """The layer of Llama and its relatives: x + mix(norm(x)), then x + feed(norm(x))."""
+def norms_first(mix: Mix, feed: Feed, norm: Norm, added: Added = all_of_it, look: Look | None = None) -> Layer:
+    """The layer of Llama and its relatives: x + mix(norm(x)), then x + feed(norm(x)); between the two x + look(x)."""
 
     def apply(p: Any, x: jax.Array, cell: Any, sites: Sites, *own: Any) -> tuple[jax.Array, Any]:
         context, cell = mix(p, norm(p["attention_norm"], x), cell, sites, *own)
         x = x + added("attention", through_out(p, context, x, sites), sites)
+        x = x if look is None else x + look(p, x, cell, sites, *own)
         return x + added("ffn", feed(p, norm(p["ffn_norm"], x), sites), sites), cell
 
     return apply

@@ -14,14 +14,16 @@ import jax.numpy as jnp
 
 from .. import declare
 from ..declare import under
-from . import rotary
+from . import cross, rotary
 from .activation import ACTIVATIONS
 from .attention import attend, attention, merge, project, through_out
+from .causal import Causal
+from .decoder import run_decoder
 from .embedding import embed, embed_tokens
-from .inputs import Inputs
+from .inputs import Ask, Inputs
 from .linear import linear
 from .norm import layer_norm
-from .run import Block
+from .run import Block, Encoded
 from .sites import Sites
 
 Mix = Callable[[Any, jax.Array, Sites], jax.Array]
@@ -133,3 +135,39 @@ def block(c: Any, mix: Mix, feed_forward: Feed | None = None) -> Block:
         return layer_norm(p["ffn_norm"], x + sites("ffn", through(p, x), c.hidden_dropout_prob), c.layer_norm_eps)
 
     return apply
+
+
+# -- the same layers in one direction ---------------------------------------------------------------------------------
+
+
+def directed_layer(c: Any) -> declare.Tree:
+    """One layer's arrays, and where config.add_cross_attention says so those that look at an encoder."""
+    if not c.add_cross_attention:
+        return layer(c)
+    inside = "crossattention.self"
+    names = (f"{inside}.query", f"{inside}.key", f"{inside}.value", "crossattention.output.dense")
+    norm = declare.layer_norm(c.hidden_size, "crossattention.output.LayerNorm")
+    return layer(c) | {"cross": cross.arrays(c.hidden_size, *names), "cross_norm": norm}
+
+
+def decode(params: Any, c: Any, inputs: Inputs, order: Causal, places: jax.Array, ask: Ask, sites: Sites) -> Encoded:
+    """Hidden states [B, T, D] of tokens that see those before them, and what an encoder has read where there is one.
+
+    order: of the tokens. places: [B or 1, T] rows of the table of positions.
+    """
+    count, rate = c.num_attention_heads, c.attention_probs_dropout_prob
+    memory = inputs.memory
+
+    def apply(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
+        q, k, v = project(p, x, c.hidden_size // count)
+        context, kept = order.attend(q, k, v, cell, rate=rate, sites=sites)
+        h = sites("attention", through_out(p, context, x, sites), c.hidden_dropout_prob)
+        x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)
+        if cross.beside(cell, memory):
+            h = cross.attention(p["cross"], x, cell, memory, count, sites, rate=rate)
+            x = layer_norm(p["cross_norm"], x + sites("cross", h, c.hidden_dropout_prob), c.layer_norm_eps)
+        h = sites("ffn", feed(c)(p, x), c.hidden_dropout_prob)
+        return layer_norm(p["ffn_norm"], x + h, c.layer_norm_eps), kept
+
+    x = embedded(params, c, inputs, places, sites)
+    return run_decoder(order, apply, params, x, ask=ask, sites=sites, norm=lambda own, x: x)

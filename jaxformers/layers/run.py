@@ -27,8 +27,8 @@ class Encoded:
 
     state: [B, T, D]. pooled: [B, D] where the model has a pooler. hidden_states (embeddings first), attentions,
     cross_attentions: one a layer, where asked for. inputs: what was read; of rows that hold several texts `first`,
-    `last`, `pooled` and `mean` are [N, D]. encoder: the result of the one beside a decoder, computed or given. cells:
-    what the layers keep, and cache: the `Cache` around them.
+    `last`, `pooled` and `mean` are [N, D]. encoder: the result of the one beside a decoder, computed or given.
+    cells: what the layers keep, and cache: the `Cache` around them.
     """
 
     state: jax.Array

@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from .attention import attend
+from .. import declare
+from .attention import QKV, attend, merge, probabilities, project, taken
+from .inputs import Inputs
+from .post_norm import Mix
 from .sites import Sites
+
+Heads = tuple[jax.Array, jax.Array, jax.Array]
+"""Queries, keys and values [B, T, H, d]."""
+
+
+def sizes(c: Any) -> tuple[int, ...]:
+    """The window of each layer, as the config says for all or for each."""
+    one = c.attention_window
+    return (one,) * c.num_hidden_layers if isinstance(one, int) else one
+
+
+def check(c: Any) -> None:
+    """Refuse windows that are not one a layer, or not even.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    owner, count = type(c).__name__, c.num_hidden_layers
+    if len(sizes(c)) != count:
+        raise ValueError(f"{owner}: attention_window has {len(sizes(c))} numbers for num_hidden_layers={count}")
+    for size in sizes(c):
+        if not 0 < size < 2**20 or size % 2:
+            raise ValueError(f"{owner}: attention_window={size} must be even and positive")
+
+
+def wide_arrays(d: int, prefix: str) -> declare.Tree:
+    """The projections of the few tokens that see all."""
+    whole = {name: declare.linear(d, d, f"{prefix}.{name}_global", ("embed", "heads")) for name in QKV}
+    return declare.together("qkv", whole)
 
 
 def near(length: int, width: jax.Array | int) -> jax.Array:
@@ -66,3 +101,70 @@ def in_chunks(
         allowed = jnp.where(front, around(real)[:, None, :], allowed & (asked > seen_by_all))
     context = attend(chunks(q), around(k), around(v), allowed[:, None], rate=rate, sites=sites)
     return context.reshape(rows, count * width, *head)[:, :length]
+
+
+def attention(
+    inputs: Inputs, width: Any, marks: jax.Array | None, chunks: int | None, *, head: int, rate: float
+) -> Mix:
+    """Every token takes from those at most `width` away and from those of `marks`, which take from all.
+
+    `chunks`, where it is no None: rows are cut, and so many of their first places are all that have marks. Padding
+    takes nothing.
+    """
+    real = inputs.segment_ids != 0
+    own = (inputs.segment_ids[:, :, None] == inputs.segment_ids[:, None, :]) & real[:, None, :]
+    if inputs.mask is not None and inputs.mask.ndim == 3:
+        own = inputs.mask != 0
+    seen = near(inputs.shape[1], width) & own
+    if marks is not None:
+        marks = marks & real
+        seen = seen | (marks[:, None] & own)
+
+    def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
+        heads, wide = project(p, x, head), project(p["global"], x, head)
+        context = (at_once if sites.taps("attention_weights") else in_parts)(heads, wide, sites)
+        return merge(jnp.where(real[..., None, None], context, 0))
+
+    def in_parts(heads: Heads, wide: Heads, sites: Sites) -> jax.Array:
+        q, k, v = heads
+        if chunks is None:
+            context = attend(q, k, v, seen[:, None], rate=rate, sites=sites)
+        else:
+            context = in_chunks(q, k, v, real, width, chunks, rate=rate, sites=sites)
+        if marks is None:
+            return context
+        asks = slice(chunks)
+        q, k, v = wide
+        all_of_it = attend(q[:, asks], k, v, own[:, None, asks], rate=rate, sites=sites)
+        return context.at[:, asks].set(jnp.where(marks[:, asks, None, None], all_of_it, context[:, asks]))
+
+    def at_once(heads: Heads, wide: Heads, sites: Sites) -> jax.Array:
+        (q, k, v), (all_q, all_k, all_v) = heads, wide
+        odds = probabilities(q, k, seen[:, None])
+        if marks is not None:
+            odds = jnp.where(marks[:, None, :, None], probabilities(all_q, all_k, own[:, None]), odds)
+        odds = sites("attention_weights", odds, rate)
+        context = taken(odds, v)
+        return context if marks is None else jnp.where(marks[..., None, None], taken(odds, all_v), context)
+
+    return mix
+
+
+def mixes(
+    inputs: Inputs, wide: Sequence[int], marks: jax.Array | None, few: int | None, *, head: int, rate: float
+) -> tuple[Callable[..., Mix], list[Sequence[int]]]:
+    """How tokens mix in layers whose windows are so wide: a function of what is a layer's own, and that for `run`.
+
+    marks: [B or 1, T] tokens that see all and are seen by all; None: none. few: where those are the first tokens of
+    rows, how many; None: any may be. head: numbers of a head. rate: of dropout.
+    """
+    plain = inputs.texts is None and (inputs.mask is None or inputs.mask.ndim == 2)
+    marks = None if marks is None else jnp.broadcast_to(marks, inputs.shape)
+
+    def mix(width: Any) -> Mix:
+        chunks = few if plain and isinstance(width, int) and inputs.shape[1] >= 4 * width else None
+        return attention(inputs, width, marks, chunks, head=head, rate=rate)
+
+    if len(set(wide)) == 1:  # known when layers are scanned, too
+        return lambda: mix(wide[0] // 2), []
+    return mix, [[size // 2 for size in wide]]

@@ -5,23 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Rate
 from ..declare import repeat
-from ..layers import heads, named_heads
+from ..layers import heads, named_heads, post_norm
 from ..layers.attention import visible
+from ..layers.causal import Causal
+from ..layers.decoder import keys_values
 from ..layers.inputs import Ask, Inputs
-from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, directed_layer, embedded, embeddings, self_attention
 from ..layers.run import Encoded, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
-from ..sizes import BertSizes
+from ..sizes import BertSizes, EitherWay
 
 
 class BertConfig(
+    EitherWay,
     BertSizes,
     Config,
     model_type="bert",
-    allowed={"position_embedding_type": ("absolute",)},
+    allowed={**EitherWay.allowed, **BertSizes.allowed, "position_embedding_type": ("absolute",)},
     ignores=(
         "directionality",
         "pooler_fc_size",
@@ -38,7 +42,7 @@ class BertConfig(
 
 def body(c: BertConfig) -> declare.Tree:
     """The encoder's arrays."""
-    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", directed_layer(c))}
 
 
 def encode(params: Any, c: BertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
@@ -46,6 +50,12 @@ def encode(params: Any, c: BertConfig, inputs: Inputs, ask: Ask = Ask(), sites: 
     x = embedded(params, c, inputs, inputs.places, sites)
     through = block(c, self_attention(c, visible(inputs.mask)))
     return run(through, params["layers"], x, ask=ask, sites=sites)
+
+
+def decode(params: Any, c: BertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order = Causal.of(inputs)
+    return post_norm.decode(params, c, inputs, order, order.positions, ask, sites)
 
 
 class BertModel(tasks.Encoder, config=BertConfig, prefix="bert", network=Network(heads.with_pooler(body), encode)):
@@ -60,6 +70,16 @@ class BertForPreTraining(
 
 class BertForMaskedLM(tasks.MaskedLM, base=BertModel, parameters=body, head=named_heads.predictions()):
     """Scores of every word at every place."""
+
+
+class BertLMHeadModel(
+    tasks.DirectedLM,
+    base=BertModel,
+    network=Network(body, decode=decode, cells=keys_values),
+    accepts=SEGMENTED,
+    head=named_heads.predictions(),
+):
+    """Scores of every word to follow each token, of a BERT that reads in one direction: config.is_decoder."""
 
 
 class BertForNextSentencePrediction(tasks.NextSentencePrediction, base=BertModel, head=named_heads.next_sentence()):

@@ -7,11 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from .. import declare, tasks
 from ..batch import SEGMENTED
 from ..config import Config, Rate, Size
-from ..layers import heads
+from ..layers import cross, heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import project
 from ..layers.causal import Causal
@@ -31,12 +32,17 @@ class GPT2Config(
     Config,
     model_type="gpt2",
     aliases={"n_ctx": "n_positions"},
-    allowed={"activation_function": ACTIVATIONS},
+    allowed={
+        "activation_function": ACTIVATIONS,
+        "is_decoder": (True, False, None),
+        "add_cross_attention": (True, False, None),
+    },
     ignores=("predict_special_tokens", "reorder_and_upcast_attn"),
 ):
     """Sizes and rates of a GPT-2; the defaults are those of the small one.
 
     n_inner: width of the network; None: four times that of the layers. scale_attn_*: what scores are divided by.
+    add_cross_attention: whether layers also look at what an encoder has read, as in an `EncoderDecoderModel`.
     """
 
     n_inner: Size | None = None
@@ -45,6 +51,7 @@ class GPT2Config(
     scale_attn_weights: bool = True
     scale_attn_by_inverse_layer_idx: bool = False
     classifier_dropout: Rate | None = None
+    add_cross_attention: bool | None = None
 
 
 def parameters(c: GPT2Config) -> declare.Tree:
@@ -58,7 +65,19 @@ def parameters(c: GPT2Config) -> declare.Tree:
         "up": conv1d(d, inner, "mlp.c_fc", ("embed", "mlp")),
         "down": conv1d(inner, d, "mlp.c_proj", ("mlp", "embed"), residual(c)),
     }
+    if c.add_cross_attention:
+        layer |= {"cross": look_arrays(c), "cross_norm": declare.layer_norm(d, "ln_cross_attn")}
     return model_arrays(c, layer) | {"position": declare.embedding(c.n_positions, d, "wpe")}
+
+
+def look_arrays(c: GPT2Config) -> declare.Tree:
+    """The projections of a layer's attention to an encoder, whose keys and values are one."""
+    d, name = c.n_embd, "crossattention"
+    return {
+        "query": conv1d(d, d, f"{name}.q_attn", ("embed", "heads")),
+        "kv": conv1d(d, 2 * d, f"{name}.c_attn", ("embed", "heads")),
+        "out": conv1d(d, d, f"{name}.c_proj", ("heads", "embed"), residual(c)),
+    }
 
 
 def decode(params: Any, c: GPT2Config, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
@@ -69,7 +88,15 @@ def decode(params: Any, c: GPT2Config, inputs: Inputs, ask: Ask = Ask(), sites: 
     def mix(p: Any, x: jax.Array, cell: Any, sites: Sites, scale: float) -> tuple[jax.Array, Any]:
         return order.attend(*project(p, x, head_dim(c)), cell, scale=scale, rate=c.attn_pdrop, sites=sites)
 
-    block = norms_first(mix, plain(c.activation_function), norm, dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop))
+    def look(p: Any, x: jax.Array, cell: Any, sites: Sites, scale: float) -> jax.Array:
+        if not cross.beside(cell, inputs.memory):
+            return jnp.zeros_like(x)
+        h, rate = norm(p["cross_norm"], x), c.attn_pdrop
+        h = cross.attention(p["cross"], h, cell, inputs.memory, c.n_head, sites, scale=scale, rate=rate)
+        return sites("cross", h, c.resid_pdrop)
+
+    added = dropped(attention=c.resid_pdrop, ffn=c.resid_pdrop)
+    block = norms_first(mix, plain(c.activation_function), norm, added, look if c.add_cross_attention else None)
     scale = head_dim(c) ** -0.5 if c.scale_attn_weights else 1.0
     scales = [scale / (i + 1 if c.scale_attn_by_inverse_layer_idx else 1) for i in range(c.n_layer)]
     return run_decoder(order, block, params, x, scales, ask=ask, sites=sites, norm=norm)

@@ -6,13 +6,9 @@ from __future__ import annotations
 
 from functools import partial
 
-import jax
-import jax.numpy as jnp
-
 from .. import declare, tasks
 from ..config import Config, Rate, Size, Token
 from ..layers import bart, heads
-from ..layers.inputs import Inputs
 from ..network import Network
 from ..sizes import BartSizes
 
@@ -32,26 +28,10 @@ def parameters(c: M2M100Config) -> declare.Tree:
     return bart.both(c, position=None, embedding_norm=False, final_norm=True)
 
 
-def steps(count: int) -> jax.Array:
-    """How far a place turns each of `count` waves."""
-    return 10_000.0 ** (-jnp.arange(count, dtype=jnp.float32) / (count - 1))
-
-
-def places(c: M2M100Config, inputs: Inputs) -> jax.Array:
-    """Places [B or 1, S] from 0, counted over what is no padding, which has -1."""
-    return inputs.counted(c.pad_token_id) - c.pad_token_id - 1
-
-
-def found(p: object, c: M2M100Config, places: jax.Array) -> jax.Array:
-    """Fairseq's waves, which begin behind the padding token's."""
-    return jnp.where((places < 0)[..., None], 0.0, WAVES(p, c, places + c.pad_token_id + 1))
-
-
-WAVES = bart.waves(steps)
 network = Network(
     parameters,
-    partial(bart.encode, order=bart.before, found=found, places=places),
-    partial(bart.decode, order=bart.before, found=found),
+    partial(bart.encode, order=bart.before, found=bart.fairseq_waves, places=bart.counted),
+    partial(bart.decode, order=bart.before, found=bart.fairseq_waves),
     bart.cells,
 )
 

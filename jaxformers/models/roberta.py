@@ -9,19 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Rate, Size, Token
 from ..declare import repeat
-from ..layers import heads, named_heads
+from ..layers import heads, named_heads, post_norm
 from ..layers.attention import visible
+from ..layers.causal import Causal
+from ..layers.decoder import keys_values
 from ..layers.inputs import Ask, Inputs
-from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, directed_layer, embedded, embeddings, self_attention
 from ..layers.run import Encoded, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
-from ..sizes import CountedSizes
+from ..sizes import CountedSizes, EitherWay
 
 
-class RobertaConfig(CountedSizes, Config, model_type="roberta"):
+class RobertaConfig(
+    EitherWay,
+    CountedSizes,
+    Config,
+    model_type="roberta",
+    allowed={**EitherWay.allowed, **CountedSizes.allowed},
+):
     """Sizes and rates of a RoBERTa model; the defaults are torch Transformers', not those of roberta-base."""
 
     vocab_size: Size = 50265
@@ -31,7 +40,7 @@ class RobertaConfig(CountedSizes, Config, model_type="roberta"):
 
 def body(c: RobertaConfig) -> declare.Tree:
     """The encoder's arrays."""
-    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", directed_layer(c))}
 
 
 def encode(params: Any, c: RobertaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
@@ -39,6 +48,12 @@ def encode(params: Any, c: RobertaConfig, inputs: Inputs, ask: Ask = Ask(), site
     x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), sites)
     through = block(c, self_attention(c, visible(inputs.mask)))
     return run(through, params["layers"], x, ask=ask, sites=sites)
+
+
+def decode(params: Any, c: RobertaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order, first = Causal.of(inputs), c.pad_token_id + 1
+    return post_norm.decode(params, c, inputs, order, order.positions + first, ask, sites)
 
 
 class RobertaModel(
@@ -49,6 +64,16 @@ class RobertaModel(
 
 class RobertaForMaskedLM(tasks.MaskedLM, base=RobertaModel, parameters=body, head=named_heads.lm_head()):
     """Scores of every word at every place."""
+
+
+class RobertaForCausalLM(
+    tasks.DirectedLM,
+    base=RobertaModel,
+    network=Network(body, decode=decode, cells=keys_values),
+    accepts=SEGMENTED,
+    head=named_heads.lm_head(),
+):
+    """Scores of every word to follow each token, of a RoBERTa that reads in one direction: config.is_decoder."""
 
 
 class RobertaForSequenceClassification(

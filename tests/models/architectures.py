@@ -21,7 +21,8 @@ class Case:
     own: ends of the names of arrays that keep the values torch starts them with, since we compute these ourselves.
     attention: torch's way to compute it; from others than its plainest it gives no probabilities.
     length: tokens of a row. apart: whether the rows of a batch leave each other alone. padded: whether rows differ in
-    length; in torch the longest changes what the others give where rotations stretch.
+    length; in torch the longest changes what the others give where rotations stretch. counts: whether positions that
+    count from 0 are the model's; torch's RoBERTa has others unless it is told these, as its generate tells it.
     """
 
     head: str
@@ -32,6 +33,7 @@ class Case:
     length: int = 11
     apart: bool = True
     padded: bool = True
+    counts: bool = True
 
 
 # Heads whose number of scores the config chooses.
@@ -190,6 +192,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("ForMaskedLM", "gelu_new", {"hidden_act": "gelu_new"}),
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
             Case("Model", "epsilon", {"layer_norm_eps": 1e-2, "type_vocab_size": 5}),
+            Case("LMHeadModel", "directed", {"is_decoder": True}),
         ),
     ),
     "roberta": Architecture(
@@ -199,6 +202,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
             Case("Model", "pad", {"pad_token_id": 3, "layer_norm_eps": 1e-2}),
+            Case("ForCausalLM", "directed", {"is_decoder": True}, counts=False),
         ),
     ),
     "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),

@@ -84,7 +84,7 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
         about = filled(model, architecture, case, kept)
 
     told, problem_type = {}, model.config.problem_type
-    reads_on = not {*DECODERS}.isdisjoint(architecture.heads.split())
+    reads_on = case.counts and not {*DECODERS}.isdisjoint((*architecture.heads.split(), case.head))
     traces = tuple(t for t in architecture.traces if case.attention == "eager" or t != "output_attentions")
     for word, inputs, labels, flags in calls(case, model, traces):
         if word.startswith("guessed") and not architecture.guesses:
@@ -103,7 +103,8 @@ def answer(model_type: str, architecture: Architecture, case: Case, kept: Arrays
             "outputs": {key: entry(value, kept, case.head) for key, value in out.items() if not left_out(key, value)},
         }
     model.config.problem_type = problem_type
-    made = generated(model, architecture, kept) if hasattr(model, "lm_head") or case.head in DECODERS else {}
+    writes = hasattr(model, "generate") and (hasattr(model, "lm_head") or case.head in DECODERS)
+    made = generated(model, architecture, kept) if writes and case.counts else {}
     fields = model.config.to_dict()
     if architecture.hub:
         fields = {architecture.hub.fields.get(field, field): value for field, value in fields.items()}

@@ -18,7 +18,9 @@ class Case:
 
     cls: its name, in both libraries. config: of torch's class. waves: positions are computed by torch, and no file
     needs to hold them. factor: on matrices, where no norms keep values at order one. traced: whether layers' states and
-    attentions are recorded, too; those of heads that are the same elsewhere are not.
+    attentions are recorded, too; those of heads that are the same elsewhere are not. beside: what the encoder takes
+    beside ids and mask, rows by the Hub's keyword. unlike: outputs that have another form here. idle: words in the
+    paths of arrays that change nothing.
     """
 
     name: str
@@ -27,6 +29,14 @@ class Case:
     waves: bool = False
     factor: float = 1.0
     traced: bool = True
+    beside: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    unlike: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ("bias",)
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """The keywords of what the encoder reads."""
+        return ("input_ids", "attention_mask", *self.beside)
 
     @property
     def head(self) -> str:
@@ -36,7 +46,12 @@ class Case:
     @property
     def writes(self) -> bool:
         """Whether it generates."""
-        return self.head in ("ForConditionalGeneration", "MTModel", "ForCausalLM")
+        return self.head in ("ForConditionalGeneration", "MTModel", "EncoderDecoderModel", "ForCausalLM")
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether a decoder of it reads what an encoder has read."""
+        return self.writes and self.head != "ForCausalLM"
 
 
 HEADS = (
@@ -45,6 +60,7 @@ HEADS = (
     "ForTokenClassification",
     "ForQuestionAnswering",
     "ForCausalLM",
+    "EncoderDecoderModel",
     "EncoderModel",
 )
 
@@ -179,6 +195,7 @@ def inputs(case: Case) -> dict[str, np.ndarray]:
     labels = rng.randint(5, 66, (3, 6)).astype(np.int32)
     labels[1, 4:] = -100
     found["labels"] = labels
+    found |= {name: np.asarray(rows, np.int32) for name, rows in case.beside.items()}
     source = {"input_ids": found["input_ids"], "attention_mask": mask}
     match case.head:
         case "ForSequenceClassification":
@@ -201,7 +218,7 @@ def prompts(case: Case) -> dict[str, np.ndarray]:
     given = inputs(case)
     if case.head == "ForCausalLM":
         return {name: given[name][[0, 2], :6] for name in ("input_ids", "attention_mask")}
-    return {name: given[name] for name in ("input_ids", "attention_mask")}
+    return {name: given[name] for name in case.source}
 
 
 def options(case: Case) -> Mapping[str, Mapping[str, Any]]:

@@ -22,7 +22,7 @@ import jaxformers
 from jaxformers import auto
 from jaxformers.layers.attention import prepare
 
-from . import golden, seq2seq
+from . import golden, seq2seq, seq2seq_further
 from .architectures import ARCHITECTURES
 from .registry import LIMIT, classes, each, faults, load, worst
 
@@ -45,7 +45,7 @@ def answers(model: Any, call: golden.Call) -> Any:
 
 
 def test_every_class_has_recorded_answers():
-    known = {case.cls for case in (*CASES.values(), *seq2seq.CASES)}
+    known = {case.cls for case in (*CASES.values(), *seq2seq.CASES, *seq2seq_further.CASES)}
     assert not classes().keys() - known, "add them to tests/models/architectures.py, or seq2seq.py beside it"
     table = {
         name: (kind, architecture, case)
@@ -129,7 +129,8 @@ def test_a_base_model_reads_the_file_of_a_head_and_the_reverse(name: str, tmp_pa
     case = CASES[name]
     cls = getattr(jaxformers, case.cls)
     headed, _ = load(case, case.write(tmp_path / "head"))
-    base, report = cls.base.from_pretrained(tmp_path / "head", output_loading_info=True)
+    both = {"is_decoder": False} if case.config.get("is_decoder") else {}  # an encoder reads in both directions
+    base, report = cls.base.from_pretrained(tmp_path / "head", output_loading_info=True, **both)
     pooler = () if "pooler" in base.params else (f"{cls.prefix}.pooler.",)  # which some have with a head alone
     own = sorted(key for key in case.written() if not key.startswith(f"{cls.prefix}.") or key.startswith(pooler))
     assert report["unexpected_keys"] == own

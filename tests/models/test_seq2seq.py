@@ -19,12 +19,14 @@ from jaxformers.generation.assisted import _looking_back
 from jaxformers.layers import cache as caches
 from jaxformers.layers.run import stack
 
-from . import rule
-from .seq2seq import ABOUT, ARRAYS, CASES, LENGTHS, OPTIONS, REPORT, REPORTED, Case, inputs, options, prompts, reported
+from . import rule, seq2seq, seq2seq_further
+from .seq2seq import LENGTHS, OPTIONS, REPORT, REPORTED, Case, inputs, options, prompts, reported
 
 LIMIT = 2e-5
-TOLD = json.loads(ABOUT.read_text())
-RECORDED = np.load(ARRAYS)
+TABLES = (seq2seq, seq2seq_further)
+CASES = tuple(case for table in TABLES for case in table.CASES)
+TOLD = {name: about for table in TABLES for name, about in json.loads(table.ABOUT.read_text()).items()}
+RECORDED = {name: array for table in TABLES for name, array in np.load(table.ARRAYS).items()}
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +75,14 @@ def test_outputs_are_torchs(case: Case, load: Any) -> None:
         assert error(out[name][-1] if count else out[name], theirs, given["attention_mask"] != 0) < LIMIT, name
 
 
-BOTH = [
-    case for case in CASES if case.name == "t5-without-head" or case.head in ("ForConditionalGeneration", "MTModel")
-]
+BOTH = [case for case in CASES if case.name == "t5-without-head" or case.two_sided]
 """With a decoder; of those without a head one."""
 
 
 @pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
 def test_tokens_one_by_one_behind_a_cache_are_those_of_a_whole_pass(case: Case, load: Any) -> None:
     model, given = load(case), inputs(case)
-    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    source = {name: given[name] for name in case.source}
     ids = given["decoder_input_ids"]
     whole = model(**source, decoder_input_ids=ids)
     out = model(**source, decoder_input_ids=ids[:, :2], use_cache=True)
@@ -99,7 +99,7 @@ def test_tokens_one_by_one_behind_a_cache_are_those_of_a_whole_pass(case: Case, 
 @pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
 def test_an_encoders_result_may_be_given(case: Case, load: Any) -> None:
     model, given = load(case), inputs(case)
-    out = model(**{name: given[name] for name in ("input_ids", "attention_mask", "decoder_input_ids")})
+    out = model(**{name: given[name] for name in (*case.source, "decoder_input_ids")})
     memory = {"encoder_outputs": (out.encoder_last_hidden_state,), "attention_mask": given["attention_mask"]}
     again = model(**memory, decoder_input_ids=given["decoder_input_ids"])
     np.testing.assert_allclose(again[0], out[0], atol=1e-5 * np.abs(out[0]).max())
@@ -167,7 +167,7 @@ def test_stacked_layers_saved_files_and_gradients(case: Case, load: Any, tmp_pat
 
     slopes = jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(loss))(model.params))
     idle = [jax.tree_util.keystr(path) for path, slope in slopes if not np.abs(slope).max() > 0]
-    assert not [path for path in idle if "bias" not in path]
+    assert not [path for path in idle if not any(word in path for word in case.idle)]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ import jaxformers
 from jaxformers import auto, hub, tokenizers
 
 GOLDEN = json.loads(decoders.GOLDEN.read_text())
-CAUSAL = [name for name in auto.model_types() if "CausalLM" in auto.tasks_of(auto.config_class(name))]
+HEADS = {name: auto.tasks_of(auto.config_class(name)) for name in auto.model_types()}
+CAUSAL = [name for name, heads in HEADS.items() if "CausalLM" in heads and "MaskedLM" not in heads]
+"""Those that are encoders too have their tokenizers among the encoders'."""
 
 CELLS: dict[str, list[tuple[str, str, str, dict[str, Any], dict[str, Any]]]] = {}
 for cell in decoders.cells(GOLDEN["classes"]):
