@@ -13,7 +13,7 @@ from ..layers.attention import visible
 from ..layers.causal import Causal
 from ..layers.decoder import keys_values
 from ..layers.inputs import Ask, Inputs
-from ..layers.post_norm import block, directed_layer, embedded, embeddings, self_attention
+from ..layers.post_norm import block, directed_layer, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -42,7 +42,7 @@ class BertConfig(
 
 def body(c: BertConfig) -> declare.Tree:
     """The encoder's arrays."""
-    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", directed_layer(c))}
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
 
 
 def encode(params: Any, c: BertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
@@ -50,6 +50,11 @@ def encode(params: Any, c: BertConfig, inputs: Inputs, ask: Ask = Ask(), sites: 
     x = embedded(params, c, inputs, inputs.places, sites)
     through = block(c, self_attention(c, visible(inputs.mask)))
     return run(through, params["layers"], x, ask=ask, sites=sites)
+
+
+def directed(c: BertConfig) -> declare.Tree:
+    """The arrays of layers that are read in one direction."""
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", directed_layer(c))}
 
 
 def decode(params: Any, c: BertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
@@ -75,7 +80,7 @@ class BertForMaskedLM(tasks.MaskedLM, base=BertModel, parameters=body, head=name
 class BertLMHeadModel(
     tasks.DirectedLM,
     base=BertModel,
-    network=Network(body, decode=decode, cells=keys_values),
+    network=Network(directed, decode=decode, cells=keys_values),
     accepts=SEGMENTED,
     head=named_heads.predictions(),
 ):

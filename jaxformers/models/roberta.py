@@ -17,7 +17,7 @@ from ..layers.attention import visible
 from ..layers.causal import Causal
 from ..layers.decoder import keys_values
 from ..layers.inputs import Ask, Inputs
-from ..layers.post_norm import block, directed_layer, embedded, embeddings, self_attention
+from ..layers.post_norm import block, directed_layer, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -40,7 +40,7 @@ class RobertaConfig(
 
 def body(c: RobertaConfig) -> declare.Tree:
     """The encoder's arrays."""
-    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", directed_layer(c))}
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
 
 
 def encode(params: Any, c: RobertaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
@@ -48,6 +48,11 @@ def encode(params: Any, c: RobertaConfig, inputs: Inputs, ask: Ask = Ask(), site
     x = embedded(params, c, inputs, inputs.counted(c.pad_token_id), sites)
     through = block(c, self_attention(c, visible(inputs.mask)))
     return run(through, params["layers"], x, ask=ask, sites=sites)
+
+
+def directed(c: RobertaConfig) -> declare.Tree:
+    """The arrays of layers that are read in one direction."""
+    return embeddings(c, c.hidden_size) | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", directed_layer(c))}
 
 
 def decode(params: Any, c: RobertaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
@@ -69,7 +74,7 @@ class RobertaForMaskedLM(tasks.MaskedLM, base=RobertaModel, parameters=body, hea
 class RobertaForCausalLM(
     tasks.DirectedLM,
     base=RobertaModel,
-    network=Network(body, decode=decode, cells=keys_values),
+    network=Network(directed, decode=decode, cells=keys_values),
     accepts=SEGMENTED,
     head=named_heads.lm_head(),
 ):

@@ -70,10 +70,12 @@ SHIPPED: Mapping[str, str] = {"text-classification": "jaxformers/tiny-sentiment"
 """The models that ship with the package, by the task that they fit."""
 
 MADE_FOR: Mapping[str, str] = {
+    "fsmt": "translation",
     "m2m_100": "translation",
     "marian": "translation",
     "mbart": "translation",
     "pegasus": "summarization",
+    "pegasus_x": "summarization",
 }
 """The one task that architectures were made for whose head fits several, by `model_type`."""
 
