@@ -23,8 +23,8 @@ from .examples import mappings, token_count
 from .sampling import SAMPLINGS, Sampling, order
 from .sources import Lengths
 
-PROGRAMS = 8
-"""Different lengths of rows, where these are chosen by those of the dataset."""
+PROGRAMS = 12
+"""Different lengths of rows at most, where these are chosen by those of the dataset."""
 
 
 class Place(NamedTuple):
@@ -258,7 +258,7 @@ def batches(
         label_names: which arrays are labels; empty where none are needed.
         length_column: the one that says how many tokens rows have.
         buckets: lengths that rows are padded to. None: where lengths are known (the column is there, rows are grouped,
-            or there are several processes), the 8 under which there is least padding, else four to each doubling.
+            or there are several processes), up to 12 under which there is little padding, else four to each doubling.
         longest: tokens that a row may have at most, of the model.
         process_index: which process this is.
         process_count: how many there are, each of which reads rows of its own.

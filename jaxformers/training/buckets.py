@@ -11,7 +11,8 @@ import numpy as np
 ENDLESS = 1 << 20
 """Tokens: stands for the longest row of a model whose positions have no end."""
 
-_UNIT = 8  # lengths are multiples of it: what vector units like
+_UNIT = 4  # lengths are multiples of it
+_GAIN = 0.01  # of all places, that a further length must spare
 _FINEST = 256  # different lengths among which the best are sought
 
 
@@ -55,15 +56,16 @@ class Buckets:
 def spaced(longest: int | None = None) -> tuple[int, ...]:
     """8, 16, …, 64, 80, 96, 112, 128, 160, …: four to each doubling, up to and including the longest."""
     longest = ENDLESS if longest is None else longest
-    lengths, step = [_UNIT], _UNIT
+    lengths = [8]
     while lengths[-1] < longest:
-        step = max(_UNIT, 1 << ((lengths[-1]).bit_length() - 3))
-        lengths.append(lengths[-1] + step)
+        lengths.append(lengths[-1] + max(8, 1 << (lengths[-1].bit_length() - 3)))
     return (*(length for length in lengths if length < longest), longest)
 
 
 def fitted(tokens: np.ndarray, count: int, longest: int | None = None) -> tuple[int, ...]:
-    """The `count` lengths, or fewer, under which batches of the given token counts have the least padding.
+    """The `count` lengths under which batches of the given token counts have the least padding.
+
+    Fewer, where a further one would spare less than a hundredth.
 
     Args:
         tokens: [N] of each batch the tokens of its longest row.
@@ -88,7 +90,10 @@ def _cuts(sizes: np.ndarray, weights: np.ndarray, count: int) -> list[int]:
         through = np.where(np.tri(len(sizes), k=-1, dtype=bool), least[None] + cost, np.iinfo(np.int64).max)
         through[np.arange(len(sizes)), np.arange(len(sizes))] = least  # no further one is needed
         choices.append(through.argmin(1))
-        least = through.min(1)
+        before, least = least, through.min(1)
+        if before[-1] - least[-1] < _GAIN * least[-1]:
+            choices.pop()
+            break
     kept = [len(sizes) - 1]
     for choice in reversed(choices):
         if choice[kept[-1]] != kept[-1]:

@@ -9,8 +9,8 @@ import numpy as np
 Sampling = Literal["random", "sequential", "group_by_length"]
 SAMPLINGS: tuple[Sampling, ...] = ("random", "sequential", "group_by_length")
 
-_MOST_BATCHES = 50  # that are sorted together
-_FEWEST_GROUPS = 4  # in a dataset, where it is small
+_MOST_BATCHES = 100  # that are sorted together
+_FEWEST_GROUPS = 2  # or each epoch of a small dataset would have the same batches
 
 
 def order(rows: int, sampling: Sampling, batch: int, lengths: np.ndarray | None, seed: int, epoch: int) -> np.ndarray:
@@ -33,12 +33,14 @@ def order(rows: int, sampling: Sampling, batch: int, lengths: np.ndarray | None,
 
 
 def _grouped(rows: int, batch: int, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Of up to 50 batches of random rows at a time, the rows sorted by length, and the batches in random order.
+    """Of up to 100 batches of random rows at a time, the rows sorted by length, and the batches in random order.
 
     The batch with the longest row comes first, so that what does not fit into memory fails at once.
     """
     shuffled = rng.permutation(rows)
-    span = batch * max(1, min(rows // (batch * _FEWEST_GROUPS), _MOST_BATCHES))
+    count = -(-rows // batch)
+    groups = min(count, max(_FEWEST_GROUPS, -(-count // _MOST_BATCHES)))
+    span = batch * -(-count // groups)
     batches: list[np.ndarray] = []
     for start in range(0, rows, span):
         part = shuffled[start : start + span]
