@@ -23,14 +23,15 @@ class Assembly:
     """How a step's rows become its arrays.
 
     collator: examples → arrays. columns: those that are kept; None: all. label_names: which arrays are labels, of which
-    there must be one; empty: none is needed. accumulation: micro-batches of a step; more than one become an axis in
-    front, [accumulation, rows, …].
+    there must be one; empty: none is needed. fill: whether a step of fewer rows is filled up with rows whose labels are
+    -100. whole: whether it is refused otherwise, since micro-batches or other processes need as many rows.
     """
 
     collator: Callable[..., Any]
     columns: Collection[str] | None = None
     label_names: Sequence[str] = ("labels",)
-    accumulation: int = 1
+    fill: bool = False
+    whole: bool = False
 
     def __call__(
         self, rows: Sequence[Any], places: Sequence[int], real: int, key: Sequence[int], buckets: Buckets | None
@@ -51,20 +52,33 @@ class Assembly:
         names = list(examples[0])
         if self.columns is not None:
             examples = [kept(example, self.columns) for example in examples]
-        arrays = {name: np.asarray(array) for name, array in self._collated(examples, key, buckets).items()}
+        short = real < len(examples)
+        arrays = self._collated(self._shorter(examples, real) if short and not self.fill else examples, key, buckets)
         labels = [name for name in self.label_names if name in arrays]
         if self.label_names and not labels:
             raise ValueError(
                 f"the batch has no {' or '.join(self.label_names)}: the dataset's columns are {', '.join(names)}; "
                 "rename the one that has the labels, or use the collator that makes them"
             )
-        if real < len(examples):
-            arrays = _short(arrays, labels, real, len(examples), self.accumulation)
-        return arrays if self.accumulation == 1 else self._split(arrays, len(examples))
+        if not (short and self.fill):
+            return arrays
+        if _can_be_filled(arrays, labels, len(examples)):
+            return arrays | {name: _uncounted(name, arrays, real) for name in labels}
+        return self._collated(self._shorter(examples, real), key, buckets)
 
-    def _collated(self, examples: Sequence[Any], key: Sequence[int], buckets: Buckets | None) -> dict[str, Any]:
+    def _shorter(self, examples: Sequence[Any], real: int) -> Sequence[Any]:
+        """The examples that count alone, where a step may have fewer."""
+        if self.whole or not real:
+            raise ValueError(
+                f"the last step of an epoch has {real} of {len(examples)} rows, and micro-batches and processes take "
+                "as many: pass drop_last=True, or fill=True where labels are whole numbers of which -100 does not count"
+            )
+        return examples[:real]
+
+    def _collated(self, examples: Sequence[Any], key: Sequence[int], buckets: Buckets | None) -> Arrays:
         options = {name: value for name, value in (("key", key), ("buckets", buckets)) if name in self._takes}
-        return {name: array for name, array in dict(self.collator(examples, **options)).items() if array is not None}
+        batch = dict(self.collator(examples, **options))
+        return {name: np.asarray(array) for name, array in batch.items() if array is not None}
 
     @property
     def _takes(self) -> Collection[str]:
@@ -74,27 +88,11 @@ class Assembly:
         except ValueError:  # of some functions that are not Python
             return ()
 
-    def _split(self, arrays: Arrays, rows: int) -> Arrays:
-        """[A · B, …] as [A, B, …]."""
-        for name, array in arrays.items():
-            if array.shape[:1] != (rows,):
-                raise ValueError(
-                    f"{name} has shape {array.shape} for {rows} examples: accumulation={self.accumulation} takes as "
-                    "many rows as examples, which a PackedDataset gives"
-                )
-        return {name: array.reshape(self.accumulation, -1, *array.shape[1:]) for name, array in arrays.items()}
 
-
-def _short(arrays: Arrays, labels: Collection[str], real: int, rows: int, accumulation: int) -> Arrays:
-    """Arrays in whose rows from `real` on no label counts; where labels cannot say so, without these rows."""
-    if any(arrays[name].dtype.kind == "f" for name in labels) or any(a.shape[:1] != (rows,) for a in arrays.values()):
-        if accumulation > 1 or not real:
-            raise ValueError(
-                f"the last step of an epoch has {real} of {rows} rows, and nothing can say of labels that are no whole "
-                "numbers that they do not count: pass drop_last=True"
-            )
-        return {name: array[:real] if array.shape[:1] == (rows,) else array for name, array in arrays.items()}
-    return arrays | {name: _uncounted(name, arrays, real) for name in labels}
+def _can_be_filled(arrays: Arrays, labels: Collection[str], rows: int) -> bool:
+    """Whether labels can say of rows that they do not count."""
+    whole = all(arrays[name].dtype.kind in "iu" for name in labels)
+    return bool(labels) and whole and all(array.shape[:1] == (rows,) for array in arrays.values())
 
 
 def _uncounted(name: str, arrays: Arrays, real: int) -> np.ndarray:

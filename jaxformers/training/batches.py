@@ -34,6 +34,14 @@ class Place(NamedTuple):
     position: int = 0
 
 
+class Batch(NamedTuple):
+    """What a step reads: where it stands, the arrays, and how many of its rows count on this process."""
+
+    place: Place
+    arrays: Arrays
+    rows: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Rows:
     """How many rows make a step, and which are this process's.
@@ -79,7 +87,7 @@ class Batches:
         rows: how many rows in a step, and whose.
         sampling: the order of an epoch.
         seed: what the order and the collator's chance follow from.
-        drop_last: leave out the rows that are less than a step; else they are filled up with rows that do not count.
+        drop_last: leave out the rows that are less than a step.
         lengths: tokens of each row, where they are known.
         buckets: lengths that rows are padded to; None: as the collator does by itself.
     """
@@ -103,8 +111,8 @@ class Batches:
         source = None if self.lengths is None else self.lengths.source
         return order(len(self.dataset), self.sampling, self.rows.step, source, self.seed, epoch)
 
-    def iterate(self, place: Place = Place(), epochs: int | None = None) -> Iterator[tuple[Place, Arrays]]:
-        """Batches from a place on, each with its own place: of so many epochs in all, or without end.
+    def iterate(self, place: Place = Place(), epochs: int | None = None) -> Iterator[Batch]:
+        """Batches from a place on: of so many epochs in all, or without end.
 
         Raises:
             ValueError: see `Assembly`.
@@ -113,7 +121,7 @@ class Batches:
         while epochs is None or epoch < epochs:
             numbers = self.order(epoch)
             for i in range(position, len(self)):
-                yield Place(epoch, i), self._arrays(numbers[i * self.rows.step :][: self.rows.step], Place(epoch, i))
+                yield self._batch(numbers[i * self.rows.step :][: self.rows.step], Place(epoch, i))
             epoch, position = epoch + 1, 0
 
     def after(self, place: Place, count: int) -> Place:
@@ -140,10 +148,11 @@ class Batches:
         """What must be equal in two runs that read the same batches."""
         return {"rows": len(self.dataset), "sampling": self.sampling, "drop_last": self.drop_last} | _run_of(self)
 
-    def _arrays(self, numbers: np.ndarray, place: Place) -> Arrays:
+    def _batch(self, numbers: np.ndarray, place: Place) -> Batch:
         mine, real = self.rows.share(numbers.tolist())
         key = (self.seed, *place, self.rows.index)
-        return self.assembly(sources.read(self.dataset, mine), mine, real, key, self._buckets(numbers))
+        rows = sources.read(self.dataset, mine)
+        return Batch(place, self.assembly(rows, mine, real, key, self._buckets(numbers)), real)
 
     def _buckets(self, numbers: np.ndarray) -> Buckets | None:
         """The lengths that a batch may have; of several processes, which must agree, the one that it has."""
@@ -169,8 +178,8 @@ class StreamBatches:
     drop_last: bool
     buckets: Buckets | None
 
-    def iterate(self, place: Place = Place(), epochs: int | None = None) -> Iterator[tuple[Place, Arrays]]:
-        """Batches from a place on, each with its own place: of so many epochs in all, or without end.
+    def iterate(self, place: Place = Place(), epochs: int | None = None) -> Iterator[Batch]:
+        """Batches from a place on: of so many epochs in all, or without end.
 
         Raises:
             ValueError: see `Assembly`; the stream has no rows, or is at its end and cannot begin again.
@@ -180,7 +189,7 @@ class StreamBatches:
             count = 0
             for first, rows in self._steps():
                 if count >= skipped:
-                    yield Place(epoch, count), self._arrays(rows, first, Place(epoch, count))
+                    yield self._batch(rows, first, Place(epoch, count))
                 count += 1
             if not count:
                 raise ValueError(self._nothing(epoch))
@@ -204,10 +213,11 @@ class StreamBatches:
                 return
             yield first, rows
 
-    def _arrays(self, rows: list[Any], first: int, place: Place) -> Arrays:
+    def _batch(self, rows: list[Any], first: int, place: Place) -> Batch:
         mine, real = self.rows.share(rows)
         places, _ = self.rows.share(range(first, first + len(rows)))
-        return self.assembly(mine, places, real, (self.seed, *place, self.rows.index), self._buckets(rows, first))
+        key = (self.seed, *place, self.rows.index)
+        return Batch(place, self.assembly(mine, places, real, key, self._buckets(rows, first)), real)
 
     def _buckets(self, rows: list[Any], first: int) -> Buckets | None:
         """See `Batches._buckets`."""
@@ -234,6 +244,7 @@ def batches(
     seed: int = 42,
     accumulation: int = 1,
     drop_last: bool = False,
+    fill: bool = False,
     columns: Collection[str] | None = None,
     label_names: Sequence[str] = ("labels",),
     length_column: str = sources.LENGTH,
@@ -251,9 +262,10 @@ def batches(
         batch_size: rows of a micro-batch on one process.
         sampling: "random", "sequential", or "group_by_length", which puts rows of about the same length together.
         seed: of the order, and of the collator's chance.
-        accumulation: micro-batches of a step. More than one become an axis in front: [accumulation, batch_size, …].
-        drop_last: leave out the last rows of an epoch that are less than a step. Else they are filled up with rows that
-            do not count, so that the shape is that of the others; labels that are no whole numbers go without.
+        accumulation: micro-batches of a step, all of which are in one array: [accumulation · batch_size, …].
+        drop_last: leave out the last rows of an epoch that are less than a step.
+        fill: else fill them up with rows whose labels are -100, so that the shape is that of other steps; for losses in
+            which these do not count, see `columns.skips_labels`.
         columns: those that are kept, see `columns.accepted`; None: all.
         label_names: which arrays are labels; empty where none are needed.
         length_column: the one that says how many tokens rows have.
@@ -269,8 +281,8 @@ def batches(
     """
     if sampling not in SAMPLINGS:
         raise ValueError(f"sampling {sampling!r}: one of {', '.join(SAMPLINGS)}")
-    assembly = Assembly(collator, columns, tuple(label_names), accumulation)
     rows = Rows(batch_size, accumulation, process_index, process_count)
+    assembly = Assembly(collator, columns, tuple(label_names), fill, whole=rows.step > rows.batch)
     given = buckets if buckets is None or isinstance(buckets, Buckets) else Buckets(tuple(buckets))
     if sources.is_stream(dataset):
         if sampling == "group_by_length":

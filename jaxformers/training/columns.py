@@ -6,6 +6,9 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from ..layers import losses
 from .collators import LABELS
 
 logger = logging.getLogger(__name__)
@@ -17,6 +20,12 @@ def accepted(model: Any, collator: Any = None) -> frozenset[str]:
     """The columns that a model, or its class, and a collator read."""
     labels = LABELS if model.labels else ()
     return frozenset((*model.accepts, *model.labels, *labels, *_OF_ROWS, *getattr(collator, "reads", ())))
+
+
+def skips_labels(model: Any, config: Any) -> bool:
+    """Whether labels of -100 do not count in the loss of a model, or its class: not where labels are values."""
+    kind = losses.problem(config.problem_type, config.num_labels, np.int32)
+    return model.task != "SequenceClassification" or kind == "single_label_classification"
 
 
 def check(names: Iterable[str], columns: Collection[str]) -> None:

@@ -12,14 +12,14 @@ from typing import Any, Self
 import jax
 
 from ..runtime import Surroundings
-from .batches import Batches, Place, StreamBatches
+from .batches import Batch, Batches, Place, StreamBatches
 from .collators import Arrays
 
 _TICK = 0.1  # seconds after which a waiting thread looks whether it is still wanted
 _PATIENCE = 5.0  # seconds for a thread to end: one that waits for the user's dataset cannot be interrupted
 
-Made = tuple[Place, tuple[int, ...], Any]
-"""A batch on the device, behind its place and its shape."""
+Made = tuple[Batch, Any]
+"""A batch on the host and what it is on the device."""
 
 
 class Loader:
@@ -36,6 +36,7 @@ class Loader:
             it raises is the batch's. None: on the default device.
 
     Attributes:
+        rows: how many rows of the last batch count on this process; others fill its shape, and are its last ones.
         shapes: how many batches of each shape there were, so how many programs a step has.
     """
 
@@ -55,6 +56,7 @@ class Loader:
         self._next = Place()
         self._worker: _Worker | None = None
         self._ended = False
+        self.rows = 0
         self.shapes: collections.Counter[tuple[int, ...]] = collections.Counter()
 
     def __iter__(self) -> Iterator[Any]:
@@ -73,14 +75,14 @@ class Loader:
         if self._worker is None:
             self._worker = _Worker(self._made(), self._surroundings, self._depth)
         try:
-            at, shape, batch = self._worker.get()
+            batch, placed = self._worker.get()
         except BaseException as error:
             self._ended = isinstance(error, StopIteration)
             self.close()
             raise
-        self._next = self._batches.after(at, 1)
-        self.shapes[shape] += 1
-        return batch
+        self._next, self.rows = self._batches.after(batch.place, 1), batch.rows
+        self.shapes[_shape(batch.arrays)] += 1
+        return placed
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -128,10 +130,9 @@ class Loader:
             self._worker = None
 
     def _made(self) -> Iterator[Made]:
-        """Batches from the place on, each with its own place and shape."""
+        """Batches from the place on."""
         put = self._place  # so that the thread holds no loader
-        source = self._batches.iterate(self._next, self._epochs)
-        return ((at, _shape(arrays), put(arrays)) for at, arrays in source)
+        return ((batch, put(batch.arrays)) for batch in self._batches.iterate(self._next, self._epochs))
 
     def _go(self, place: Place) -> None:
         self.close()

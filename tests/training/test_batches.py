@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxformers import BertForSequenceClassification
+from jaxformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 from jaxformers.training import columns
 from jaxformers.training.batches import Batches, Place, batches
 from jaxformers.training.buckets import Buckets, fitted, spaced
@@ -59,8 +59,8 @@ class Table:
 def seen(made: Any, place: Place = Place(), epochs: int | None = 1) -> list[tuple[Place, list[int]]]:
     """Of each batch its place and the labels that count."""
     found = []
-    for at, arrays in made.iterate(place, epochs):
-        labels = arrays["labels"].reshape(-1)
+    for at, arrays, _ in made.iterate(place, epochs):
+        labels = arrays["labels"]
         found.append((at, labels[labels != -100].tolist()))
     return found
 
@@ -99,31 +99,52 @@ def test_collators_get_a_key_that_says_which_batch_it_is() -> None:
     assert pad.keys == [(5, epoch, position, 0) for epoch in range(2) for position in range(3)]  # type: ignore[attr-defined]
 
 
+def last(data: Any, collator: Any, size: int, **keywords: Any) -> Any:
+    """The last batch of an epoch."""
+    *_, batch = batches(data, collator, size, sampling="sequential", **keywords).iterate(epochs=1)
+    return batch
+
+
 def test_what_is_less_than_a_step_is_filled_with_rows_that_do_not_count() -> None:
-    *_, (_, arrays) = batches(FEW, pad, 4, sampling="sequential").iterate(epochs=1)
+    _, arrays, rows = last(FEW, pad, 4, fill=True)
     np.testing.assert_array_equal(arrays["labels"], [8, 9, -100, -100])
     np.testing.assert_array_equal(arrays["input_ids"][2], arrays["input_ids"][0])
+    assert rows == 2
     answers = [{"input_ids": [1, 2, 3], "start_positions": 1, "end_positions": 2}] * 3
     names = ("start_positions", "end_positions")
-    *_, (_, arrays) = batches(answers, default_data_collator, 2, label_names=names).iterate(epochs=1)
+    _, arrays, _ = last(answers, default_data_collator, 2, label_names=names, fill=True)
     np.testing.assert_array_equal(arrays["start_positions"], [1, 3])  # a place behind the row
+
+
+def test_what_cannot_be_filled_is_a_shorter_batch() -> None:
     values = [{"input_ids": [1, 2, 3], "labels": 0.5}] * 3
-    *_, (_, arrays) = batches(values, default_data_collator, 2).iterate(epochs=1)
-    assert arrays["labels"].shape == (1,)
-    assert arrays["input_ids"].shape == (1, 3)
-    with pytest.raises(ValueError, match="pass drop_last=True"):
-        list(batches(values, default_data_collator, 2, accumulation=2).iterate(epochs=1))
+    texts = [{"input_ids": row["input_ids"]} for row in FEW[:3]]
+    short = [
+        last(FEW, pad, 4),
+        last(FEW, pad, 4, fill=True, label_names=()),
+        last(values, default_data_collator, 2, fill=True),
+        last(texts, DataCollatorWithFlattening(), 2, fill=True),
+    ]
+    assert [arrays["labels"].shape for _, arrays, _ in short] == [(2,), (2,), (1,), (1, len(texts[2]["input_ids"]))]
+    with pytest.raises(
+        ValueError, match="has 3 of 4 rows, and micro-batches and processes take as many: pass drop_last"
+    ):
+        last(values, default_data_collator, 2, accumulation=2, fill=True)
 
 
-def test_micro_batches_of_a_step_are_an_axis_in_front() -> None:
-    made = batches(FEW, pad, 2, accumulation=3, sampling="sequential")
-    found = [arrays for _, arrays in made.iterate(epochs=1)]
-    assert [array.shape[:2] for batch in found for array in batch.values()] == [(3, 2)] * 4
-    np.testing.assert_array_equal(found[1]["labels"], [[6, 7], [8, 9], [-100, -100]])
-    texts = [{"input_ids": row["input_ids"]} for row in FEW]
-    flat = batches(texts, DataCollatorWithFlattening(), 2, accumulation=2)
-    with pytest.raises(ValueError, match="accumulation=2 takes as many rows as examples"):
-        list(flat.iterate(epochs=1))
+def test_labels_that_are_values_always_count() -> None:
+    config = BertConfig()
+    assert columns.skips_labels(BertForSequenceClassification, config)
+    assert not columns.skips_labels(BertForSequenceClassification, BertConfig(num_labels=1))
+    assert not columns.skips_labels(BertForSequenceClassification, BertConfig(problem_type="regression"))
+    assert columns.skips_labels(BertForTokenClassification, BertConfig(num_labels=1))
+
+
+def test_micro_batches_of_a_step_are_in_one_array() -> None:
+    made = batches(FEW, pad, 2, accumulation=3, sampling="sequential", fill=True)
+    found = [arrays for _, arrays, _ in made.iterate(epochs=1)]
+    assert [array.shape[0] for batch in found for array in batch.values()] == [6] * 4
+    np.testing.assert_array_equal(found[1]["labels"], [6, 7, 8, 9, -100, -100])
 
 
 @pytest.mark.parametrize(("sampling", "stream"), [("random", False), ("group_by_length", False), ("random", True)])
@@ -131,18 +152,21 @@ def test_processes_share_a_steps_rows_and_agree_on_its_shape(sampling: Any, stre
     data = (lambda: iter(ROWS[:100])) if stream else ROWS[:100]
     parts = [
         list(
-            batches(data, pad, 4, accumulation=2, sampling=sampling, process_index=i, process_count=3).iterate(epochs=2)
+            batches(
+                data, pad, 4, accumulation=2, sampling=sampling, fill=True, process_index=i, process_count=3
+            ).iterate(epochs=2)
         )
         for i in range(3)
     ]
     for epoch in range(2):
         read: Counter[int] = Counter()
         for step in zip(*parts, strict=True):
-            assert len({place for place, _ in step}) == 1
+            assert len({place for place, _, _ in step}) == 1
             if step[0][0].epoch == epoch:
-                assert len({arrays["input_ids"].shape for _, arrays in step}) == 1
-                for _, arrays in step:
-                    read.update(arrays["labels"][arrays["labels"] != -100].tolist())
+                assert len({arrays["input_ids"].shape for _, arrays, _ in step}) == 1
+                for _, arrays, rows in step:
+                    assert ((arrays["labels"] != -100) == (np.arange(8) < rows)).all()
+                    read.update(arrays["labels"][:rows].tolist())
         assert read == Counter(range(100))
 
 
@@ -152,14 +176,14 @@ def test_rows_of_about_one_length_go_together_in_a_handful_of_shapes() -> None:
     shapes: Counter[int] = Counter()
     padding = []
     for epoch in range(3):
-        found = [arrays["input_ids"] for place, arrays in grouped.iterate(Place(epoch), epoch + 1)]
+        found = [arrays["input_ids"] for _, arrays, _ in grouped.iterate(Place(epoch), epoch + 1)]
         shapes.update(ids.shape[1] for ids in found)
         padding.append(1 - sum((ids != 0).sum() for ids in found) / sum(ids.size for ids in found))
         assert grouped.shapes(epoch) == Counter(ids.shape[1] for ids in found)
     assert len(shapes) <= 12
     assert max(padding) < 0.18
     assert 0 <= grouped.padding() < 0.18
-    usual = [arrays["input_ids"] for _, arrays in mixed.iterate(epochs=1)]
+    usual = [arrays["input_ids"] for _, arrays, _ in mixed.iterate(epochs=1)]
     waste = 1 - sum((ids != 0).sum() for ids in usual) / sum(ids.size for ids in usual)
     assert waste > 0.4
     assert len({ids.shape for ids in usual}) <= 16
@@ -230,7 +254,7 @@ def test_columns_that_a_model_does_not_take_are_dropped_with_one_line(caplog: py
     taken = columns.accepted(BertForSequenceClassification)
     with caplog.at_level(logging.INFO, "jaxformers"):
         made = batches(rows, default_data_collator, 1, columns=taken, sampling="sequential")
-        _, arrays = next(made.iterate())
+        arrays = next(made.iterate()).arrays
     assert set(arrays) == {"input_ids", "labels"}
     assert [record.getMessage() for record in caplog.records] == [
         "columns that the model does not take are left out: idx, text"

@@ -33,7 +33,7 @@ def wait_until_ended() -> None:
 
 
 def made(data: Any = ROWS, **keywords: Any) -> Any:
-    return batches(data, default_data_collator, 4, **keywords)
+    return batches(data, default_data_collator, 4, fill=True, **keywords)
 
 
 def labels(loader: Loader, count: int | None = None) -> list[list[int]]:
@@ -73,6 +73,7 @@ def test_batches_are_on_the_device_and_shapes_are_counted() -> None:
     assert all(isinstance(array, jax.Array) for batch in found for array in batch.values())
     assert loader.shapes == {(4, 4): 6}
     assert loader.place == (1, 0)
+    assert loader.rows == 2
 
 
 def test_batches_are_made_ahead_and_no_more_than_was_said() -> None:
