@@ -53,7 +53,9 @@ class Assembly:
         if self.columns is not None:
             examples = [kept(example, self.columns) for example in examples]
         short = real < len(examples)
-        arrays = self._collated(self._shorter(examples, real) if short and not self.fill else examples, key, buckets)
+        arrays = self._collated(
+            self._shorter(examples, real) if short and not self.fill else examples, places, key, buckets
+        )
         labels = [name for name in self.label_names if name in arrays]
         if self.label_names and not labels:
             raise ValueError(
@@ -64,7 +66,7 @@ class Assembly:
             return arrays
         if _can_be_filled(arrays, labels, len(examples)):
             return arrays | {name: _uncounted(name, arrays, real) for name in labels}
-        return self._collated(self._shorter(examples, real), key, buckets)
+        return self._collated(self._shorter(examples, real), places, key, buckets)
 
     def _shorter(self, examples: Sequence[Any], real: int) -> Sequence[Any]:
         """The examples that count alone, where a step may have fewer."""
@@ -75,9 +77,15 @@ class Assembly:
             )
         return examples[:real]
 
-    def _collated(self, examples: Sequence[Any], key: Sequence[int], buckets: Buckets | None) -> Arrays:
+    def _collated(
+        self, examples: Sequence[Any], places: Sequence[int], key: Sequence[int], buckets: Buckets | None
+    ) -> Arrays:
         options = {name: value for name, value in (("key", key), ("buckets", buckets)) if name in self._takes}
-        batch = dict(self.collator(examples, **options))
+        try:
+            batch = dict(self.collator(examples, **options))
+        except ValueError as error:
+            numbers = ", ".join(map(str, places[: len(examples)]))
+            raise ValueError(f"{error} (in the batch of the dataset's rows {numbers})") from error
         return {name: np.asarray(array) for name, array in batch.items() if array is not None}
 
     @property

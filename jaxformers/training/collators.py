@@ -311,7 +311,7 @@ class DataCollatorForLanguageModeling:
         offsets = [example.pop("offset_mapping") for example in examples] if "offset_mapping" in examples[0] else None
         batch = _arrays(_padded(self, examples, buckets))
         special = batch.pop("special_tokens_mask", None)
-        if not hasattr(features[0], "keys"):
+        if _is_list(features[0]):
             batch = {"input_ids": batch["input_ids"]}
         ids = batch["input_ids"]
         if not self.mlm:
@@ -535,7 +535,11 @@ def _choices(examples: Sequence[Example]) -> int:
 
 def _with_names(features: Sequence[Any]) -> Sequence[Any]:
     """Features as mappings, where they may be lists of ids."""
-    return [{"input_ids": row} if isinstance(row, list | tuple | np.ndarray) else row for row in features]
+    return [{"input_ids": row} if _is_list(row) else row for row in features]
+
+
+def _is_list(feature: Any) -> bool:
+    return isinstance(feature, list | tuple | np.ndarray)
 
 
 def _list(value: Any) -> Any:

@@ -77,9 +77,12 @@ def measured(dataset: Any, column: str = LENGTH) -> Lengths:
         source = dataset[column] if by_column else map(_size, dataset["input_ids"])
         target = _sizes(dataset["labels"]) if "labels" in names else None
         return Lengths(np.fromiter(source, np.int64, len(dataset)), target)
-    rows = [mappings([dataset[i]], [i])[0] for i in range(len(dataset))]
-    lengths = [int(row[column]) if column in row else token_count(row, place=place) for place, row in enumerate(rows)]
-    return Lengths(np.asarray(lengths, np.int64), _sizes(row.get("labels") for row in rows))
+    lengths, labels = [], []
+    for place in range(len(dataset)):
+        row = mappings([dataset[place]], [place])[0]
+        lengths.append(int(row[column]) if column in row else token_count(row, place=place))
+        labels.append(row.get("labels"))
+    return Lengths(np.asarray(lengths, np.int64), _sizes(labels))
 
 
 def _size(tokens: Any) -> int:

@@ -296,6 +296,11 @@ def test_columns_that_a_collator_reads_are_kept() -> None:
         (FEW, {"buckets": ()}, "buckets are empty"),
         (FEW, {"buckets": (8,)}, "the longest that is allowed is 8: truncate"),
         (FEW, {"longest": 16}, "the longest that is allowed is 16: truncate"),
+        (
+            FEW,
+            {"buckets": (8,), "sampling": "sequential", "batch_size": 2},
+            "(in the batch of the dataset's rows 0, 1)",
+        ),
         ([*FEW, {"input_ids": [1]}], {"sampling": "sequential", "batch_size": 11}, "row 10 has no labels, row 0"),
     ],
 )

@@ -7,15 +7,19 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
+from jaxformers import AutoTokenizer
 from jaxformers.training.batches import batches
-from jaxformers.training.collators import default_data_collator
+from jaxformers.training.collators import DataCollatorForLanguageModeling, default_data_collator
 from jaxformers.training.loader import Loader
+
+from .toys import put_tokenizer, row
 
 ROWS = [{"input_ids": [i] * 4, "labels": i} for i in range(22)]
 
@@ -65,6 +69,22 @@ def test_a_state_goes_on_with_the_batch_behind_the_last_one_given(data: Any, don
         loader.skip(done)
         assert labels(loader) == whole[done:]
     assert not threads()
+
+
+def test_what_is_hidden_is_hidden_again_by_a_run_that_goes_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [row(*rng.integers(5, 40, 3 + i % 30).tolist()) for i in range(50)]
+    collator = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(put_tokenizer(tmp_path)))
+    read = batches(rows, collator, 4, sampling="group_by_length")
+    with Loader(read, 2) as loader:
+        whole = [jax.device_get(batch) for batch in loader]
+    with Loader(read, 2) as loader:
+        loader.skip(17)
+        rest = [jax.device_get(batch) for batch in loader]
+    assert len(rest) == len(whole) - 17 == 9
+    for one, other in zip(whole[17:], rest, strict=True):
+        for name in ("input_ids", "labels", "attention_mask"):
+            np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_batches_are_on_the_device_and_shapes_are_counted() -> None:
