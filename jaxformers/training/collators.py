@@ -387,8 +387,8 @@ class DataCollatorForWholeWordMask(DataCollatorForLanguageModeling):
 class DataCollatorWithFlattening:
     """All texts of a batch one behind another, in one row without padding, for models that read in one direction.
 
-    Beside the reference's arrays there are `segment_ids`, which `packing.separated` makes a mask of, under which texts
-    do not see each other. Each batch has a length of its own, and so a program: `packing.PackedDataset` has one.
+    Beside the reference's arrays there are `segment_ids`, by which a step keeps texts from seeing each other, see
+    `packing`. Each batch has a length of its own, and so a program: `packing.PackedDataset` has one.
 
     Args:
         return_tensors: "np".

@@ -1,9 +1,9 @@
 """Several texts in a row, for models that read in one direction: next to no padding, and one shape.
 
-A row has `segment_ids` [T]: 1, 2, … where a token belongs to the row's first, second, … text, 0 at padding. A step that
-gets them makes of its inputs what `separated` does: then no text sees another, and positions restart with each. The
-label of each text's first token is -100, so the loss needs no more: shifted by one, nothing counts that crosses from
-one text to the next.
+A row has `segment_ids` [T]: 1, 2, … where a token belongs to the row's first, second, … text, 0 at padding. A step
+takes them out of the batch (`segments`), puts them into its inputs (`packed`), and calls `Inputs.separated` in its
+program: then no text sees another, and positions restart with each. The label of each text's first token is -100, so
+the loss needs no more: shifted by one, nothing counts that crosses from one text to the next.
 """
 
 from __future__ import annotations
@@ -141,18 +141,40 @@ class PackedDataset(Sequence[dict[str, np.ndarray]]):
 def starts(segment_ids: np.ndarray) -> np.ndarray:
     """Where texts begin, counted through all rows [N], of the texts' numbers [B, T]: `Inputs.starts`.
 
-    For models that say something of each text; a causal one's loss does not need them.
+    For models that say something of each text; the loss of a causal one does not need them.
     """
     before = np.pad(segment_ids, ((0, 0), (1, 0)))[:, :-1]
     return np.flatnonzero((segment_ids != before) & (segment_ids != 0))
 
 
-def separated(inputs: Inputs, segment_ids: jax.Array, starts: jax.Array | None = None) -> Inputs:
-    """Inputs in which a token sees tokens of its own text alone, and positions restart with each text.
+def segments(model: Any, batch: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """A batch as a call of the model takes it, and its segment_ids [B, T]; None where it has none.
 
     Args:
-        inputs: of rows that hold several texts.
+        model: the model, or its class.
+        batch: arrays by name. Where texts are told apart position_ids say nothing new, and are left out.
+
+    Raises:
+        ValueError: the model cannot tell texts of a row apart, or another shape than that of the ids.
+    """
+    ids = batch.get("segment_ids")
+    if ids is None:
+        return dict(batch), None
+    owner = getattr(model, "__name__", type(model).__name__)
+    if not model.packs:
+        raise ValueError(f"{owner}: texts in one row change each other's results, so rows must hold one text each")
+    shape, expected = np.shape(ids), np.shape(batch["input_ids"]) if "input_ids" in batch else ()
+    if shape != expected:
+        raise ValueError(f"{owner}: segment_ids has shape {shape}, input_ids {expected}: each token has one")
+    return {name: array for name, array in batch.items() if name not in ("segment_ids", "position_ids")}, ids
+
+
+def packed(inputs: Inputs, segment_ids: jax.Array, starts: jax.Array | None = None) -> Inputs:
+    """Inputs whose rows hold several texts; `separated` of these makes the mask, in the program that reads them.
+
+    Args:
+        inputs: of the batch.
         segment_ids: [B, T] the number of each token's text in its row from 1, 0 at padding.
         starts: [N] where texts begin, counted through all rows.
     """
-    return dataclasses.replace(inputs, texts=segment_ids, starts=starts, positions=None).separated()
+    return dataclasses.replace(inputs, texts=segment_ids, starts=starts, positions=None)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxformers import GPT2Config, GPT2LMHeadModel
+from jaxformers import FNetForMaskedLM, GPT2Config, GPT2LMHeadModel
 from jaxformers.layers.inputs import Inputs
 from jaxformers.training.collators import default_data_collator
-from jaxformers.training.packing import PackedDataset, first_fit_decreasing, separated, starts
+from jaxformers.training.packing import PackedDataset, first_fit_decreasing, packed, segments, starts
 
 
 @given(st.lists(st.integers(1, 20), max_size=60))
@@ -32,16 +32,16 @@ def test_each_item_is_in_the_first_row_that_has_room(sizes: list[int]) -> None:
 
 def test_rows_hold_all_texts_and_tell_them_apart() -> None:
     texts = [{"input_ids": ids} for ids in ([1, 2], [3, 4, 5, 6], [7], [8, 9, 10])]
-    packed = PackedDataset(texts, 6, pad_token_id=99)
-    batch = default_data_collator(list(packed))
+    rows = PackedDataset(texts, 6, pad_token_id=99)
+    batch = default_data_collator(list(rows))
     np.testing.assert_array_equal(batch["input_ids"], [[3, 4, 5, 6, 1, 2], [8, 9, 10, 7, 99, 99]])
     np.testing.assert_array_equal(batch["labels"], [[-100, 4, 5, 6, -100, 2], [-100, 9, 10, -100, -100, -100]])
     np.testing.assert_array_equal(batch["position_ids"], [[0, 1, 2, 3, 0, 1], [0, 1, 2, 0, 0, 0]])
     np.testing.assert_array_equal(batch["segment_ids"], [[1, 1, 1, 1, 2, 2], [1, 1, 1, 2, 0, 0]])
     np.testing.assert_array_equal(starts(batch["segment_ids"]), [0, 4, 6, 9])
-    assert packed.padding == pytest.approx(2 / 12)
-    np.testing.assert_array_equal(packed[-1]["input_ids"], batch["input_ids"][1])
-    assert len(packed[:1]) == 1
+    assert rows.padding == pytest.approx(2 / 12)
+    np.testing.assert_array_equal(rows[-1]["input_ids"], batch["input_ids"][1])
+    assert len(rows[:1]) == 1
 
 
 def test_labels_of_ones_own_are_kept_and_long_texts_are_cut_on_demand() -> None:
@@ -75,12 +75,13 @@ def test_a_models_loss_is_that_of_the_texts_alone(make: Callable[..., Any]) -> N
 
     @jax.jit
     def loss(inputs: Inputs, labels: jax.Array) -> jax.Array:
-        return GPT2LMHeadModel.forward(model.params, config, inputs, {"labels": labels}).loss
+        return GPT2LMHeadModel.forward(model.params, config, inputs.separated(), {"labels": labels}).loss
 
-    packed = default_data_collator(list(PackedDataset(texts, 10)))
-    assert packed["input_ids"].shape == (2, 10)
-    ids, segments, labels = (jnp.asarray(packed[name]) for name in ("input_ids", "segment_ids", "labels"))
-    together = loss(separated(Inputs(ids=ids), segments), labels)
+    batch, owners = segments(model, default_data_collator(list(PackedDataset(texts, 10))))
+    assert set(batch) == {"input_ids", "labels"}
+    ids, labels = jnp.asarray(batch["input_ids"]), jnp.asarray(batch["labels"])
+    assert ids.shape == (2, 10)
+    together = loss(packed(Inputs(ids=ids), jnp.asarray(owners)), labels)
     alone = np.zeros((4, 10), np.int32)
     counted = np.full((4, 10), -100)
     for i, text in enumerate(texts):
@@ -90,3 +91,12 @@ def test_a_models_loss_is_that_of_the_texts_alone(make: Callable[..., Any]) -> N
     assert float(together) == pytest.approx(float(expected), abs=1e-5)
     blind = loss(Inputs(ids=ids), labels)
     assert abs(float(blind) - float(expected)) > 1e-3
+
+
+def test_models_that_cannot_tell_texts_apart_refuse_them() -> None:
+    batch = default_data_collator(list(PackedDataset([{"input_ids": [1, 2]}], 4)))
+    with pytest.raises(ValueError, match="FNetForMaskedLM: texts in one row change each other's results"):
+        segments(FNetForMaskedLM, batch)
+    with pytest.raises(ValueError, match=r"segment_ids has shape \(1, 4\), input_ids \(1, 3\)"):
+        segments(GPT2LMHeadModel, batch | {"input_ids": batch["input_ids"][:, :3]})
+    assert segments(FNetForMaskedLM, {"input_ids": [1]}) == ({"input_ids": [1]}, None)
