@@ -7,7 +7,6 @@ there reads what it would have read. Nothing is kept but that.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -292,8 +291,13 @@ def batches(
     names = sources.column_names(dataset)
     if columns is not None:
         columns_of.check(names, columns)
-    needed = sampling == "group_by_length" or (process_count > 1 and given is None)
+    needed = sampling == "group_by_length" or process_count > 1  # which must agree on each batch's length
     lengths = sources.measured(dataset, length_column) if needed or length_column in names else None
+    if lengths is not None and longest is not None and lengths.source.max() > longest:
+        row = int(np.argmax(lengths.source > longest))
+        raise ValueError(
+            f"row {row} has {lengths.source[row]} tokens, the longest that is allowed is {longest}: truncate the texts"
+        )
     made = Batches(dataset, assembly, rows, sampling, seed, drop_last, lengths, given or Buckets(spaced(longest)))
     return made if given is not None or lengths is None else _fitted(made, lengths, longest)
 
@@ -313,19 +317,16 @@ def _check_size(count: int, rows: Rows, drop_last: bool) -> None:
 
 def _fitted(batches: Batches, lengths: Lengths, longest: int | None) -> Batches:
     """Batches whose lengths are those under which the first epoch has least padding."""
-    choose = functools.partial(fitted, count=PROGRAMS)
-    source = choose(_longest(batches, lengths.source, 0), longest=longest or int(lengths.source.max()))
-    source = tuple(sorted({*source, *_reaching(source, int(lengths.source.max()))}))
-    target: tuple[int, ...] = ()
-    if lengths.target is not None:
-        target = choose(_longest(batches, lengths.target, 0))
-        target = tuple(sorted({*target, *_reaching(target, int(lengths.target.max()))}))
+    source = _least_padded(batches, lengths.source, longest)
+    target = () if lengths.target is None else _least_padded(batches, lengths.target, None)
     return dataclasses.replace(batches, buckets=Buckets(source, target))
 
 
-def _reaching(lengths: tuple[int, ...], longest: int) -> tuple[int, ...]:
-    """What lengths lack so that the longest row fits, which another epoch may read."""
-    return () if lengths[-1] >= longest else (longest,)
+def _least_padded(batches: Batches, lengths: np.ndarray, longest: int | None) -> tuple[int, ...]:
+    """Lengths of rows, up to that of the longest, which only another epoch may read."""
+    found = fitted(_longest(batches, lengths, 0), PROGRAMS, longest)
+    most = int(lengths.max())
+    return found if found[-1] >= most else (*found, most)
 
 
 def _longest(batches: Batches, lengths: np.ndarray, epoch: int) -> np.ndarray:

@@ -147,17 +147,13 @@ def test_micro_batches_of_a_step_are_in_one_array() -> None:
     np.testing.assert_array_equal(found[1]["labels"], [6, 7, 8, 9, -100, -100])
 
 
+@pytest.mark.parametrize("buckets", [None, (64, 128, 256)])
 @pytest.mark.parametrize(("sampling", "stream"), [("random", False), ("group_by_length", False), ("random", True)])
-def test_processes_share_a_steps_rows_and_agree_on_its_shape(sampling: Any, stream: bool) -> None:
+def test_processes_share_a_steps_rows_and_agree_on_its_shape(sampling: Any, stream: bool, buckets: Any) -> None:
     data = (lambda: iter(ROWS[:100])) if stream else ROWS[:100]
-    parts = [
-        list(
-            batches(
-                data, pad, 4, accumulation=2, sampling=sampling, fill=True, process_index=i, process_count=3
-            ).iterate(epochs=2)
-        )
-        for i in range(3)
-    ]
+    keywords = {"accumulation": 2, "sampling": sampling, "fill": True, "buckets": buckets, "process_count": 3}
+    made = [batches(data, pad, 4, process_index=i, **keywords) for i in range(3)]
+    parts = [list(one.iterate(epochs=2)) for one in made]
     for epoch in range(2):
         read: Counter[int] = Counter()
         for step in zip(*parts, strict=True):
@@ -295,6 +291,7 @@ def test_columns_that_a_collator_reads_are_kept() -> None:
         (FEW, {"buckets": (8, 8)}, "buckets must ascend"),
         (FEW, {"buckets": ()}, "buckets are empty"),
         (FEW, {"buckets": (8,)}, "the longest that is allowed is 8: truncate"),
+        (FEW, {"longest": 16, "sampling": "group_by_length"}, "row 0 has 29 tokens, the longest that is allowed is 16"),
         (FEW, {"longest": 16}, "the longest that is allowed is 16: truncate"),
         (
             FEW,
