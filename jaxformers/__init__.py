@@ -47,6 +47,12 @@ _ROOMS = {
         "T5TokenizerFast Tokenizer XGLMTokenizer XGLMTokenizerFast XLMRobertaTokenizer "
         "XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
     ),
+    "training.collators": (
+        "DataCollatorForLanguageModeling DataCollatorForMultipleChoice DataCollatorForSeq2Seq "
+        "DataCollatorForTokenClassification DataCollatorForWholeWordMask DataCollatorWithFlattening "
+        "DataCollatorWithPadding DefaultDataCollator default_data_collator"
+    ),
+    "training.metrics": "EvalPrediction",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 _RENAMED = {"Sight": "History"}

@@ -705,5 +705,15 @@ from .tokenizers import XLMRobertaTokenizerFast as XLMRobertaTokenizerFast
 from .tokenizers import XLMTokenizer as XLMTokenizer
 from .tokenizers import XLNetTokenizer as XLNetTokenizer
 from .tokenizers import XLNetTokenizerFast as XLNetTokenizerFast
+from .training.collators import DataCollatorForLanguageModeling as DataCollatorForLanguageModeling
+from .training.collators import DataCollatorForMultipleChoice as DataCollatorForMultipleChoice
+from .training.collators import DataCollatorForSeq2Seq as DataCollatorForSeq2Seq
+from .training.collators import DataCollatorForTokenClassification as DataCollatorForTokenClassification
+from .training.collators import DataCollatorForWholeWordMask as DataCollatorForWholeWordMask
+from .training.collators import DataCollatorWithFlattening as DataCollatorWithFlattening
+from .training.collators import DataCollatorWithPadding as DataCollatorWithPadding
+from .training.collators import DefaultDataCollator as DefaultDataCollator
+from .training.collators import default_data_collator as default_data_collator
+from .training.metrics import EvalPrediction as EvalPrediction
 
 __version__: str
