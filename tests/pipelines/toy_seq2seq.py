@@ -74,8 +74,9 @@ def write(
 
     def drawn(path: Any, x: Any) -> np.ndarray:
         """Random, and large where the decoder looks at the source, so that what is read matters."""
-        strength = _CROSS if "['cross']" in jax.tree_util.keystr(path) else 1
-        return strength * (np.asarray(x) + draw.standard_normal(x.shape).astype(np.float32) / 3)
+        name = jax.tree_util.keystr(path)
+        strength, middle = _CROSS if "['cross']" in name else 1, float(name.endswith("['scale']"))
+        return strength * (middle + draw.standard_normal(x.shape).astype(np.float32) / 3)
 
     model = jax.tree_util.tree_map_with_path(drawn, cls(config(**fields), key=jax.random.key(0)))
     model.save_pretrained(folder)
