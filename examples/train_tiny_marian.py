@@ -1,7 +1,8 @@
 """Train a Marian-shaped model from English to German, with a sentencepiece model a side.
 
-It learns from the messages that Python packages show and their translations (`catalogues.py` says how to get them),
-from random weights and nothing else. What it needs:
+It learns from the messages that Python packages show and their translations (`catalogues.py` says how to get them) and
+from nothing else: weights are random at first, but for the word table, which begins with a lexicon that is counted from
+the same messages (`lexicon.py`). What it needs:
 
     pip install "jaxformers[sentencepiece]"
 
@@ -16,11 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import catalogues
 import jax
+import lexicon
 import scores
 import sentencepiece
 import seq2seq
@@ -29,7 +32,7 @@ from pairs import Pair
 from jaxformers import GenerationConfig, MarianConfig, MarianMTModel, MarianTokenizer
 
 PIECES = 3000  # of each side; those that both have are one row of the word table
-EPOCHS = 6
+EPOCHS = 3
 TOKENS = 1024  # targets of a batch
 RATE = 1.5e-3
 END, UNKNOWN = 0, 1  # ids as in Marian's files, which have <pad> behind all pieces
@@ -99,7 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokenizer = make_tokenizer(found.train, options.out)
     rows = seq2seq.rows_of(tokenizer, found.train)
     settings = {"shapes": catalogues.SHAPES, "epochs": EPOCHS, "tokens": TOKENS, "rate": RATE, "seed": options.seed}
-    model = seq2seq.fit(make(len(tokenizer), options.seed), rows, **settings)
+    model = make(len(tokenizer), options.seed)
+    width = model.config.d_model
+    table = lexicon.table(rows, len(tokenizer), width, options.seed) / math.sqrt(width)  # the network scales it back
+    model = seq2seq.fit(lexicon.begun(model, table), rows, **settings)
     seq2seq.save(model, tokenizer, options.out)
     return seq2seq.report(options.out, found, scores.translation)
 

@@ -1,7 +1,8 @@
 """Train a small T5 that writes the first line of a docstring, given the prose behind it.
 
-It learns from the docstrings of Python packages (`docstrings.py` says how to get them), from random weights and nothing
-else. What it needs:
+It learns from the docstrings of Python packages (`docstrings.py` says how to get them) and from nothing else: weights
+are random at first, but for the word table, which begins with which words of descriptions bring which words of first
+lines with them (`lexicon.py`). What it needs:
 
     pip install "jaxformers[sentencepiece]"
 
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import docstrings
 import jax
+import lexicon
 import scores
 import seq2seq
 from pairs import Pair, Pairs
@@ -29,7 +31,7 @@ from jaxformers import GenerationConfig, T5Config, T5ForConditionalGeneration, T
 
 PIECES = 3072  # rows of the word table
 SHAPES = ((32, 24), (48, 24), (72, 24))  # pieces of both sides, as rows are padded
-EPOCHS = 8
+EPOCHS = 3
 TOKENS = 768  # targets of a batch
 RATE = 4e-3
 LEAD = 9  # words of the source that are taken as its summary for comparison: as many as a first line has
@@ -85,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokenizer = make_tokenizer(found.train, options.out)
     rows = seq2seq.rows_of(tokenizer, found.train)
     settings = {"shapes": SHAPES, "epochs": EPOCHS, "tokens": TOKENS, "rate": RATE, "seed": options.seed}
-    model = seq2seq.fit(make(options.seed), rows, **settings)
+    model = make(options.seed)
+    table = lexicon.table(rows, model.config.vocab_size, model.config.d_model, options.seed)
+    model = seq2seq.fit(lexicon.begun(model, table), rows, **settings)
     seq2seq.save(model, tokenizer, options.out)
     return report(options.out, found)
 

@@ -1,7 +1,8 @@
 """Train jaxformers/tiny-translator, the T5 from English to French that ships with the package.
 
-It learns from the messages that Python packages show and their translations (`catalogues.py` says how to get them),
-from random weights and nothing else. What it needs:
+It learns from the messages that Python packages show and their translations (`catalogues.py` says how to get them) and
+from nothing else: weights are random at first, but for the word table, which begins with a lexicon that is counted from
+the same messages (`lexicon.py`). What it needs:
 
     pip install "jaxformers[sentencepiece]"
 
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import catalogues
 import jax
+import lexicon
 import scores
 import seq2seq
 from pairs import Pair
@@ -28,9 +30,9 @@ from pairs import Pair
 from jaxformers import GenerationConfig, T5Config, T5ForConditionalGeneration, T5Tokenizer
 
 PIECES = 3072  # rows of the word table
-EPOCHS = 6
+EPOCHS = 7
 TOKENS = 1024  # targets of a batch
-RATE = 4e-3
+RATE = 2e-3
 WRITING = {"max_length": 96, "num_beams": 4, "early_stopping": True}
 
 
@@ -76,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokenizer = make_tokenizer(found.train, options.out)
     rows = seq2seq.rows_of(tokenizer, found.train)
     settings = {"shapes": catalogues.SHAPES, "epochs": EPOCHS, "tokens": TOKENS, "rate": RATE, "seed": options.seed}
-    model = seq2seq.fit(make(options.seed), rows, **settings)
+    model = make(options.seed)
+    table = lexicon.table(rows, model.config.vocab_size, model.config.d_model, options.seed)
+    model = seq2seq.fit(lexicon.begun(model, table), rows, **settings)
     seq2seq.save(model, tokenizer, options.out)
     return seq2seq.report(options.out, found, scores.translation)
 
