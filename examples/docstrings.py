@@ -1,0 +1,79 @@
+"""The descriptions of functions and classes and their first lines, from the docstrings that Python packages carry.
+
+`docstrings.txt` beside this file lists the packages:
+
+    pip download -d wheels -r docstrings.txt --no-deps --only-binary :all: --python-version 3.13 --platform win_amd64
+
+A pair's source is the prose behind the first paragraph of a docstring, up to the first list of arguments, example or
+other markup; its target is the first paragraph.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pairs
+import wheels
+from pairs import Pair, Pairs
+
+VALIDATION = ("werkzeug",)
+HELD_OUT = ("evennia", "networkx", "tornado")  # games, graphs, a server
+SUMMARY = (4, 16)  # words of a first paragraph
+BODY = (12, 48)  # words of the rest; more are cut off
+
+_MARKUP = re.compile(r"^\s*(?:[:@.>*+#|-]|\d+[.)]|\w[\w ]*:\s*$)|^[=~\-^]{3,}|::$|`{3}", re.MULTILINE)
+_ROLE = re.compile(r":[\w:]+:`~?([^`]*)`|`+([^`]*)`+|\*\*?(\w[^*]*)\*\*?")
+
+
+def plain(text: str) -> str:
+    """Text on one line, without marks of roles and literals."""
+    return " ".join(_ROLE.sub(lambda found: found[1] or found[2] or found[3] or "", text).split())
+
+
+def pair_of(docstring: str) -> Pair | None:
+    """The prose behind a docstring's first paragraph, and that paragraph; None where there is too little or much."""
+    first, *rest = re.split(r"\n\s*\n", inspect.cleandoc(docstring))
+    prose = []
+    for paragraph in rest:
+        if _MARKUP.search(paragraph) or paragraph.startswith(" "):
+            break
+        prose.append(plain(paragraph))
+    source, target = " ".join(prose).split(), plain(first).split()
+    if len(source) < BODY[0] or not SUMMARY[0] <= len(target) <= SUMMARY[1] or _MARKUP.search(first):
+        return None
+    if not all(re.fullmatch(r"[\w\s.,;:!?'\"()/%+*=<>\[\]-]+", " ".join(side), re.ASCII) for side in (source, target)):
+        return None
+    return Pair(" ".join(source[: BODY[1]]), " ".join(target))
+
+
+def read_wheel(path: Path) -> Iterator[Pair]:
+    """The pairs of all modules, classes and functions of a package but its tests."""
+    with zipfile.ZipFile(path) as wheel:
+        names = [name for name in wheel.namelist() if name.endswith(".py") and not re.search(r"\btests?\b|_test", name)]
+        for name in sorted(names):
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    tree = ast.parse(wheel.read(name))
+            except (SyntaxError, ValueError):  # a template, or of another Python
+                continue
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    pair = pair_of(ast.get_docstring(node) or "")
+                    if pair is not None:
+                        yield pair
+
+
+def read_all(folder: Path) -> Pairs:
+    """The pairs of all wheels in a folder, each source once.
+
+    Raises:
+        ValueError: a wheel that must not be learnt from, or one that is held out and not there.
+    """
+    packages = ((name, read_wheel(path)) for name, path in wheels.listed(folder))
+    return pairs.split(packages, VALIDATION, HELD_OUT)

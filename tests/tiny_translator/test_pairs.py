@@ -1,0 +1,124 @@
+"""What the scripts that train encoder-decoders read, set aside and measure."""
+
+from __future__ import annotations
+
+import catalogues
+import docstrings
+import lexicon
+import numpy as np
+import pairs
+import pytest
+import scores
+import seq2seq
+from pairs import Pair
+from seq2seq import Row
+
+PO = r"""
+msgid ""
+msgstr "Content-Type: text/plain; charset=UTF-8\n"
+
+#: a.py:1
+msgctxt "menu"
+msgid "Open \"%s\""
+msgstr ""
+"Ouvrir "
+"« %s »"
+
+#, fuzzy, python-format
+msgid "Unsure"
+msgstr "Incertain"
+
+msgid "%d file"
+msgid_plural "%d files"
+msgstr[0] "%d fichier"
+msgstr[1] "%d fichiers"
+
+#~ msgid "Gone"
+#~ msgstr "Parti"
+"""
+
+
+def test_messages_of_a_catalogue() -> None:
+    found = [Pair(*pair) for pair in catalogues.read_po(PO)]
+    assert [pair for pair in found if catalogues.usable(pair)] == [
+        Pair('Open "%s"', "Ouvrir « %s »"),
+        Pair("%d file", "%d fichier"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("Hello %s", "Bonjour"),  # a place that is not filled in
+        ("<b>Hello</b>", "<b>Bonjour</b>"),
+        ("E-mail", "E-mail"),
+        ("%(a)s", "%(a)s !"),
+    ],
+)
+def test_messages_that_teach_nothing(source: str, target: str) -> None:
+    assert not catalogues.usable(Pair(source, target))
+
+
+def test_what_is_learnt_is_not_tested() -> None:
+    packages = [
+        ("editor-1.0", [Pair("Open file", "Ouvrir"), Pair("Close", "Fermer")]),
+        ("forum-2.1", [Pair("Open file!", "Ouvrir !"), Pair("Reply", "Répondre")]),
+        ("shop-0.3", [Pair("close", "Fermer"), Pair("Buy", "Acheter")]),
+    ]
+    found = pairs.split(packages, ["shop"], ["forum"])
+    assert found.train == packages[0][1]
+    assert found.counts == {"editor-1.0": 2}
+    assert found.held_out == [Pair("Reply", "Répondre")]
+    assert found.validation == [Pair("Buy", "Acheter")]
+    with pytest.raises(ValueError, match="nothing found of wiki"):
+        pairs.split(packages, ["shop"], ["wiki"])
+
+
+def test_first_lines_of_docstrings() -> None:
+    text = """Give the shortest path
+    between two nodes.
+
+    All paths are tried in the order of their lengths, which :func:`walk` keeps in a ``heap`` of its own.
+
+    Args:
+        graph: what has nodes.
+    """
+    source = "All paths are tried in the order of their lengths, which walk keeps in a heap of its own."
+    assert docstrings.pair_of(text) == Pair(source, "Give the shortest path between two nodes.")
+    assert docstrings.pair_of("Give the shortest path between two nodes.") is None
+
+
+def test_scores() -> None:
+    assert scores.chrf(["abc"], ["abd"]) == pytest.approx(100 * (2 / 3 + 1 / 2 + 0) / 3)
+    assert scores.chrf(["le chat"], ["le chat"]) == pytest.approx(100)
+    assert scores.rouge(["The cat sat."], ["the cat sat down"]) == pytest.approx(
+        {"rouge1": 600 / 7, "rouge2": 80, "rougeL": 600 / 7}
+    )
+
+
+def test_lexicon_finds_what_translates_what() -> None:
+    open_, file, window, ouvrir, fichier, fenetre = range(2, 8)
+    rows = [
+        Row([open_, file], [ouvrir, fichier]),
+        Row([open_, window], [ouvrir, fenetre]),
+        Row([file], [fichier]),
+    ]
+    sources, targets, probability = lexicon.translations(rows, 8, rounds=20)
+    likely = {(int(s), int(t)) for s, t, p in zip(sources, targets, probability, strict=True) if p > 0.8}
+    assert likely == {(open_, ouvrir), (file, fichier), (window, fenetre)}
+    table = lexicon.table(rows, 8, 64, seed=0)
+    near = table @ table.T / 64
+    assert near[file, fichier] > 0.8 > abs(near[file, fenetre])
+
+
+def test_batches_hold_each_row_once() -> None:
+    rows = [Row([3] * (1 + i % 9), [4] * (1 + i % 5)) for i in range(64)]
+    found = list(seq2seq.batches(rows, ((4, 4), (8, 8)), 8, np.random.default_rng(0)))
+    chosen = np.concatenate([those for those, _ in found])
+    assert len(set(chosen)) == len(chosen)
+    assert all(
+        len(rows[i].source) <= shape[0] and len(rows[i].target) <= shape[1] for those, shape in found for i in those
+    )
+    batch = seq2seq.padded(rows, np.array([8 - 1, 0]), (8, 4), 0)
+    assert batch["labels"].tolist() == [[4, 4, 4, -100], [4, -100, -100, -100]]
+    assert batch["attention_mask"].sum(1).tolist() == [8, 1]
