@@ -66,7 +66,10 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
 }
 """The model and the revision that a task uses where none is named. Translations have one for three pairs alone."""
 
-SHIPPED: Mapping[str, str] = {"text-classification": "jaxformers/tiny-sentiment"}
+SHIPPED: Mapping[str, str] = {
+    "text-classification": "jaxformers/tiny-sentiment",
+    "translation_en_to_fr": "jaxformers/tiny-translator",
+}
 """The models that ship with the package, by the task that they fit."""
 
 MADE_FOR: Mapping[str, str] = {
