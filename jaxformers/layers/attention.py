@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from .. import declare
 from .linear import linear
-from .product import explicit_sharding
+from .product import explicit_sharding, narrow_gradients
 from .sites import PLAIN, Sites
 
 QKV = ("query", "key", "value")
@@ -212,8 +212,8 @@ def taken(odds: jax.Array, v: jax.Array) -> jax.Array:
 def _product(a: jax.Array, b: jax.Array, wide: Any) -> jax.Array:
     """A [..., m, k] by b [..., k, n] with sums of a wide type; a single row of a half type goes in twice."""
     if a.shape[-2] == 1 and b.dtype.itemsize < 4:
-        return jnp.matmul(jnp.repeat(a, 2, axis=-2), b, preferred_element_type=wide)[..., :1, :]
-    return jnp.matmul(a, b, preferred_element_type=wide)
+        return _product(jnp.repeat(a, 2, axis=-2), b, wide)[..., :1, :]
+    return narrow_gradients(lambda a, b, sums: jnp.matmul(a, b, preferred_element_type=sums), a, b, wide)
 
 
 def _in_parts(function: Callable[..., Any], axis: int, count: int) -> Callable[..., Any]:
