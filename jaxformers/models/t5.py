@@ -100,7 +100,7 @@ def side(c: T5Config, count: int, *, crossed: bool) -> declare.Tree:
     layer |= network(c, f"layer.{2 if crossed else 1}")
     name = "block.0.layer.0.SelfAttention.relative_attention_bias.weight"
     return {
-        "distance": {"table": Param((c.relative_attention_num_buckets, c.num_heads), (None, "heads"), name, "table")},
+        "distance": {"table": Param((c.relative_attention_num_buckets, c.num_heads), (None, "heads"), name, "bias")},
         "layers": repeat(count, "block.{}", layer),
         "final_norm": declare.rms_norm(c.d_model, "final_layer_norm"),
     }
