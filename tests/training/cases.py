@@ -111,3 +111,12 @@ def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The array that training starts from, by its Hub name."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     return rng.normal(0.0, 0.1, shape).astype(np.float32) + ("norm" in name.lower() and name.endswith("weight"))
+
+
+SHAPES = {"weight": (5, 4), "bias": (4,), "table": (6, 3)}
+"""Arrays for optimizers alone."""
+
+
+def array(name: str, step: int) -> np.ndarray:
+    """The gradient of one of `SHAPES` at a step; of step -1 its start."""
+    return np.random.default_rng([step + 1, *name.encode()]).normal(0.0, 1.0, SHAPES[name]).astype(np.float32)
