@@ -36,7 +36,8 @@ def trained(
     roles = {path: param.role for path, param in declare.walk(declaration)}
     for role in frozen_roles:
         if role not in roles.values():
-            raise ValueError(f"frozen_roles: no array has the role {role!r}; there are {', '.join(set(roles.values()))}")
+            there = ", ".join(dict.fromkeys(roles.values()))
+            raise ValueError(f"frozen_roles: no array has the role {role!r}; there are {there}")
     for pattern in (*(only or ()), *frozen):
         if not any(_begins(pattern, path) for path in roles):
             tops = dict.fromkeys(path.split(".")[0] for path in roles)

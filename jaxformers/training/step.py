@@ -158,10 +158,7 @@ def init(plan: TrainPlan, params: Tree, key: jax.Array | int | None = 0) -> Stat
     with explicit.automatic():
         state = State(parts.joined(own, others), plan.optimizer.init(own), key_of(key), jnp.int32(0))
     mesh = _mesh_of(params)
-    if mesh is None:
-        return state
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    return jax.tree.map(lambda x: x if len(x.devices()) == mesh.size else jax.device_put(x, everywhere), state)
+    return state if mesh is None else jax.tree.map(lambda x: jax.device_put(x, _layout_of(x, mesh)), state)
 
 
 def _mesh_of(params: Tree) -> jax.sharding.Mesh | None:
@@ -209,20 +206,28 @@ def read(plan: TrainPlan, batch: Mapping[str, Any]) -> tuple[Inputs, dict[str, j
         raise ValueError(f"{owner}: past_key_values are for generation: leave them out of a batch of training")
     rows = {np.shape(x)[0] for x in jax.tree.leaves((inputs, labels))}
     if len(rows) > 1 or min(rows) % plan.accumulation:
-        raise ValueError(f"{owner}: a batch of {sorted(rows)} rows cannot be divided into {plan.accumulation} parts")
+        found = " and ".join(map(str, sorted(rows)))
+        raise ValueError(f"{owner}: a batch of {found} rows cannot be divided into {plan.accumulation} parts")
     return inputs, labels
 
 
-def _layout(state: State) -> tuple[NamedSharding | None, ...] | None:
+def _layout(state: State) -> tuple[NamedSharding, ...] | None:
     """How the leaves of a state lie on a mesh of several devices, which the next state does too."""
-    if _mesh_of(state.params) is None:
-        return None
-    return tuple(x.sharding if isinstance(x.sharding, NamedSharding) else None for x in jax.tree.leaves(state))
+    mesh = _mesh_of(state.params)
+    return None if mesh is None else tuple(_layout_of(x, mesh) for x in jax.tree.leaves(state))
+
+
+def _layout_of(x: jax.Array, mesh: jax.sharding.Mesh) -> NamedSharding:
+    """That of an array, written as jax writes it, or else the program would be compiled again for the second step."""
+    spec = list(x.sharding.spec) if isinstance(x.sharding, NamedSharding) else []
+    while spec and spec[-1] is None:
+        spec.pop()
+    return NamedSharding(mesh, PartitionSpec(*spec))
 
 
 def jaxformers_train_step(
     plan: TrainPlan,
-    layout: tuple[NamedSharding | None, ...] | None,
+    layout: tuple[NamedSharding, ...] | None,
     state: State,
     inputs: Inputs,
     labels: dict[str, jax.Array],
@@ -252,13 +257,11 @@ def jaxformers_train_step(
 _train_step = jax.jit(jaxformers_train_step, static_argnums=(0, 1), donate_argnums=2)
 
 
-def _laid_out(state: State, layout: tuple[NamedSharding | None, ...] | None) -> State:
+def _laid_out(state: State, layout: tuple[NamedSharding, ...] | None) -> State:
     if layout is None:
         return state
     leaves, structure = jax.tree.flatten(state)
-    placed = [
-        x if own is None else jax.lax.with_sharding_constraint(x, own) for x, own in zip(leaves, layout, strict=True)
-    ]
+    placed = [jax.lax.with_sharding_constraint(x, own) for x, own in zip(leaves, layout, strict=True)]
     return jax.tree.unflatten(structure, placed)
 
 

@@ -77,7 +77,9 @@ def test_several_labels_a_row(problem_type, dtype):
 def test_several_labels_large_logits_and_the_gradient_at_zero():
     logits = jnp.array([[1e4, -1e4], [0.0, 0.0]])
     labels = jnp.array([[0.0, 1.0], [0.0, 1.0]])
-    loss, grad = jax.value_and_grad(lambda x: losses.classification(x, labels, "multi_label_classification").mean())(logits)
+    loss, grad = jax.value_and_grad(lambda x: losses.classification(x, labels, "multi_label_classification").mean())(
+        logits
+    )
     np.testing.assert_allclose(loss, (2e4 + 2 * np.log(2)) / 4, rtol=1e-6)
     np.testing.assert_allclose(grad * 4, [[1, -1], [0.5, -0.5]], rtol=1e-6)  # a new head starts near zero
 

@@ -40,7 +40,28 @@ PLATEAUS: list[dict[str, Any]] = [
     {"patience": 1, "factor": 0.5, "cooldown": 3, "min_lr": 1e-3},
     {"patience": 1, "mode": "max", "threshold": 0.05, "threshold_mode": "abs"},
 ]
-METRICS = [1.0, 0.9, 0.95, 0.94, 0.93, 0.93, 0.92, 0.91, 0.8999, 0.7, 0.71, 0.72, 0.73, 0.74, 0.75, 0.9, 1.1, 1.2, 1.2, 1.2]
+METRICS = [
+    1.0,
+    0.9,
+    0.95,
+    0.94,
+    0.93,
+    0.93,
+    0.92,
+    0.91,
+    0.8999,
+    0.7,
+    0.71,
+    0.72,
+    0.73,
+    0.74,
+    0.75,
+    0.9,
+    1.1,
+    1.2,
+    1.2,
+    1.2,
+]
 
 
 def optimizer() -> torch.optim.Optimizer:
