@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,9 @@ import jax.numpy as jnp
 IGNORED = -100
 
 
-class Sum(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sum:
     """What one mean is taken of. total: float32 []. count: int32 [] of the labels in it."""
 
     total: jax.Array

@@ -20,11 +20,11 @@ from .schedules import Schedule
 
 
 class RateState(NamedTuple):
-    """count: int32 [] steps made. rate_factor: float32 [] what the schedule is multiplied by (`with_rate_factor`).
+    """steps: int32 [] made. rate_factor: float32 [] what the schedule is multiplied by (`with_rate_factor`).
     learning_rate: float32 [] of the last step.
     """
 
-    count: jax.Array
+    steps: jax.Array
     rate_factor: jax.Array
     learning_rate: jax.Array
 
@@ -119,9 +119,9 @@ def by_rate(rate: Schedule) -> optax.GradientTransformation:
 
     def update(updates: Tree, state: RateState, params: Tree = None) -> tuple[Tree, RateState]:
         del params
-        now = jnp.float32(rate(state.count)) * state.rate_factor
+        now = jnp.float32(rate(state.steps)) * state.rate_factor
         return jax.tree.map(lambda u: (-now * u).astype(u.dtype), updates), RateState(
-            optax.safe_increment(state.count), state.rate_factor, now
+            optax.safe_increment(state.steps), state.rate_factor, now
         )
 
     return optax.GradientTransformation(start, update)

@@ -15,7 +15,7 @@ _PLAIN = ("norm", "bias")  # of these no weight is decayed
 
 
 def decayed(declaration: Tree) -> frozenset[str]:
-    """The paths of the arrays that weight decay draws to zero: all but biases and norms; tables of words are decayed."""
+    """The paths of the arrays that weight decay draws to zero: all but biases and norms, also tables."""
     return frozenset(path for path, param in declare.walk(declaration) if param.role not in _PLAIN)
 
 

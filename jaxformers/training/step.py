@@ -164,8 +164,8 @@ def init(plan: TrainPlan, params: Tree, key: jax.Array | int | None = 0) -> Stat
 def _mesh_of(params: Tree) -> jax.sharding.Mesh | None:
     """The mesh of several devices on which params lie."""
     layouts = [x.sharding for x in jax.tree.leaves(params) if isinstance(x, jax.Array)]
-    meshes = [one.mesh for one in layouts if isinstance(one, NamedSharding) and one.mesh.size > 1]
-    return meshes[0] if meshes else None
+    meshes = [one.mesh for one in layouts if isinstance(one, NamedSharding)]
+    return next((mesh for mesh in meshes if isinstance(mesh, jax.sharding.Mesh) and mesh.size > 1), None)
 
 
 def train_step(plan: TrainPlan, state: State, batch: Mapping[str, Any]) -> tuple[State, dict[str, jax.Array]]:
