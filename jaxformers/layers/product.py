@@ -41,7 +41,7 @@ def narrow_gradients(multiply: Callable[..., jax.Array], a: jax.Array, b: jax.Ar
     Sums of half types are wide, so what comes back to them in a backward pass is wide, and a product with that would be
     one of float32: here it is rounded first.
     """
-    if jnp.dtype(sums).itemsize <= a.dtype.itemsize or not jnp.issubdtype(a.dtype, jnp.floating):
+    if a.dtype != b.dtype or jnp.dtype(sums).itemsize <= a.dtype.itemsize or not jnp.issubdtype(a.dtype, jnp.floating):
         return multiply(a, b, sums)
 
     @jax.custom_jvp

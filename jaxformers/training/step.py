@@ -150,7 +150,16 @@ def init(plan: TrainPlan, params: Tree, key: jax.Array | int | None = 0) -> Stat
         plan: how it will be trained.
         params: what it starts from; they are copied, since a step gives the memory of its state to the next one.
         key: a random key, or a seed, for dropout; None: no dropout.
+
+    Raises:
+        ValueError: the plan is of a model whose arrays or layers lie otherwise.
     """
+    there = {declare.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)}
+    if missing := sorted(plan.trained - there):
+        raise ValueError(
+            f"{plan.cls.__name__}: the plan trains {missing[0]}, which these params do not have: make it of the model "
+            "that they belong to, with layers listed or stacked as there"
+        )
     params = jax.tree.map(jnp.copy, explicit.to_automatic(params))
     own, others = parts.split(params, plan.trained)
     if plan.compute_dtype is not None:
@@ -163,7 +172,8 @@ def init(plan: TrainPlan, params: Tree, key: jax.Array | int | None = 0) -> Stat
 
 def _mesh_of(params: Tree) -> jax.sharding.Mesh | None:
     """The mesh of several devices on which params lie."""
-    layouts = [x.sharding for x in jax.tree.leaves(params) if isinstance(x, jax.Array)]
+    arrays = [x for x in jax.tree.leaves(params) if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)]
+    layouts = [x.sharding for x in arrays]
     meshes = [one.mesh for one in layouts if isinstance(one, NamedSharding)]
     return next((mesh for mesh in meshes if isinstance(mesh, jax.sharding.Mesh) and mesh.size > 1), None)
 

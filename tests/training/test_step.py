@@ -279,3 +279,27 @@ def test_bad_batches_are_refused_before_anything_compiles(
 
     with pytest.raises((TypeError, ValueError), match=says), runtime.forbid():
         one()
+
+
+def test_the_step_may_be_a_part_of_a_larger_program(models: dict[str, Any]) -> None:
+    model, batch = models["bert"], {name: jax.numpy.asarray(x) for name, x in CASES["bert"].batch(0).items()}
+    plan = plan_of(CASES["bert"], model)
+
+    @jax.jit
+    def three(state: training.State) -> Any:
+        again = lambda state, _: training.train_step(plan, state, batch)  # noqa: E731
+        return jax.lax.scan(again, state, None, 3)
+
+    state, metrics = three(training.init(plan, model.params))
+    one = training.init(plan, model.params)
+    for number in range(3):
+        one, found = training.train_step(plan, one, batch)
+        np.testing.assert_allclose(metrics["loss"][number], found["loss"], rtol=1e-5)
+    assert state.step == one.step == 3
+
+
+def test_a_plan_of_another_layout_is_refused(models: dict[str, Any], tmp_path: Path) -> None:
+    models["llama"].save_pretrained(tmp_path)
+    stacked = jaxformers.LlamaForCausalLM.from_pretrained(tmp_path, stacked=True)
+    with pytest.raises(ValueError, match="listed or stacked"):
+        training.init(plain_plan(models["llama"]), stacked.params)
