@@ -198,6 +198,8 @@ def train_step(plan: TrainPlan, state: State, batch: Mapping[str, Any]) -> tuple
         TypeError, ValueError: as in a call, no labels, or rows that cannot be divided into `plan.accumulation` parts.
     """
     inputs, labels = read(plan, batch)
+    if isinstance(state.step, jax.core.Tracer):  # a part of a larger program, whose mesh is its own affair
+        return jaxformers_train_step(plan, None, state, inputs, labels)
     with explicit.automatic():
         inputs, labels = explicit.to_automatic((inputs, labels))
         return _train_step(plan, _layout(state), state, inputs, labels)
