@@ -58,6 +58,16 @@ def narrow_gradients(multiply: Callable[..., jax.Array], a: jax.Array, b: jax.Ar
     return wide(a, b)
 
 
+def einsum(formula: str, a: jax.Array, b: jax.Array, sums: Any) -> jax.Array:
+    """`jnp.einsum` of two arrays in the type of the sums, with gradients as `narrow_gradients` says."""
+    return narrow_gradients(lambda a, b, sums: jnp.einsum(formula, a, b, preferred_element_type=sums), a, b, sums)
+
+
+def matmul(a: jax.Array, b: jax.Array, sums: Any) -> jax.Array:
+    """`jnp.matmul` likewise."""
+    return narrow_gradients(lambda a, b, sums: jnp.matmul(a, b, preferred_element_type=sums), a, b, sums)
+
+
 def _tokens_first(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None) -> jax.Array:
     contract = (((x.ndim - 1,), (1,)), ((), ()))
     return jax.lax.dot_general(x, weight, contract, preferred_element_type=sums, out_sharding=out_sharding)
