@@ -11,6 +11,7 @@ import jax
 from . import batch as batches
 from . import declare
 from .config import Config
+from .layers import losses
 from .layers.cache import Cache
 from .layers.heads import Head, pool
 from .layers.inputs import Ask, Inputs
@@ -168,6 +169,20 @@ class Architecture:
         sites: Sites = PLAIN,
     ) -> tuple[Output, dict[str, jax.Array]]:
         """`forward`, and by name the values at the sites of `ask.captured`."""
+        output, shown = cls.scored(params, config, inputs, labels, ask, sites)
+        return losses.taken(output), shown
+
+    @classmethod
+    def scored(
+        cls,
+        params: Any,
+        config: Any,
+        inputs: Inputs,
+        labels: Mapping[str, jax.Array] = {},
+        ask: Ask = Ask(),
+        sites: Sites = PLAIN,
+    ) -> tuple[Output, dict[str, jax.Array]]:
+        """`captured`, but the output's loss is a `losses.Loss`, whose means are not taken."""
         inputs = cls.arrange(config, inputs, labels)
         sites = dataclasses.replace(sites, capture=ask.captured).opened() if ask.captured else sites
         encoded = cls.pool(params, config, cls.network(params, config, inputs, ask, sites))
@@ -212,5 +227,5 @@ class Architecture:
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Mapping[str, jax.Array], config: Any) -> Output:
-        """The output of the task from the head's scores and the encoder's result."""
+        """The output of the task from the head's scores and the encoder's result, its loss a `losses.Loss`."""
         raise TypeError(f"{cls.__name__} is no model of a task: use a class such as BertModel, or an Auto class")

@@ -256,7 +256,7 @@ class CausalLM(Generative, task="CausalLM", labels={"labels": Label("target_voca
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T, V] and the mean cross-entropy of each counted label under the scores before it."""
-        loss = losses.cross_entropy(scores[:, :-1], labels["labels"][:, 1:]) if labels else None
+        loss: Any = losses.cross_entropy(scores[:, :-1], labels["labels"][:, 1:]) if labels else None
         return outputs.CausalLMOutputWithPast(
             loss=loss, logits=scores, past_key_values=encoded.cache, **_traces(encoded)
         )
@@ -737,7 +737,7 @@ class Seq2SeqLM(
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T, V] and the mean cross-entropy of each counted label under the scores at its place."""
-        loss = losses.cross_entropy(scores, labels["labels"]) if labels else None
+        loss: Any = losses.cross_entropy(scores, labels["labels"]) if labels else None
         return outputs.Seq2SeqLMOutput(loss=loss, logits=scores, **_both_sides(encoded))
 
 
@@ -803,7 +803,7 @@ class MaskedLM(Model, task="MaskedLM", labels={"labels": Label("vocab_size", per
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T, V] and their mean cross-entropy over counted labels."""
-        loss = losses.cross_entropy(scores, labels["labels"]) if labels else None
+        loss: Any = losses.cross_entropy(scores, labels["labels"]) if labels else None
         return outputs.MaskedLMOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
@@ -818,7 +818,7 @@ class SequenceClassification(Model, task="SequenceClassification", labels={"labe
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, num_labels] and the loss by config.problem_type."""
-        loss = losses.classification(scores, labels["labels"], config.problem_type) if labels else None
+        loss: Any = losses.classification(scores, labels["labels"], config.problem_type) if labels else None
         return outputs.SequenceClassifierOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
@@ -860,7 +860,7 @@ class Seq2SeqSequenceClassification(SequenceClassification, EncoderDecoder):
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, num_labels] and the loss by config.problem_type."""
-        loss = losses.classification(scores, labels["labels"], config.problem_type) if labels else None
+        loss: Any = losses.classification(scores, labels["labels"], config.problem_type) if labels else None
         return outputs.Seq2SeqSequenceClassifierOutput(loss=loss, logits=scores, **_both_sides(encoded))
 
 
@@ -870,7 +870,7 @@ class NextSentencePrediction(Model, task="NextSentencePrediction", labels={"labe
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, 2] and their cross-entropy."""
-        loss = losses.cross_entropy(scores, labels["labels"].reshape(-1)) if labels else None
+        loss: Any = losses.cross_entropy(scores, labels["labels"].reshape(-1)) if labels else None
         return outputs.NextSentencePredictorOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
@@ -887,7 +887,7 @@ class TokenClassification(Model, task="TokenClassification", labels={"labels": L
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T, num_labels] and their mean cross-entropy over counted labels."""
-        loss = losses.cross_entropy(scores, labels["labels"]) if labels else None
+        loss: Any = losses.cross_entropy(scores, labels["labels"]) if labels else None
         return outputs.TokenClassifierOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
@@ -908,7 +908,9 @@ class QuestionAnswering(Model, task="QuestionAnswering", labels={"start_position
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Start and end scores [B, T] and the mean of their cross-entropies."""
         start, end = scores[..., 0], scores[..., 1]
-        loss = losses.span(start, end, labels["start_positions"], labels["end_positions"]) if len(labels) == 2 else None
+        loss: Any = (
+            losses.span(start, end, labels["start_positions"], labels["end_positions"]) if len(labels) == 2 else None
+        )
         return outputs.QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end, **_traces(encoded))
 
 
@@ -929,7 +931,9 @@ class Seq2SeqQuestionAnswering(QuestionAnswering, EncoderDecoder):
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Start and end scores [B, T] and the mean of their cross-entropies."""
         start, end = scores[..., 0], scores[..., 1]
-        loss = losses.span(start, end, labels["start_positions"], labels["end_positions"]) if len(labels) == 2 else None
+        loss: Any = None
+        if len(labels) == 2:
+            loss = losses.span(start, end, labels["start_positions"], labels["end_positions"])
         return outputs.Seq2SeqQuestionAnsweringModelOutput(
             loss=loss, start_logits=start, end_logits=end, **_both_sides(encoded)
         )
@@ -951,7 +955,7 @@ class MultipleChoice(Model, task="MultipleChoice", labels={"labels": Label("choi
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, C] from one of each row [B·C, 1], and their cross-entropy."""
         scores = scores.reshape(-1, encoded.inputs.choices)
-        loss = losses.cross_entropy(scores, labels["labels"].reshape(-1)) if labels else None
+        loss: Any = losses.cross_entropy(scores, labels["labels"].reshape(-1)) if labels else None
         return outputs.MultipleChoiceModelOutput(loss=loss, logits=scores, **_traces(encoded))
 
 
@@ -966,7 +970,7 @@ class PreTraining(
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T, V] and [B, 2], and the sum of both losses."""
         words, follows = scores
-        loss = None
+        loss: Any = None
         if len(labels) == 2:
             loss = losses.cross_entropy(words, labels["labels"])
             loss += losses.cross_entropy(follows, labels["next_sentence_label"].reshape(-1))
@@ -986,7 +990,7 @@ class OrderPreTraining(
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T, V] and [B, num_labels], and the sum of both losses."""
         words, order = scores
-        loss = None
+        loss: Any = None
         if len(labels) == 2:
             loss = losses.cross_entropy(words, labels["labels"])
             loss += losses.cross_entropy(order, labels["sentence_order_label"].reshape(-1))
@@ -999,7 +1003,7 @@ class ReplacedTokens(Model, task="PreTraining", labels={"labels": Label(2, per="
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """Scores [B, T] and their loss over what is no padding."""
-        loss = None
+        loss: Any = None
         if labels:
             loss = losses.yes_or_no(
                 scores, jnp.where(encoded.inputs.segment_ids != 0, labels["labels"], losses.IGNORED)

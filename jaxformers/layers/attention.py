@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from .. import declare
 from .linear import linear
-from .product import explicit_sharding
+from .product import einsum, explicit_sharding, matmul
 from .sites import PLAIN, Sites
 
 QKV = ("query", "key", "value")
@@ -206,14 +206,14 @@ def probabilities(q: jax.Array, k: jax.Array, seen: jax.Array | None, bias: jax.
 def taken(odds: jax.Array, v: jax.Array) -> jax.Array:
     """What probabilities [B, H, T, S] take of values v [B, S, H, d]: [B, T, H, d]."""
     wide = jnp.promote_types(v.dtype, jnp.float32)
-    return jnp.einsum("bhts,bshd->bthd", odds, v, preferred_element_type=wide).astype(v.dtype)
+    return einsum("bhts,bshd->bthd", odds, v, wide).astype(v.dtype)
 
 
 def _product(a: jax.Array, b: jax.Array, wide: Any) -> jax.Array:
     """A [..., m, k] by b [..., k, n] with sums of a wide type; a single row of a half type goes in twice."""
     if a.shape[-2] == 1 and b.dtype.itemsize < 4:
-        return jnp.matmul(jnp.repeat(a, 2, axis=-2), b, preferred_element_type=wide)[..., :1, :]
-    return jnp.matmul(a, b, preferred_element_type=wide)
+        return _product(jnp.repeat(a, 2, axis=-2), b, wide)[..., :1, :]
+    return matmul(a, b, wide)
 
 
 def _in_parts(function: Callable[..., Any], axis: int, count: int) -> Callable[..., Any]:

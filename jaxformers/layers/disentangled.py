@@ -17,6 +17,7 @@ from .attention import attend, visible
 from .inputs import Inputs
 from .linear import linear
 from .norm import layer_norm
+from .product import einsum
 from .relative import sheared
 from .sites import Sites
 
@@ -127,9 +128,9 @@ def by_distance(q: jax.Array, k: jax.Array, parts: Sequence[tuple[str, jax.Array
     bias = None
     for kind, distances in parts:
         if kind == "c2p":
-            scores = sheared(jnp.einsum("bthd,rhd->bhtr", q * scale, distances, preferred_element_type=wide))
+            scores = sheared(einsum("bthd,rhd->bhtr", q * scale, distances, wide))
         else:  # the key's side: distances the other way round, then queries and keys change places
-            scores = jnp.einsum("bshd,rhd->bhsr", k * scale, distances[::-1], preferred_element_type=wide)
+            scores = einsum("bshd,rhd->bhsr", k * scale, distances[::-1], wide)
             scores = jnp.swapaxes(sheared(scores), -1, -2)
         bias = scores if bias is None else bias + scores
     return q * share, bias

@@ -17,6 +17,7 @@ from .. import declare
 from ..declare import Param
 from .activation import ACTIVATIONS
 from .decoder import Feed
+from .product import matmul, narrow_gradients
 from .quantized import Quantized
 from .sites import Sites
 
@@ -163,7 +164,7 @@ def _product(p: Any, x: jax.Array) -> jax.Array:
         y = p["weight"].product(x)
     else:
         wide = jnp.promote_types(x.dtype, jnp.float32)
-        y = jnp.matmul(x, p["weight"].T, preferred_element_type=wide)
+        y = matmul(x, p["weight"].T, wide)
     return y + p["bias"] if "bias" in p else y
 
 
@@ -214,7 +215,10 @@ def _ragged(gate: Gate, p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Arr
         weight = weight.widened(x.dtype) if isinstance(weight, Quantized) else weight
         wide = jnp.promote_types(x.dtype, jnp.float32)
         x, weight, each = _alike(x, weight, sizes)
-        y = jax.lax.ragged_dot_general(x, weight, each, axes, preferred_element_type=wide)
+        ragged = lambda x, weight, sums: jax.lax.ragged_dot_general(  # noqa: E731
+            x, weight, each, axes, preferred_element_type=sums
+        )
+        y = narrow_gradients(ragged, x, weight, wide)
         return y + p["bias"][expert] if "bias" in p else y
 
     return _joined(_network(p, x[order // chosen.shape[1]], gate, product), order, shares)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .linear import linear
+from .product import matmul
 from .quantized import Quantized
 
 
@@ -31,5 +32,5 @@ def grouped(p: Any, x: Array) -> Array:
         narrow = jnp.result_type(x, blocks)
         wide = jnp.promote_types(narrow, jnp.float32)
         turned = jnp.swapaxes(blocks.reshape(groups, -1, width), 1, 2)
-        y = jnp.swapaxes(jnp.matmul(jnp.swapaxes(parts, 0, 1), turned, preferred_element_type=wide), 0, 1)
+        y = jnp.swapaxes(matmul(jnp.swapaxes(parts, 0, 1), turned, wide), 0, 1)
     return (y.reshape(*x.shape[:-1], -1) + p["bias"]).astype(narrow)

@@ -1,7 +1,13 @@
-"""Losses, in float32. A label of -100 does not count; a batch in which none counts has loss 0."""
+"""Losses, in float32. A label of -100 does not count; a batch in which none counts has loss 0.
+
+A loss is a value: the means that it is the sum of, which are not taken yet. A call takes them (`Loss.mean`); training
+on parts of a batch takes their totals and counts (`Loss.sums`), so that all parts together give the loss of the whole.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,20 +16,105 @@ import jax.numpy as jnp
 IGNORED = -100
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sum:
+    """What one mean is taken of. total: float32 []. count: int32 [] of the labels in it."""
+
+    total: jax.Array
+    count: jax.Array
+
+    def mean(self) -> jax.Array:
+        """The total by the count; 0 where nothing counts."""
+        return self.total / jnp.maximum(self.count, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One mean of a loss. each: scores and labels to the losses [...] of single labels.
+
+    scores: [..., C] or [...], float32. labels: [...]. counted: bool [...], which labels count; None: all. share: what
+    the mean is multiplied by.
+    """
+
+    each: Callable[[jax.Array, jax.Array], jax.Array]
+    scores: jax.Array
+    labels: jax.Array
+    counted: jax.Array | None = None
+    share: float = 1.0
+
+    def sum(self, smoothing: float = 0.0) -> Sum:
+        """The term's total and count; smoothing as in `Loss.sums`."""
+        each = self.each(self.scores, self.labels)
+        if smoothing:
+            if self.each is not _of_class:
+                raise ValueError("label smoothing is for labels that are classes, one of several: leave it at 0")
+            each = (1.0 - smoothing) * each - smoothing * jax.nn.log_softmax(self.scores, axis=-1).mean(-1)
+        if self.counted is None:
+            return Sum(self.share * each.sum(), jnp.int32(each.size))
+        return Sum(self.share * jnp.sum(each, where=self.counted), jnp.sum(self.counted, dtype=jnp.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """The sum of the means of its terms. Losses are added, and divided by numbers."""
+
+    terms: tuple[Term, ...]
+
+    def __add__(self, other: Loss) -> Loss:
+        return Loss(self.terms + other.terms)
+
+    def __truediv__(self, number: float) -> Loss:
+        return Loss(tuple(dataclasses.replace(term, share=term.share / number) for term in self.terms))
+
+    def mean(self) -> jax.Array:
+        """The loss, float32 []."""
+        first, *others = (term.sum().mean() for term in self.terms)
+        return sum(others, start=first)
+
+    def sums(self, smoothing: float = 0.0) -> tuple[Sum, ...]:
+        """What the mean of each term is taken of.
+
+        Args:
+            smoothing: the share of a label that is spread evenly over all classes (Szegedy et al. 2015, arXiv
+                1512.00567).
+
+        Raises:
+            ValueError: smoothing, and labels that are no classes.
+        """
+        return tuple(term.sum(smoothing) for term in self.terms)
+
+
+def taken(output: Any) -> Any:
+    """A tree with the mean in place of each `Loss`."""
+    return jax.tree.map(lambda x: x.mean() if isinstance(x, Loss) else x, output)
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> Loss:
     """Mean over counted labels [...] of -log softmax(logits [..., C])[label]."""
     counted = labels != IGNORED
-    log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
-    chosen = jnp.take_along_axis(log_p, jnp.where(counted, labels, 0)[..., None], axis=-1)[..., 0]
-    return -jnp.sum(chosen, where=counted) / jnp.maximum(jnp.sum(counted), 1)
+    return Loss((Term(_of_class, _wide(logits), jnp.where(counted, labels, 0), counted),))
 
 
-def yes_or_no(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def yes_or_no(logits: jax.Array, labels: jax.Array) -> Loss:
     """Mean over counted labels [...], 1 for yes and 0 for no, of the binary cross-entropy of logits [...]."""
-    counted = labels != IGNORED
-    logits = logits.astype(jnp.float32)
-    each = jax.nn.softplus(logits) - logits * labels
-    return jnp.sum(each, where=counted) / jnp.maximum(jnp.sum(counted), 1)
+    return Loss((Term(_of_answer, _wide(logits), labels, labels != IGNORED),))
+
+
+def _wide(logits: jax.Array) -> jax.Array:
+    return logits.astype(jnp.float32)
+
+
+def _of_class(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), labels[..., None], axis=-1)[..., 0]
+
+
+def _of_answer(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    return jax.nn.softplus(logits) - logits * labels
+
+
+def _of_number(values: jax.Array, labels: jax.Array) -> jax.Array:
+    return jnp.square(values - labels)
 
 
 def problem(problem_type: str | None, num_labels: int, dtype: Any) -> str:
@@ -38,23 +129,20 @@ def problem(problem_type: str | None, num_labels: int, dtype: Any) -> str:
     return "single_label_classification" if jnp.issubdtype(dtype, jnp.integer) else "multi_label_classification"
 
 
-def classification(logits: jax.Array, labels: jax.Array, problem_type: str | None) -> jax.Array:
+def classification(logits: jax.Array, labels: jax.Array, problem_type: str | None) -> Loss:
     """Loss of logits [B, C] by the kind of problem; labels [B] for one class a row, else [B, C]."""
     problem_type = problem(problem_type, logits.shape[-1], labels.dtype)
-    logits = logits.astype(jnp.float32)
     if problem_type == "single_label_classification":
         return cross_entropy(logits, labels.reshape(-1))
-    labels = labels.astype(jnp.float32).reshape(logits.shape)
-    if problem_type == "regression":
-        return jnp.mean(jnp.square(logits - labels))
-    return jnp.mean(jax.nn.softplus(logits) - logits * labels)
+    each = _of_number if problem_type == "regression" else _of_answer
+    return Loss((Term(each, _wide(logits), labels.astype(jnp.float32).reshape(logits.shape)),))
 
 
-def span(start_logits: jax.Array, end_logits: jax.Array, start: jax.Array, end: jax.Array) -> jax.Array:
+def span(start_logits: jax.Array, end_logits: jax.Array, start: jax.Array, end: jax.Array) -> Loss:
     """Mean loss of an answer's first and last token; logits [B, T], positions [B]; past the row: ignored."""
     length = start_logits.shape[-1]
 
-    def one(logits: jax.Array, position: jax.Array) -> jax.Array:
+    def one(logits: jax.Array, position: jax.Array) -> Loss:
         position = jnp.maximum(position.reshape(-1), 0)
         return cross_entropy(logits, jnp.where(position < length, position, IGNORED))
 

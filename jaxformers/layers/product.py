@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.sharding import AxisType
 
 
@@ -22,21 +24,59 @@ def product(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None
     front, size = x.shape[:-1], x.shape[-1]
     known = all(isinstance(size, int) for size in x.shape)  # an exported program's may be symbols
     if not front or not known or out_sharding is not None or explicit_sharding(x) is not None:
-        return _tokens_first(x, weight, sums, out_sharding)
+        return narrow_gradients(partial(_tokens_first, out_sharding=out_sharding), x, weight, sums)
     x = x.reshape(*(count for count in front if count != 1), size)  # see `_on_cpu`; all that shards its rows stays
     count = math.prod(front)
     narrow = x.dtype.itemsize < 4
     if 1 < count <= _few(size) or (narrow and (count == 1 or x.ndim > 2)):
-        on_cpu, elsewhere = partial(_on_cpu, sums), partial(_tokens_first, sums=sums)
-        y = jax.lax.platform_dependent(x, weight, cpu=on_cpu, default=elsewhere)
+        y = narrow_gradients(_on_each, x, weight, sums)
     else:
-        y = _tokens_first(x, weight, sums)
+        y = narrow_gradients(_tokens_first, x, weight, sums)
     return y.reshape(*front, y.shape[-1])
+
+
+def narrow_gradients(multiply: Callable[..., jax.Array], a: jax.Array, b: jax.Array, sums: Any) -> jax.Array:
+    """`multiply(a, b, sums)`, a product in the type `sums`, whose gradients are products in the type of a and b.
+
+    Sums of half types are wide, so what comes back to them in a backward pass is wide, and a product with that would be
+    one of float32: here it is rounded first.
+    """
+    if a.dtype != b.dtype or jnp.dtype(sums).itemsize <= a.dtype.itemsize or not jnp.issubdtype(a.dtype, jnp.floating):
+        return multiply(a, b, sums)
+
+    @jax.custom_jvp
+    def wide(a: jax.Array, b: jax.Array) -> jax.Array:
+        return multiply(a, b, sums)
+
+    def differentiate(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+        (a, b), (da, db) = primals, tangents
+        pairs = [pair for pair in ((da, b), (a, db)) if not any(isinstance(x, SymbolicZero) for x in pair)]
+        first, *others = (multiply(*pair, a.dtype) for pair in pairs)
+        return wide(a, b), sum(others, start=first).astype(sums)
+
+    wide.defjvp(differentiate, symbolic_zeros=True)
+    return wide(a, b)
+
+
+def einsum(formula: str, a: jax.Array, b: jax.Array, sums: Any) -> jax.Array:
+    """`jnp.einsum` of two arrays in the type of the sums, with gradients as `narrow_gradients` says."""
+    return narrow_gradients(lambda a, b, sums: jnp.einsum(formula, a, b, preferred_element_type=sums), a, b, sums)
+
+
+def matmul(a: jax.Array, b: jax.Array, sums: Any) -> jax.Array:
+    """`jnp.matmul` likewise."""
+    return narrow_gradients(lambda a, b, sums: jnp.matmul(a, b, preferred_element_type=sums), a, b, sums)
 
 
 def _tokens_first(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None) -> jax.Array:
     contract = (((x.ndim - 1,), (1,)), ((), ()))
     return jax.lax.dot_general(x, weight, contract, preferred_element_type=sums, out_sharding=out_sharding)
+
+
+def _on_each(x: jax.Array, weight: jax.Array, sums: Any) -> jax.Array:
+    """On CPU in its own order."""
+    on_cpu, elsewhere = partial(_on_cpu, sums), partial(_tokens_first, sums=sums)
+    return jax.lax.platform_dependent(x, weight, cpu=on_cpu, default=elsewhere)
 
 
 def _on_cpu(sums: Any, x: jax.Array, weight: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from .. import declare
 from .embedding import embed
+from .product import einsum
 
 
 def buckets(distance: jax.Array, count: int, furthest: int = 128) -> jax.Array:
@@ -78,10 +79,10 @@ def look_around(p: Any, q: jax.Array, far: jax.Array, apart: jax.Array | None, s
     """
     wide = jnp.promote_types(q.dtype, jnp.float32)
     scale = q.shape[-1] ** -0.5
-    r = jnp.einsum("rm,mhd->rhd", far.astype(q.dtype), p["distance"], preferred_element_type=wide).astype(q.dtype)
-    scores = jnp.einsum("bthd,rhd->bhtr", (q + p["distance_bias"]) * scale, r, preferred_element_type=wide)
+    r = einsum("rm,mhd->rhd", far.astype(q.dtype), p["distance"], wide).astype(q.dtype)
+    scores = einsum("bthd,rhd->bhtr", (q + p["distance_bias"]) * scale, r, wide)
     scores = sheared(scores, step)
     if apart is None:
         return scores
-    own = jnp.einsum("bthd,shd->sbht", (q + p["segment_bias"]) * scale, p["segments"], preferred_element_type=wide)
+    own = einsum("bthd,shd->sbht", (q + p["segment_bias"]) * scale, p["segments"], wide)
     return scores + jnp.where(apart[:, None], own[1][..., None], own[0][..., None])

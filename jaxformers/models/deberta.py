@@ -21,6 +21,7 @@ from ..layers.embedding import embed
 from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.post_norm import Mix, block
+from ..layers.product import matmul
 from ..layers.run import Encoded, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -101,13 +102,13 @@ def talking(
     wide = jnp.promote_types(q.dtype, jnp.float32)
     mixed = lambda name, x: jnp.einsum("gh,bhts->bgts", p[name].astype(wide), x)  # noqa: E731
     turned = k.transpose(0, 2, 3, 1)
-    scores = jnp.matmul(jnp.swapaxes(q * q.shape[-1] ** -0.5, 1, 2), turned, preferred_element_type=wide)
+    scores = matmul(jnp.swapaxes(q * q.shape[-1] ** -0.5, 1, 2), turned, wide)
     scores = mixed("mix_scores", scores if bias is None else scores + bias)
     if seen is not None:
         scores = jnp.where(seen, scores, jnp.finfo(wide).min)
     odds = mixed("mix_odds", sites.drop("attention_weights", jax.nn.softmax(scores), rate)).astype(v.dtype)
     odds = sites("attention_weights", odds)
-    context = jnp.matmul(odds, jnp.swapaxes(v, 1, 2), preferred_element_type=wide).astype(v.dtype)
+    context = matmul(odds, jnp.swapaxes(v, 1, 2), wide).astype(v.dtype)
     return jnp.swapaxes(context, 1, 2)
 
 

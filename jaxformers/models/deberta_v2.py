@@ -21,6 +21,7 @@ from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import Mix, block
+from ..layers.product import einsum
 from ..layers.run import Encoded, either, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
@@ -143,7 +144,7 @@ def convolved(p: Any, c: DebertaV2Config, inputs: Inputs, x: jax.Array, after: j
         window = slice(shift, shift + x.shape[1])
         near = jnp.where((owners[:, window] == real)[..., None], around[:, window], 0)
         kernel = p["kernel"][..., shift]
-        total = total + jnp.einsum("bti,oi->bto", near, kernel, preferred_element_type=wide)
+        total = total + einsum("bti,oi->bto", near, kernel, wide)
     total = jnp.where((real != 0)[..., None], total, 0).astype(x.dtype)
     h = ACTIVATIONS[c.conv_act](sites.drop("convolution", total, c.hidden_dropout_prob))
     return jnp.where((real != 0)[..., None], layer_norm(p["norm"], after + h, c.layer_norm_eps), 0)

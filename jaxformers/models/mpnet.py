@@ -63,7 +63,7 @@ def body(c: MPNetConfig) -> declare.Tree:
         (c.relative_attention_num_buckets, c.num_attention_heads),
         (None, "heads"),
         "encoder.relative_attention_bias.weight",
-        "table",
+        "bias",
     )
     return under("embeddings", tables) | {
         "distance": {"table": distance},

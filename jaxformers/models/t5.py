@@ -118,7 +118,7 @@ def distance(c: T5Config, block: int) -> declare.Tree:
     """The table of scores by distance that files hold in a layer."""
     name = f"block.{block}.layer.0.SelfAttention.relative_attention_bias.weight"
     shape = (c.relative_attention_num_buckets, c.num_heads)
-    return {"table": Param(shape, (None, "heads"), name, "table", normal(c, c.d_model))}
+    return {"table": Param(shape, (None, "heads"), name, "bias", normal(c, c.d_model))}
 
 
 def side(c: T5Config, count: int, *, crossed: bool) -> declare.Tree:

@@ -20,6 +20,7 @@ from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.post_norm import check_heads
+from ..layers.product import einsum
 from ..layers.relative import look_around, sines_then_cosines
 from ..layers.run import Block, Encoded, run
 from ..layers.sites import PLAIN, Sites
@@ -123,13 +124,13 @@ def block(c: XLNetConfig, inputs: Inputs, sites: Sites) -> Block:
         wide = jnp.promote_types(x.dtype, jnp.float32)
 
         def project(name: str, x: jax.Array) -> jax.Array:
-            return jnp.einsum("...m,mhd->...hd", x, p[name], preferred_element_type=wide).astype(x.dtype)
+            return einsum("...m,mhd->...hd", x, p[name], wide).astype(x.dtype)
 
         q, k, v = (project(name, x) for name in PROJECTIONS[:3])
         bias = look_around(p, q, far, other)
         context = attend(q + p["word_bias"], k, v, seen, bias=bias, rate=c.dropout, sites=sites)
         context = sites("attention_heads", merge(context)).reshape(context.shape)
-        h = jnp.einsum("bthd,mhd->btm", context, p["from_context"], preferred_element_type=wide).astype(x.dtype)
+        h = einsum("bthd,mhd->btm", context, p["from_context"], wide).astype(x.dtype)
         x = layer_norm(p["attention_norm"], x + sites("attention", h, c.dropout), c.layer_norm_eps)
         h = sites.drop("inner", ACTIVATIONS[c.ff_activation](linear(p["up"], x)), c.dropout)
         h = sites("ffn", linear(p["down"], h, like=x), c.dropout)

@@ -43,6 +43,27 @@ def test_gradients_and_batches_go_through(front: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(many, [x @ weight.T, -x @ weight.T])
 
 
+def products(function: Any, *args: Any) -> list[str]:
+    """The types of the results of a function's products, in its own order."""
+    text = str(jax.make_jaxpr(function)(*args))
+    return re.findall(r":(\w+)\[[\d,]*\] = dot_general\[", text)
+
+
+def test_gradients_of_half_types_are_products_of_these() -> None:
+    x, weight = draw((2, 24, 24), "bfloat16"), draw((16, 24), "bfloat16")
+    square = lambda x, w: jnp.square(product(x.reshape(-1, 24), w, jnp.float32)).sum()  # noqa: E731
+    types = products(jax.grad(square, (0, 1)), x, weight)
+    assert sorted(types) == ["bf16", "bf16", "f32"]
+    assert sorted(products(jax.grad(square), x, weight)) == ["bf16", "f32"]  # and none with zeros
+    found = jax.grad(square, (0, 1))(x, weight)
+    exact = jax.grad(square, (0, 1))(x.astype("float32"), weight.astype("float32"))
+    for one, other in zip(found, exact, strict=True):
+        assert one.dtype == jnp.bfloat16
+        np.testing.assert_allclose(one.astype("float32"), other, rtol=1e-2, atol=1e-2 * float(abs(other).max()))
+    y, pushed = jax.jvp(square, (x, weight), (x, weight))
+    np.testing.assert_allclose(pushed, 4 * y, rtol=1e-2)  # of degree 2 in each
+
+
 @pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1, 1), (4, 1), (32, 1), (4, 5)])
