@@ -41,12 +41,12 @@ class Case:
     @property
     def head(self) -> str:
         """What follows the architecture's name in that of the class."""
-        return next((head for head in (*HEADS, "MTModel", "Model") if self.cls.endswith(head)), "")
+        return next((head for head in (*HEADS, "MarianMTModel", "Model") if self.cls.endswith(head)), "")
 
     @property
     def writes(self) -> bool:
         """Whether it generates."""
-        return self.head in ("ForConditionalGeneration", "MTModel", "EncoderDecoderModel", "ForCausalLM")
+        return self.head in ("ForConditionalGeneration", "MarianMTModel", "EncoderDecoderModel", "ForCausalLM")
 
     @property
     def two_sided(self) -> bool:

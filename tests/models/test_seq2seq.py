@@ -68,7 +68,7 @@ def test_outputs_are_torchs(case: Case, load: Any) -> None:
     model, given = load(case), inputs(case)
     assert auto.class_for(model.config, model.task) is type(model)
     out = model(**taken(model, given), output_hidden_states=case.traced, output_attentions=case.traced)
-    assert list(out) == list(TOLD[case.name]["outputs"])
+    assert [name for name in out if name not in case.unlike] == list(TOLD[case.name]["outputs"])
     for name, count in TOLD[case.name]["outputs"].items():
         assert not count or len(out[name]) == count
         theirs = RECORDED[f"{case.name}.{name}"]
