@@ -65,6 +65,9 @@ from .models.bert import BertForSequenceClassification as BertForSequenceClassif
 from .models.bert import BertForTokenClassification as BertForTokenClassification
 from .models.bert import BertLMHeadModel as BertLMHeadModel
 from .models.bert import BertModel as BertModel
+from .models.bert_generation import BertGenerationConfig as BertGenerationConfig
+from .models.bert_generation import BertGenerationDecoder as BertGenerationDecoder
+from .models.bert_generation import BertGenerationEncoder as BertGenerationEncoder
 from .models.big_bird import BigBirdConfig as BigBirdConfig
 from .models.big_bird import BigBirdForMaskedLM as BigBirdForMaskedLM
 from .models.big_bird import BigBirdForMultipleChoice as BigBirdForMultipleChoice
@@ -289,6 +292,8 @@ from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForTokenClassification as
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3Model as JinaEmbeddingsV3Model
 from .models.led import LEDConfig as LEDConfig
 from .models.led import LEDForConditionalGeneration as LEDForConditionalGeneration
+from .models.led import LEDForQuestionAnswering as LEDForQuestionAnswering
+from .models.led import LEDForSequenceClassification as LEDForSequenceClassification
 from .models.led import LEDModel as LEDModel
 from .models.llama import LlamaConfig as LlamaConfig
 from .models.llama import LlamaForCausalLM as LlamaForCausalLM

@@ -22,7 +22,7 @@ LED = {name: value for name, value in BART.items() if name != "max_position_embe
     "max_decoder_position_embeddings": 24,
     "attention_window": [4, 8],
 }
-MARKS = [[1, *[0] * 12], [1, 0, 1, *[0] * 10], [*[0] * 6, 1, *[0] * 6]]
+MARKED = {"global_attention_mask": [[1, *[0] * 12], [1, 0, 1, *[0] * 10], [*[0] * 6, 1, *[0] * 6]]}
 """Which tokens of sources see all."""
 OTHERWISE = ("encoder_attentions", "encoder_global_attentions")
 PEGASUS_X = {
@@ -44,6 +44,7 @@ BERT = {
     "pad_token_id": 1,
 }
 ROBERTA = {**BERT, "model_type": "roberta", "max_position_embeddings": 26, "type_vocab_size": 1}
+GENERATION = {**BERT, "model_type": "bert-generation"}
 GPT2 = {
     "model_type": "gpt2",
     "vocab_size": 71,
@@ -67,8 +68,10 @@ CASES = (
     Case("fsmt", "FSMTForConditionalGeneration", FSMT, waves=True),
     Case("fsmt-without-head", "FSMTModel", {**FSMT, "use_cache": False}, waves=True),  # else the last token's alone
     Case("led", "LEDForConditionalGeneration", LED, unlike=OTHERWISE, idle=("bias", "global")),
-    Case("led-marked", "LEDForConditionalGeneration", LED, beside={"global_attention_mask": MARKS}, unlike=OTHERWISE),
+    Case("led-marked", "LEDForConditionalGeneration", LED, beside=MARKED, unlike=OTHERWISE),
     Case("led-without-head", "LEDModel", {**LED, "attention_window": 4}, unlike=OTHERWISE),
+    Case("led-text", "LEDForSequenceClassification", {**LED, "num_labels": 3}, beside=MARKED, unlike=OTHERWISE),
+    Case("led-span", "LEDForQuestionAnswering", LED, beside=MARKED, unlike=OTHERWISE),
     Case("pegasus_x", "PegasusXForConditionalGeneration", PEGASUS_X, unlike=BLOCKS),
     Case(
         "pegasus_x-still",
@@ -80,5 +83,7 @@ CASES = (
     Case("bert-bert", "EncoderDecoderModel", both(BERT, BERT), idle=("bias", "pooler")),
     Case("roberta-roberta", "EncoderDecoderModel", both(ROBERTA, ROBERTA), idle=("bias", "pooler")),
     Case("bert-gpt2", "EncoderDecoderModel", both(BERT, GPT2), idle=("bias", "pooler")),
+    Case("generation-generation", "EncoderDecoderModel", both(GENERATION, GENERATION)),
+    Case("bert-generation", "EncoderDecoderModel", both(BERT, GENERATION), idle=("bias", "pooler"), traced=False),
     Case("bert-shared", "EncoderDecoderModel", both(BERT, BERT, tie_encoder_decoder=True), idle=("bias", "pooler")),
 )
