@@ -308,6 +308,10 @@ from .models.longformer import LongformerForQuestionAnswering as LongformerForQu
 from .models.longformer import LongformerForSequenceClassification as LongformerForSequenceClassification
 from .models.longformer import LongformerForTokenClassification as LongformerForTokenClassification
 from .models.longformer import LongformerModel as LongformerModel
+from .models.longt5 import LongT5Config as LongT5Config
+from .models.longt5 import LongT5EncoderModel as LongT5EncoderModel
+from .models.longt5 import LongT5ForConditionalGeneration as LongT5ForConditionalGeneration
+from .models.longt5 import LongT5Model as LongT5Model
 from .models.luke import LukeConfig as LukeConfig
 from .models.luke import LukeForMaskedLM as LukeForMaskedLM
 from .models.luke import LukeForMultipleChoice as LukeForMultipleChoice

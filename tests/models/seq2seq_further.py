@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .seq2seq import BART, Case
+from .seq2seq import BART, T5, Case
 
 ABOUT, ARRAYS = (Path(__file__).parent / f"seq2seq_further.{kind}" for kind in ("json", "npz"))
 
@@ -33,6 +33,11 @@ PEGASUS_X = {
     "forced_eos_token_id": None,
 }
 BLOCKS = ("encoder_attentions", "encoder_hidden_states")
+LONGT5 = {**T5, "local_radius": 2}
+GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+SUMS = {**LONGT5, "encoder_attention_type": "transient-global", "global_block_size": 4}
+ALL = ("encoder_attentions",)
+ALONE = ("attentions",)
 BERT = {
     "model_type": "bert",
     "vocab_size": 67,
@@ -80,6 +85,12 @@ CASES = (
         unlike=BLOCKS,
     ),
     Case("pegasus_x-without-head", "PegasusXModel", PEGASUS_X, unlike=BLOCKS),
+    Case("longt5", "LongT5ForConditionalGeneration", LONGT5, factor=0.5, unlike=ALL),
+    Case("longt5-sums", "LongT5ForConditionalGeneration", SUMS, factor=0.5, unlike=ALL),
+    Case("longt5-gated", "LongT5ForConditionalGeneration", {**SUMS, **GATED}, factor=0.5, unlike=ALL),
+    Case("longt5-short", "LongT5Model", {**SUMS, "global_block_size": 16}, factor=0.5, unlike=ALL, idle=("global",)),
+    Case("longt5-without-head", "LongT5Model", SUMS, factor=0.5, unlike=ALL),
+    Case("longt5-encoder", "LongT5EncoderModel", SUMS, factor=0.5, unlike=ALONE),
     Case("bert-bert", "EncoderDecoderModel", both(BERT, BERT), idle=("bias", "pooler")),
     Case("roberta-roberta", "EncoderDecoderModel", both(ROBERTA, ROBERTA), idle=("bias", "pooler")),
     Case("bert-gpt2", "EncoderDecoderModel", both(BERT, GPT2), idle=("bias", "pooler")),
