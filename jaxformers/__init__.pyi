@@ -454,6 +454,11 @@ from .models.phi3 import Phi3ForCausalLM as Phi3ForCausalLM
 from .models.phi3 import Phi3ForSequenceClassification as Phi3ForSequenceClassification
 from .models.phi3 import Phi3ForTokenClassification as Phi3ForTokenClassification
 from .models.phi3 import Phi3Model as Phi3Model
+from .models.prophetnet import ProphetNetConfig as ProphetNetConfig
+from .models.prophetnet import ProphetNetForConditionalGeneration as ProphetNetForConditionalGeneration
+from .models.prophetnet import ProphetNetModel as ProphetNetModel
+from .models.prophetnet import ProphetNetSeq2SeqLMOutput as ProphetNetSeq2SeqLMOutput
+from .models.prophetnet import ProphetNetSeq2SeqModelOutput as ProphetNetSeq2SeqModelOutput
 from .models.qwen2 import Qwen2Config as Qwen2Config
 from .models.qwen2 import Qwen2ForCausalLM as Qwen2ForCausalLM
 from .models.qwen2 import Qwen2ForQuestionAnswering as Qwen2ForQuestionAnswering

@@ -38,6 +38,21 @@ GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 SUMS = {**LONGT5, "encoder_attention_type": "transient-global", "global_block_size": 4}
 ALL = ("encoder_attentions",)
 ALONE = ("attentions",)
+PROPHET = {
+    "vocab_size": 67,
+    "hidden_size": 32,
+    "num_encoder_layers": 3,
+    "num_encoder_attention_heads": 2,
+    "encoder_ffn_dim": 48,
+    "num_decoder_layers": 2,
+    "num_decoder_attention_heads": 4,
+    "decoder_ffn_dim": 40,
+    "max_position_embeddings": 24,
+    "num_buckets": 8,
+    "relative_max_distance": 12,
+    "pad_token_id": 0,
+}
+STREAMS = ("encoder_attentions", "decoder_ngram_attentions", "cross_attentions")
 BERT = {
     "model_type": "bert",
     "vocab_size": 67,
@@ -91,6 +106,12 @@ CASES = (
     Case("longt5-short", "LongT5Model", {**SUMS, "global_block_size": 16}, factor=0.5, unlike=ALL, idle=("global",)),
     Case("longt5-without-head", "LongT5Model", SUMS, factor=0.5, unlike=ALL),
     Case("longt5-encoder", "LongT5EncoderModel", SUMS, factor=0.5, unlike=ALONE),
+    Case("prophetnet", "ProphetNetForConditionalGeneration", PROPHET, unlike=STREAMS),
+    Case(
+        "prophetnet-smoothed", "ProphetNetForConditionalGeneration", {**PROPHET, "ngram": 3, "eps": 0.1}, unlike=STREAMS
+    ),
+    Case("prophetnet-next", "ProphetNetForConditionalGeneration", {**PROPHET, "ngram": 1}, unlike=STREAMS),
+    Case("prophetnet-without-head", "ProphetNetModel", PROPHET, unlike=STREAMS),
     Case("bert-bert", "EncoderDecoderModel", both(BERT, BERT), idle=("bias", "pooler")),
     Case("roberta-roberta", "EncoderDecoderModel", both(ROBERTA, ROBERTA), idle=("bias", "pooler")),
     Case("bert-gpt2", "EncoderDecoderModel", both(BERT, GPT2), idle=("bias", "pooler")),
