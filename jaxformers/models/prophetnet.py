@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, outputs, tasks
-from ..config import Config, Depth, Rate, Size, Token
+from ..config import Config, Depth, Rate, Repeats, Size, Token
 from ..declare import repeat, under
 from ..layers import bart, cache, cross, heads, losses, relative
 from ..layers.activation import ACTIVATIONS
@@ -68,7 +68,7 @@ class ProphetNetConfig(
     attention_dropout: Rate = 0.1
     activation_dropout: Rate = 0.1
     max_position_embeddings: Size = 512
-    ngram: Size = 2
+    ngram: Repeats = 2
     num_buckets: Size = 32
     relative_max_distance: Size = 128
     disable_ngram_loss: bool = False
@@ -241,13 +241,18 @@ def decode(params: Any, c: ProphetNetConfig, inputs: Inputs, ask: Ask = Ask(), s
         ahead = taken_ahead(q, k, v, keys, values, seen, bias, own, rate=rate, sites=sites)
         return jnp.concatenate([first[:, :, None], merge(ahead)], axis=2), cell
 
+    def look(p: Any, x: jax.Array, cell: Any, sites: Sites) -> jax.Array:
+        """The first stream apart, whose probabilities are what is told of attention to the source."""
+        seen = partial(cross.attention, p, cell=cell, memory=memory, heads=count, rate=rate)
+        ahead = seen(x[:, :, 1:].reshape(len(x), -1, x.shape[-1]), sites=sites.under("streams"))
+        return jnp.concatenate([seen(x[:, :, 0], sites=sites)[:, :, None], ahead.reshape(x[:, :, 1:].shape)], axis=2)
+
     def block(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
         context, kept = mix(p, x, cell, sites)
         h = sites("attention", through_out(p, context, x, sites), c.dropout)
         x = layer_norm(p["attention_norm"], x + h, bart.EPSILON)
-        flat = x.reshape(len(x), -1, x.shape[-1])
-        h = cross.attention(p["cross"], flat, cell, memory, count, sites, rate=rate)
-        x = layer_norm(p["cross_norm"], x + sites("cross", h.reshape(x.shape), c.dropout), bart.EPSILON)
+        h = sites("cross", look(p["cross"], x, cell, sites), c.dropout)
+        x = layer_norm(p["cross_norm"], x + h, bart.EPSILON)
         return bart.after(p["ffn_norm"], x, lambda x: bart.feed(c, p, x, sites)), kept
 
     places = order.positions + c.pad_token_id + 1
