@@ -65,6 +65,9 @@ from .models.bert import BertForSequenceClassification as BertForSequenceClassif
 from .models.bert import BertForTokenClassification as BertForTokenClassification
 from .models.bert import BertLMHeadModel as BertLMHeadModel
 from .models.bert import BertModel as BertModel
+from .models.bert_generation import BertGenerationConfig as BertGenerationConfig
+from .models.bert_generation import BertGenerationDecoder as BertGenerationDecoder
+from .models.bert_generation import BertGenerationEncoder as BertGenerationEncoder
 from .models.big_bird import BigBirdConfig as BigBirdConfig
 from .models.big_bird import BigBirdForMaskedLM as BigBirdForMaskedLM
 from .models.big_bird import BigBirdForMultipleChoice as BigBirdForMultipleChoice
@@ -289,6 +292,8 @@ from .models.jina_embeddings_v3 import JinaEmbeddingsV3ForTokenClassification as
 from .models.jina_embeddings_v3 import JinaEmbeddingsV3Model as JinaEmbeddingsV3Model
 from .models.led import LEDConfig as LEDConfig
 from .models.led import LEDForConditionalGeneration as LEDForConditionalGeneration
+from .models.led import LEDForQuestionAnswering as LEDForQuestionAnswering
+from .models.led import LEDForSequenceClassification as LEDForSequenceClassification
 from .models.led import LEDModel as LEDModel
 from .models.llama import LlamaConfig as LlamaConfig
 from .models.llama import LlamaForCausalLM as LlamaForCausalLM
@@ -303,6 +308,10 @@ from .models.longformer import LongformerForQuestionAnswering as LongformerForQu
 from .models.longformer import LongformerForSequenceClassification as LongformerForSequenceClassification
 from .models.longformer import LongformerForTokenClassification as LongformerForTokenClassification
 from .models.longformer import LongformerModel as LongformerModel
+from .models.longt5 import LongT5Config as LongT5Config
+from .models.longt5 import LongT5EncoderModel as LongT5EncoderModel
+from .models.longt5 import LongT5ForConditionalGeneration as LongT5ForConditionalGeneration
+from .models.longt5 import LongT5Model as LongT5Model
 from .models.luke import LukeConfig as LukeConfig
 from .models.luke import LukeForMaskedLM as LukeForMaskedLM
 from .models.luke import LukeForMultipleChoice as LukeForMultipleChoice
@@ -445,6 +454,11 @@ from .models.phi3 import Phi3ForCausalLM as Phi3ForCausalLM
 from .models.phi3 import Phi3ForSequenceClassification as Phi3ForSequenceClassification
 from .models.phi3 import Phi3ForTokenClassification as Phi3ForTokenClassification
 from .models.phi3 import Phi3Model as Phi3Model
+from .models.prophetnet import ProphetNetConfig as ProphetNetConfig
+from .models.prophetnet import ProphetNetForConditionalGeneration as ProphetNetForConditionalGeneration
+from .models.prophetnet import ProphetNetModel as ProphetNetModel
+from .models.prophetnet import ProphetNetSeq2SeqLMOutput as ProphetNetSeq2SeqLMOutput
+from .models.prophetnet import ProphetNetSeq2SeqModelOutput as ProphetNetSeq2SeqModelOutput
 from .models.qwen2 import Qwen2Config as Qwen2Config
 from .models.qwen2 import Qwen2ForCausalLM as Qwen2ForCausalLM
 from .models.qwen2 import Qwen2ForQuestionAnswering as Qwen2ForQuestionAnswering

@@ -364,3 +364,51 @@ class BartSizes(TwoSidedSizes):
 
     vocab_size: Size = 50265
     max_position_embeddings: Size = 1024
+
+
+class T5Sizes(Endless):
+    """Sizes and rates under T5's names; the defaults are t5-small's.
+
+    d_kv: numbers of a head. num_decoder_layers: None, as many as the encoder has. feed_forward_proj: the activation,
+    and "gated-" before it where there is a gate.
+    """
+
+    vocab_size: Size = 32128
+    d_model: Size = 512
+    d_kv: Size = 64
+    d_ff: Size = 2048
+    num_layers: Depth = 6
+    num_decoder_layers: Depth | None = None
+    num_heads: Size = 8
+    relative_attention_num_buckets: Size = 32
+    relative_attention_max_distance: Size = 128
+    dropout_rate: Rate = 0.1
+    layer_norm_epsilon: Epsilon = 1e-6
+    feed_forward_proj: str = "relu"
+    is_encoder_decoder: bool = True
+    decoder_start_token_id: Token | None = 0
+    pad_token_id: Token | None = 0
+    eos_token_id: int | tuple[int, ...] | None = 1
+    classifier_dropout: Rate = 0.0
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "hidden_size": "d_model",
+        "num_hidden_layers": "num_layers",
+        "num_attention_heads": "num_heads",
+    }
+    allowed: ClassVar[Mapping[str, Collection[Any]]] = {
+        "is_encoder_decoder": (True, False),
+        "feed_forward_proj": ("relu", "gelu", "gated-gelu", "gated-silu", "gated-relu"),
+    }
+    ignores: ClassVar[Collection[str]] = ("dense_act_fn", "is_gated_act", "n_positions", "output_past")
+
+    @property
+    def depth(self) -> int:
+        """Layers of the decoder."""
+        return self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers
+
+    @property
+    def activation(self) -> str:
+        """Of the feed-forward network; T5's gated one has the approximate GELU."""
+        name = self.feed_forward_proj.removeprefix("gated-")
+        return "gelu_new" if self.feed_forward_proj == "gated-gelu" else name

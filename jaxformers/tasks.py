@@ -765,7 +765,8 @@ def _both_sides_whole(
     copies = len(prompts) // len(source["attention_mask"])
     once = lambda name, layer: layer[::copies] if name.startswith("encoder_") else layer  # noqa: E731
     kinds = [name for name, flag in want.items() if flag]
-    names = [name for name in out if any(name.endswith(f"_{kind}") for kind in kinds)]
+    told = {field.name for field in dataclasses.fields(outputs.Seq2SeqLMOutput)}
+    names = [name for name in out if name in told and any(name.endswith(f"_{kind}") for kind in kinds)]
     return {name: tuple(once(name, layer) for layer in out[name]) for name in names}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -49,7 +50,7 @@ class Term:
         if smoothing:
             if self.each is not _of_class:
                 raise ValueError("label smoothing is for labels that are classes, one of several: leave it at 0")
-            each = (1.0 - smoothing) * each - smoothing * jax.nn.log_softmax(self.scores, axis=-1).mean(-1)
+            each = _smoothed(smoothing, self.scores, self.labels)
         if self.counted is None:
             return Sum(self.share * each.sum(), jnp.int32(each.size))
         return Sum(self.share * jnp.sum(each, where=self.counted), jnp.sum(self.counted, dtype=jnp.int32))
@@ -90,10 +91,14 @@ def taken(output: Any) -> Any:
     return jax.tree.map(lambda x: x.mean() if isinstance(x, Loss) else x, output)
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> Loss:
-    """Mean over counted labels [...] of -log softmax(logits [..., C])[label]."""
+def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> Loss:
+    """Mean over counted labels [...] of -log softmax(logits [..., C])[label].
+
+    smoothing: the share of a label that an architecture spreads over all classes, whatever training asks for.
+    """
     counted = labels != IGNORED
-    return Loss((Term(_of_class, _wide(logits), jnp.where(counted, labels, 0), counted),))
+    each = partial(_smoothed, smoothing) if smoothing else _of_class
+    return Loss((Term(each, _wide(logits), jnp.where(counted, labels, 0), counted),))
 
 
 def yes_or_no(logits: jax.Array, labels: jax.Array) -> Loss:
@@ -107,6 +112,10 @@ def _wide(logits: jax.Array) -> jax.Array:
 
 def _of_class(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), labels[..., None], axis=-1)[..., 0]
+
+
+def _smoothed(share: float, logits: jax.Array, labels: jax.Array) -> jax.Array:
+    return (1.0 - share) * _of_class(logits, labels) - share * jax.nn.log_softmax(logits, axis=-1).mean(-1)
 
 
 def _of_answer(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -30,17 +30,22 @@ Mix = Callable[[Any, jax.Array, Sites], jax.Array]
 """(a layer's arrays, x [B, T, D], sites) → what each token takes from the others [B, T, D]."""
 
 
-def embeddings(c: Any, width: int) -> declare.Tree:
-    """Tables of words, positions and segments, `width` wide, and the norm of their sum."""
+def unsegmented_embeddings(c: Any, width: int) -> declare.Tree:
+    """Tables of words and positions, `width` wide, and the norm of their sum."""
     return under(
         "embeddings",
         {
             "word": declare.embedding(c.vocab_size, width, "word_embeddings", "vocab", zero_row=c.pad_token_id),
             "position": declare.embedding(c.max_position_embeddings, width, "position_embeddings"),
-            "type": declare.embedding(c.type_vocab_size, width, "token_type_embeddings"),
             "norm": declare.layer_norm(width, "LayerNorm"),
         },
     )
+
+
+def embeddings(c: Any, width: int) -> declare.Tree:
+    """Tables of words, positions and segments, `width` wide, and the norm of their sum."""
+    types = declare.embedding(c.type_vocab_size, width, "token_type_embeddings")
+    return unsegmented_embeddings(c, width) | {"type": under("embeddings", types)}
 
 
 def layer(c: Any) -> declare.Tree:

@@ -50,6 +50,25 @@ def near(length: int, width: jax.Array | int) -> jax.Array:
     return jnp.abs(place[:, None] - place) <= width
 
 
+def cut(x: jax.Array, width: int) -> jax.Array:
+    """X [B, T, ...] in chunks [B, count, width, ...], the last one filled with zeros."""
+    rows, length = x.shape[:2]
+    count = -(-length // width)
+    x = jnp.pad(x, [(0, 0), (0, count * width - length)] + [(0, 0)] * (x.ndim - 2))
+    return x.reshape(rows, count, width, *x.shape[2:])
+
+
+def between_neighbours(chunks: jax.Array) -> jax.Array:
+    """Chunks [B, count, width, ...], each between the two beside it, zeros at the ends: [B, count, 3 · width, ...]."""
+    wide = jnp.pad(chunks, [(0, 0), (1, 1)] + [(0, 0)] * (chunks.ndim - 2))
+    return jnp.concatenate([wide[:, :-2], wide[:, 1:-1], wide[:, 2:]], axis=2)
+
+
+def together(chunks: jax.Array) -> jax.Array:
+    """Chunks [B, count, ...] as rows of their own [B · count, ...]."""
+    return chunks.reshape(chunks.shape[0] * chunks.shape[1], *chunks.shape[2:])
+
+
 def in_chunks(
     q: jax.Array,
     k: jax.Array,
@@ -82,16 +101,12 @@ def in_chunks(
     count = -(-length // width)
 
     def chunks(x: jax.Array) -> jax.Array:
-        x = jnp.pad(x, [(0, 0), (0, count * width - length)] + [(0, 0)] * (x.ndim - 2))
-        return x.reshape(rows * count, width, *x.shape[2:])
+        return together(cut(x, width))
 
     def around(x: jax.Array) -> jax.Array:
         """Each chunk between its neighbours, behind the first places: [B · count, first + 3 · width, ...]."""
-        own = chunks(x).reshape(rows, count, width, *x.shape[2:])
-        wide = jnp.pad(own, [(0, 0), (1, 1)] + [(0, 0)] * (own.ndim - 2))
-        three = jnp.concatenate([wide[:, :-2], wide[:, 1:-1], wide[:, 2:]], axis=2)
         first = jnp.broadcast_to(x[:, None, :seen_by_all], (rows, count, seen_by_all, *x.shape[2:]))
-        return jnp.concatenate([first, three], axis=2).reshape(rows * count, -1, *x.shape[2:])
+        return together(jnp.concatenate([first, between_neighbours(cut(x, width))], axis=2))
 
     place = jnp.broadcast_to(jnp.arange(1, length + 1), (rows, length))  # zero is beyond the row
     asks, asked = chunks(place)[:, :, None], around(place)[:, None, :]

@@ -87,3 +87,11 @@ class LEDModel(
 
 class LEDForConditionalGeneration(tasks.Seq2SeqLM, base=LEDModel, head=bart.scores()):
     """Scores of every word to follow each of the decoder's tokens."""
+
+
+class LEDForSequenceClassification(tasks.Seq2SeqSequenceClassification, base=LEDModel):
+    """One set of scores a text, by the decoder's state at its end."""
+
+
+class LEDForQuestionAnswering(tasks.Seq2SeqQuestionAnswering, base=LEDModel):
+    """Where in a context the answer starts and ends, by the decoder's states."""

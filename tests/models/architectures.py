@@ -195,6 +195,17 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             Case("LMHeadModel", "directed", {"is_decoder": True}),
         ),
     ),
+    "bert-generation": Architecture(
+        "BertGeneration",
+        {**BERT, "eos_token_id": None, "bos_token_id": None},
+        "Model",
+        (
+            Case("Model", "epsilon", {"layer_norm_eps": 1e-2, "hidden_act": "relu"}),
+            Case("ForCausalLM", "directed", {"is_decoder": True}),
+            Case("ForCausalLM", "untied", {"is_decoder": True, "tie_word_embeddings": False}),
+        ),
+        spelt={"Model": "BertGenerationEncoder", "ForCausalLM": "BertGenerationDecoder"},
+    ),
     "roberta": Architecture(
         "Roberta",
         ROBERTA,

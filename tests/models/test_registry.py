@@ -292,7 +292,7 @@ def test_export_round_trips(name: str, model: Any):
 
 @pytest.mark.parametrize("kind", each())
 def test_export_takes_models_and_gives_outputs(kind: str, model: Any):
-    ours, case = model(f"{ARCHITECTURES[kind].prefix}Model")
+    ours, case = model(ARCHITECTURES[kind].named("Model"))
     plain = case.calls["plain"]
     exported = jax.export.export(jax.jit(lambda model, inputs: model(**inputs)))(ours, dict(plain.inputs))
     again = jax.export.deserialize(exported.serialize())

@@ -10,6 +10,7 @@ import jaxformers.models
 FOLDER = Path(jaxformers.models.__file__).parent
 
 RELATIVES = {
+    "bert_generation": "bert",  # no segments, and a head
     "codegen": "gptj",  # one projection in place of three
     "cohere2": "cohere",  # layers that see a window
     "ernie": "bert",  # a table of tasks

@@ -327,3 +327,16 @@ def test_labels_are_read_shifted_by_one_with_a_languages_code_in_front(name: str
     np.testing.assert_allclose(
         model(**source, labels=labels).loss, model(**source, decoder_input_ids=read, labels=labels).loss, rtol=1e-6
     )
+
+
+def test_reports_are_of_the_stream_that_reads(load: Any) -> None:
+    case = next(case for case in CASES if case.name == "prophetnet")
+    model, source = load(case), prompts(case)
+    told = model.generate(**source, **LENGTHS, **REPORT)
+    ids = np.asarray(told.sequences)[:, :-1]
+    whole = model(**source, decoder_input_ids=ids, output_hidden_states=True, output_attentions=True)
+    last = ids.shape[1] - 1
+    for name in ("cross_attentions", "decoder_hidden_states"):
+        part = whole[name][-1][:, :, last:] if name == "cross_attentions" else whole[name][-1][:, last:]
+        np.testing.assert_allclose(told[name][last][-1], part, atol=1e-5 * np.abs(part).max())
+    assert "decoder_ngram_hidden_states" not in told

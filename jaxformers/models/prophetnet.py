@@ -1,0 +1,371 @@
+"""ProphetNet (Qi et al. 2020, arXiv 2001.04063): BART's encoder, and a decoder of several streams. The first one reads,
+and the others, which take from it, say the next token, the one behind that, and so on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import declare, outputs, tasks
+from ..config import Config, Depth, Rate, Repeats, Size, Token
+from ..declare import repeat, under
+from ..layers import bart, cache, cross, heads, losses, relative
+from ..layers.activation import ACTIVATIONS
+from ..layers.attention import merge, project, through_out
+from ..layers.cache import Cache
+from ..layers.causal import Causal
+from ..layers.decoder import run_decoder
+from ..layers.embedding import embed, embed_tokens
+from ..layers.inputs import Ask, Inputs
+from ..layers.linear import linear
+from ..layers.norm import layer_norm
+from ..layers.run import Encoded
+from ..layers.sites import PLAIN, Sites
+from ..network import Network
+
+
+class ProphetNetConfig(
+    Config,
+    model_type="prophetnet",
+    aliases={
+        "d_model": "hidden_size",
+        "encoder_layers": "num_encoder_layers",
+        "decoder_layers": "num_decoder_layers",
+        "encoder_attention_heads": "num_encoder_attention_heads",
+        "decoder_attention_heads": "num_decoder_attention_heads",
+        "num_hidden_layers": "num_encoder_layers",
+        "num_attention_heads": "num_encoder_attention_heads",
+    },
+    allowed={
+        "activation_function": ACTIVATIONS,
+        "is_encoder_decoder": (True, False),
+        "is_decoder": (True, False, None),
+        "add_cross_attention": (True,),
+    },
+    ignores=("init_std",),
+):
+    """Sizes and rates of a ProphetNet; the defaults are torch Transformers'.
+
+    ngram: how many tokens are said at each place. num_buckets, relative_max_distance: of scores by distance.
+    disable_ngram_loss: whether the next token's loss is all. eps: of label smoothing.
+    """
+
+    vocab_size: Size = 30522
+    hidden_size: Size = 1024
+    num_encoder_layers: Depth = 12
+    num_encoder_attention_heads: Size = 16
+    encoder_ffn_dim: Size = 4096
+    num_decoder_layers: Depth = 12
+    num_decoder_attention_heads: Size = 16
+    decoder_ffn_dim: Size = 4096
+    activation_function: str = "gelu"
+    dropout: Rate = 0.1
+    attention_dropout: Rate = 0.1
+    activation_dropout: Rate = 0.1
+    max_position_embeddings: Size = 512
+    ngram: Repeats = 2
+    num_buckets: Size = 32
+    relative_max_distance: Size = 128
+    disable_ngram_loss: bool = False
+    eps: Rate = 0.0
+    is_encoder_decoder: bool = True
+    add_cross_attention: bool = True
+    pad_token_id: Token = 0
+    eos_token_id: int | tuple[int, ...] | None = 2
+    decoder_start_token_id: Token | None = 0
+
+    def check(self) -> None:
+        """Heads share the width evenly, on both sides, and positions are left behind the padding token's."""
+        name = type(self).__name__
+        for count in ("num_encoder_attention_heads", "num_decoder_attention_heads"):
+            if self.hidden_size % getattr(self, count):
+                raise ValueError(
+                    f"{name}: hidden_size={self.hidden_size} is no multiple of {count}={getattr(self, count)}"
+                )
+        if not 0 <= self.pad_token_id < self.max_position_embeddings - 2:
+            raise ValueError(
+                f"{name}: positions count from pad_token_id={self.pad_token_id}, max_position_embeddings="
+                f"{self.max_position_embeddings} has too few behind it"
+            )
+
+    @property
+    def longest_row(self) -> int:
+        """The positions behind the padding token's."""
+        return self.max_position_embeddings - self.pad_token_id - 1
+
+    @property
+    def longest_target(self) -> int:
+        """The same less one, since what follows the last token has a position too."""
+        return self.longest_row - 1
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of random weights: init_std."""
+        return getattr(self, "init_std", 0.02)
+
+
+# -- arrays -----------------------------------------------------------------------------------------------------------
+
+
+def attention(d: int, prefix: str) -> declare.Tree:
+    """The four projections of a layer's attention."""
+    return under(prefix, cross.arrays(d, "query_proj", "key_proj", "value_proj", "out_proj"))
+
+
+def layer(c: ProphetNetConfig, inner: int) -> declare.Tree:
+    """What a layer has on both sides."""
+    d = c.hidden_size
+    return {
+        **attention(d, "self_attn"),
+        "attention_norm": declare.layer_norm(d, "self_attn_layer_norm"),
+        "up": declare.linear(d, inner, "feed_forward.intermediate", ("embed", "mlp")),
+        "down": declare.linear(inner, d, "feed_forward.output", ("mlp", "embed")),
+        "ffn_norm": declare.layer_norm(d, "feed_forward_layer_norm"),
+    }
+
+
+def tables(c: ProphetNetConfig) -> declare.Tree:
+    """A side's positions, and the norm before its layers."""
+    d = c.hidden_size
+    return {
+        "position": declare.embedding(c.max_position_embeddings, d, "position_embeddings", zero_row=c.pad_token_id),
+        "norm": declare.layer_norm(d, "embeddings_layer_norm"),
+    }
+
+
+def parameters(c: ProphetNetConfig) -> declare.Tree:
+    """The arrays of both sides."""
+    d, places = c.hidden_size, c.num_buckets * c.num_decoder_attention_heads
+    word = declare.embedding(c.vocab_size, d, "word_embeddings", "vocab", zero_row=c.pad_token_id)
+    names = ("encoder.word_embeddings.weight", "decoder.word_embeddings.weight")
+    directed = layer(c, c.decoder_ffn_dim) | {
+        "distance": declare.linear(d, places, "self_attn.relative_pos_embeddings", ("embed", "heads")),
+        "cross": attention(d, "cross_attn"),
+        "cross_norm": declare.layer_norm(d, "cross_attn_layer_norm"),
+    }
+    encoder = repeat(c.num_encoder_layers, "layers.{}", layer(c, c.encoder_ffn_dim))
+    decoder = repeat(c.num_decoder_layers, "layers.{}", directed)
+    streams = declare.embedding(c.ngram, d, "ngram_embeddings")
+    return {
+        "word": {"table": declare.tied(word["table"], *names)},
+        "encoder": under("encoder", tables(c) | {"layers": encoder}),
+        "decoder": under("decoder", tables(c) | {"stream": streams, "layers": decoder}),
+    }
+
+
+# -- the two sides ----------------------------------------------------------------------------------------------------
+
+
+def words_of(params: Any, c: ProphetNetConfig, inputs: Inputs) -> jax.Array:
+    """The vectors [B, T, D] of a batch's tokens."""
+    return embed_tokens(params["word"], inputs)
+
+
+def counted(c: ProphetNetConfig, inputs: Inputs) -> jax.Array:
+    """Rows of the encoder's table of positions [B or 1, S], padding in front counted."""
+    return inputs.places + c.pad_token_id + 1
+
+
+encode = partial(bart.encode, order=bart.after, found=bart.from_table(0), places=counted, vectors=words_of)
+
+
+def by_distance(scores: jax.Array, distance: jax.Array, furthest: int) -> jax.Array:
+    """What is added to scores [B, N, H, T, S], of scores for each bucket of distances [B, T, N, K, H].
+
+    distance: [B or 1, T, S] from the query to what it takes from.
+    """
+    which = relative.buckets(jnp.minimum(distance, 0), 2 * scores.shape[3], furthest)
+    found = jnp.take_along_axis(scores, which[:, :, None, :, None], axis=3)
+    return found.transpose(0, 2, 4, 1, 3)
+
+
+def taken_ahead(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    keys: jax.Array,
+    values: jax.Array,
+    seen: jax.Array,
+    bias: jax.Array,
+    own: jax.Array,
+    *,
+    rate: float,
+    sites: Sites,
+) -> jax.Array:
+    """What streams take of the first one, and each token of itself: [B, T, N, H, d].
+
+    q, k, v: [B, T, N, H, d] of the streams. keys [B, H, d, S], values [B, H, S, d]: of the first one. seen: [B or 1, N,
+    1, T, S]. bias: [B, N, H, T, S]. own: [B, N, H, T, 1], added to scores of tokens with themselves.
+    """
+    wide = jnp.promote_types(q.dtype, jnp.float32)
+    q = q * q.shape[-1] ** -0.5
+    scores = jnp.einsum("btnhd,bhds->bnhts", q, keys, preferred_element_type=wide) + bias
+    itself = jnp.einsum("btnhd,btnhd->bnht", q, k, preferred_element_type=wide)[..., None] + own
+    scores = jnp.concatenate([jnp.where(seen, scores, jnp.finfo(wide).min), itself], axis=-1)
+    odds = sites.drop("stream_weights", jax.nn.softmax(scores, axis=-1), rate)
+    before = jnp.einsum("bnhts,bhsd->btnhd", odds[..., :-1].astype(v.dtype), values, preferred_element_type=wide)
+    return (before + odds[..., -1:].transpose(0, 3, 1, 2, 4) * v).astype(v.dtype)
+
+
+def visible(order: Causal, count: int) -> jax.Array:
+    """Which tokens of the first stream the others see [B or 1, N, 1, T, S]: the one for the k-th next token those up
+    to k - 1 before its own, and the row's first always.
+    """
+    places = order.keys if order.slots is not None else jnp.arange(order.keys.shape[1])[None]
+    first = order.seen() & (places == 0)[:, None, None, :]
+    return jnp.stack([order.seen(ahead=-i) | first for i in range(count)], axis=1)
+
+
+def decode(params: Any, c: ProphetNetConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
+    """States [B, T, 1 + N, D] of the decoder's streams, behind those of its cache; the first one is what reads."""
+    p, order, memory = params["decoder"], Causal.of(inputs), inputs.memory
+    count, rate, furthest = c.num_decoder_attention_heads, c.attention_dropout, c.relative_max_distance
+    width, distance = c.hidden_size // count, order.keys[:, None, :] - order.positions[:, :, None]
+    seen = visible(order, c.ngram)
+
+    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
+        q, k, v = project(p, x, width)
+        scores = linear(p["distance"], x).reshape(*x.shape[:3], c.num_buckets, count)
+        bias = by_distance(scores[:, :, :1], distance, furthest)[:, 0]
+        first, cell = order.attend(q[:, :, 0], k[:, :, 0], v[:, :, 0], cell, bias=bias, rate=rate, sites=sites)
+        new = k[:, :, 0].transpose(0, 2, 3, 1), jnp.swapaxes(v[:, :, 0], 1, 2)
+        keys, values = new if cell is None else cache.read(cell)
+        bias = by_distance(scores[:, :, 1:], distance - 1, furthest)
+        own = scores[:, :, 1:, 0].transpose(0, 2, 3, 1)[..., None]
+        q, k, v = (part[:, :, 1:] for part in (q, k, v))
+        ahead = taken_ahead(q, k, v, keys, values, seen, bias, own, rate=rate, sites=sites)
+        return jnp.concatenate([first[:, :, None], merge(ahead)], axis=2), cell
+
+    def look(p: Any, x: jax.Array, cell: Any, sites: Sites) -> jax.Array:
+        """The first stream apart, whose probabilities are what is told of attention to the source."""
+        seen = partial(cross.attention, p, cell=cell, memory=memory, heads=count, rate=rate)
+        ahead = seen(x[:, :, 1:].reshape(len(x), -1, x.shape[-1]), sites=sites.under("streams"))
+        return jnp.concatenate([seen(x[:, :, 0], sites=sites)[:, :, None], ahead.reshape(x[:, :, 1:].shape)], axis=2)
+
+    def block(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
+        context, kept = mix(p, x, cell, sites)
+        h = sites("attention", through_out(p, context, x, sites), c.dropout)
+        x = layer_norm(p["attention_norm"], x + h, bart.EPSILON)
+        h = sites("cross", look(p["cross"], x, cell, sites), c.dropout)
+        x = layer_norm(p["cross_norm"], x + h, bart.EPSILON)
+        return bart.after(p["ffn_norm"], x, lambda x: bart.feed(c, p, x, sites)), kept
+
+    places = order.positions + c.pad_token_id + 1
+    first = words_of(params, c, inputs) + embed(p["position"], places)
+    ahead = jnp.roll(p["stream"]["table"], 1, axis=0) + embed(p["position"], places + 1)[:, :, None]
+    ahead = jnp.broadcast_to(ahead, (*first.shape[:2], *ahead.shape[2:])).astype(first.dtype)
+    x = layer_norm(p["norm"], jnp.concatenate([first[:, :, None], ahead], axis=2), bart.EPSILON)
+    x = sites.drop("embeddings", x, c.dropout)
+    return run_decoder(order, block, p, x, ask=ask, sites=sites, norm=lambda own, x: x)
+
+
+# -- classes ----------------------------------------------------------------------------------------------------------
+
+
+@outputs.output
+class ProphetNetSeq2SeqModelOutput(outputs.Output):
+    """As `Seq2SeqModelOutput`, of the first stream; last_hidden_state_ngram and decoder_ngram_hidden_states are of
+    the others, one behind the other: [batch, ngram * seq, dim].
+    """
+
+    last_hidden_state: jax.Array | None = None
+    last_hidden_state_ngram: jax.Array | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: outputs.Layers | None = None
+    decoder_ngram_hidden_states: outputs.Layers | None = None
+    decoder_attentions: outputs.Layers | None = None
+    cross_attentions: outputs.Layers | None = None
+    encoder_last_hidden_state: jax.Array | None = None
+    encoder_hidden_states: outputs.Layers | None = None
+    encoder_attentions: outputs.Layers | None = None
+
+
+@outputs.output
+class ProphetNetSeq2SeqLMOutput(outputs.Output):
+    """As `Seq2SeqLMOutput`; logits_ngram: [batch, ngram - 1, seq, vocab], of the tokens behind the one that follows.
+
+    The rest as of `ProphetNetSeq2SeqModelOutput`.
+    """
+
+    loss: jax.Array | None = None
+    logits: jax.Array | None = None
+    logits_ngram: jax.Array | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: outputs.Layers | None = None
+    decoder_ngram_hidden_states: outputs.Layers | None = None
+    decoder_attentions: outputs.Layers | None = None
+    cross_attentions: outputs.Layers | None = None
+    encoder_last_hidden_state: jax.Array | None = None
+    encoder_hidden_states: outputs.Layers | None = None
+    encoder_attentions: outputs.Layers | None = None
+
+
+def others(x: jax.Array) -> jax.Array:
+    """Of states [B, T, 1 + N, D] those of all streams but the first, one behind the other: [B, N * T, D]."""
+    return jnp.swapaxes(x[:, :, 1:], 1, 2).reshape(len(x), -1, x.shape[-1])
+
+
+def first_alone(encoded: Encoded) -> Encoded:
+    """The result of the first stream."""
+    states = encoded.hidden_states and tuple(x[:, :, 0] for x in encoded.hidden_states)
+    return dataclasses.replace(encoded, state=encoded.state[:, :, 0], hidden_states=states)
+
+
+def states_ahead(encoded: Encoded) -> dict[str, Any]:
+    """The states of the other streams, where they were asked for."""
+    return {"decoder_ngram_hidden_states": encoded.hidden_states and tuple(map(others, encoded.hidden_states))}
+
+
+class ProphetNetModel(
+    tasks.Seq2Seq,
+    config=ProphetNetConfig,
+    prefix="prophetnet",
+    network=Network(parameters, encode, decode, bart.cells),
+):
+    """Encoder and decoder without a head."""
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
+        """The decoder's result under the names that users know."""
+        plain = super().finish(scores, first_alone(encoded), labels, config)
+        ahead = {"last_hidden_state_ngram": others(encoded.state), **states_ahead(encoded)}
+        return ProphetNetSeq2SeqModelOutput(**plain, **ahead)
+
+
+class ProphetNetForConditionalGeneration(
+    tasks.Seq2SeqLM, base=ProphetNetModel, head=heads.words("lm_head", before=lambda c, x: x[:, :, 1:])
+):
+    """Scores of every word to follow each of the decoder's tokens, and to follow those."""
+
+    @classmethod
+    def decode_step(
+        cls,
+        params: Any,
+        config: Any,
+        tokens: jax.Array,
+        cache: Cache,
+        real: jax.Array | None = None,
+        sites: Sites = PLAIN,
+    ) -> tuple[jax.Array, Cache]:
+        """The same of the tokens that follow alone."""
+        scores, cache = super().decode_step(params, config, tokens, cache, real, sites)
+        return scores[:, :, 0], cache
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
+        """Scores [B, T, N, V] of N tokens to follow, and the mean cross-entropy of each counted label under all."""
+        plain = super().finish(scores[:, :, 0], first_alone(encoded), {}, config)
+        ahead = jnp.swapaxes(scores[:, :, 1:], 1, 2) if config.ngram > 1 else None
+        loss: Any = smoothed(config, scores, labels["labels"]) if labels else None
+        return ProphetNetSeq2SeqLMOutput(loss=loss, logits_ngram=ahead, **plain, **states_ahead(encoded))
+
+
+def smoothed(c: ProphetNetConfig, scores: jax.Array, labels: jax.Array) -> losses.Loss:
+    """The cross-entropy of labels [B, T] under scores [B, T, N, V], and of all words as the config smooths it."""
+    scores = scores[:, :, : 1 if c.disable_ngram_loss else c.ngram]
+    return losses.cross_entropy(scores, jnp.broadcast_to(labels[..., None], scores.shape[:3]), c.eps)
