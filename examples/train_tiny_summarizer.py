@@ -6,7 +6,7 @@ lines with them (`lexicon.py`). What it needs:
 
     pip install "jaxformers[sentencepiece]"
 
-How it is run, and how long it takes (two CPU cores, nothing else running: about 15 minutes):
+How it is run, and how long it takes (two CPU cores, nothing else running: about 6 minutes):
 
     python examples/train_tiny_summarizer.py --wheels wheels --out tiny-summarizer
 
@@ -31,7 +31,7 @@ from jaxformers import GenerationConfig, T5Config, T5ForConditionalGeneration, T
 
 PIECES = 3072  # rows of the word table
 SHAPES = ((32, 24), (48, 24), (72, 24))  # pieces of both sides, as rows are padded
-EPOCHS = 3
+EPOCHS = 1
 TOKENS = 768  # targets of a batch
 RATE = 4e-3
 LEAD = 9  # words of the source that are taken as its summary for comparison: as many as a first line has

@@ -20,6 +20,7 @@ def main(wheels: Path) -> None:
     import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+    torch.set_num_threads(1)
     folder = ROOT / "jaxformers" / "weights" / "tiny-translator"
     model, tokenizer = (
         AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32),

@@ -53,4 +53,4 @@ def test_texts_are_torchs(lines: list[Line], answers: list[str]) -> None:
 
 
 def test_chrf_on_held_out_messages(lines: list[Line], answers: list[str]) -> None:
-    assert scores.chrf(answers, [target for _, target, _ in lines]) >= BOUND
+    assert scores.chrf(answers, [target for _, target, _ in lines]) >= 28  # it was 29.4 when they were drawn
