@@ -6,7 +6,7 @@ lines with them (`lexicon.py`). What it needs:
 
     pip install "jaxformers[sentencepiece]"
 
-How it is run, and how long it takes (two CPU cores, nothing else running: about 6 minutes):
+How it is run, and how long it takes (two CPU cores, nothing else running: about 10 minutes):
 
     python examples/train_tiny_summarizer.py --wheels wheels --out tiny-summarizer
 
