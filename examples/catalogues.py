@@ -2,7 +2,7 @@
 
 `catalogues.txt` beside this file lists the packages. One of them, wxPython, has wheels for other systems alone:
 
-    pip download -d wheels -r catalogues.txt --no-deps --only-binary :all: --python-version 3.13 --platform win_amd64
+    pip download -d wheels -r catalogues.txt --no-deps --only-binary :all: --python-version 3.12.8 --platform win_amd64
 
 Of the held-out packages no message counts whose English, but for case and punctuation, stands in any that is learnt
 from.

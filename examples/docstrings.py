@@ -2,7 +2,7 @@
 
 `docstrings.txt` beside this file lists the packages:
 
-    pip download -d wheels -r docstrings.txt --no-deps --only-binary :all: --python-version 3.13 --platform win_amd64
+    pip download -d wheels -r docstrings.txt --no-deps --only-binary :all: --python-version 3.12.8 --platform win_amd64
 
 A pair's source is the prose behind the first paragraph of a docstring, up to the first list of arguments, example or
 other markup; its target is the first paragraph.

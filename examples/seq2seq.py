@@ -174,6 +174,24 @@ def save(model: Any, tokenizer: Tokenizer, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def train(
+    model: Any,
+    tokenizer: Tokenizer,
+    rows: Sequence[Row],
+    folder: Path,
+    *,
+    cycles: Sequence[tuple[int, float]],
+    shapes: Sequence[Shape],
+    tokens: int,
+    seed: int,
+) -> None:
+    """Fit a model in cycles of epochs and a highest rate, each from what the one before has written to `folder`."""
+    for number, (epochs, rate) in enumerate(cycles):
+        settings = {"shapes": shapes, "epochs": epochs, "tokens": tokens, "rate": rate, "seed": seed + number}
+        save(fit(model, rows, **settings), tokenizer, folder)
+        model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype="float32")
+
+
 def report(folder: Path, pairs: Pairs, score: Callable[[Sequence[str], Sequence[str]], str]) -> None:
     """Print how near what a checkpoint writes is to what people wrote, and its first texts of a shuffle."""
     model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype="float32")

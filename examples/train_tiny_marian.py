@@ -32,9 +32,8 @@ from pairs import Pair
 from jaxformers import GenerationConfig, MarianConfig, MarianMTModel, MarianTokenizer
 
 PIECES = 3000  # of each side; those that both have are one row of the word table
-EPOCHS = 1
+CYCLES = ((1, 1.5e-3),)  # epochs and the highest rate of each
 TOKENS = 1024  # targets of a batch
-RATE = 1.5e-3
 END, UNKNOWN = 0, 1  # ids as in Marian's files, which have <pad> behind all pieces
 WRITING = {"max_length": 64, "num_beams": 4, "early_stopping": True, "no_repeat_ngram_size": 3}
 
@@ -101,12 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(found.train)} messages of {len(found.counts)} packages", flush=True)
     tokenizer = make_tokenizer(found.train, options.out)
     rows = seq2seq.rows_of(tokenizer, found.train)
-    settings = {"shapes": catalogues.SHAPES, "epochs": EPOCHS, "tokens": TOKENS, "rate": RATE, "seed": options.seed}
+    settings = {"cycles": CYCLES, "shapes": catalogues.SHAPES, "tokens": TOKENS, "seed": options.seed}
     model = make(len(tokenizer), options.seed)
     width = model.config.d_model
     table = lexicon.table(rows, len(tokenizer), width, options.seed) / math.sqrt(width)  # the network scales it back
-    model = seq2seq.fit(lexicon.begun(model, table), rows, **settings)
-    seq2seq.save(model, tokenizer, options.out)
+    seq2seq.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)
     return seq2seq.report(options.out, found, scores.translation)
 
 

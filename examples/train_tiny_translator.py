@@ -78,11 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = seq2seq.rows_of(tokenizer, found.train)
     model = make(options.seed)
     table = lexicon.table(rows, model.config.vocab_size, model.config.d_model, options.seed)
-    model = lexicon.begun(model, table)
-    for number, (epochs, rate) in enumerate(CYCLES):
-        settings = {"shapes": catalogues.SHAPES, "epochs": epochs, "tokens": TOKENS, "rate": rate}
-        seq2seq.save(seq2seq.fit(model, rows, seed=options.seed + number, **settings), tokenizer, options.out)
-        model = T5ForConditionalGeneration.from_pretrained(options.out, dtype="float32")
+    settings = {"cycles": CYCLES, "shapes": catalogues.SHAPES, "tokens": TOKENS, "seed": options.seed}
+    seq2seq.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)
     return seq2seq.report(options.out, found, scores.translation)
 
 
