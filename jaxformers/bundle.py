@@ -1,7 +1,7 @@
 """The model that users hold: a thin, frozen bundle of a config and its parameters, and a pytree of the latter.
 
-The class says which pure functions belong together (`base`, `head`); the object adds loading, saving and a checked,
-jitted call. Everything computed is `cls.forward(params, config, inputs, ...)`, a pure function.
+The class says which pure functions belong together (`network`, `head`); the object adds loading, saving and a checked,
+jitted call. Everything computed is `cls.captured(params, config, inputs, ...)`, a pure function.
 """
 
 from __future__ import annotations

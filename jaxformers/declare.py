@@ -37,7 +37,7 @@ Tree = Any
 class Param:
     """One array of a model, or of what its layers keep of tokens.
 
-    shape: its lengths, as the Hub stores it.
+    shape: its lengths here; `layout` says how files differ.
     axes: the logical name of each axis ("vocab", "embed", "heads", "mlp", …; None: never sharded).
     name: its name in Hub checkpoints, without the base model's prefix until `under` adds the path.
     role: what it does: quantising, fusing, weight decay and adapters go by it.

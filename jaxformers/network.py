@@ -85,7 +85,7 @@ class Network:
         words = next(tree["word"] for tree in (side, params, params.get("encoder", {})) if "word" in tree)
         dtype = words["table"].dtype
         made = cache.empty(run.arranged(self.cells(config, rows, slots, *source), side["layers"]), dtype)
-        past = None if switch_length(config) is None else cache.no_past(rows, slots, config.hidden_size, dtype)
+        past = None if switch_length(config) is None else cache.no_past(rows, slots, config.target_width, dtype)
         return dataclasses.replace(made, past=past)
 
     def begin(self, params: Any, config: Any, memory: Memory, rows: int, slots: int) -> Cache:

@@ -72,7 +72,7 @@ def checked(prompt: Prompt, model: LoadedModel, seed: int) -> Prompt:
     name, vocab = model.cls.__name__, model.config.target_vocab_size
     ids, embeds, negative, source = _ids("ids", prompt.ids, vocab), prompt.embeds, prompt.negative, prompt.source
     if embeds is not None:
-        embeds = _vectors("embeds", embeds, getattr(model.config, "embedding_size", None) or model.config.hidden_size)
+        embeds = _vectors("embeds", embeds, model.config.target_width)
     if negative is not None:
         negative = _filled("negative", _ids("negative", negative, vocab))
     if (source is not None) != hasattr(model.cls, "begin"):

@@ -27,7 +27,7 @@ class Head:
     """A head.
 
     parameters: config → declaration of its arrays, with their full Hub names. They stand under "head" in the tree.
-    forward: (the model's whole tree, config, encoder's result, dropout) → what the task's class expects.
+    forward: (the model's whole tree, config, encoder's result, sites) → what the task's class expects.
     tied: names under which files may hold the word table a second time, where config.tie_word_embeddings says so.
     """
 

@@ -23,7 +23,7 @@ Block = Callable[..., jax.Array]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """What an encoder gives to a head.
+    """What an encoder or a decoder gives to a head.
 
     state: [B, T, D]. pooled: [B, D] where the model has a pooler. hidden_states (embeddings first), attentions,
     cross_attentions: one a layer, where asked for. inputs: what was read; of rows that hold several texts `first`,

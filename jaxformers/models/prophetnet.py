@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from .. import declare, outputs, tasks
 from ..config import Config, Depth, Rate, Repeats, Size, Token
 from ..declare import repeat, under
-from ..layers import bart, cache, cross, heads, losses, relative
+from ..layers import bart, cache, cross, heads, losses, streams
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import merge, project, through_out
 from ..layers.cache import Cache
@@ -174,71 +174,24 @@ def counted(c: ProphetNetConfig, inputs: Inputs) -> jax.Array:
 encode = partial(bart.encode, order=bart.after, found=bart.from_table(0), places=counted, vectors=words_of)
 
 
-def by_distance(scores: jax.Array, distance: jax.Array, furthest: int) -> jax.Array:
-    """What is added to scores [B, N, H, T, S], of scores for each bucket of distances [B, T, N, K, H].
-
-    distance: [B or 1, T, S] from the query to what it takes from.
-    """
-    which = relative.buckets(jnp.minimum(distance, 0), 2 * scores.shape[3], furthest)
-    found = jnp.take_along_axis(scores, which[:, :, None, :, None], axis=3)
-    return found.transpose(0, 2, 4, 1, 3)
-
-
-def taken_ahead(
-    q: jax.Array,
-    k: jax.Array,
-    v: jax.Array,
-    keys: jax.Array,
-    values: jax.Array,
-    seen: jax.Array,
-    bias: jax.Array,
-    own: jax.Array,
-    *,
-    rate: float,
-    sites: Sites,
-) -> jax.Array:
-    """What streams take of the first one, and each token of itself: [B, T, N, H, d].
-
-    q, k, v: [B, T, N, H, d] of the streams. keys [B, H, d, S], values [B, H, S, d]: of the first one. seen: [B or 1, N,
-    1, T, S]. bias: [B, N, H, T, S]. own: [B, N, H, T, 1], added to scores of tokens with themselves.
-    """
-    wide = jnp.promote_types(q.dtype, jnp.float32)
-    q = q * q.shape[-1] ** -0.5
-    scores = jnp.einsum("btnhd,bhds->bnhts", q, keys, preferred_element_type=wide) + bias
-    itself = jnp.einsum("btnhd,btnhd->bnht", q, k, preferred_element_type=wide)[..., None] + own
-    scores = jnp.concatenate([jnp.where(seen, scores, jnp.finfo(wide).min), itself], axis=-1)
-    odds = sites.drop("stream_weights", jax.nn.softmax(scores, axis=-1), rate)
-    before = jnp.einsum("bnhts,bhsd->btnhd", odds[..., :-1].astype(v.dtype), values, preferred_element_type=wide)
-    return (before + odds[..., -1:].transpose(0, 3, 1, 2, 4) * v).astype(v.dtype)
-
-
-def visible(order: Causal, count: int) -> jax.Array:
-    """Which tokens of the first stream the others see [B or 1, N, 1, T, S]: the one for the k-th next token those up
-    to k - 1 before its own, and the row's first always.
-    """
-    places = order.keys if order.slots is not None else jnp.arange(order.keys.shape[1])[None]
-    first = order.seen() & (places == 0)[:, None, None, :]
-    return jnp.stack([order.seen(ahead=-i) | first for i in range(count)], axis=1)
-
-
 def decode(params: Any, c: ProphetNetConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """States [B, T, 1 + N, D] of the decoder's streams, behind those of its cache; the first one is what reads."""
     p, order, memory = params["decoder"], Causal.of(inputs), inputs.memory
     count, rate, furthest = c.num_decoder_attention_heads, c.attention_dropout, c.relative_max_distance
     width, distance = c.hidden_size // count, order.keys[:, None, :] - order.positions[:, :, None]
-    seen = visible(order, c.ngram)
+    seen = streams.visible(order, c.ngram)
 
     def mix(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
         q, k, v = project(p, x, width)
         scores = linear(p["distance"], x).reshape(*x.shape[:3], c.num_buckets, count)
-        bias = by_distance(scores[:, :, :1], distance, furthest)[:, 0]
+        bias = streams.by_distance(scores[:, :, :1], distance, furthest)[:, 0]
         first, cell = order.attend(q[:, :, 0], k[:, :, 0], v[:, :, 0], cell, bias=bias, rate=rate, sites=sites)
         new = k[:, :, 0].transpose(0, 2, 3, 1), jnp.swapaxes(v[:, :, 0], 1, 2)
         keys, values = new if cell is None else cache.read(cell)
-        bias = by_distance(scores[:, :, 1:], distance - 1, furthest)
+        bias = streams.by_distance(scores[:, :, 1:], distance - 1, furthest)
         own = scores[:, :, 1:, 0].transpose(0, 2, 3, 1)[..., None]
         q, k, v = (part[:, :, 1:] for part in (q, k, v))
-        ahead = taken_ahead(q, k, v, keys, values, seen, bias, own, rate=rate, sites=sites)
+        ahead = streams.taken_ahead(q, k, v, keys, values, seen, bias, own, rate=rate, sites=sites)
         return jnp.concatenate([first[:, :, None], merge(ahead)], axis=2), cell
 
     def look(p: Any, x: jax.Array, cell: Any, sites: Sites) -> jax.Array:
