@@ -1,4 +1,4 @@
-"""Attention of streams beside the one that reads, each of which says a later token (Qi et al. 2020, arXiv 2001.04063)."""
+"""Attention of streams beside the one that reads, which say later tokens (Qi et al. 2020, arXiv 2001.04063)."""
 
 from __future__ import annotations
 
