@@ -16,8 +16,12 @@ from jaxformers import auto, hub, tokenizers
 
 GOLDEN = json.loads(decoders.GOLDEN.read_text())
 HEADS = {name: auto.tasks_of(auto.config_class(name)) for name in auto.model_types()}
-CAUSAL = [name for name, heads in HEADS.items() if "CausalLM" in heads and "MaskedLM" not in heads]
-"""Those that are encoders too have their tokenizers among the encoders'."""
+CAUSAL = [
+    name
+    for name, heads in HEADS.items()
+    if "CausalLM" in heads and not {"MaskedLM", "Seq2SeqLM"} & set(heads) and name != "bert-generation"
+]
+"""Those that are encoders too, or sides of encoder-decoders, have their tokenizers among the others'."""
 
 CELLS: dict[str, list[tuple[str, str, str, dict[str, Any], dict[str, Any]]]] = {}
 for cell in decoders.cells(GOLDEN["classes"]):
