@@ -13,7 +13,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from seq2seq import Row
+from small_models import Row
 
 ROUNDS = 5  # of expectation and maximisation
 LEAST = 0.01  # what is less probable is left out

@@ -26,7 +26,7 @@ import jax
 import lexicon
 import scores
 import sentencepiece
-import seq2seq
+import small_models
 from pairs import Pair
 
 from jaxformers import GenerationConfig, MarianConfig, MarianMTModel, MarianTokenizer
@@ -42,7 +42,7 @@ def make_tokenizer(pairs: Sequence[Pair], folder: Path) -> MarianTokenizer:
     """The tokenizer with pieces of each language, and a vocabulary of both."""
     vocabulary = {"</s>": END, "<unk>": UNKNOWN}
     for name, texts in (("source.spm", [p.source for p in pairs]), ("target.spm", [p.target for p in pairs])):
-        seq2seq.train_pieces(texts, folder / name, PIECES, eos_id=0, unk_id=1, bos_id=-1, pad_id=-1)
+        small_models.train_pieces(texts, folder / name, PIECES, eos_id=0, unk_id=1, bos_id=-1, pad_id=-1)
         model = sentencepiece.SentencePieceProcessor(model_file=str(folder / name))
         for i in range(len(model)):
             vocabulary.setdefault(model.id_to_piece(i), len(vocabulary))
@@ -95,17 +95,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     found = catalogues.read_all(options.wheels, "de")
     if options.evaluate:
-        return seq2seq.report(options.evaluate, found, scores.translation)
+        return small_models.report(options.evaluate, found, scores.translation)
 
     print(f"{len(found.train)} messages of {len(found.counts)} packages", flush=True)
     tokenizer = make_tokenizer(found.train, options.out)
-    rows = seq2seq.rows_of(tokenizer, found.train)
+    rows = small_models.rows_of(tokenizer, found.train)
     settings = {"cycles": CYCLES, "shapes": catalogues.SHAPES, "tokens": TOKENS, "seed": options.seed}
     model = make(len(tokenizer), options.seed)
     width = model.config.d_model
     table = lexicon.table(rows, len(tokenizer), width, options.seed) / math.sqrt(width)  # the network scales it back
-    seq2seq.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)
-    return seq2seq.report(options.out, found, scores.translation)
+    small_models.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)
+    return small_models.report(options.out, found, scores.translation)
 
 
 if __name__ == "__main__":

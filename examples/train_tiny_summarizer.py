@@ -24,7 +24,7 @@ import docstrings
 import jax
 import lexicon
 import scores
-import seq2seq
+import small_models
 from pairs import Pair, Pairs
 
 from jaxformers import GenerationConfig, T5Config, T5ForConditionalGeneration, T5Tokenizer
@@ -59,13 +59,13 @@ def make_tokenizer(pairs: Sequence[Pair], folder: Path) -> T5Tokenizer:
     """The tokenizer, without sentinels."""
     texts = [text for pair in pairs for text in (pair.source, pair.target)]
     path = folder / "spiece.model"
-    seq2seq.train_pieces(texts, path, PIECES, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    small_models.train_pieces(texts, path, PIECES, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
     return T5Tokenizer(path, extra_ids=0, legacy=False, model_max_length=SHAPES[-1][0])
 
 
 def report(folder: Path, found: Pairs) -> None:
     """Print how near the summaries of a checkpoint are to people's, and how near the first words of sources are."""
-    seq2seq.report(folder, found, scores.summary)
+    small_models.report(folder, found, scores.summary)
     lead = [" ".join(pair.source.split()[:LEAD]) for pair in found.held_out]
     print(f"first {LEAD} words: {scores.summary(lead, [pair.target for pair in found.held_out])}")
 
@@ -84,11 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     print(f"{len(found.train)} docstrings of {len(found.counts)} packages", flush=True)
     tokenizer = make_tokenizer(found.train, options.out)
-    rows = seq2seq.rows_of(tokenizer, found.train)
+    rows = small_models.rows_of(tokenizer, found.train)
     settings = {"cycles": CYCLES, "shapes": SHAPES, "tokens": TOKENS, "seed": options.seed}
     model = make(options.seed)
     table = lexicon.table(rows, model.config.vocab_size, model.config.d_model, options.seed)
-    seq2seq.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)
+    small_models.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)
     return report(options.out, found)
 
 

@@ -24,7 +24,7 @@ import catalogues
 import jax
 import lexicon
 import scores
-import seq2seq
+import small_models
 from pairs import Pair
 
 from jaxformers import GenerationConfig, T5Config, T5ForConditionalGeneration, T5Tokenizer
@@ -57,7 +57,7 @@ def make_tokenizer(pairs: Sequence[Pair], folder: Path) -> T5Tokenizer:
     """The tokenizer with pieces of both languages, and without sentinels."""
     texts = [text for pair in pairs for text in (pair.source, pair.target)]
     path = folder / "spiece.model"
-    seq2seq.train_pieces(texts, path, PIECES, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    small_models.train_pieces(texts, path, PIECES, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
     return T5Tokenizer(path, extra_ids=0, legacy=False, model_max_length=128)
 
 
@@ -71,16 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     found = catalogues.read_all(options.wheels, "fr")
     if options.evaluate:
-        return seq2seq.report(options.evaluate, found, scores.translation)
+        return small_models.report(options.evaluate, found, scores.translation)
 
     print(f"{len(found.train)} messages of {len(found.counts)} packages", flush=True)
     tokenizer = make_tokenizer(found.train, options.out)
-    rows = seq2seq.rows_of(tokenizer, found.train)
+    rows = small_models.rows_of(tokenizer, found.train)
     model = make(options.seed)
     table = lexicon.table(rows, model.config.vocab_size, model.config.d_model, options.seed)
     settings = {"cycles": CYCLES, "shapes": catalogues.SHAPES, "tokens": TOKENS, "seed": options.seed}
-    seq2seq.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)
-    return seq2seq.report(options.out, found, scores.translation)
+    small_models.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)
+    return small_models.report(options.out, found, scores.translation)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import numpy as np
 import pairs
 import pytest
 import scores
-import seq2seq
+import small_models
 from pairs import Pair
-from seq2seq import Row
+from small_models import Row
 
 PO = r"""
 msgid ""
@@ -113,12 +113,12 @@ def test_lexicon_finds_what_translates_what() -> None:
 
 def test_batches_hold_each_row_once() -> None:
     rows = [Row([3] * (1 + i % 9), [4] * (1 + i % 5)) for i in range(64)]
-    found = list(seq2seq.batches(rows, ((4, 4), (8, 8)), 8, np.random.default_rng(0)))
+    found = list(small_models.batches(rows, ((4, 4), (8, 8)), 8, np.random.default_rng(0)))
     chosen = np.concatenate([those for those, _ in found])
     assert len(set(chosen)) == len(chosen)
     assert all(
         len(rows[i].source) <= shape[0] and len(rows[i].target) <= shape[1] for those, shape in found for i in those
     )
-    batch = seq2seq.padded(rows, np.array([8 - 1, 0]), (8, 4), 0)
+    batch = small_models.padded(rows, np.array([8 - 1, 0]), (8, 4), 0)
     assert batch["labels"].tolist() == [[4, 4, 4, -100], [4, -100, -100, -100]]
     assert batch["attention_mask"].sum(1).tolist() == [8, 1]

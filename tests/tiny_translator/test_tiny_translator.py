@@ -12,7 +12,7 @@ from pathlib import Path
 import catalogues
 import pytest
 import scores
-import seq2seq
+import small_models
 
 from jaxformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, T5ForConditionalGeneration, hub
 
@@ -31,7 +31,7 @@ def lines() -> list[Line]:
 def answers(lines: list[Line]) -> list[str]:
     """What the model writes for each message."""
     model = AutoModelForSeq2SeqLM.from_pretrained(NAME, dtype="float32")
-    return seq2seq.write(model, AutoTokenizer.from_pretrained(NAME), [source for source, _, _ in lines])
+    return small_models.write(model, AutoTokenizer.from_pretrained(NAME), [source for source, _, _ in lines])
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
