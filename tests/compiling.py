@@ -31,6 +31,11 @@ def quickly(**values: Any) -> Iterator[None]:
     """Programs that run for milliseconds: compiled in half the time, forgotten at the end, as there are thousands."""
     with settings(jax_disable_most_optimizations=True, **values):
         yield
+    forget()
+
+
+def forget() -> None:
+    """Let go of every program that the process holds; those on disk are read again."""
     jax.clear_caches()
     gc.collect()
 
