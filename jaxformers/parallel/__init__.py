@@ -1,6 +1,6 @@
 """Logical axes of arrays to axes of a mesh."""
 
 from . import explicit
-from .sharding import RULES, checked_mesh, shardings
+from .sharding import ROWS, RULES, checked_mesh, shardings
 
-__all__ = ["RULES", "checked_mesh", "explicit", "shardings"]
+__all__ = ["ROWS", "RULES", "checked_mesh", "explicit", "shardings"]

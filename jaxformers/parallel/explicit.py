@@ -39,7 +39,7 @@ def call(function: Callable[..., Any], inputs: Inputs, *args: Any) -> Any:
     mesh = _explicit_mesh(args)
     if mesh is None:
         return function(*args)
-    within = _automatic(mesh)
+    within = automatic_mesh(mesh)
 
     def enter(x: Any) -> Any:
         return reshard(x, NamedSharding(within, PartitionSpec())) if _is_explicit(_mesh_of(x)) else x
@@ -77,7 +77,7 @@ def call_on_host(function: Callable[..., Any], *args: Any) -> Any:
     mesh = _explicit_mesh(args)
     if mesh is None:
         return function(*args)
-    within = _automatic(mesh)
+    within = automatic_mesh(mesh)
     with automatic():
         out = function(*to_automatic(args))
     return jax.tree.map(lambda x: _moved(x, mesh) if _mesh_of(x) == within else x, out)
@@ -87,7 +87,7 @@ def call_on_host(function: Callable[..., Any], *args: Any) -> Any:
 def automatic() -> Iterator[None]:
     """Within it the axes of the mesh that `jax.set_mesh` has set are automatic; not for what is traced."""
     mesh = jax.sharding.get_mesh()
-    with jax.set_mesh(_automatic(mesh)) if _is_explicit(mesh) else contextlib.nullcontext():
+    with jax.set_mesh(automatic_mesh(mesh)) if _is_explicit(mesh) else contextlib.nullcontext():
         yield
 
 
@@ -95,7 +95,7 @@ def to_automatic(tree: Any) -> Any:
     """The tree with what lies on explicit axes on automatic ones, in the same layout and without a copy."""
     if not any(_is_explicit(_mesh_of(x)) for x in jax.tree.leaves(tree)):
         return tree
-    return jax.tree.map(lambda x: _moved(x, _automatic(_mesh_of(x))) if _is_explicit(_mesh_of(x)) else x, tree)
+    return jax.tree.map(lambda x: _moved(x, automatic_mesh(_mesh_of(x))) if _is_explicit(_mesh_of(x)) else x, tree)
 
 
 def _explicit_mesh(tree: Any) -> AbstractMesh | None:
@@ -105,7 +105,7 @@ def _explicit_mesh(tree: Any) -> AbstractMesh | None:
     if first is None:
         return None
     for mesh in meshes:
-        if not mesh.empty and _automatic(mesh) != _automatic(first):
+        if not mesh.empty and automatic_mesh(mesh) != automatic_mesh(first):
             raise ValueError(
                 f"arrays lie on meshes of {dict(first.shape)} and of {dict(mesh.shape)}: params, batch and what "
                 "jax.set_mesh has set must be of one"
@@ -122,7 +122,7 @@ def _is_explicit(mesh: Mesh | AbstractMesh) -> bool:
     return AxisType.Explicit in mesh.axis_types
 
 
-def _automatic(mesh: AnyMesh) -> AnyMesh:
+def automatic_mesh(mesh: AnyMesh) -> AnyMesh:
     """The mesh with automatic axes in place of explicit ones."""
     types = [AxisType.Auto if kind == AxisType.Explicit else kind for kind in mesh.axis_types]
     return mesh.update(axis_types=tuple(types))

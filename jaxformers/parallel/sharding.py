@@ -22,6 +22,9 @@ RULES: Mapping[str, Sequence[str]] = {
 }
 """Logical axis → names of mesh axes, best first; the first that the mesh has is taken; others are replicated."""
 
+ROWS: Sequence[str] = ("dp", "data", "batch", "fsdp")
+"""Names of the mesh axes that the rows of a batch are divided among: all that the mesh has."""
+
 
 def checked_mesh(mesh: Any) -> Mesh | None:
     """The mesh that a caller gives, or None.

@@ -23,13 +23,14 @@ class Assembly:
     """How a step's rows become its arrays.
 
     collator: examples → arrays. columns: those that are kept; None: all. label_names: which arrays are labels, of which
-    there must be one; empty: none is needed. fill: whether a step of fewer rows is filled up with rows whose labels are
+    there must be one unless `labelled` is false. fill: whether a step of fewer rows is filled up with rows whose labels are
     -100. whole: whether it is refused otherwise, since micro-batches or other processes need as many rows.
     """
 
     collator: Callable[..., Any]
     columns: Collection[str] | None = None
     label_names: Sequence[str] = ("labels",)
+    labelled: bool = True
     fill: bool = False
     whole: bool = False
 
@@ -57,14 +58,14 @@ class Assembly:
             self._shorter(examples, real) if short and not self.fill else examples, places, key, buckets
         )
         labels = [name for name in self.label_names if name in arrays]
-        if self.label_names and not labels:
+        if self.labelled and self.label_names and not labels:
             raise ValueError(
                 f"the batch has no {' or '.join(self.label_names)}: the dataset's columns are {', '.join(names)}; "
                 "rename the one that has the labels, or use the collator that makes them"
             )
         if not (short and self.fill):
             return arrays
-        if _can_be_filled(arrays, labels, len(examples)):
+        if (labels or not self.labelled) and _can_be_filled(arrays, labels, len(examples)):
             return arrays | {name: _uncounted(name, arrays, real) for name in labels}
         return self._collated(self._shorter(examples, real), places, key, buckets)
 
@@ -100,7 +101,7 @@ class Assembly:
 def _can_be_filled(arrays: Arrays, labels: Collection[str], rows: int) -> bool:
     """Whether labels can say of rows that they do not count."""
     whole = all(arrays[name].dtype.kind in "iu" for name in labels)
-    return bool(labels) and whole and all(array.shape[:1] == (rows,) for array in arrays.values())
+    return whole and all(array.shape[:1] == (rows,) for array in arrays.values())
 
 
 def _uncounted(name: str, arrays: Arrays, real: int) -> np.ndarray:

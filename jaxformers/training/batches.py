@@ -34,11 +34,16 @@ class Place(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a step reads: where it stands, the arrays, and how many of its rows count on this process."""
+    """What a step reads.
+
+    place: where it stands. arrays: of this process. rows: how many of its rows count. numbers: [all rows of the step, on
+    all processes] which rows of the dataset they are, -1 for those that fill it up.
+    """
 
     place: Place
     arrays: Arrays
     rows: int
+    numbers: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +79,12 @@ class Rows:
         """This process's part of a step's rows, filled up with the step's first, and how many of them count."""
         mine = list(rows[self.own * self.index :][: self.own])
         return mine + [rows[0]] * (self.own - len(mine)), len(mine)
+
+    def filled(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The numbers of a step's rows, -1 for those that fill it up: [step]."""
+        whole = np.full(self.step, -1)
+        whole[: len(numbers)] = numbers
+        return whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +162,8 @@ class Batches:
         mine, real = self.rows.share(numbers.tolist())
         key = (self.seed, *place, self.rows.index)
         rows = sources.read(self.dataset, mine)
-        return Batch(place, self.assembly(rows, mine, real, key, self._buckets(numbers)), real)
+        arrays = self.assembly(rows, mine, real, key, self._buckets(numbers))
+        return Batch(place, arrays, real, self.rows.filled(numbers))
 
     def _buckets(self, numbers: np.ndarray) -> Buckets | None:
         """The lengths that a batch may have; of several processes, which must agree, the one that it has."""
@@ -216,7 +228,8 @@ class StreamBatches:
         mine, real = self.rows.share(rows)
         places, _ = self.rows.share(range(first, first + len(rows)))
         key = (self.seed, *place, self.rows.index)
-        return Batch(place, self.assembly(mine, places, real, key, self._buckets(rows, first)), real)
+        arrays = self.assembly(mine, places, real, key, self._buckets(rows, first))
+        return Batch(place, arrays, real, self.rows.filled(range(first, first + len(rows))))
 
     def _buckets(self, rows: list[Any], first: int) -> Buckets | None:
         """See `Batches._buckets`."""
@@ -246,6 +259,7 @@ def batches(
     fill: bool = False,
     columns: Collection[str] | None = None,
     label_names: Sequence[str] = ("labels",),
+    labelled: bool = True,
     length_column: str = sources.LENGTH,
     buckets: Buckets | Sequence[int] | None = None,
     longest: int | None = None,
@@ -266,7 +280,8 @@ def batches(
         fill: else fill them up with rows whose labels are -100, so that the shape is that of other steps; for losses in
             which these do not count, see `columns.skips_labels`.
         columns: those that are kept, see `columns.accepted`; None: all.
-        label_names: which arrays are labels; empty where none are needed.
+        label_names: which arrays are labels; empty where there are none.
+        labelled: whether each batch must have one of them.
         length_column: the one that says how many tokens rows have.
         buckets: lengths that rows are padded to. None: where lengths are known (the column is there, rows are grouped,
             or there are several processes), up to 12 under which there is little padding, else four to each doubling.
@@ -281,7 +296,7 @@ def batches(
     if sampling not in SAMPLINGS:
         raise ValueError(f"sampling {sampling!r}: one of {', '.join(SAMPLINGS)}")
     rows = Rows(batch_size, accumulation, process_index, process_count)
-    assembly = Assembly(collator, columns, tuple(label_names), fill, whole=rows.step > rows.batch)
+    assembly = Assembly(collator, columns, tuple(label_names), labelled, fill, whole=rows.step > rows.batch)
     given = buckets if buckets is None or isinstance(buckets, Buckets) else Buckets(tuple(buckets))
     if sources.is_stream(dataset):
         if sampling == "group_by_length":

@@ -87,3 +87,10 @@ def replace_floats(tree: Tree, dtype: Any, but: frozenset[str] = frozenset()) ->
         return x.astype(dtype) if narrow else x
 
     return jax.tree_util.tree_map_with_path(cast, tree)
+
+
+def narrow(declaration: Tree, params: Tree, dtype: Any) -> Tree:
+    """Params as a pass in `dtype` takes them: all floats but those that are declared to be wider."""
+    tree = declare.like(declaration, params)
+    wide = frozenset(path for path, param in declare.walk(tree) if param.dtype is not None)
+    return replace_floats(params, dtype, wide)

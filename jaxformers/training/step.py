@@ -26,7 +26,7 @@ from ..layers.remat import policy_of
 from ..layers.sites import PLAIN, Sites
 from ..outputs import Output
 from ..parallel import explicit
-from . import parts
+from . import packing, parts
 
 Labels = Mapping[str, jax.Array]
 LossFunction = Callable[[Output, Labels], Sum | Loss]
@@ -207,20 +207,30 @@ def train_step(plan: TrainPlan, state: State, batch: Mapping[str, Any]) -> tuple
 
 def read(plan: TrainPlan, batch: Mapping[str, Any]) -> tuple[Inputs, dict[str, jax.Array]]:
     """A batch as the model takes it, checked on the host; raises as `train_step` says."""
-    owner = plan.cls.__name__
-    inputs, labels, _, _ = batches.read(plan.cls, plan.config, (), batch)
-    batches.check(plan.cls, plan.config, inputs, labels)
+    inputs, labels = read_batch(plan.cls, plan.config, batch)
     missing = [name for name in plan.cls.labels if name not in labels]
     if plan.loss is None and (missing or not plan.cls.labels):
         wanted = ", ".join(missing) or "a loss of your own, TrainPlan.of(..., loss=)"
-        raise ValueError(f"{owner}: training needs {wanted} beside {', '.join(batch)}")
-    if inputs.cache is not None or (inputs.target is not None and inputs.target.cache is not None):
-        raise ValueError(f"{owner}: past_key_values are for generation: leave them out of a batch of training")
+        raise ValueError(f"{plan.cls.__name__}: training needs {wanted} beside {', '.join(batch)}")
     rows = {np.shape(x)[0] for x in jax.tree.leaves((inputs, labels))}
     if len(rows) > 1 or min(rows) % plan.accumulation:
         found = " and ".join(map(str, sorted(rows)))
-        raise ValueError(f"{owner}: a batch of {found} rows cannot be divided into {plan.accumulation} parts")
+        raise ValueError(
+            f"{plan.cls.__name__}: a batch of {found} rows cannot be divided into {plan.accumulation} parts"
+        )
     return inputs, labels
+
+
+def read_batch(
+    cls: type[Model], config: Config, batch: Mapping[str, Any]
+) -> tuple[Inputs, dict[str, jax.Array]]:
+    """A batch as a model of the class takes it, and the labels that are there; rows may hold several texts."""
+    batch, owners = packing.segments(cls, batch)
+    inputs, labels, _, _ = batches.read(cls, config, (), batch)
+    batches.check(cls, config, inputs, labels)
+    if inputs.cache is not None or (inputs.target is not None and inputs.target.cache is not None):
+        raise ValueError(f"{cls.__name__}: past_key_values are for generation: leave them out of a batch of training")
+    return (inputs if owners is None else packing.packed(inputs, owners)), labels
 
 
 def _layout(state: State) -> tuple[NamedSharding, ...] | None:
@@ -328,7 +338,7 @@ def _in_parts(x: jax.Array, count: int) -> jax.Array:
 
 def _sums(plan: TrainPlan, params: Tree, inputs: Inputs, labels: Labels, sites: Sites) -> tuple[Sum, ...]:
     """What the loss of a part of a batch is the mean of."""
-    output, _ = plan.cls.scored(params, plan.config, inputs, labels, Ask(remat=plan.remat), sites)
+    output, _ = plan.cls.scored(params, plan.config, inputs.separated(), labels, Ask(remat=plan.remat), sites)
     found = output.get("loss") if plan.loss is None else plan.loss(losses.taken(output), labels)
     if isinstance(found, Loss):
         return found.sums(plan.label_smoothing)

@@ -1,0 +1,725 @@
+"""The Trainer: a loop on the host over `train_step`, with the arguments and methods of torch Transformers' own."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.experimental import multihost_utils
+
+from .. import declare, durable, hub
+from ..bundle import Model
+from ..layers.losses import IGNORED, Loss, Sum
+from ..outputs import Output
+from . import card, columns, evaluation, sources, termination
+from . import optimizers as optimizers_of
+from . import schedules as schedules_of
+from .arguments import TrainingArguments
+from .batches import Batch, Batches, StreamBatches, batches
+from .callbacks import (
+    STATE_FILE,
+    CallbackHandler,
+    DefaultFlowCallback,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerControl,
+    TrainerState,
+    better,
+    metric_name,
+    states_of,
+)
+from .checkpoints import PREFIX, Checkpoints, CheckpointError, steps
+from .collators import Arrays, DataCollatorWithPadding, default_data_collator
+from .evaluation import EvalLoopOutput, EvalPlan, PredictionOutput, Rows
+from .loader import Loader
+from .metrics import EvalPrediction
+from .placement import Placement
+from .reports import reporters
+from .runs import Length, Run
+from .schedules import Level, Plateau
+from .speed import speed_metrics
+from .step import Labels, LossFunction, State, TrainPlan, init, read, train_step
+
+logger = logging.getLogger(__name__)
+
+_PLATEAU = "reduce_lr_on_plateau"
+
+
+class TrainOutput(NamedTuple):
+    """What `train` returns, with the fields of torch Transformers."""
+
+    global_step: int
+    training_loss: float
+    metrics: dict[str, float]
+
+
+class Trainer:
+    """Trains a model on a dataset, evaluates it, keeps checkpoints and a log.
+
+    trainer = Trainer(model, TrainingArguments("out"), train_dataset=rows, processing_class=tokenizer)
+    trainer.train()
+    trainer.model.save_pretrained("tuned")
+
+    Args:
+        model: is not changed: `trainer.model` is the one that is trained.
+        args: how; without them `TrainingArguments()`.
+        data_collator: examples → arrays. Without one rows are padded where there is a tokenizer, else stacked.
+        train_dataset: a sequence of tokenized examples, a `datasets` object, an iterable, or a function that returns
+            one.
+        eval_dataset: likewise, or a mapping from names to such.
+        processing_class: the tokenizer; it is saved with the model.
+        model_init: makes the model when training begins, in place of `model`.
+        compute_loss_func: (output, labels, num_items_in_batch) → the mean loss of a batch, in place of the task's, or a
+            `losses.Sum`. It is compiled into the step. labels: the array, or where there are several a mapping.
+        compute_metrics: an `EvalPrediction` → metrics by name.
+        callbacks: beside those that log, evaluate, save and stop as args say.
+        optimizers: an optax transformation in place of the one of args, and the schedule that it goes by, for the log.
+        optimizer_cls_and_kwargs: a function that makes one, of `learning_rate=` (a schedule) and these keywords.
+        preprocess_logits_for_metrics: (logits, labels) → what is kept of a batch's predictions.
+        tokenizer: the older name of processing_class.
+
+    Attributes:
+        args, state, control: what callbacks are given.
+    """
+
+    def __init__(
+        self,
+        model: Model | None = None,
+        args: TrainingArguments | None = None,
+        data_collator: Callable[..., Any] | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        model_init: Callable[[], Model] | None = None,
+        compute_loss_func: Callable[..., Any] | None = None,
+        compute_metrics: Callable[[EvalPrediction], dict[str, Any]] | None = None,
+        callbacks: Sequence[Any] | None = None,
+        optimizers: tuple[optax.GradientTransformation | None, Any] = (None, None),
+        optimizer_cls_and_kwargs: tuple[Callable[..., optax.GradientTransformation], Mapping[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable[[Any, Any], Any] | None = None,
+        *,
+        tokenizer: Any = None,
+    ) -> None:
+        if (model is None) == (model_init is None):
+            raise ValueError("Trainer: pass either model= or model_init=")
+        if optimizers[0] is not None and optimizer_cls_and_kwargs is not None:
+            raise ValueError("Trainer: pass either optimizers= or optimizer_cls_and_kwargs=")
+        model = model_init() if model is None else model  # type: ignore[misc]
+        if not isinstance(model, Model):
+            raise TypeError(f"Trainer: model is {type(model).__name__}: expected a model of jaxformers")
+        self.args = TrainingArguments() if args is None else args
+        self.processing_class = tokenizer if processing_class is None else processing_class
+        self.data_collator = self._collator() if data_collator is None else data_collator
+        self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
+        self.compute_metrics, self.compute_loss_func = compute_metrics, compute_loss_func
+        self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
+        self.optimizers, self.optimizer_cls_and_kwargs = optimizers, optimizer_cls_and_kwargs
+        self._model_init, self._model = model_init, model
+        self._arrays: State | None = None
+        self._loss = None if compute_loss_func is None else _loss_of(compute_loss_func)
+        self.placement = Placement.of(model, self.args.mesh)
+        self.state, self.control = TrainerState(), TrainerControl()
+        self.callback_handler = CallbackHandler(
+            [DefaultFlowCallback, *reporters(self.args), *(callbacks or ()), _shown(self.args)],
+            processing_class=self.processing_class,
+        )
+        self._tell("on_init_end")
+
+    # -- what is trained ----------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> Model:
+        """The model as it is now. While training goes on, it is that of the last step, and of no later one."""
+        if self._arrays is None:
+            return self._model
+        params = optimizers_of.evaluation_params(self._arrays.opt_state, self._arrays.params)
+        return jax.tree.unflatten(jax.tree.structure(self._model), jax.tree.leaves(params))
+
+    @functools.cached_property
+    def _weights(self) -> int:
+        """How many numbers take part in a token's computation: all but tables of words and positions."""
+        roles = {path: param for path, param in declare.walk(self._model.laid_out)}
+        return sum(math.prod(param.shape) for param in roles.values() if param.role != "table")
+
+    def create_optimizer(self, rate: schedules_of.Schedule) -> optax.GradientTransformation:
+        """The optimizer of a run, whose learning rate follows a schedule."""
+        given, args = self.optimizers[0], self.args
+        if given is not None:
+            return given
+        if self.optimizer_cls_and_kwargs is not None:
+            make, options = self.optimizer_cls_and_kwargs
+            return make(learning_rate=rate, **options)
+        return optimizers_of.optimizer(
+            args.optim,
+            rate,
+            self._model.laid_out,
+            weight_decay=args.weight_decay,
+            b1=args.adam_beta1,
+            b2=args.adam_beta2,
+            eps=args.adam_epsilon,
+            **(args.optim_args or {}),
+        )
+
+    def create_scheduler(self, num_training_steps: int) -> schedules_of.Schedule:
+        """The learning rate by step."""
+        args = self.args
+        options = {} if args.lr_scheduler_type == _PLATEAU else dict(args.lr_scheduler_kwargs or {})
+        return schedules_of.schedule(
+            args.lr_scheduler_type,
+            args.learning_rate,
+            steps=num_training_steps,
+            warmup_steps=args.get_warmup_steps(num_training_steps),
+            **options,
+        )
+
+    def plan(self, num_training_steps: int) -> TrainPlan:
+        """What selects the program of a step of a run of so many."""
+        args = self.args
+        return TrainPlan.of(
+            self._model,
+            self.create_optimizer(self.create_scheduler(num_training_steps)),
+            accumulation=args.gradient_accumulation_steps,
+            max_grad_norm=args.max_grad_norm or None,
+            compute_dtype="bfloat16" if args.bf16 else None,
+            label_smoothing=args.label_smoothing_factor if "labels" in self._model.labels else 0.0,
+            remat=args.remat,
+            loss=self._loss,
+            skip_nonfinite=args.nonfinite != "ignore",
+        )
+
+    # -- what is read -------------------------------------------------------------------------------------------
+
+    def get_train_batches(self) -> Batches | StreamBatches:
+        """The batches of the training set.
+
+        Raises:
+            ValueError: there is none, it is empty, smaller than a batch, or has no column that the model takes.
+        """
+        args = self.args
+        if self.train_dataset is None:
+            raise ValueError("Trainer: training needs a train_dataset=")
+        return batches(
+            self.train_dataset,
+            self.data_collator,
+            self.placement.rows(args.per_device_train_batch_size),
+            sampling=args.train_sampling_strategy,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+            accumulation=args.gradient_accumulation_steps,
+            drop_last=args.dataloader_drop_last,
+            fill=columns.skips_labels(self._model, self._model.config),
+            length_column=args.length_column_name,
+            **self._reading(),
+        )
+
+    def get_eval_batches(self, dataset: Any, labelled: bool = True) -> Batches | StreamBatches:
+        """The batches in which a dataset is evaluated; labelled: whether there must be labels."""
+        stream = sources.is_stream(dataset)
+        if not stream and not len(dataset):
+            raise ValueError("the dataset is empty: there is nothing to evaluate")
+        size = self.placement.rows(self.args.per_device_eval_batch_size)
+        grouped = not stream and "input_ids" in sources.column_names(dataset)
+        return batches(
+            dataset,
+            self.data_collator,
+            size if stream else self.placement.fitting(min(size, len(dataset))),
+            sampling="group_by_length" if grouped else "sequential",
+            fill=columns.skips_labels(self._model, self._model.config),
+            labelled=labelled,
+            **self._reading(),
+        )
+
+    def _reading(self) -> dict[str, Any]:
+        """What all batches have in common."""
+        model = self._model
+        return {
+            "columns": columns.accepted(model, self.data_collator) if self.args.remove_unused_columns else None,
+            "label_names": self._label_names,
+            "longest": model.config.longest_row,
+            "process_index": jax.process_index(),
+            "process_count": jax.process_count(),
+        }
+
+    @property
+    def _label_names(self) -> tuple[str, ...]:
+        return tuple(self.args.label_names or self._model.labels or ("labels",))
+
+    def _collator(self) -> Callable[..., Any]:
+        pads = getattr(self.processing_class, "pad_token", None) is not None
+        return DataCollatorWithPadding(self.processing_class) if pads else default_data_collator
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    def train(self, resume_from_checkpoint: bool | str | Path | None = None) -> TrainOutput:
+        """Train until `max_steps` or the last epoch.
+
+        A SIGTERM lets the step end, saves a checkpoint and ends the process with exit code 0.
+
+        Args:
+            resume_from_checkpoint: a checkpoint's folder, or True for the latest one in `args.output_dir`: training
+                goes on from there as if it had never stopped. None: as args say.
+
+        Raises:
+            ValueError: what is to be trained or read is wrong, or there is no such checkpoint.
+            FloatingPointError: a loss or a gradient is not finite, and args do not say to leave such steps out.
+            OSError: a checkpoint cannot be written; those before it are as they were.
+        """
+        args = self.args
+        if self._model_init is not None:
+            self._model = self._model_init()
+        reading = self.get_train_batches()
+        length = Length.of(reading, args.max_steps, args.num_train_epochs)
+        plan = self.plan(length.steps)
+        self._arrays = init(plan, self.placement.params(self._model), key=args.seed)
+        self._begin(length)
+        with (
+            termination.requests() as ended,
+            Loader(reading, place=lambda arrays: self._placed(plan, arrays)) as loader,
+            Checkpoints(args.output_dir, plan.trained, args.save_total_limit or None) as checkpoints,
+        ):
+            run = Run(plan, loader, checkpoints, length, self._plateau(), Level(args.learning_rate))
+            self._resume(run, args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint)
+            self._tell("on_train_begin")
+            self._loop(run, ended.is_set)
+            if ended.is_set():
+                logger.warning("asked to end: saving the state after %d steps", self.state.global_step)
+                self._save(run)
+                checkpoints.wait()
+                raise SystemExit(0)
+            return self._finish(run)
+
+    def _begin(self, length: Length) -> None:
+        """The state and the control of a run before its first step."""
+        args, self.control = self.args, TrainerControl()
+        self.state = TrainerState(
+            max_steps=length.steps,
+            num_train_epochs=length.epochs,
+            train_batch_size=args.train_batch_size,
+            epoch=0.0,
+            is_local_process_zero=args.local_process_index == 0,
+            is_world_process_zero=args.process_index == 0,
+        )
+        self.state.compute_steps(args, length.steps)
+
+    def _loop(self, run: Run, ended: Callable[[], bool]) -> None:
+        """Steps, until all are made, a callback says to stop, or the process is asked to end."""
+        state, length = self.state, run.length
+        if self.args.eval_on_start and not state.global_step:
+            self._evaluate(run)
+        fresh = True  # whether an epoch begins
+        while state.global_step < state.max_steps and not ended():
+            if fresh:
+                self._tell("on_epoch_begin")
+            self._step(run)
+            self._react(run)
+            stop = self.control.should_training_stop
+            fresh = length.ends_epoch(run.loader.place, state.global_step) or stop or self.control.should_epoch_stop
+            if fresh:
+                self._tell("on_epoch_end")
+                self._react(run)
+            if self.control.should_training_stop:
+                return
+            if self.control.should_epoch_stop:
+                run.loader.skip(length.left(run.loader.place))
+
+    def _step(self, run: Run) -> None:
+        """One step, and what is counted of it."""
+        state = self.state
+        arrays, tokens = next(run.loader)
+        self._tell("on_step_begin")
+        self._tell("on_pre_optimizer_step")
+        self._arrays, metrics = train_step(run.plan, self._arrays, arrays)
+        bad = run.meter.add(state.global_step + 1, metrics)
+        self._tell("on_optimizer_step")
+        state.global_step += 1
+        state.epoch = run.length.epoch(run.loader.place)
+        state.num_input_tokens_seen += tokens
+        state.total_flos += self.floating_point_ops(tokens)
+        self._check_finite(run, bad)
+        self._tell("on_step_end")
+
+    def _react(self, run: Run) -> None:
+        """Log, evaluate and save, where a callback has said so."""
+        control = self.control
+        if control.should_log and self.state.global_step > run.logged:
+            run.logged = self.state.global_step
+            self._check_finite(run, run.meter.settle())
+            self.log(run.meter.logs())
+        if control.should_evaluate:
+            self._evaluate(run)
+        if self.control.should_save:
+            self._save(run)
+
+    def _check_finite(self, run: Run, bad: int | None) -> None:
+        """Stop at a step whose loss or gradients are not finite, or say that it was left out."""
+        if bad is None:
+            return
+        if self.args.nonfinite != "stop":
+            logger.warning("step %d: the loss or a gradient is not finite", bad)
+            return
+        saved = ""
+        if self.args.save_strategy != "no":
+            self._save(run)
+            run.checkpoints.wait()
+            saved = f" The weights from before it are in {run.checkpoints.path(self.state.global_step)}."
+        raise FloatingPointError(
+            f"step {bad}: the loss or a gradient is not finite.{saved} Look at the rows that it has read, lower "
+            'learning_rate, or pass nonfinite="skip" to leave such steps out'
+        )
+
+    def _finish(self, run: Run) -> TrainOutput:
+        """Say how long all took, load the best weights if asked, and write the model."""
+        self._check_finite(run, run.meter.settle())
+        state, args = self.state, self.args
+        made = state.global_step - run.start
+        loss = run.meter.total / max(state.global_step, 1)
+        metrics = speed_metrics("train", run.began, num_samples=made * run.length.rows, num_steps=made)
+        metrics |= {"total_flos": state.total_flos, "train_loss": loss}
+        self.log(metrics)
+        run.checkpoints.wait()
+        if args.load_best_model_at_end and state.best_global_step is not None:
+            self._load_best(run)
+        self._tell("on_train_end")
+        if args.save_strategy != "no" and made:
+            self.save_model()
+            self.save_state()
+        if args.push_to_hub:
+            self.push_to_hub()
+        return TrainOutput(state.global_step, loss, metrics)
+
+    def _load_best(self, run: Run) -> None:
+        step = self.state.best_global_step
+        if step is None or step not in steps(run.checkpoints.folder):
+            logger.warning("the best model, of step %s, was not saved: the last one is kept", step)
+            return
+        logger.info("loading the best model, of step %s: %s", step, self.state.best_metric)
+        self._arrays, _ = run.checkpoints.restore(step, self._arrays)
+
+    def _plateau(self) -> Plateau | None:
+        args = self.args
+        if args.lr_scheduler_type != _PLATEAU:
+            return None
+        mode = "max" if args.greater_is_better else "min"
+        return Plateau(**{"mode": mode} | (args.lr_scheduler_kwargs or {}))
+
+    def _evaluate(self, run: Run) -> None:
+        """Evaluate, and what follows from it: a lower rate on a plateau, and whether it is the best yet."""
+        metrics, args, state = self.evaluate(), self.args, self.state
+        if run.plateau is not None:
+            run.level = run.plateau.after(run.level, self._metric(metrics))
+            factor = run.level.rate / args.learning_rate
+            changed = optimizers_of.with_rate_factor(self._arrays.opt_state, factor)
+            self._arrays = dataclasses.replace(self._arrays, opt_state=changed)
+        if args.metric_for_best_model is None:
+            return
+        value = self._metric(metrics)
+        if better(args, value, state.best_metric):
+            state.best_metric, state.best_global_step = value, state.global_step
+            state.best_model_checkpoint = str(Path(args.output_dir) / f"{PREFIX}{state.global_step}")
+            self.control.should_save |= args.save_strategy == "best"
+
+    def _metric(self, metrics: Mapping[str, float]) -> float:
+        """The one that says which model is best."""
+        name = metric_name(self.args)
+        if name not in metrics:
+            raise ValueError(
+                f"metric_for_best_model={name!r}: evaluation gives {', '.join(metrics)}; compute_metrics makes others"
+            )
+        return float(metrics[name])
+
+    def _placed(self, plan: TrainPlan, arrays: Arrays) -> tuple[Mapping[str, jax.Array], int]:
+        """A checked batch on the devices, and how many tokens of it are none of padding, on all processes."""
+        read(plan, arrays)
+        mask = arrays.get("attention_mask", arrays.get("input_ids"))
+        tokens = 0 if mask is None else int(np.count_nonzero(mask)) if "attention_mask" in arrays else mask.size
+        return self.placement.put(arrays), tokens * jax.process_count()
+
+    def floating_point_ops(self, tokens: int) -> float:
+        """Operations of a step over so many tokens: two for each weight and token forward, twice as many backward."""
+        return 6.0 * self._weights * tokens
+
+    # -- the log ------------------------------------------------------------------------------------------------
+
+    def log(self, logs: Mapping[str, float], start_time: float | None = None) -> None:
+        """Add figures to `state.log_history`, and tell all callbacks that report."""
+        del start_time  # of torch's signature: what is logged says already how long it took
+        state = self.state
+        logs = dict(logs) if state.epoch is None else {**logs, "epoch": state.epoch}
+        if self.args.include_num_input_tokens_seen != "no":
+            logs["num_input_tokens_seen"] = state.num_input_tokens_seen
+        state.log_history.append({**logs, "step": state.global_step})
+        self._tell("on_log", logs=logs)
+
+    def add_callback(self, callback: Any) -> None:
+        """Add a callback, or a class of which one is made."""
+        self.callback_handler.add_callback(callback)
+
+    def pop_callback(self, callback: Any) -> Any:
+        """Take out a callback, or the first of a class, and return it."""
+        return self.callback_handler.pop_callback(callback)
+
+    def remove_callback(self, callback: Any) -> None:
+        """Take out a callback, or the first of a class."""
+        self.callback_handler.remove_callback(callback)
+
+    def is_world_process_zero(self) -> bool:
+        """Whether this process is the one that writes."""
+        return jax.process_index() == 0
+
+    def _tell(self, event: str, **more: Any) -> None:
+        given = {"model": self.model} | more
+        self.control = self.callback_handler.call_event(event, self.args, self.state, self.control, **given)
+
+    # -- checkpoints --------------------------------------------------------------------------------------------
+
+    def _save(self, run: Run) -> None:
+        """Write a checkpoint of where the run stands."""
+        args, state = self.args, self.state
+        bad = run.meter.settle()
+        state.stateful_callbacks = states_of([*self.callback_handler.callbacks, self.control])
+        told = run.told() | {"trainer_state": state.to_dict()}
+        best = state.best_global_step if args.load_best_model_at_end else None
+        run.checkpoints.save(state.global_step, self._arrays, told, keep=() if best is None else (best,))
+        if args.save_hub_format:
+            run.checkpoints.wait()
+            self.save_model(run.checkpoints.path(state.global_step))
+        self._tell("on_save")
+        if args.push_to_hub and args.hub_strategy != "end":
+            self.push_to_hub(commit_message=f"Training in progress, step {state.global_step}")
+        if bad is not None and args.nonfinite == "stop":
+            raise FloatingPointError(f"step {bad}")
+
+    def _resume(self, run: Run, given: bool | str | Path | None) -> None:
+        """Go to where a checkpoint stands."""
+        if not given:
+            return
+        folder, step = _checkpoint(Path(self.args.output_dir), given)
+        with contextlib.ExitStack() as stack:
+            own = folder.absolute() == run.checkpoints.folder
+            checkpoints = run.checkpoints if own else stack.enter_context(Checkpoints(folder, run.plan.trained))
+            self._arrays, told = checkpoints.restore(step, self._arrays)
+        run.resume(told, step)
+        before, new = TrainerState.from_dict(told["trainer_state"]), self.state
+        kept = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps", "save_steps")
+        now = {name: getattr(new, name) for name in (*kept, "is_local_process_zero", "is_world_process_zero")}
+        self.state = dataclasses.replace(before, **now)
+        if self.args.restore_callback_states_from_checkpoint:
+            self.callback_handler.restore(self.state.stateful_callbacks)
+        logger.info("going on from %s after %d steps", folder, step)
+
+    def save_model(self, output_dir: str | Path | None = None) -> None:
+        """Write the model as it is now, and the tokenizer, in the Hub's format; by default into `args.output_dir`."""
+        folder = Path(self.args.output_dir if output_dir is None else output_dir)
+        write = self.model.writer()
+        if jax.process_index():
+            return
+        with durable.Replacement(folder) as files:
+            write(files)
+        if hasattr(self.processing_class, "save_pretrained"):
+            self.processing_class.save_pretrained(folder)
+
+    def save_state(self) -> None:
+        """Write `trainer_state.json` into `args.output_dir`."""
+        if not jax.process_index():
+            self.state.save_to_json(Path(self.args.output_dir) / STATE_FILE)
+
+    def push_to_hub(self, commit_message: str = "End of training", **options: Any) -> str:
+        """Upload the model, the tokenizer and a card with the run's figures; returns the commit's URL.
+
+        Args:
+            commit_message: of the upload.
+            **options: of the card, see `create_model_card`.
+
+        Raises:
+            OSError: the Hub refuses or cannot be reached.
+        """
+        args = self.args
+
+        def save(folder: Path) -> None:
+            self.save_model(folder)
+            self.create_model_card(folder=folder, **options)
+
+        self._tell("on_push_begin")
+        name = args.hub_model_id or Path(args.output_dir).absolute().name
+        return hub.push(
+            name, save, commit_message=commit_message, private=args.hub_private_repo, token=args.hub_token
+        )
+
+    def create_model_card(
+        self, model_name: str | None = None, *, folder: str | Path | None = None, **about: Any
+    ) -> Path:
+        """Write a README.md with what was trained, how, and the figures of the log; returns its path.
+
+        Args:
+            model_name: its title; by default the name of `args.output_dir`.
+            folder: where to; by default `args.output_dir`.
+            **about: `language`, `license`, `tags`, `dataset`, `finetuned_from`.
+        """
+        home = Path(self.args.output_dir)
+        target = home if folder is None else Path(folder)
+        text = card.written(model_name or home.absolute().name, self._model, self.args, self.state, **about)
+        with durable.Replacement(target) as files:
+            files.write("README.md", text.encode())
+        return target / "README.md"
+
+    # -- evaluation ---------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Sequence[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The loss and the metrics of a dataset, which are logged.
+
+        Args:
+            eval_dataset: in place of the trainer's own; a name of one of these; or a mapping, whose names stand in
+                front of their metrics.
+            ignore_keys: fields of the output that are no predictions.
+            metric_key_prefix: what names begin with.
+
+        Raises:
+            ValueError: there is no dataset, or it is empty.
+        """
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        if isinstance(dataset, str):
+            dataset = self.eval_dataset[dataset]
+        if dataset is None:
+            raise ValueError("Trainer: evaluation needs an eval_dataset=")
+        if isinstance(dataset, Mapping):
+            found: dict[str, float] = {}
+            for name, one in dataset.items():
+                found |= self.evaluate(one, ignore_keys, f"{metric_key_prefix}_{name}")
+            return found
+        output = self.evaluation_loop(dataset, ignore_keys, metric_key_prefix, predict=self.compute_metrics is not None)
+        assert output.metrics is not None
+        self.log(output.metrics)
+        self._tell("on_evaluate", metrics=output.metrics)
+        return output.metrics
+
+    def predict(
+        self, test_dataset: Any, ignore_keys: Sequence[str] | None = None, metric_key_prefix: str = "test"
+    ) -> PredictionOutput:
+        """What the model says of a dataset, row by row, and where it has labels the loss and the metrics.
+
+        Rows come in the dataset's order; arrays of several lengths are filled up with -100.
+        """
+        output = self.evaluation_loop(test_dataset, ignore_keys, metric_key_prefix, predict=True, labelled=False)
+        self._tell("on_predict", metrics=output.metrics)
+        return PredictionOutput(output.predictions, output.label_ids, output.metrics)
+
+    def evaluation_loop(
+        self,
+        dataset: Any,
+        ignore_keys: Sequence[str] | None = None,
+        metric_key_prefix: str = "eval",
+        *,
+        predict: bool = True,
+        labelled: bool = True,
+    ) -> EvalLoopOutput:
+        """`predict` and `evaluate` without a log."""
+        began, args = time.time(), self.args
+        reading = self.get_eval_batches(dataset, labelled)
+        narrow = "bfloat16" if args.bf16 or args.bf16_full_eval else None
+        predict = predict and not args.prediction_loss_only
+        plan = EvalPlan(type(self._model), self._model.config.bare(), narrow, self._loss, predict)
+        self.callback_handler.eval_dataloader = reading
+        each = list(self._evaluated(reading, plan, tuple(ignore_keys or ())))
+        whole = evaluation.joined(each)
+        predictions, labels = evaluation.plain(whole.predictions), evaluation.plain(whole.labels)
+        metrics: dict[str, Any] = {}
+        if self.compute_metrics is not None and predictions is not None and labels is not None:
+            inputs = evaluation.plain(whole.inputs) if "inputs" in args.include_for_metrics else None
+            metrics |= self.compute_metrics(EvalPrediction(predictions, labels, inputs))
+        found = evaluation.loss(whole.sums)
+        if found is not None:
+            metrics[f"{metric_key_prefix}_loss"] = found
+        rows = len(whole.numbers)
+        metrics |= speed_metrics(metric_key_prefix, began, num_samples=rows, num_steps=len(each))
+        return EvalLoopOutput(predictions, labels, evaluation.prefixed(metrics, metric_key_prefix), rows)
+
+    def _evaluated(
+        self, reading: Batches | StreamBatches, plan: EvalPlan, hidden: Sequence[str]
+    ) -> Iterator[Rows]:
+        """What is known of each batch, which is fetched while the next is computed."""
+        params = self.placement.params(self.model)
+        waiting: tuple[Batch, Any, Any] | None = None
+        for batch in reading.iterate(epochs=1):
+            found = self.prediction_step(plan, params, self.placement.put(batch.arrays))
+            self._tell("on_prediction_step")
+            if waiting is not None:
+                yield self._rows(*waiting, hidden)
+            waiting = (batch, *found)
+        if waiting is not None:
+            yield self._rows(*waiting, hidden)
+
+    def prediction_step(
+        self, plan: EvalPlan, params: Any, batch: Mapping[str, jax.Array]
+    ) -> tuple[dict[str, Any], Sequence[Sum]]:
+        """Predictions of a batch by field, and what its loss is the mean of; see `evaluation.forward`."""
+        fields, sums = evaluation.forward(plan, params, batch)
+        if not fields or self.preprocess_logits_for_metrics is None:
+            return fields, sums
+        given = {name: batch[name] for name in self._label_names if name in batch}
+        kept = self.preprocess_logits_for_metrics(evaluation.plain(fields), evaluation.plain(given))
+        named = {f"logits_{i}": one for i, one in enumerate(kept)} if isinstance(kept, tuple) else {"logits": kept}
+        return named, sums
+
+    def _rows(self, batch: Batch, fields: Mapping[str, Any], sums: Sequence[Sum], hidden: Sequence[str]) -> Rows:
+        """What a batch has come to, on the host, of the rows that count."""
+        arrays = batch.arrays
+        if jax.process_count() > 1:
+            arrays = multihost_utils.process_allgather(arrays, tiled=True)
+        count = len(next(iter(arrays.values())))
+        real = batch.numbers[:count] >= 0
+        chosen = {name: x for name, x in evaluation.on_host(dict(fields)).items() if name not in hidden}
+        return Rows(
+            batch.numbers[:count][real],
+            {name: x[real] for name, x in chosen.items() if len(x) == count},
+            {name: arrays[name][real] for name in self._label_names if name in arrays},
+            {name: x[real] for name, x in arrays.items() if name not in self._label_names},
+            evaluation.on_host(list(sums)),
+        )
+
+
+def _shown(args: TrainingArguments) -> Any:
+    """What shows a run on the screen."""
+    return PrinterCallback if args.disable_tqdm else ProgressCallback
+
+
+def _loss_of(function: Callable[..., Any]) -> LossFunction:
+    """A user's loss as the step takes it: a mean counts as many times as there are labels."""
+
+    def loss(output: Output, labels: Labels) -> Sum | Loss:
+        first = next(iter(labels.values()))
+        whole = jnp.issubdtype(first.dtype, jnp.integer)
+        count = jnp.sum(first != IGNORED, dtype=jnp.int32) if whole else jnp.int32(first.shape[0])
+        found = function(output, first if len(labels) == 1 else dict(labels), num_items_in_batch=count)
+        return found if isinstance(found, Sum | Loss) else Sum(found * count, count)
+
+    return loss
+
+
+def _checkpoint(home: Path, given: bool | str | Path) -> tuple[Path, int]:
+    """The folder of a run and the step of the checkpoint in it that is asked for.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if given is True:
+        found = steps(home)
+        if not found:
+            raise ValueError(f"resume_from_checkpoint=True: there is no complete checkpoint in {home}")
+        return home, found[-1]
+    path = Path(given)  # type: ignore[arg-type]
+    for step in steps(path.parent):
+        if path.name == f"{PREFIX}{step}":
+            return path.parent, step
+    raise CheckpointError(f"resume_from_checkpoint: {path} is no complete checkpoint of a run here")
