@@ -14,14 +14,14 @@ import numpy as np
 Check = Callable[[Any], Any]
 
 
-class _Wrong(Exception):
+class Wrong(Exception):
     """A value that is not what was expected."""
 
 
 def flag(value: Any) -> bool:
     """True or False."""
     if not isinstance(value, bool):
-        raise _Wrong("True or False")
+        raise Wrong("True or False")
     return value
 
 
@@ -30,9 +30,9 @@ def whole(low: int | None = None) -> Check:
 
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not -(2**31) <= value < 2**31:
-            raise _Wrong("a whole number")
+            raise Wrong("a whole number")
         if low is not None and value < low:
-            raise _Wrong(f"a whole number from {low}")
+            raise Wrong(f"a whole number from {low}")
         return value
 
     return check
@@ -41,13 +41,13 @@ def whole(low: int | None = None) -> Check:
 def real(value: Any) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Wrong("a number")
+        raise Wrong("a number")
     try:
         value = float(value)
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
-        raise _Wrong("a finite number")
+        raise Wrong("a finite number")
     return value
 
 
@@ -55,17 +55,17 @@ def seconds(value: Any) -> float:
     """A time."""
     try:
         value = real(value)
-    except _Wrong:
+    except Wrong:
         value = 0.0
     if value <= 0:
-        raise _Wrong("seconds, more than 0")
+        raise Wrong("seconds, more than 0")
     return value
 
 
 def text(value: Any) -> str:
     """A string."""
     if not isinstance(value, str):
-        raise _Wrong("text")
+        raise Wrong("text")
     return value
 
 
@@ -75,11 +75,11 @@ def many(item: Check, what: str, least: int = 0) -> Check:
     def check(value: Any) -> tuple[Any, ...]:
         value = value.tolist() if isinstance(value, np.ndarray) else value
         if not isinstance(value, list | tuple) or len(value) < least:
-            raise _Wrong(what)
+            raise Wrong(what)
         try:
             return tuple(item(_plain(entry)) for entry in value)
-        except _Wrong:
-            raise _Wrong(what) from None
+        except Wrong:
+            raise Wrong(what) from None
 
     return check
 
@@ -92,9 +92,9 @@ def either(*kinds: Check) -> Check:
         for one in kinds:
             try:
                 return one(value)
-            except _Wrong as wrong:
+            except Wrong as wrong:
                 said.append(str(wrong))
-        raise _Wrong(" or ".join(said))
+        raise Wrong(" or ".join(said))
 
     return check
 
@@ -102,7 +102,7 @@ def either(*kinds: Check) -> Check:
 def early(value: Any) -> Any:
     """Of early_stopping."""
     if not isinstance(value, bool) and value != "never":
-        raise _Wrong('True, False or "never"')
+        raise Wrong('True, False or "never"')
     return value
 
 
@@ -110,13 +110,13 @@ def decay(value: Any) -> tuple[int, float]:
     """Of exponential_decay_length_penalty."""
     what = "(how many new tokens first, a factor > 0 for each after them)"
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise _Wrong(what)
+        raise Wrong(what)
     try:
         start, factor = whole()(_plain(value[0])), real(_plain(value[1]))
-    except _Wrong:
-        raise _Wrong(what) from None
+    except Wrong:
+        raise Wrong(what) from None
     if factor <= 0:
-        raise _Wrong(what)
+        raise Wrong(what)
     return start, factor
 
 
@@ -125,15 +125,15 @@ def biases(value: Any) -> tuple[tuple[tuple[int, ...], float], ...]:
     what = "{(id, ...): bias} or [[[id, ...], bias], ...], not empty, ids from 0"
     pairs = list(value.items()) if isinstance(value, Mapping) else value
     if not isinstance(pairs, list | tuple) or not pairs:
-        raise _Wrong(what)
+        raise Wrong(what)
     found: dict[tuple[int, ...], float] = {}
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise _Wrong(what)
+            raise Wrong(what)
         try:
             found[many(whole(0), what, 1)(pair[0])] = real(_plain(pair[1]))
-        except _Wrong:
-            raise _Wrong(what) from None
+        except Wrong:
+            raise Wrong(what) from None
     return tuple(found.items())
 
 
@@ -143,7 +143,7 @@ def plain_json(value: Any) -> Any:
     try:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError):
-        raise _Wrong("what JSON can hold") from None
+        raise Wrong("what JSON can hold") from None
     return copy.deepcopy(value)
 
 
@@ -195,7 +195,7 @@ def checked(field: dataclasses.Field[Any], value: Any) -> Any:
         return None if field.metadata["off"] else field.default
     try:
         return field.metadata["check"](value)
-    except _Wrong as wrong:
+    except Wrong as wrong:
         raise ValueError(f"{field.name}={shown(value)}: expected {wrong}") from None
 
 

@@ -231,3 +231,6 @@ _MADE: dict[str, Callable[..., optax.GradientTransformation]] = {
     "schedule_free_sgd": _schedule_free_sgd,
     "muon": _muon,
 }
+
+NAMES: tuple[str, ...] = tuple(_MADE)
+"""What there is by name."""

@@ -300,3 +300,7 @@ class Plateau:
             return not math.isnan(measured)
         gain = best - measured if self.mode == "min" else measured - best
         return gain > self.threshold * (best if self.threshold_mode == "rel" else 1.0)
+
+
+NAMES: tuple[str, ...] = tuple(_FACTORS)
+"""What there is by name."""
