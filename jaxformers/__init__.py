@@ -47,12 +47,18 @@ _ROOMS = {
         "T5TokenizerFast Tokenizer XGLMTokenizer XGLMTokenizerFast XLMRobertaTokenizer "
         "XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
     ),
+    "training.arguments": "TrainingArguments",
+    "training.callbacks": (
+        "DefaultFlowCallback EarlyStoppingCallback PrinterCallback ProgressCallback TrainerCallback TrainerControl "
+        "TrainerState"
+    ),
     "training.collators": (
         "DataCollatorForLanguageModeling DataCollatorForMultipleChoice DataCollatorForSeq2Seq "
         "DataCollatorForTokenClassification DataCollatorForWholeWordMask DataCollatorWithFlattening "
         "DataCollatorWithPadding DefaultDataCollator default_data_collator"
     ),
     "training.metrics": "EvalPrediction",
+    "training.trainer": "Trainer",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 _RENAMED = {"Sight": "History"}

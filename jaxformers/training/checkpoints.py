@@ -242,4 +242,5 @@ def _manager(folder: Path) -> ocp.CheckpointManager:
             return step.Metadata(step=number, path=path)
 
     options = ocp.CheckpointManagerOptions(step_name_format=Names(), cleanup_tmp_directories=True)
-    return ocp.CheckpointManager(folder, options=options, item_names=("state", "told"))
+    handlers = {"state": ocp.StandardCheckpointHandler(), "told": ocp.JsonCheckpointHandler()}
+    return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)

@@ -487,7 +487,7 @@ class Trainer:
         args, state = self.args, self.state
         bad = run.meter.settle()
         state.stateful_callbacks = states_of([*self.callback_handler.callbacks, self.control])
-        told = run.told() | {"trainer_state": state.to_dict()}
+        told = run.told() | {"trainer_state": dataclasses.asdict(state)}
         best = state.best_global_step if args.load_best_model_at_end else None
         run.checkpoints.save(state.global_step, self._arrays, told, keep=() if best is None else (best,))
         if args.save_hub_format:
@@ -509,7 +509,7 @@ class Trainer:
             checkpoints = run.checkpoints if own else stack.enter_context(Checkpoints(folder, run.plan.trained))
             self._arrays, told = checkpoints.restore(step, self._arrays)
         run.resume(told, step)
-        before, new = TrainerState.from_dict(told["trainer_state"]), self.state
+        before, new = TrainerState(**told["trainer_state"]), self.state
         kept = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps", "save_steps")
         now = {name: getattr(new, name) for name in (*kept, "is_local_process_zero", "is_world_process_zero")}
         self.state = dataclasses.replace(before, **now)
