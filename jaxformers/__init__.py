@@ -47,7 +47,7 @@ _ROOMS = {
         "T5TokenizerFast Tokenizer XGLMTokenizer XGLMTokenizerFast XLMRobertaTokenizer "
         "XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
     ),
-    "training.arguments": "TrainingArguments",
+    "training.arguments": "Seq2SeqTrainingArguments TrainingArguments",
     "training.callbacks": (
         "DefaultFlowCallback EarlyStoppingCallback PrinterCallback ProgressCallback TrainerCallback TrainerControl "
         "TrainerState"
@@ -58,6 +58,7 @@ _ROOMS = {
         "DataCollatorWithPadding DefaultDataCollator default_data_collator"
     ),
     "training.metrics": "EvalPrediction",
+    "training.seq2seq": "Seq2SeqTrainer",
     "training.trainer": "Trainer",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}

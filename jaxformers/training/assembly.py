@@ -23,8 +23,8 @@ class Assembly:
     """How a step's rows become its arrays.
 
     collator: examples → arrays. columns: those that are kept; None: all. label_names: which arrays are labels, of which
-    there must be one unless `labelled` is false. fill: whether a step of fewer rows is filled up with rows whose labels are
-    -100. whole: whether it is refused otherwise, since micro-batches or other processes need as many rows.
+    there must be one unless `labelled` is false. fill: whether a step of fewer rows is filled up with rows whose labels
+    are -100. whole: whether it is refused otherwise, since micro-batches or other processes need as many rows.
     """
 
     collator: Callable[..., Any]

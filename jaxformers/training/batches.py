@@ -36,8 +36,8 @@ class Place(NamedTuple):
 class Batch(NamedTuple):
     """What a step reads.
 
-    place: where it stands. arrays: of this process. rows: how many of its rows count. numbers: [all rows of the step, on
-    all processes] which rows of the dataset they are, -1 for those that fill it up.
+    place: where it stands. arrays: of this process. rows: how many of its rows count. numbers: of all rows of the step,
+    on all processes, which rows of the dataset they are, -1 for those that fill it up.
     """
 
     place: Place

@@ -6,24 +6,24 @@ model), and what the host has counted. orbax writes it beside its place and rena
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import re
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import jax
+import orbax.checkpoint as ocp
 from etils import epath
 
 from .. import declare, durable
 from ..declare import Tree
 from . import parts
 from .step import State
-
-if TYPE_CHECKING:
-    import orbax.checkpoint as ocp
 
 PREFIX = "checkpoint-"
 TRAINER_STATE = "trainer_state.json"
@@ -65,6 +65,9 @@ class Checkpoints:
         if limit is not None and limit < 1:
             raise ValueError(f"save_total_limit is {limit}: expected 1 or more, or None for all")
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not jax.process_index():
+            for litter in self.folder.glob(f"{PREFIX}*{ocp.utils.TMP_DIR_SUFFIX}*"):
+                shutil.rmtree(litter, ignore_errors=True)
         self._manager = _manager(self.folder)
         self._tell()
 
@@ -91,19 +94,20 @@ class Checkpoints:
         Raises:
             OSError: the one before could not be written: a full disk, no permission. Those before it are as they were.
         """
-        import orbax.checkpoint as ocp
-
         self.wait()
         if step in self._manager.all_steps():  # of this very state: a run that ended here and went on
             return
-        arrays = ocp.args.StandardSave(_arrays(state, self._trained))  # type: ignore[call-arg]
-        with _named(f"cannot write {self.path(step)}"):
-            self._manager.save(step, args=ocp.args.Composite(state=arrays, told=ocp.args.JsonSave(dict(told))), force=True)  # type: ignore[call-arg]
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(_arrays(state, self._trained)),  # type: ignore[call-arg]
+            told=ocp.args.JsonSave(dict(told)),  # type: ignore[call-arg]
+        )
+        with _as_os_error(f"cannot write {self.path(step)}"):
+            self._manager.save(step, args=items, force=True)
         self._rotate(step, keep)
 
     def wait(self) -> None:
         """Until what is being written is on disk; raises as `save`."""
-        with _named(f"cannot write a checkpoint into {self.folder}"):
+        with _as_os_error(f"cannot write a checkpoint into {self.folder}"):
             self._manager.wait_until_finished()
         self._tell()
 
@@ -121,8 +125,6 @@ class Checkpoints:
         Raises:
             CheckpointError: there is none, its files are damaged, or it is of another model or optimizer.
         """
-        import orbax.checkpoint as ocp
-
         if step not in self._manager.all_steps():
             there = ", ".join(map(str, self._manager.all_steps())) or "none"
             raise CheckpointError(f"{self.folder} has no checkpoint after {step} steps; there are {there}")
@@ -133,7 +135,8 @@ class Checkpoints:
             found = self._manager.restore(step, args=arguments)
         except Exception as error:
             raise CheckpointError(
-                f"{self.path(step)} is damaged ({str(error).splitlines()[0]:.200}): remove it, to go on from the one before"
+                f"{self.path(step)} is damaged ({str(error).splitlines()[0]:.200}): remove it, to go on from the one "
+                "before"
             ) from error
         return _state(found.state, like, self._trained), dict(found.told)
 
@@ -146,7 +149,7 @@ class Checkpoints:
         for name in sorted(wanted.keys() | there.keys()):
             one, other = (tuple(tree[name].shape) if name in tree else None for tree in (there, wanted))
             if one != other:
-                shapes = [f"has {name} {list(shape)}" if shape is not None else f"has no {name}" for shape in (one, other)]
+                shapes = [f"has no {name}" if shape is None else f"has {name} {list(shape)}" for shape in (one, other)]
                 raise CheckpointError(
                     f"{self.path(step)} is of another model or optimizer: it {shapes[0]}, this run {shapes[1]}"
                 )
@@ -207,40 +210,41 @@ def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
 
-class _named:
+@contextlib.contextmanager
+def _as_os_error(words: str) -> Iterator[None]:
     """What goes wrong within is an OSError that begins with these words."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        raise OSError(f"{words}: {said[0]:.300}") from error
 
-    def __init__(self, words: str) -> None:
-        self._words = words
 
-    def __enter__(self) -> None:
-        """Nothing yet."""
+@dataclasses.dataclass(frozen=True)
+class _Names(ocp.path.step.NameFormat):  # type: ignore[type-arg]
+    """Folders as torch Transformers calls them."""
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):
-            raise OSError(f"{self._words}: {str(error).splitlines()[0] if str(error) else kind.__name__:.300}") from error
+    def build_name(self, step: int) -> str:
+        """Of the checkpoint after so many steps."""
+        return f"{PREFIX}{step}"
+
+    def find_all(self, base_path: Any) -> Iterator[Any]:
+        """All that are complete."""
+        return iter([self.find_step(base_path, step) for step in steps(base_path)])
+
+    def find_step(self, base_path: Any, step: int) -> Any:
+        """One of them.
+
+        Raises:
+            ValueError: it is not there, or not complete.
+        """
+        path = epath.Path(base_path) / self.build_name(step)
+        if not (path / _COMPLETE).exists():
+            raise ValueError(f"{path} is no complete checkpoint")
+        return ocp.path.step.Metadata(step=step, path=path)
 
 
 def _manager(folder: Path) -> ocp.CheckpointManager:
-    """Orbax's manager of a run's folder, whose checkpoints are called as torch Transformers calls them."""
-    import orbax.checkpoint as ocp
-
-    step = ocp.path.step
-
-    @dataclasses.dataclass(frozen=True)
-    class Names(step.NameFormat):  # type: ignore[type-arg]
-        def build_name(self, number: int) -> str:
-            return f"{PREFIX}{number}"
-
-        def find_all(self, base_path: Any) -> Iterator[Any]:
-            return iter([self.find_step(base_path, number) for number in steps(base_path)])
-
-        def find_step(self, base_path: Any, number: int) -> Any:
-            path = epath.Path(base_path) / self.build_name(number)
-            if not (path / _COMPLETE).exists():
-                raise ValueError(f"{path} is no complete checkpoint")
-            return step.Metadata(step=number, path=path)
-
-    options = ocp.CheckpointManagerOptions(step_name_format=Names(), cleanup_tmp_directories=True)
     handlers = {"state": ocp.StandardCheckpointHandler(), "told": ocp.JsonCheckpointHandler()}
+    options = ocp.CheckpointManagerOptions(step_name_format=_Names())
     return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)

@@ -76,9 +76,7 @@ class EvalPlan:
     predict: bool = True
 
 
-def forward(
-    plan: EvalPlan, params: Tree, batch: Mapping[str, Any]
-) -> tuple[dict[str, jax.Array], tuple[Sum, ...]]:
+def forward(plan: EvalPlan, params: Tree, batch: Mapping[str, Any]) -> tuple[dict[str, jax.Array], tuple[Sum, ...]]:
     """What a model says of a batch, and what its loss is the mean of, without dropout.
 
     Args:
@@ -159,7 +157,7 @@ def on_host(tree: Any) -> Any:
     """Arrays as those of numpy, whole also where other processes have a part; half types as float32."""
 
     def copied(x: jax.Array) -> np.ndarray:
-        if not x.is_fully_addressable:
+        if isinstance(x, jax.Array) and not x.is_fully_addressable:
             x = multihost_utils.process_allgather(x, tiled=True)
         array = np.asarray(x)
         return array.astype(np.float32) if array.dtype.itemsize == 2 and array.dtype.kind not in "iu" else array

@@ -12,7 +12,6 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..bundle import Model
-from ..declare import Tree
 from ..parallel import ROWS, checked_mesh, explicit, shardings
 
 Arrays = Mapping[str, np.ndarray]
@@ -61,11 +60,12 @@ class Placement:
         own = max(self.parts // jax.process_count(), 1)
         return -(-rows // own) * own
 
-    def params(self, model: Model) -> Tree:
-        """The model's, where they are trained."""
+    def model(self, model: Model) -> Model:
+        """The model, with its weights where they are trained."""
         if self.mesh is None or not self.spread:
-            return model.params
-        return jax.device_put(explicit.to_automatic(model.params), shardings(model.laid_out, self.mesh))
+            return model
+        laid_out = shardings(model.laid_out, self.mesh)
+        return model.replace(params=jax.device_put(explicit.to_automatic(model.params), laid_out))
 
     def put(self, arrays: Arrays) -> dict[str, jax.Array]:
         """A batch on the devices: of several processes each gives its own rows. What cannot be divided is copied."""
@@ -78,4 +78,3 @@ class Placement:
             for name, array in arrays.items()
         }
         return {name: jax.make_array_from_process_local_data(each[name], array) for name, array in arrays.items()}
-

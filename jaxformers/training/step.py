@@ -221,9 +221,7 @@ def read(plan: TrainPlan, batch: Mapping[str, Any]) -> tuple[Inputs, dict[str, j
     return inputs, labels
 
 
-def read_batch(
-    cls: type[Model], config: Config, batch: Mapping[str, Any]
-) -> tuple[Inputs, dict[str, jax.Array]]:
+def read_batch(cls: type[Model], config: Config, batch: Mapping[str, Any]) -> tuple[Inputs, dict[str, jax.Array]]:
     """A batch as a model of the class takes it, and the labels that are there; rows may hold several texts."""
     batch, owners = packing.segments(cls, batch)
     inputs, labels, _, _ = batches.read(cls, config, (), batch)

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from jax.experimental import multihost_utils
 
-from .. import declare, durable, hub
+from .. import declare, durable, hub, runtime
 from ..bundle import Model
 from ..layers.losses import IGNORED, Loss, Sum
 from ..outputs import Output
@@ -39,7 +39,7 @@ from .callbacks import (
     metric_name,
     states_of,
 )
-from .checkpoints import PREFIX, Checkpoints, CheckpointError, steps
+from .checkpoints import PREFIX, CheckpointError, Checkpoints, steps
 from .collators import Arrays, DataCollatorWithPadding, default_data_collator
 from .evaluation import EvalLoopOutput, EvalPlan, PredictionOutput, Rows
 from .loader import Loader
@@ -274,13 +274,14 @@ class Trainer:
             FloatingPointError: a loss or a gradient is not finite, and args do not say to leave such steps out.
             OSError: a checkpoint cannot be written; those before it are as they were.
         """
+        runtime.enable_cache()
         args = self.args
         if self._model_init is not None:
             self._model = self._model_init()
         reading = self.get_train_batches()
         length = Length.of(reading, args.max_steps, args.num_train_epochs)
         plan = self.plan(length.steps)
-        self._arrays = init(plan, self.placement.params(self._model), key=args.seed)
+        self._arrays = init(plan, self.placement.model(self._model).params, key=args.seed)
         self._begin(length)
         with (
             termination.requests() as ended,
@@ -551,9 +552,7 @@ class Trainer:
 
         self._tell("on_push_begin")
         name = args.hub_model_id or Path(args.output_dir).absolute().name
-        return hub.push(
-            name, save, commit_message=commit_message, private=args.hub_private_repo, token=args.hub_token
-        )
+        return hub.push(name, save, commit_message=commit_message, private=args.hub_private_repo, token=args.hub_token)
 
     def create_model_card(
         self, model_name: str | None = None, *, folder: str | Path | None = None, **about: Any
@@ -625,6 +624,7 @@ class Trainer:
         labelled: bool = True,
     ) -> EvalLoopOutput:
         """`predict` and `evaluate` without a log."""
+        runtime.enable_cache()
         began, args = time.time(), self.args
         reading = self.get_eval_batches(dataset, labelled)
         narrow = "bfloat16" if args.bf16 or args.bf16_full_eval else None
@@ -645,14 +645,12 @@ class Trainer:
         metrics |= speed_metrics(metric_key_prefix, began, num_samples=rows, num_steps=len(each))
         return EvalLoopOutput(predictions, labels, evaluation.prefixed(metrics, metric_key_prefix), rows)
 
-    def _evaluated(
-        self, reading: Batches | StreamBatches, plan: EvalPlan, hidden: Sequence[str]
-    ) -> Iterator[Rows]:
+    def _evaluated(self, reading: Batches | StreamBatches, plan: EvalPlan, hidden: Sequence[str]) -> Iterator[Rows]:
         """What is known of each batch, which is fetched while the next is computed."""
-        params = self.placement.params(self.model)
+        model = self.placement.model(self.model)
         waiting: tuple[Batch, Any, Any] | None = None
         for batch in reading.iterate(epochs=1):
-            found = self.prediction_step(plan, params, self.placement.put(batch.arrays))
+            found = self.prediction_step(plan, model, self.placement.put(batch.arrays))
             self._tell("on_prediction_step")
             if waiting is not None:
                 yield self._rows(*waiting, hidden)
@@ -661,10 +659,10 @@ class Trainer:
             yield self._rows(*waiting, hidden)
 
     def prediction_step(
-        self, plan: EvalPlan, params: Any, batch: Mapping[str, jax.Array]
+        self, plan: EvalPlan, model: Model, batch: Mapping[str, jax.Array]
     ) -> tuple[dict[str, Any], Sequence[Sum]]:
         """Predictions of a batch by field, and what its loss is the mean of; see `evaluation.forward`."""
-        fields, sums = evaluation.forward(plan, params, batch)
+        fields, sums = evaluation.forward(plan, model.params, batch)
         if not fields or self.preprocess_logits_for_metrics is None:
             return fields, sums
         given = {name: batch[name] for name in self._label_names if name in batch}

@@ -61,7 +61,11 @@ def record(run: Run) -> dict[str, np.ndarray]:
         )
         trainer.train()
     loss, norm, rate = np.array(rows).T
-    kept = [{name: v for name, v in entry.items() if name in ("eval_loss", "eval_accuracy", "step")} for entry in trainer.state.log_history if "eval_loss" in entry]
+    kept = [
+        {name: v for name, v in entry.items() if name in ("eval_loss", "eval_accuracy", "step")}
+        for entry in trainer.state.log_history
+        if "eval_loss" in entry
+    ]
     weights = {f"weights.{name}": weight.detach().numpy() for name, weight in trainer.model.named_parameters()}
     told = {"loss": loss, "grad_norm": norm, "learning_rate": rate, "evaluations": np.array(json.dumps(kept))}
     return told | {"best": np.array(json.dumps(trainer.state.best_metric))} | weights
