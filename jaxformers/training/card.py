@@ -90,10 +90,7 @@ def _table(history: Sequence[Mapping[str, Any]]) -> str:
     for entry in history:
         loss = f"{entry['loss']:.4f}" if "loss" in entry else loss
         found = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
-        found = {
-            name: value for name, value in found.items() if isinstance(value, int | float) and "per_second" not in name
-        }
-        found.pop("runtime", None)
+        found = {name: value for name, value in found.items() if not name.endswith(("per_second", "runtime"))}
         if found:
             epoch = f"{entry.get('epoch', 0):.2f}"
             rows.append({"training loss": loss, "epoch": epoch, "step": str(entry["step"])} | _short(found))

@@ -98,8 +98,8 @@ class Checkpoints:
         if step in self._manager.all_steps():  # of this very state: a run that ended here and went on
             return
         items = ocp.args.Composite(
-            state=ocp.args.StandardSave(_arrays(state, self._trained)),  # type: ignore[call-arg]
-            told=ocp.args.JsonSave(dict(told)),  # type: ignore[call-arg]
+            state=ocp.args.StandardSave(_arrays(state, self._trained)),
+            told=ocp.args.JsonSave(dict(told)),
         )
         with _as_os_error(f"cannot write {self.path(step)}"):
             self._manager.save(step, args=items, force=True)
@@ -130,7 +130,7 @@ class Checkpoints:
             raise CheckpointError(f"{self.folder} has no checkpoint after {step} steps; there are {there}")
         wanted = jax.tree.map(_abstract, _arrays(like, self._trained))
         self._check(step, wanted)
-        arguments = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), told=ocp.args.JsonRestore())  # type: ignore[call-arg]
+        arguments = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), told=ocp.args.JsonRestore())
         try:
             found = self._manager.restore(step, args=arguments)
         except Exception as error:
@@ -221,7 +221,7 @@ def _as_os_error(words: str) -> Iterator[None]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Names(ocp.path.step.NameFormat):  # type: ignore[type-arg]
+class _Names(ocp.path.step.NameFormat):
     """Folders as torch Transformers calls them."""
 
     def build_name(self, step: int) -> str:

@@ -123,7 +123,7 @@ def joined(rows: Iterable[Rows]) -> Rows:
         return {name: _stacked([one[name] for one in each])[places] for name in each[0]}
 
     sums = [
-        Sum(sum(float(one.total) for one in terms), sum(int(one.count) for one in terms))  # type: ignore[arg-type]
+        Sum(np.sum([one.total for one in terms], dtype=np.float64), np.sum([one.count for one in terms]))
         for terms in zip(*(part.sums for part in parts), strict=True)
     ]
     return Rows(numbers[places], together("predictions"), together("labels"), together("inputs"), sums)

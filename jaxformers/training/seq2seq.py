@@ -19,7 +19,7 @@ from .trainer import Trainer
 
 
 class Seq2SeqTrainer(Trainer):
-    """`Trainer` whose predictions are what the model writes, with `Seq2SeqTrainingArguments(predict_with_generate=True)`.
+    """`Trainer` whose predictions are what the model writes, where `predict_with_generate=True` says so.
 
     Settings of writing are, the first that says something: those of `evaluate` and `predict`, `generation_max_length`,
     `generation_num_beams` and `generation_config` of the arguments, and the model's own.
@@ -45,7 +45,7 @@ class Seq2SeqTrainer(Trainer):
         metric_key_prefix: str = "test",
         **gen_kwargs: Any,
     ) -> PredictionOutput:
-        """As of `Trainer`; predictions are ids, after their end those of padding. gen_kwargs: settings of `generate`."""
+        """As of `Trainer`; predictions are ids, then those of padding. gen_kwargs: settings of `generate`."""
         self._writing = gen_kwargs
         return super().predict(test_dataset, ignore_keys, metric_key_prefix)
 
@@ -58,7 +58,7 @@ class Seq2SeqTrainer(Trainer):
         _, sums = evaluation.forward(dataclasses.replace(plan, predict=False), model.params, batch)
         config = self._config(model)
         given = {name: batch[name] for name in ("input_ids", "attention_mask", "inputs_embeds") if name in batch}
-        ids = np.asarray(model.generate(**given, generation_config=config))  # type: ignore[attr-defined]
+        ids = np.asarray(model.generate(**given, generation_config=config))
         pad = config.pad_token_id if config.pad_token_id is not None else (model.config.pad_token_id or 0)
         longest = config.max_new_tokens + 1 if config.max_new_tokens is not None else config.max_length
         width = max(ids.shape[1], longest or 0)

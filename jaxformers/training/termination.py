@@ -1,4 +1,4 @@
-"""A request to end, as schedulers of machines send it: the step is finished, its state saved, and the exit code is 0."""
+"""A request to end, as schedulers of machines send it: the step is finished, and its state saved."""
 
 from __future__ import annotations
 

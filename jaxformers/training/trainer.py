@@ -149,8 +149,8 @@ class Trainer:
     @functools.cached_property
     def _weights(self) -> int:
         """How many numbers take part in a token's computation: all but tables of words and positions."""
-        roles = {path: param for path, param in declare.walk(self._model.laid_out)}
-        return sum(math.prod(param.shape) for param in roles.values() if param.role != "table")
+        arrays = [param for _, param in declare.walk(self._model.laid_out)]
+        return sum(math.prod(param.shape) for param in arrays if param.role != "table")
 
     def create_optimizer(self, rate: schedules_of.Schedule) -> optax.GradientTransformation:
         """The optimizer of a run, whose learning rate follows a schedule."""
