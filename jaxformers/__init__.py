@@ -52,6 +52,11 @@ _ROOMS = {
         "DataCollatorForTokenClassification DataCollatorForWholeWordMask DataCollatorWithFlattening "
         "DataCollatorWithPadding DefaultDataCollator default_data_collator"
     ),
+    "training.arguments": "Seq2SeqTrainingArguments TrainingArguments",
+    "training.callbacks": (
+        "DefaultFlowCallback EarlyStoppingCallback PrinterCallback ProgressCallback TrainerCallback TrainerControl "
+        "TrainerState"
+    ),
     "training.metrics": "EvalPrediction",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
