@@ -149,7 +149,7 @@ class TrainingArguments:
     report_to: tuple[str, ...] = used((), _names)
     run_name: str | None = used(None, _text)
     project: str = used("huggingface", _text)
-    trackio_space_id: str | None = used("trackio", _text)
+    trackio_space_id: str | None = used(None, _text)  # on this machine
     include_tokens_per_second: bool = used(False, _flag)
     include_num_input_tokens_seen: str = used("no", fields.seen_tokens)
 

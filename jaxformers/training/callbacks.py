@@ -5,6 +5,7 @@ Callbacks are the host's: they read and change `TrainerState` and `TrainerContro
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import inspect
 import json
@@ -27,12 +28,12 @@ STATE_FILE = "trainer_state.json"
 # -- state and control ------------------------------------------------------------------------------------------------
 
 
-class ExportableState:
+class ExportableState(abc.ABC):
     """A callback, or anything else, whose state is saved with that of the run."""
 
+    @abc.abstractmethod
     def state(self) -> dict[str, Any]:
         """{"args": what it is made from, "attributes": what has changed since}, as JSON has them."""
-        raise TypeError(f"{type(self).__name__} has no state(): return {{'args': ..., 'attributes': ...}}")
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:

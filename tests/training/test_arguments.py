@@ -26,7 +26,7 @@ OUR_DEFAULTS = {
     "include_num_input_tokens_seen": "no",
     "debug": (),
     "include_for_metrics": (),
-    "trackio_space_id": "trackio",
+    "trackio_space_id": None,
     "disable_tqdm": False,
 }
 
