@@ -99,6 +99,9 @@ def _is_of_another_version(settings: dict[str, Any], version: str) -> bool:
         ({"group_by_length": True, "train_sampling_strategy": "random"}, ValueError, "two names for one"),
         ({"adafactor": "yes"}, ValueError, "adafactor='yes'"),
         ({"output_dir": 3}, ValueError, "a path"),
+        ({"output_dir": ""}, ValueError, "a path"),
+        ({"seed": -1}, ValueError, "from 0"),
+        ({"include_for_metrics": "inputs"}, ValueError, "a list of 'inputs'"),
     ],
 )
 def test_errors_say_what_to_do(settings: dict[str, Any], error: type[Exception], said: str) -> None:
@@ -164,6 +167,12 @@ def test_arguments_are_made_of_a_file() -> None:
     assert dict(args.mesh.shape) == {"dp": 1}
     again = TrainingArguments.from_mapping(json.loads(args.replace(hub_token="secret").to_json_string()))
     assert again == args
+
+
+def test_none_is_the_default_but_where_it_means_none() -> None:
+    args = TrainingArguments(None, learning_rate=None, max_grad_norm=None, group_by_length=None)
+    assert (args.output_dir, args.learning_rate, args.max_grad_norm) == ("trainer_output", 5e-5, None)
+    assert TrainingArguments(seed=2**32 - 1).max_grad_norm == 1.0
 
 
 def test_texts_are_read_as_options() -> None:
