@@ -54,10 +54,10 @@ _ROOMS = {
     ),
     "training.arguments": "Seq2SeqTrainingArguments TrainingArguments",
     "training.callbacks": (
-        "DefaultFlowCallback EarlyStoppingCallback PrinterCallback ProgressCallback TrainerCallback TrainerControl "
-        "TrainerState"
+        "DefaultFlowCallback EarlyStoppingCallback PrinterCallback ProgressCallback TrainerCallback"
     ),
     "training.metrics": "EvalPrediction",
+    "training.run_state": "TrainerControl TrainerState",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 _RENAMED = {"Sight": "History"}

@@ -726,8 +726,6 @@ from .training.callbacks import EarlyStoppingCallback as EarlyStoppingCallback
 from .training.callbacks import PrinterCallback as PrinterCallback
 from .training.callbacks import ProgressCallback as ProgressCallback
 from .training.callbacks import TrainerCallback as TrainerCallback
-from .training.callbacks import TrainerControl as TrainerControl
-from .training.callbacks import TrainerState as TrainerState
 from .training.collators import DataCollatorForLanguageModeling as DataCollatorForLanguageModeling
 from .training.collators import DataCollatorForMultipleChoice as DataCollatorForMultipleChoice
 from .training.collators import DataCollatorForSeq2Seq as DataCollatorForSeq2Seq
@@ -738,5 +736,7 @@ from .training.collators import DataCollatorWithPadding as DataCollatorWithPaddi
 from .training.collators import DefaultDataCollator as DefaultDataCollator
 from .training.collators import default_data_collator as default_data_collator
 from .training.metrics import EvalPrediction as EvalPrediction
+from .training.run_state import TrainerControl as TrainerControl
+from .training.run_state import TrainerState as TrainerState
 
 __version__: str

@@ -5,16 +5,14 @@ from .callbacks import (
     CallbackHandler,
     DefaultFlowCallback,
     EarlyStoppingCallback,
-    ExportableState,
     PrinterCallback,
     ProgressCallback,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
 )
 from .curves import loss_curve
 from .optimizers import evaluation_params, optimizer, with_rate_factor
 from .reports import JsonLines, TensorBoardCallback, TrackioCallback, WandbCallback, reporters
+from .run_state import ExportableState, TrainerControl, TrainerState
 from .schedules import Level, Plateau, schedule
 from .speed import peak_flops, rates, speed_metrics, step_flops
 from .step import State, TrainPlan, init, train_step

@@ -13,7 +13,8 @@ from typing import Any
 
 from .. import durable
 from .arguments import TrainingArguments
-from .callbacks import TrainerCallback, TrainerState
+from .callbacks import TrainerCallback
+from .run_state import TrainerState
 
 LOG_FILE = "log.jsonl"
 

@@ -23,7 +23,8 @@ from jaxformers import (
     TrainerState,
     TrainingArguments,
 )
-from jaxformers.training.callbacks import EVENTS, CallbackHandler, ExportableState, states_of
+from jaxformers.training.callbacks import EVENTS, CallbackHandler
+from jaxformers.training.run_state import ExportableState, states_of
 
 from . import flow
 
