@@ -57,7 +57,12 @@ _ROOMS = {
         "DataCollatorForTokenClassification DataCollatorForWholeWordMask DataCollatorWithFlattening "
         "DataCollatorWithPadding DefaultDataCollator default_data_collator"
     ),
+    "training.arguments": "Seq2SeqTrainingArguments TrainingArguments",
+    "training.callbacks": (
+        "DefaultFlowCallback EarlyStoppingCallback PrinterCallback ProgressCallback TrainerCallback"
+    ),
     "training.metrics": "EvalPrediction",
+    "training.run_state": "TrainerControl TrainerState",
     "training.seq2seq": "Seq2SeqTrainer",
     "training.trainer": "Trainer",
 }

@@ -719,6 +719,13 @@ from .tokenizers import XLMRobertaTokenizerFast as XLMRobertaTokenizerFast
 from .tokenizers import XLMTokenizer as XLMTokenizer
 from .tokenizers import XLNetTokenizer as XLNetTokenizer
 from .tokenizers import XLNetTokenizerFast as XLNetTokenizerFast
+from .training.arguments import Seq2SeqTrainingArguments as Seq2SeqTrainingArguments
+from .training.arguments import TrainingArguments as TrainingArguments
+from .training.callbacks import DefaultFlowCallback as DefaultFlowCallback
+from .training.callbacks import EarlyStoppingCallback as EarlyStoppingCallback
+from .training.callbacks import PrinterCallback as PrinterCallback
+from .training.callbacks import ProgressCallback as ProgressCallback
+from .training.callbacks import TrainerCallback as TrainerCallback
 from .training.collators import DataCollatorForLanguageModeling as DataCollatorForLanguageModeling
 from .training.collators import DataCollatorForMultipleChoice as DataCollatorForMultipleChoice
 from .training.collators import DataCollatorForSeq2Seq as DataCollatorForSeq2Seq
@@ -729,5 +736,7 @@ from .training.collators import DataCollatorWithPadding as DataCollatorWithPaddi
 from .training.collators import DefaultDataCollator as DefaultDataCollator
 from .training.collators import default_data_collator as default_data_collator
 from .training.metrics import EvalPrediction as EvalPrediction
+from .training.run_state import TrainerControl as TrainerControl
+from .training.run_state import TrainerState as TrainerState
 
 __version__: str

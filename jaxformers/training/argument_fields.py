@@ -17,9 +17,9 @@ _PAIRS = "pairs such as 'momentum=0.9,nesterov=True', or a mapping"
 # -- kinds ------------------------------------------------------------------------------------------------------------
 
 
-def used(default: Any, check: Check) -> Any:
-    """An argument that training looks at; None stands for its default."""
-    return dataclasses.field(default=default, metadata={"check": check, "off": default is None})
+def used(default: Any, check: Check, off: bool = False) -> Any:
+    """An argument that training looks at; None stands for its default, or with `off` says that it is not wanted."""
+    return dataclasses.field(default=default, metadata={"check": check, "off": off or default is None})
 
 
 def quiet(default: Any, check: Check | None = None) -> Any:
@@ -38,7 +38,7 @@ def refused(default: Any, instead: str) -> Any:
     def check(value: Any) -> Any:
         if value == default or not (value or default):
             return default
-        raise Wrong(f"{default!r}, since {instead}")
+        raise Wrong(f"{default!r}; {instead}")
 
     return dataclasses.field(default=default, metadata={"check": check, "off": default is None})
 
@@ -92,9 +92,16 @@ def steps(value: Any) -> float:
     return int(value)
 
 
+def seed(value: Any) -> int:
+    """What random numbers follow from."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
+        raise Wrong("a whole number from 0, below 2**32")
+    return value
+
+
 def path(value: Any) -> str:
     """The name of a file or a folder."""
-    if not isinstance(value, str | os.PathLike):
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise Wrong("a path")
     return os.fspath(value)
 

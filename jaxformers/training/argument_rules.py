@@ -78,7 +78,7 @@ def translated(given: Mapping[str, Any]) -> dict[str, Any]:
         name, value = OLD_NAMES[old].name, OLD_NAMES[old].write(given[old])
         if value is None:
             continue
-        if name in found and found[name] != value:
+        if found.get(name) is not None and found[name] != value:
             raise ValueError(
                 f"{old}={given[old]!r} and {name}={found[name]!r} are two names for one: pass {name} alone"
             )

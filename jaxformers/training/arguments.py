@@ -31,8 +31,8 @@ DATA_AXES = ("dp", "fsdp")
 REPORTERS = ("tensorboard", "wandb", "trackio")
 """What `report_to` may name."""
 
-_ON_A_MESH = "arrays lie on devices as mesh= says"
-_NO_HALF = "float16 is not trained in here: pass bf16=True"
+_ON_A_MESH = "pass mesh=, on which arrays lie as you say"
+_NO_HALF = "float16 is not trained in: pass bf16=True"
 _LEVELS = ("detail", "debug", "info", "warning", "error", "critical", "passive")
 
 _flag = checks.flag
@@ -57,7 +57,7 @@ class TrainingArguments:
 
     Args:
         *ordered: values in the order of the fields; the first is output_dir.
-        **named: values by name; None stands for the default.
+        **named: values by name; None stands for the default, and of max_grad_norm for none at all.
 
     Raises:
         TypeError: a name that is no argument; the message has the nearest.
@@ -85,7 +85,7 @@ class TrainingArguments:
     adam_beta1: float = used(0.9, fields.between(0.0, 1.0, without_high=True))
     adam_beta2: float = used(0.999, fields.between(0.0, 1.0, without_high=True))
     adam_epsilon: float = used(1e-8, fields.from_zero)
-    max_grad_norm: float = used(1.0, fields.from_zero)  # 0: never shortened
+    max_grad_norm: float | None = used(1.0, fields.from_zero, off=True)  # 0 and None: never shortened
     lr_scheduler_type: str = used("linear", fields.one_of(*schedules.NAMES))
     lr_scheduler_kwargs: dict[str, Any] | None = used(None, fields.options)
     warmup_steps: float = used(0, fields.steps)
@@ -97,8 +97,8 @@ class TrainingArguments:
     bf16_full_eval: bool = used(False, _flag)
     remat: bool | str | None = used(None, rules.remat)
     nonfinite: str = used("stop", fields.one_of("stop", "skip", "ignore"))
-    seed: int = used(42, checks.whole(0))
-    data_seed: int | None = used(None, checks.whole(0))
+    seed: int = used(42, fields.seed)
+    data_seed: int | None = used(None, fields.seed)
 
     # Where.
     mesh: jax.sharding.Mesh | None = used(None, rules.mesh)
@@ -120,7 +120,9 @@ class TrainingArguments:
     eval_delay: float = used(0, fields.from_zero)
     eval_on_start: bool = used(False, _flag)
     prediction_loss_only: bool = used(False, _flag)
-    include_for_metrics: tuple[str, ...] = used((), checks.many(fields.one_of("inputs", "loss"), "'inputs', 'loss'"))
+    include_for_metrics: tuple[str, ...] = used(
+        (), checks.many(fields.one_of("inputs", "loss"), "a list of 'inputs', 'loss'")
+    )
     load_best_model_at_end: bool = used(False, _flag)
     metric_for_best_model: str | None = used(None, _text)
     greater_is_better: bool | None = used(None, _flag)
@@ -149,7 +151,7 @@ class TrainingArguments:
     report_to: tuple[str, ...] = used((), _names)
     run_name: str | None = used(None, _text)
     project: str = used("huggingface", _text)
-    trackio_space_id: str | None = used("trackio", _text)
+    trackio_space_id: str | None = used(None, _text)  # on this machine
     include_tokens_per_second: bool = used(False, _flag)
     include_num_input_tokens_seen: str = used("no", fields.seen_tokens)
 
@@ -165,7 +167,7 @@ class TrainingArguments:
 
     # What would change results, and is not here.
     fp16: bool = refused(False, _NO_HALF)
-    fp16_full_eval: bool = refused(False, "float16 is not computed in here: pass bf16_full_eval=True")
+    fp16_full_eval: bool = refused(False, "float16 is not computed in: pass bf16_full_eval=True")
     save_safetensors: bool = refused(True, "weights are saved as safetensors alone")
     fsdp: Any = refused(None, _ON_A_MESH)
     fsdp_config: Any = refused(None, _ON_A_MESH)
@@ -400,13 +402,13 @@ class Seq2SeqTrainingArguments(TrainingArguments):
 
 
 def _by_name(owner: str, names: tuple[str, ...], ordered: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-    """Values by name, without those that are None."""
+    """Values by name."""
     if len(ordered) > len(names):
         raise TypeError(f"{owner} takes {len(names)} arguments, {len(ordered)} were given")
     first = dict(zip(names, ordered, strict=False))
     if twice := first.keys() & named.keys():
         raise TypeError(f"{owner} got {min(twice)!r} twice")
-    return {name: value for name, value in (first | named).items() if value is not None}
+    return first | named
 
 
 def _known(cls: type[TrainingArguments]) -> list[str]:
