@@ -47,11 +47,6 @@ _ROOMS = {
         "T5TokenizerFast Tokenizer XGLMTokenizer XGLMTokenizerFast XLMRobertaTokenizer "
         "XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
     ),
-    "training.arguments": "Seq2SeqTrainingArguments TrainingArguments",
-    "training.callbacks": (
-        "DefaultFlowCallback EarlyStoppingCallback PrinterCallback ProgressCallback TrainerCallback TrainerControl "
-        "TrainerState"
-    ),
     "training.collators": (
         "DataCollatorForLanguageModeling DataCollatorForMultipleChoice DataCollatorForSeq2Seq "
         "DataCollatorForTokenClassification DataCollatorForWholeWordMask DataCollatorWithFlattening "

@@ -67,7 +67,7 @@ def written(
     settings = "\n".join(f"- {name}: {getattr(args, name)}" for name in _SETTINGS if _told(args, name))
     parts = [
         f"# {title}",
-        f"This {type(model).__name__} is {began}{on}. What it is good for, its limits and its data are not described yet.",
+        f"This {type(model).__name__} is {began}{on}. Its uses, its limits and its data are not described yet.",
         "## Training",
         settings,
         _table(state.log_history),

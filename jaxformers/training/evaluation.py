@@ -123,7 +123,7 @@ def joined(rows: Iterable[Rows]) -> Rows:
         return {name: _stacked([one[name] for one in each])[places] for name in each[0]}
 
     sums = [
-        Sum(np.sum([one.total for one in terms], dtype=np.float64), np.sum([one.count for one in terms]))
+        Sum(*(sum(map(np.float64, values)) for values in zip(*((one.total, one.count) for one in terms), strict=True)))
         for terms in zip(*(part.sums for part in parts), strict=True)
     ]
     return Rows(numbers[places], together("predictions"), together("labels"), together("inputs"), sums)
@@ -147,7 +147,7 @@ def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return whole
 
 
-def plain(fields: Mapping[str, np.ndarray]) -> Any:
+def plain(fields: Mapping[str, Any]) -> Any:
     """One array as it is, several as a tuple, none as None."""
     values = tuple(fields.values())
     return values[0] if len(values) == 1 else values or None

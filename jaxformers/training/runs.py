@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
+
+from . import speed
 from .batches import Batches, Place, StreamBatches
 from .checkpoints import Checkpoints
 from .loader import Loader
@@ -63,6 +66,14 @@ class Length:
         return step >= self.steps or (self.per_epoch is not None and place.position == 0)
 
 
+class Since(NamedTuple):
+    """What was done since a time, in seconds."""
+
+    began: float
+    tokens: int = 0
+    flops: float = 0.0
+
+
 @dataclasses.dataclass
 class Run:
     """A run of the Trainer.
@@ -81,6 +92,17 @@ class Run:
     logged: int = 0
     start: int = 0
     began: float = dataclasses.field(default_factory=time.time)
+    _since: Since = dataclasses.field(default_factory=lambda: Since(time.time()))
+
+    def count(self, tokens: int, flops: float) -> None:
+        """Add what a step has read, and what it needed."""
+        self._since = Since(self._since.began, self._since.tokens + tokens, self._since.flops + flops)
+
+    def rates(self) -> dict[str, float]:
+        """How fast the steps since the last log were."""
+        began, tokens, flops = self._since
+        self._since = Since(time.time())
+        return speed.rates(tokens, flops, self._since.began - began, jax.device_count(), speed.peak_flops())
 
     def told(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""

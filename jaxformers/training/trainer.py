@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,26 +17,22 @@ import numpy as np
 import optax
 from jax.experimental import multihost_utils
 
-from .. import declare, durable, hub, runtime
+from .. import durable, hub, runtime
 from ..bundle import Model
 from ..layers.losses import IGNORED, Loss, Sum
 from ..outputs import Output
-from . import card, columns, evaluation, sources, termination
+from . import card, columns, evaluation, sources, speed, termination
 from . import optimizers as optimizers_of
 from . import schedules as schedules_of
 from .arguments import TrainingArguments
 from .batches import Batch, Batches, StreamBatches, batches
 from .callbacks import (
-    STATE_FILE,
     CallbackHandler,
     DefaultFlowCallback,
     PrinterCallback,
     ProgressCallback,
-    TrainerControl,
-    TrainerState,
     better,
     metric_name,
-    states_of,
 )
 from .checkpoints import PREFIX, CheckpointError, Checkpoints, steps
 from .collators import Arrays, DataCollatorWithPadding, default_data_collator
@@ -45,10 +40,11 @@ from .evaluation import EvalLoopOutput, EvalPlan, PredictionOutput, Rows
 from .loader import Loader
 from .metrics import EvalPrediction
 from .placement import Placement
-from .reports import reporters
+from .reports import JsonLines, reporters
+from .run_state import STATE_FILE, TrainerControl, TrainerState, states_of
 from .runs import Length, Run
+from .sampling import Sampling
 from .schedules import Level, Plateau
-from .speed import speed_metrics
 from .step import Labels, LossFunction, State, TrainPlan, init, read, train_step
 
 logger = logging.getLogger(__name__)
@@ -62,6 +58,16 @@ class TrainOutput(NamedTuple):
     global_step: int
     training_loss: float
     metrics: dict[str, float]
+
+
+class Placed(NamedTuple):
+    """A batch where it is computed; of all processes, how many tokens of it are none of padding, and the operations
+    that the step needs.
+    """
+
+    arrays: Mapping[str, jax.Array]
+    tokens: int
+    flops: float
 
 
 class Trainer:
@@ -126,12 +132,12 @@ class Trainer:
         self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
         self.optimizers, self.optimizer_cls_and_kwargs = optimizers, optimizer_cls_and_kwargs
         self._model_init, self._model = model_init, model
-        self._arrays: State | None = None
+        self._arrays: State | None = None  # while there is one, its weights are the model's
         self._loss = None if compute_loss_func is None else _loss_of(compute_loss_func)
         self.placement = Placement.of(model, self.args.mesh)
         self.state, self.control = TrainerState(), TrainerControl()
         self.callback_handler = CallbackHandler(
-            [DefaultFlowCallback, *reporters(self.args), *(callbacks or ()), _shown(self.args)],
+            [DefaultFlowCallback, JsonLines, *reporters(self.args.report_to), *(callbacks or ()), _shown(self.args)],
             processing_class=self.processing_class,
         )
         self._tell("on_init_end")
@@ -146,11 +152,10 @@ class Trainer:
         params = optimizers_of.evaluation_params(self._arrays.opt_state, self._arrays.params)
         return jax.tree.unflatten(jax.tree.structure(self._model), jax.tree.leaves(params))
 
-    @functools.cached_property
-    def _weights(self) -> int:
-        """How many numbers take part in a token's computation: all but tables of words and positions."""
-        arrays = [param for _, param in declare.walk(self._model.laid_out)]
-        return sum(math.prod(param.shape) for param in arrays if param.role != "table")
+    @property
+    def _current(self) -> State:
+        assert self._arrays is not None, "training has not begun"
+        return self._arrays
 
     def create_optimizer(self, rate: schedules_of.Schedule) -> optax.GradientTransformation:
         """The optimizer of a run, whose learning rate follows a schedule."""
@@ -213,7 +218,7 @@ class Trainer:
             self.train_dataset,
             self.data_collator,
             self.placement.rows(args.per_device_train_batch_size),
-            sampling=args.train_sampling_strategy,
+            sampling=cast(Sampling, args.train_sampling_strategy),
             seed=args.seed if args.data_seed is None else args.data_seed,
             accumulation=args.gradient_accumulation_steps,
             drop_last=args.dataloader_drop_last,
@@ -336,16 +341,17 @@ class Trainer:
     def _step(self, run: Run) -> None:
         """One step, and what is counted of it."""
         state = self.state
-        arrays, tokens = next(run.loader)
+        arrays, tokens, flops = next(run.loader)
         self._tell("on_step_begin")
         self._tell("on_pre_optimizer_step")
-        self._arrays, metrics = train_step(run.plan, self._arrays, arrays)
+        self._arrays, metrics = train_step(run.plan, self._current, arrays)
         bad = run.meter.add(state.global_step + 1, metrics)
         self._tell("on_optimizer_step")
         state.global_step += 1
         state.epoch = run.length.epoch(run.loader.place)
         state.num_input_tokens_seen += tokens
-        state.total_flos += self.floating_point_ops(tokens)
+        run.count(tokens, flops)
+        state.total_flos += flops
         self._check_finite(run, bad)
         self._tell("on_step_end")
 
@@ -355,7 +361,7 @@ class Trainer:
         if control.should_log and self.state.global_step > run.logged:
             run.logged = self.state.global_step
             self._check_finite(run, run.meter.settle())
-            self.log(run.meter.logs())
+            self.log(run.meter.logs() | run.rates())
         if control.should_evaluate:
             self._evaluate(run)
         if self.control.should_save:
@@ -384,7 +390,7 @@ class Trainer:
         state, args = self.state, self.args
         made = state.global_step - run.start
         loss = run.meter.total / max(state.global_step, 1)
-        metrics = speed_metrics("train", run.began, num_samples=made * run.length.rows, num_steps=made)
+        metrics = speed.speed_metrics("train", run.began, num_samples=made * run.length.rows, num_steps=made)
         metrics |= {"total_flos": state.total_flos, "train_loss": loss}
         self.log(metrics)
         run.checkpoints.wait()
@@ -404,7 +410,7 @@ class Trainer:
             logger.warning("the best model, of step %s, was not saved: the last one is kept", step)
             return
         logger.info("loading the best model, of step %s: %s", step, self.state.best_metric)
-        self._arrays, _ = run.checkpoints.restore(step, self._arrays)
+        self._arrays, _ = run.checkpoints.restore(step, self._current)
 
     def _plateau(self) -> Plateau | None:
         args = self.args
@@ -419,8 +425,8 @@ class Trainer:
         if run.plateau is not None:
             run.level = run.plateau.after(run.level, self._metric(metrics))
             factor = run.level.rate / args.learning_rate
-            changed = optimizers_of.with_rate_factor(self._arrays.opt_state, factor)
-            self._arrays = dataclasses.replace(self._arrays, opt_state=changed)
+            changed = optimizers_of.with_rate_factor(self._current.opt_state, factor)
+            self._arrays = dataclasses.replace(self._current, opt_state=changed)
         if args.metric_for_best_model is None:
             return
         value = self._metric(metrics)
@@ -438,16 +444,22 @@ class Trainer:
             )
         return float(metrics[name])
 
-    def _placed(self, plan: TrainPlan, arrays: Arrays) -> tuple[Mapping[str, jax.Array], int]:
-        """A checked batch on the devices, and how many tokens of it are none of padding, on all processes."""
-        read(plan, arrays)
-        mask = arrays.get("attention_mask", arrays.get("input_ids"))
-        tokens = 0 if mask is None else int(np.count_nonzero(mask)) if "attention_mask" in arrays else mask.size
-        return self.placement.put(arrays), tokens * jax.process_count()
-
-    def floating_point_ops(self, tokens: int) -> float:
-        """Operations of a step over so many tokens: two for each weight and token forward, twice as many backward."""
-        return 6.0 * self._weights * tokens
+    def _placed(self, plan: TrainPlan, arrays: Arrays) -> Placed:
+        """A checked batch where it is computed."""
+        inputs, labels = read(plan, arrays)
+        target = labels.get("labels")
+        written = target.shape if self._model.network.two_sided and target is not None and target.ndim == 2 else (0, 0)
+        count, mask = jax.process_count(), arrays.get("attention_mask")
+        flops = speed.step_flops(
+            self._model.laid_out,
+            count * math.prod(inputs.shape),
+            inputs.shape[1],
+            count * math.prod(written),
+            written[1],
+            plan.trained,
+        )
+        tokens = math.prod(inputs.shape) if mask is None else int(np.count_nonzero(mask))
+        return Placed(self.placement.put(arrays), count * tokens, flops)
 
     # -- the log ------------------------------------------------------------------------------------------------
 
@@ -490,7 +502,7 @@ class Trainer:
         state.stateful_callbacks = states_of([*self.callback_handler.callbacks, self.control])
         told = run.told() | {"trainer_state": dataclasses.asdict(state)}
         best = state.best_global_step if args.load_best_model_at_end else None
-        run.checkpoints.save(state.global_step, self._arrays, told, keep=() if best is None else (best,))
+        run.checkpoints.save(state.global_step, self._current, told, keep=() if best is None else (best,))
         if args.save_hub_format:
             run.checkpoints.wait()
             self.save_model(run.checkpoints.path(state.global_step))
@@ -508,14 +520,13 @@ class Trainer:
         with contextlib.ExitStack() as stack:
             own = folder.absolute() == run.checkpoints.folder
             checkpoints = run.checkpoints if own else stack.enter_context(Checkpoints(folder, run.plan.trained))
-            self._arrays, told = checkpoints.restore(step, self._arrays)
+            self._arrays, told = checkpoints.restore(step, self._current)
         run.resume(told, step)
         before, new = TrainerState(**told["trainer_state"]), self.state
         kept = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps", "save_steps")
         now = {name: getattr(new, name) for name in (*kept, "is_local_process_zero", "is_world_process_zero")}
         self.state = dataclasses.replace(before, **now)
-        if self.args.restore_callback_states_from_checkpoint:
-            self.callback_handler.restore(self.state.stateful_callbacks)
+        self.callback_handler.restore(self.state.stateful_callbacks)
         logger.info("going on from %s after %d steps", folder, step)
 
     def save_model(self, output_dir: str | Path | None = None) -> None:
@@ -642,7 +653,7 @@ class Trainer:
         if found is not None:
             metrics[f"{metric_key_prefix}_loss"] = found
         rows = len(whole.numbers)
-        metrics |= speed_metrics(metric_key_prefix, began, num_samples=rows, num_steps=len(each))
+        metrics |= speed.speed_metrics(metric_key_prefix, began, num_samples=rows, num_steps=len(each))
         return EvalLoopOutput(predictions, labels, evaluation.prefixed(metrics, metric_key_prefix), rows)
 
     def _evaluated(self, reading: Batches | StreamBatches, plan: EvalPlan, hidden: Sequence[str]) -> Iterator[Rows]:
