@@ -123,7 +123,9 @@ def joined(rows: Iterable[Rows]) -> Rows:
         return {name: _stacked([one[name] for one in each])[places] for name in each[0]}
 
     sums = [
-        Sum(*(sum(map(np.float64, values)) for values in zip(*((one.total, one.count) for one in terms), strict=True)))
+        Sum(
+            jax.tree.reduce(np.add, [one.total for one in terms]), jax.tree.reduce(np.add, [one.count for one in terms])
+        )
         for terms in zip(*(part.sums for part in parts), strict=True)
     ]
     return Rows(numbers[places], together("predictions"), together("labels"), together("inputs"), sums)
