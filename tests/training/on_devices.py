@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+import jaxformers
 from jaxformers import LlamaConfig, LlamaForCausalLM, parallel, runtime, training
 from jaxformers.training import step
 
@@ -69,6 +71,26 @@ def bytes_reduced(text: str) -> int:
     return total
 
 
+def trained(mesh: Mesh | None) -> dict[str, Any]:
+    """A short run of the Trainer with a checkpoint, from which another goes on, and an evaluation of some rows."""
+    batches = [CASE.batch(number, rows=8) for number in range(5)]
+    rows = [{name: batch[name][i] for name in batch} for batch in batches for i in range(8)]
+    found, share = {}, 1 if mesh is None else mesh.shape["dp"] * mesh.shape.get("fsdp", 1)
+    with tempfile.TemporaryDirectory() as folder:
+        for steps in (2, 4):
+            args = jaxformers.TrainingArguments(
+                folder, max_steps=steps, logging_steps=1, save_steps=2, per_device_train_batch_size=8 // share,
+                per_device_eval_batch_size=8 // share, disable_tqdm=True, mesh=mesh, lr_scheduler_type="constant",
+            )  # fmt: skip
+            trainer = jaxformers.Trainer(LlamaForCausalLM(CONFIG), args, train_dataset=rows, eval_dataset=rows[:11])
+            trainer.train(resume_from_checkpoint=steps > 2)
+        found["losses"] = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        found["evaluated"] = trainer.evaluate()["eval_loss"]
+        found["rows"] = trainer.predict(rows[:11]).predictions.shape[0]
+        layouts = [leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(trainer.model.params)]
+        return found | {"spread": layouts.count(False)}
+
+
 def main() -> None:
     """Print what one device, eight copies, and a mesh of three axes give."""
     jax.config.update("jax_default_matmul_precision", "highest")
@@ -78,6 +100,10 @@ def main() -> None:
         "one": run(None),
         "copies": run(jax.make_mesh((8,), ("dp",), axis_types=automatic)),
         "explicit": run(jax.make_mesh((2, 2, 2), ("dp", "fsdp", "tp")), accumulation=2),
+    }
+    found |= {
+        "trainer on one": trained(None),
+        "trainer on eight": trained(jax.make_mesh((2, 2, 2), ("dp", "fsdp", "tp"))),
     }
     print(json.dumps(found))
 

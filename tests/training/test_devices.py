@@ -32,3 +32,12 @@ def test_the_state_keeps_its_layout_and_one_program(found: dict[str, Any]) -> No
         assert found[mesh]["more_programs"] == 0
         assert found[mesh]["kept"]
     assert found["explicit"]["spread"] > 10
+
+
+def test_the_trainer_on_a_mesh_does_what_it_does_on_one_device(found: dict[str, Any]) -> None:
+    one, eight = found["trainer on one"], found["trainer on eight"]
+    np.testing.assert_allclose(eight["losses"], one["losses"], rtol=1e-5)
+    np.testing.assert_allclose(eight["evaluated"], one["evaluated"], rtol=1e-5)
+    assert len(one["losses"]) == 4
+    assert one["rows"] == eight["rows"] == 11
+    assert eight["spread"] > 10

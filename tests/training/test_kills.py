@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def run(folder: Path, kill: tuple[int, float, int] | None = None, *more: str) -> tuple[int, Any, str]:
-    """The exit code of a run, what it came to, and all that it said. kill: after which step, how many seconds later, and
-    by which signal.
+    """The exit code of a run, what it came to, and all that it said. kill: after which step, how many seconds later,
+    and by which signal.
     """
     command = [sys.executable, "-m", "tests.training.run_to_kill", str(folder), *more]
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "programs")}
