@@ -58,6 +58,7 @@ _ROOMS = {
     ),
     "training.metrics": "EvalPrediction",
     "training.run_state": "TrainerControl TrainerState",
+    "training.sentences": "MultipleNegativesRankingLoss SentencePairsCollator",
     "training.seq2seq": "Seq2SeqTrainer",
     "training.trainer": "Trainer",
 }

@@ -16,10 +16,13 @@ logger = logging.getLogger(__name__)
 _OF_ROWS = ("segment_ids",)  # what a step reads of packed rows, whatever the model
 
 
-def accepted(model: Any, collator: Any = None) -> frozenset[str]:
-    """The columns that a model, or its class, and a collator read."""
+def accepted(model: Any, collator: Any = None) -> frozenset[str] | None:
+    """The columns that a model, or its class, and a collator read; None: all, as the collator's `reads` says."""
+    reads = getattr(collator, "reads", ())
+    if reads is None:
+        return None
     labels = LABELS if model.labels else ()
-    return frozenset((*model.accepts, *model.labels, *labels, *_OF_ROWS, *getattr(collator, "reads", ())))
+    return frozenset((*model.accepts, *model.labels, *labels, *_OF_ROWS, *reads))
 
 
 def skips_labels(model: Any, config: Any) -> bool:

@@ -14,13 +14,12 @@ from .. import runtime
 from ..bundle import Model
 from ..config import Config
 from ..declare import Tree
-from ..layers import losses
 from ..layers.inputs import Ask, Inputs
 from ..layers.losses import IGNORED, Loss, Sum
 from ..layers.sites import PLAIN
 from ..parallel import explicit
 from . import parts
-from .step import LossFunction, read_batch
+from .step import LossFunction, own_loss, read_batch
 
 NOT_PREDICTED = ("loss", "past_key_values")
 """Fields of outputs that are no predictions."""
@@ -102,8 +101,8 @@ def jaxformers_eval_step(
         params = parts.narrow(plan.cls.declaration(plan.config), params, plan.compute_dtype)
     output, _ = plan.cls.scored(params, plan.config, inputs.separated(), labels, Ask(), PLAIN)
     found = output.get("loss")
-    if plan.loss is not None and labels:
-        found = plan.loss(losses.taken(output), labels)
+    if plan.loss is not None and (labels or not plan.cls.labels):
+        found = own_loss(plan.loss, output, inputs, labels)
     sums = found.sums() if isinstance(found, Loss) else () if found is None else (found,)
     fields = [name for name in output if name not in NOT_PREDICTED] if plan.predict else []
     return {name: output[name] for name in fields}, sums

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -91,23 +92,32 @@ def optimizer(
     """
     if name not in _MADE:
         raise ValueError(f"no optimizer is called {name!r}; there are {', '.join(_MADE)}")
-    make = _MADE[name]
-    known = [word for word, of in inspect.signature(make).parameters.items() if of.kind is of.KEYWORD_ONLY]
+    known = [word for word, of in inspect.signature(_MADE[name]).parameters.items() if of.kind is of.KEYWORD_ONLY]
     if unknown := [option for option in options if option not in known]:
         raise TypeError(f"optimizer {name!r} has no {unknown[0]!r}; it has {', '.join(known) or 'no options'}")
-    rate = learning_rate if callable(learning_rate) else optax.constant_schedule(learning_rate)
-    plain = parts.decayed(declaration)
     matrices = frozenset(path for path, param in declare.walk(declaration) if param.role == "matrix")
+    numbers = (weight_decay, b1, b2, eps)
+    return _optimizer(name, learning_rate, parts.decayed(declaration), matrices, numbers, tuple(options.items()))
+
+
+@functools.lru_cache(maxsize=32)  # what is equal is the same object, and so the same program
+def _optimizer(
+    name: str,
+    learning_rate: float | Schedule,
+    plain: frozenset[str],
+    matrices: frozenset[str],
+    numbers: tuple[float, float, float, float],
+    options: tuple[tuple[str, Any], ...],
+) -> optax.GradientTransformation:
+    rate = learning_rate if callable(learning_rate) else optax.constant_schedule(learning_rate)
     recipe = Recipe(
         rate,
-        weight_decay,
+        numbers[0],
         lambda params: parts.mask(params, plain),
         lambda params: parts.mask(params, matrices),
-        b1,
-        b2,
-        eps,
+        *numbers[1:],
     )
-    return make(recipe, **options)
+    return _MADE[name](recipe, **dict(options))
 
 
 def by_rate(rate: Schedule) -> optax.GradientTransformation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -89,9 +90,14 @@ def schedule(
         raise TypeError(f"schedule {name!r} has no {unknown[0]!r}; it has {', '.join(known) or 'no options'}")
     if not rate >= 0 or (steps is not None and steps < 1):
         raise ValueError(f"schedule {name!r}: expected a rate of 0 or more and 1 step or more, found {rate}, {steps}")
-    span = Span(rate, _warmup(warmup_steps, warmup_ratio, steps), steps)
+    return _schedule(name, Span(rate, _warmup(warmup_steps, warmup_ratio, steps), steps), tuple(options.items()))
+
+
+@functools.lru_cache(maxsize=32)  # what is equal is the same object, and so the same program
+def _schedule(name: str, span: Span, given: tuple[tuple[str, Any], ...]) -> Schedule:
+    factor, options = _FACTORS[name], dict(given)
     factor(span, jnp.float32(0.0), **options)  # what is wrong is said here rather than in the first step
-    return lambda step: jnp.float32(rate) * factor(span, jnp.asarray(step, jnp.float32), **options)
+    return lambda step: jnp.float32(span.rate) * factor(span, jnp.asarray(step, jnp.float32), **options)
 
 
 def _warmup(count: float, ratio: float, steps: int | None) -> int:

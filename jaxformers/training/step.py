@@ -30,7 +30,10 @@ from . import packing, parts
 
 Labels = Mapping[str, jax.Array]
 LossFunction = Callable[[Output, Labels], Sum | Loss]
-"""The output of a model and its labels → what the loss is the mean of: `losses.Sum(total, count)`."""
+"""The output of a model and its labels → what the loss is the mean of: `losses.Sum(total, count)`.
+
+Beside the labels there is `attention_mask` [B, T], where the batch has one.
+"""
 
 
 @jax.tree_util.register_dataclass
@@ -334,10 +337,16 @@ def _in_parts(x: jax.Array, count: int) -> jax.Array:
     return jnp.swapaxes(x.reshape(x.shape[0] // count, count, *x.shape[1:]), 0, 1)
 
 
+def own_loss(loss: LossFunction, output: Output, inputs: Inputs, labels: Labels) -> Sum | Loss:
+    """A loss that takes the place of the task's."""
+    beside = {} if inputs.mask is None else {"attention_mask": inputs.mask}
+    return loss(losses.taken(output), {**beside, **labels})
+
+
 def _sums(plan: TrainPlan, params: Tree, inputs: Inputs, labels: Labels, sites: Sites) -> tuple[Sum, ...]:
     """What the loss of a part of a batch is the mean of."""
     output, _ = plan.cls.scored(params, plan.config, inputs.separated(), labels, Ask(remat=plan.remat), sites)
-    found = output.get("loss") if plan.loss is None else plan.loss(losses.taken(output), labels)
+    found = output.get("loss") if plan.loss is None else own_loss(plan.loss, output, inputs, labels)
     if isinstance(found, Loss):
         return found.sums(plan.label_smoothing)
     if isinstance(found, Sum):

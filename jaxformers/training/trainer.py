@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import math
 import time
@@ -87,7 +88,8 @@ class Trainer:
         processing_class: the tokenizer; it is saved with the model.
         model_init: makes the model when training begins, in place of `model`.
         compute_loss_func: (output, labels, num_items_in_batch) → the mean loss of a batch, in place of the task's, or a
-            `losses.Sum`. It is compiled into the step. labels: the array, or where there are several a mapping.
+            `losses.Sum`. It is compiled into the step. labels: the array, or of models that have none or several a
+            mapping, with attention_mask beside them.
         compute_metrics: an `EvalPrediction` → metrics by name.
         callbacks: beside those that log, evaluate, save and stop as args say.
         optimizers: an optax transformation in place of the one of args, and the schedule that it goes by, for the log.
@@ -133,7 +135,7 @@ class Trainer:
         self.optimizers, self.optimizer_cls_and_kwargs = optimizers, optimizer_cls_and_kwargs
         self._model_init, self._model = model_init, model
         self._arrays: State | None = None  # while there is one, its weights are the model's
-        self._loss = None if compute_loss_func is None else _loss_of(compute_loss_func)
+        self._loss = None if compute_loss_func is None else _loss_of(compute_loss_func, tuple(model.labels))
         self.placement = Placement.of(model, self.args.mesh)
         self.state, self.control = TrainerState(), TrainerControl()
         self.callback_handler = CallbackHandler(
@@ -223,6 +225,7 @@ class Trainer:
             accumulation=args.gradient_accumulation_steps,
             drop_last=args.dataloader_drop_last,
             fill=columns.skips_labels(self._model, self._model.config),
+            labelled=bool(self._model.labels),
             length_column=args.length_column_name,
             **self._reading(),
         )
@@ -240,7 +243,7 @@ class Trainer:
             size if stream else self.placement.fitting(min(size, len(dataset))),
             sampling="group_by_length" if grouped else "sequential",
             fill=columns.skips_labels(self._model, self._model.config),
-            labelled=labelled,
+            labelled=labelled and bool(self._model.labels),
             **self._reading(),
         )
 
@@ -686,14 +689,17 @@ class Trainer:
         arrays = batch.arrays
         if jax.process_count() > 1:
             arrays = multihost_utils.process_allgather(arrays, tiled=True)
-        count = len(next(iter(arrays.values())))
-        real = batch.numbers[:count] >= 0
-        chosen = {name: x for name, x in evaluation.on_host(dict(fields)).items() if name not in hidden}
+        real = batch.numbers >= 0
+
+        def counted(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            sizes = (len(real), np.count_nonzero(real))  # of a batch that is filled up, and of one that is shorter
+            return {name: x[real[: len(x)]] for name, x in given.items() if len(x) in sizes and name not in hidden}
+
         return Rows(
-            batch.numbers[:count][real],
-            {name: x[real] for name, x in chosen.items() if len(x) == count},
-            {name: arrays[name][real] for name in self._label_names if name in arrays},
-            {name: x[real] for name, x in arrays.items() if name not in self._label_names},
+            batch.numbers[real],
+            counted(evaluation.on_host(dict(fields))),
+            counted({name: arrays[name] for name in self._label_names if name in arrays}),
+            counted({name: x for name, x in arrays.items() if name not in self._label_names}),
             evaluation.on_host(list(sums)),
         )
 
@@ -703,14 +709,18 @@ def _shown(args: TrainingArguments) -> Any:
     return PrinterCallback if args.disable_tqdm else ProgressCallback
 
 
-def _loss_of(function: Callable[..., Any]) -> LossFunction:
-    """A user's loss as the step takes it: a mean counts as many times as there are labels."""
+@functools.lru_cache(maxsize=32)  # the same function again is the same program
+def _loss_of(function: Callable[..., Any], names: tuple[str, ...]) -> LossFunction:
+    """A user's loss as the step takes it: a mean counts as many times as there are labels, or without any as rows.
+
+    names: of the model's labels; one alone is given as it is.
+    """
 
     def loss(output: Output, labels: Labels) -> Sum | Loss:
-        first = next(iter(labels.values()))
+        first = labels[names[0]] if names else output[0][:, 0]
         whole = jnp.issubdtype(first.dtype, jnp.integer)
         count = jnp.sum(first != IGNORED, dtype=jnp.int32) if whole else jnp.int32(first.shape[0])
-        found = function(output, first if len(labels) == 1 else dict(labels), num_items_in_batch=count)
+        found = function(output, first if len(names) == 1 else dict(labels), num_items_in_batch=count)
         return found if isinstance(found, Sum | Loss) else Sum(found * count, count)
 
     return loss

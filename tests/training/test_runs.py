@@ -281,6 +281,13 @@ def test_mixed_lengths_need_few_programs(train: Callable[..., Trainer], tmp_path
     assert compilations()["jaxformers_train_step"] - before <= 12
 
 
+def test_the_same_run_again_compiles_nothing(train: Callable[..., Trainer]) -> None:
+    train(lr_scheduler_type="cosine", weight_decay=0.1).train()
+    before = compilations()
+    train(lr_scheduler_type="cosine", weight_decay=0.1).train()
+    assert compilations() == before
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
