@@ -132,7 +132,13 @@ class Generative(Model, task="", labels={}):
         those in it of which real [B, T] is true; None: all.
         """
         encoded = cls.network(params, config, cls.behind(tokens, real, cache), Ask(), sites)
-        return cls.head.forward(params, config, encoded, sites).astype(jnp.float32), encoded.cache
+        scores = cls.following(cls.head.forward(params, config, encoded, sites))
+        return scores.astype(jnp.float32), encoded.cache
+
+    @classmethod
+    def following(cls, scores: jax.Array) -> jax.Array:
+        """Of what the head gives, the scores [B, T, V] of the token that follows each."""
+        return scores
 
 
 class CausalLM(Generative, task="CausalLM", labels={"labels": Label("target_vocab_size", per="token")}):

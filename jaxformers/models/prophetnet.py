@@ -1,5 +1,6 @@
 """ProphetNet (Qi et al. 2020, arXiv 2001.04063): BART's encoder, and a decoder of several streams. The first one reads,
-and the others, which take from it, say the next token, the one behind that, and so on.
+and the others, which take from it, say the next token, the one behind that, and so on. XLM-ProphetNet, the same for a
+hundred languages, is made in the last lines.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, outputs, tasks
+from ..batch import CAUSAL
 from ..config import Config, Depth, Rate, Repeats, Size, Token
 from ..declare import repeat, under
 from ..layers import bart, cache, cross, heads, losses, streams
 from ..layers.activation import ACTIVATIONS
 from ..layers.attention import merge, project, through_out
-from ..layers.cache import Cache
 from ..layers.causal import Causal
 from ..layers.decoder import run_decoder
 from ..layers.embedding import embed, embed_tokens
@@ -158,6 +159,12 @@ def parameters(c: ProphetNetConfig) -> declare.Tree:
     }
 
 
+def arrays_alone(c: ProphetNetConfig) -> declare.Tree:
+    """The arrays of a decoder without its encoder; those that look at one are in files, and written again."""
+    tree = parameters(c)
+    return {"word": tree["word"], **tree["decoder"]}
+
+
 # -- the two sides ----------------------------------------------------------------------------------------------------
 
 
@@ -204,8 +211,9 @@ def decode(params: Any, c: ProphetNetConfig, inputs: Inputs, ask: Ask = Ask(), s
         context, kept = mix(p, x, cell, sites)
         h = sites("attention", through_out(p, context, x, sites), c.dropout)
         x = layer_norm(p["attention_norm"], x + h, bart.EPSILON)
-        h = sites("cross", look(p["cross"], x, cell, sites), c.dropout)
-        x = layer_norm(p["cross_norm"], x + h, bart.EPSILON)
+        if cross.beside(cell, memory):
+            h = sites("cross", look(p["cross"], x, cell, sites), c.dropout)
+            x = layer_norm(p["cross_norm"], x + h, bart.EPSILON)
         return bart.after(p["ffn_norm"], x, lambda x: bart.feed(c, p, x, sites)), kept
 
     places = order.positions + c.pad_token_id + 1
@@ -258,6 +266,21 @@ class ProphetNetSeq2SeqLMOutput(outputs.Output):
     encoder_attentions: outputs.Layers | None = None
 
 
+@outputs.output
+class ProphetNetDecoderLMOutput(outputs.Output):
+    """As `CausalLMOutputWithPast`, of the first stream; logits_ngram: [batch, ngram - 1, seq, vocab], of the tokens
+    behind the one that follows; hidden_states_ngram: of the other streams.
+    """
+
+    loss: jax.Array | None = None
+    logits: jax.Array | None = None
+    logits_ngram: jax.Array | None = None
+    past_key_values: Any = None
+    hidden_states: outputs.Layers | None = None
+    hidden_states_ngram: outputs.Layers | None = None
+    attentions: outputs.Layers | None = None
+
+
 def others(x: jax.Array) -> jax.Array:
     """Of states [B, T, 1 + N, D] those of all streams but the first, one behind the other: [B, N * T, D]."""
     return jnp.swapaxes(x[:, :, 1:], 1, 2).reshape(len(x), -1, x.shape[-1])
@@ -269,9 +292,19 @@ def first_alone(encoded: Encoded) -> Encoded:
     return dataclasses.replace(encoded, state=encoded.state[:, :, 0], hidden_states=states)
 
 
-def states_ahead(encoded: Encoded) -> dict[str, Any]:
+def states_ahead(encoded: Encoded) -> outputs.Layers | None:
     """The states of the other streams, where they were asked for."""
-    return {"decoder_ngram_hidden_states": encoded.hidden_states and tuple(map(others, encoded.hidden_states))}
+    return encoded.hidden_states and tuple(map(others, encoded.hidden_states))
+
+
+def scores_ahead(c: ProphetNetConfig, scores: jax.Array, labels: Any) -> dict[str, Any]:
+    """Of scores [B, T, N, V] those of tokens behind the one that follows, and the loss."""
+    loss: Any = smoothed(c, scores, labels["labels"]) if labels else None
+    return {"loss": loss, "logits_ngram": jnp.swapaxes(scores[:, :, 1:], 1, 2) if c.ngram > 1 else None}
+
+
+ahead = heads.words("lm_head", before=lambda c, x: x[:, :, 1:])
+"""Scores by all streams but the one that reads."""
 
 
 class ProphetNetModel(
@@ -286,39 +319,68 @@ class ProphetNetModel(
     def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
         """The decoder's result under the names that users know."""
         plain = super().finish(scores, first_alone(encoded), labels, config)
-        ahead = {"last_hidden_state_ngram": others(encoded.state), **states_ahead(encoded)}
+        ahead = {"last_hidden_state_ngram": others(encoded.state), "decoder_ngram_hidden_states": states_ahead(encoded)}
         return ProphetNetSeq2SeqModelOutput(**plain, **ahead)
 
 
-class ProphetNetForConditionalGeneration(
-    tasks.Seq2SeqLM, base=ProphetNetModel, head=heads.words("lm_head", before=lambda c, x: x[:, :, 1:])
-):
+class ProphetNetForConditionalGeneration(tasks.Seq2SeqLM, base=ProphetNetModel, head=ahead):
     """Scores of every word to follow each of the decoder's tokens, and to follow those."""
 
     @classmethod
-    def decode_step(
-        cls,
-        params: Any,
-        config: Any,
-        tokens: jax.Array,
-        cache: Cache,
-        real: jax.Array | None = None,
-        sites: Sites = PLAIN,
-    ) -> tuple[jax.Array, Cache]:
-        """The same of the tokens that follow alone."""
-        scores, cache = super().decode_step(params, config, tokens, cache, real, sites)
-        return scores[:, :, 0], cache
+    def following(cls, scores: jax.Array) -> jax.Array:
+        """Of scores [B, T, N, V] those of the first of N tokens."""
+        return scores[:, :, 0]
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
         """Scores [B, T, N, V] of N tokens to follow, and the mean cross-entropy of each counted label under all."""
-        plain = super().finish(scores[:, :, 0], first_alone(encoded), {}, config)
-        ahead = jnp.swapaxes(scores[:, :, 1:], 1, 2) if config.ngram > 1 else None
-        loss: Any = smoothed(config, scores, labels["labels"]) if labels else None
-        return ProphetNetSeq2SeqLMOutput(loss=loss, logits_ngram=ahead, **plain, **states_ahead(encoded))
+        plain = super().finish(cls.following(scores), first_alone(encoded), {}, config)
+        ahead = {"decoder_ngram_hidden_states": states_ahead(encoded), **scores_ahead(config, scores, labels)}
+        return ProphetNetSeq2SeqLMOutput(**plain, **ahead)
+
+
+class ProphetNetForCausalLM(
+    tasks.CausalLM,
+    base=ProphetNetModel,
+    network=Network(arrays_alone, decode=bart.alone(decode), cells=bart.cells),
+    accepts=CAUSAL,
+    head=ahead,
+):
+    """The decoder alone: scores of every word to follow each token, and to follow those; labels are shifted already."""
+
+    @classmethod
+    def following(cls, scores: jax.Array) -> jax.Array:
+        """Of scores [B, T, N, V] those of the first of N tokens."""
+        return scores[:, :, 0]
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
+        """Scores [B, T, N, V] of N tokens to follow, and the mean cross-entropy of each counted label under all."""
+        plain = super().finish(cls.following(scores), first_alone(encoded), {}, config)
+        ahead = {"hidden_states_ngram": states_ahead(encoded), **scores_ahead(config, scores, labels)}
+        return ProphetNetDecoderLMOutput(**plain, **ahead)
 
 
 def smoothed(c: ProphetNetConfig, scores: jax.Array, labels: jax.Array) -> losses.Loss:
     """The cross-entropy of labels [B, T] under scores [B, T, N, V], and of all words as the config smooths it."""
     scores = scores[:, :, : 1 if c.disable_ngram_loss else c.ngram]
     return losses.cross_entropy(scores, jnp.broadcast_to(labels[..., None], scores.shape[:3]), c.eps)
+
+
+# -- XLM-ProphetNet: the same, trained on a hundred languages ----------------------------------------------------------
+
+
+class XLMProphetNetConfig(ProphetNetConfig, model_type="xlm-prophetnet"):
+    """Sizes and rates of an XLM-ProphetNet; the defaults are torch Transformers'."""
+
+
+class XLMProphetNetModel(ProphetNetModel, config=XLMProphetNetConfig, prefix="prophetnet"):
+    """Encoder and decoder without a head."""
+
+
+class XLMProphetNetForConditionalGeneration(ProphetNetForConditionalGeneration, base=XLMProphetNetModel):
+    """Scores of every word to follow each of the decoder's tokens, and to follow those."""
+
+
+class XLMProphetNetForCausalLM(ProphetNetForCausalLM, base=XLMProphetNetModel, accepts=CAUSAL):
+    """The decoder alone: scores of every word to follow each token, and to follow those; labels are shifted already."""

@@ -45,13 +45,13 @@ class Case:
 
     @property
     def writes(self) -> bool:
-        """Whether it generates."""
-        return self.head in ("ForConditionalGeneration", "MarianMTModel", "EncoderDecoderModel", "ForCausalLM")
+        """Whether torch's generates."""
+        return self.head in WRITERS and not self.cls.startswith("XLMProphetNet")
 
     @property
     def two_sided(self) -> bool:
         """Whether a decoder of it reads what an encoder has read."""
-        return self.writes and self.head != "ForCausalLM"
+        return self.head in WRITERS and self.head != "ForCausalLM"
 
 
 HEADS = (
@@ -63,6 +63,8 @@ HEADS = (
     "EncoderDecoderModel",
     "EncoderModel",
 )
+
+WRITERS = ("ForConditionalGeneration", "MarianMTModel", "EncoderDecoderModel", "ForCausalLM")
 
 T5 = {
     "vocab_size": 67,
