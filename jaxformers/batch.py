@@ -188,7 +188,7 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
         raise ValueError(f"{owner}: input_ids must be [{axes}], {found}")
     if 0 in shape:
         raise ValueError(f"{owner}: input_ids [{axes}] is empty: {tuple(shape)}")
-    longest = c.longest_row
+    longest = c.longest_target if cls.network.encode is None else c.longest_row
     if longest is not None and shape[-1] > longest:
         raise ValueError(
             f"{owner}: {shape[-1]} tokens in a row, the model has {longest} positions: "

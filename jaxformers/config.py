@@ -246,7 +246,7 @@ class Config:
 
     @property
     def longest_target(self) -> int | None:
-        """How many tokens a decoder beside an encoder takes; None: any number."""
+        """How many tokens a decoder that may stand beside an encoder takes; None: any number."""
         return self.longest_row
 
     @property

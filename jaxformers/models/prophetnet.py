@@ -5,7 +5,6 @@ hundred languages, is made in the last lines.
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from typing import Any
 
@@ -16,14 +15,13 @@ from .. import declare, outputs, tasks
 from ..batch import CAUSAL
 from ..config import Config, Depth, Rate, Repeats, Size, Token
 from ..declare import repeat, under
-from ..layers import bart, cache, cross, heads, losses, streams
+from ..layers import bart, cross, heads, losses, streams
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import merge, project, through_out
+from ..layers.attention import through_out
 from ..layers.causal import Causal
 from ..layers.decoder import run_decoder
 from ..layers.embedding import embed, embed_tokens
 from ..layers.inputs import Ask, Inputs
-from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
@@ -184,35 +182,14 @@ encode = partial(bart.encode, order=bart.after, found=bart.from_table(0), places
 def decode(params: Any, c: ProphetNetConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """States [B, T, 1 + N, D] of the decoder's streams, behind those of its cache; the first one is what reads."""
     p, order, memory = params["decoder"], Causal.of(inputs), inputs.memory
-    count, rate, furthest = c.num_decoder_attention_heads, c.attention_dropout, c.relative_max_distance
-    width, distance = c.hidden_size // count, order.keys[:, None, :] - order.positions[:, :, None]
-    seen = streams.visible(order, c.ngram)
-
-    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
-        q, k, v = project(p, x, width)
-        scores = linear(p["distance"], x).reshape(*x.shape[:3], c.num_buckets, count)
-        bias = streams.by_distance(scores[:, :, :1], distance, furthest)[:, 0]
-        first, cell = order.attend(q[:, :, 0], k[:, :, 0], v[:, :, 0], cell, bias=bias, rate=rate, sites=sites)
-        new = k[:, :, 0].transpose(0, 2, 3, 1), jnp.swapaxes(v[:, :, 0], 1, 2)
-        keys, values = new if cell is None else cache.read(cell)
-        bias = streams.by_distance(scores[:, :, 1:], distance - 1, furthest)
-        own = scores[:, :, 1:, 0].transpose(0, 2, 3, 1)[..., None]
-        q, k, v = (part[:, :, 1:] for part in (q, k, v))
-        ahead = streams.taken_ahead(q, k, v, keys, values, seen, bias, own, rate=rate, sites=sites)
-        return jnp.concatenate([first[:, :, None], merge(ahead)], axis=2), cell
-
-    def look(p: Any, x: jax.Array, cell: Any, sites: Sites) -> jax.Array:
-        """The first stream apart, whose probabilities are what is told of attention to the source."""
-        seen = partial(cross.attention, p, cell=cell, memory=memory, heads=count, rate=rate)
-        ahead = seen(x[:, :, 1:].reshape(len(x), -1, x.shape[-1]), sites=sites.under("streams"))
-        return jnp.concatenate([seen(x[:, :, 0], sites=sites)[:, :, None], ahead.reshape(x[:, :, 1:].shape)], axis=2)
+    mix = streams.mixing(c, order)
 
     def block(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
         context, kept = mix(p, x, cell, sites)
         h = sites("attention", through_out(p, context, x, sites), c.dropout)
         x = layer_norm(p["attention_norm"], x + h, bart.EPSILON)
         if cross.beside(cell, memory):
-            h = sites("cross", look(p["cross"], x, cell, sites), c.dropout)
+            h = sites("cross", streams.looked(c, p["cross"], x, cell, memory, sites), c.dropout)
             x = layer_norm(p["cross_norm"], x + h, bart.EPSILON)
         return bart.after(p["ffn_norm"], x, lambda x: bart.feed(c, p, x, sites)), kept
 
@@ -281,29 +258,13 @@ class ProphetNetDecoderLMOutput(outputs.Output):
     attentions: outputs.Layers | None = None
 
 
-def others(x: jax.Array) -> jax.Array:
-    """Of states [B, T, 1 + N, D] those of all streams but the first, one behind the other: [B, N * T, D]."""
-    return jnp.swapaxes(x[:, :, 1:], 1, 2).reshape(len(x), -1, x.shape[-1])
-
-
-def first_alone(encoded: Encoded) -> Encoded:
-    """The result of the first stream."""
-    states = encoded.hidden_states and tuple(x[:, :, 0] for x in encoded.hidden_states)
-    return dataclasses.replace(encoded, state=encoded.state[:, :, 0], hidden_states=states)
-
-
-def states_ahead(encoded: Encoded) -> outputs.Layers | None:
-    """The states of the other streams, where they were asked for."""
-    return encoded.hidden_states and tuple(map(others, encoded.hidden_states))
-
-
 def scores_ahead(c: ProphetNetConfig, scores: jax.Array, labels: Any) -> dict[str, Any]:
     """Of scores [B, T, N, V] those of tokens behind the one that follows, and the loss."""
     loss: Any = smoothed(c, scores, labels["labels"]) if labels else None
     return {"loss": loss, "logits_ngram": jnp.swapaxes(scores[:, :, 1:], 1, 2) if c.ngram > 1 else None}
 
 
-ahead = heads.words("lm_head", before=lambda c, x: x[:, :, 1:])
+every_stream = heads.words("lm_head", before=lambda c, x: x[:, :, 1:])
 """Scores by all streams but the one that reads."""
 
 
@@ -318,12 +279,13 @@ class ProphetNetModel(
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
         """The decoder's result under the names that users know."""
-        plain = super().finish(scores, first_alone(encoded), labels, config)
-        ahead = {"last_hidden_state_ngram": others(encoded.state), "decoder_ngram_hidden_states": states_ahead(encoded)}
+        plain = super().finish(scores, streams.first_alone(encoded), labels, config)
+        ahead: dict[str, Any] = {"last_hidden_state_ngram": streams.others(encoded.state)}
+        ahead |= {"decoder_ngram_hidden_states": streams.states_ahead(encoded)}
         return ProphetNetSeq2SeqModelOutput(**plain, **ahead)
 
 
-class ProphetNetForConditionalGeneration(tasks.Seq2SeqLM, base=ProphetNetModel, head=ahead):
+class ProphetNetForConditionalGeneration(tasks.Seq2SeqLM, base=ProphetNetModel, head=every_stream):
     """Scores of every word to follow each of the decoder's tokens, and to follow those."""
 
     @classmethod
@@ -334,8 +296,8 @@ class ProphetNetForConditionalGeneration(tasks.Seq2SeqLM, base=ProphetNetModel, 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
         """Scores [B, T, N, V] of N tokens to follow, and the mean cross-entropy of each counted label under all."""
-        plain = super().finish(cls.following(scores), first_alone(encoded), {}, config)
-        ahead = {"decoder_ngram_hidden_states": states_ahead(encoded), **scores_ahead(config, scores, labels)}
+        plain = super().finish(cls.following(scores), streams.first_alone(encoded), {}, config)
+        ahead = {"decoder_ngram_hidden_states": streams.states_ahead(encoded), **scores_ahead(config, scores, labels)}
         return ProphetNetSeq2SeqLMOutput(**plain, **ahead)
 
 
@@ -344,7 +306,7 @@ class ProphetNetForCausalLM(
     base=ProphetNetModel,
     network=Network(arrays_alone, decode=bart.alone(decode), cells=bart.cells),
     accepts=CAUSAL,
-    head=ahead,
+    head=every_stream,
 ):
     """The decoder alone: scores of every word to follow each token, and to follow those; labels are shifted already."""
 
@@ -356,8 +318,8 @@ class ProphetNetForCausalLM(
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
         """Scores [B, T, N, V] of N tokens to follow, and the mean cross-entropy of each counted label under all."""
-        plain = super().finish(cls.following(scores), first_alone(encoded), {}, config)
-        ahead = {"hidden_states_ngram": states_ahead(encoded), **scores_ahead(config, scores, labels)}
+        plain = super().finish(cls.following(scores), streams.first_alone(encoded), {}, config)
+        ahead = {"hidden_states_ngram": streams.states_ahead(encoded), **scores_ahead(config, scores, labels)}
         return ProphetNetDecoderLMOutput(**plain, **ahead)
 
 

@@ -109,8 +109,8 @@ def main(argv: list[str]) -> None:
     """Ask for all cases of a table, or for those that are named."""
     table = seq2seq_further if argv[:1] == ["further"] else seq2seq
     named = argv[table is seq2seq_further :]
-    arrays = {key: array for key, array in np.load(table.ARRAYS).items() if key.partition(".")[0] not in named}
-    arrays, told = (arrays, json.loads(table.ABOUT.read_text())) if named else ({}, {})
+    arrays = {name: array for name, array in np.load(table.ARRAYS).items() if named and name.split(".")[0] not in named}
+    told = json.loads(table.ABOUT.read_text()) if named else {}
     asked = {case.name: answered(case, arrays) for case in table.CASES if not named or case.name in named}
     about = {case.name: (told | asked)[case.name] for case in table.CASES}
     table.ABOUT.write_text(json.dumps(about, separators=(",", ":")) + "\n")

@@ -53,7 +53,7 @@ PROPHET = {
     "pad_token_id": 0,
 }
 STREAMS = ("encoder_attentions", "decoder_ngram_attentions", "cross_attentions")
-AHEAD = ("ngram_attentions",)
+AHEAD = ("ngram_attentions", "cross_attentions")
 BERT = {
     "model_type": "bert",
     "vocab_size": 67,
