@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests python -m tests.pipelines.seq2seq_calls PYTHON_WITH_TORCH [NAME...]
 
-writes `golden_seq2seq.json`, or of it the cases whose names stand behind that: the toys are written here, in JAX, and the interpreter named (torch, transformers 4.57,
-sentencepiece) only answers.
+writes `golden_seq2seq.json`, or of it the cases whose names stand behind that: the toys are written here, in JAX, and
+the interpreter named (torch, transformers 4.57, sentencepiece) only answers.
 """
 
 from __future__ import annotations
