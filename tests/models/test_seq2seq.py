@@ -137,6 +137,12 @@ def test_what_decoders_begin_with_is_written_on(load: Any) -> None:
         ({"attention_mask": np.zeros((3, 13), int)}, "hides all of a source"),
         ({"input_ids": np.full((3, 13), 70)}, r"input_ids\[0, 0\] is 70, allowed are 0 to 66"),
         ({"decoder_input_ids": np.ones((2, 3), int)}, "2 rows of decoder_input_ids beside 3 sources"),
+        ({"decoder_input_ids": np.ones((3, 0), int)}, "decoder_input_ids is empty: leave it out"),
+        ({"decoder_input_ids": np.full((3, 2), 67)}, r"decoder_input_ids\[0\] has 67, allowed are 0 to 66"),
+        (
+            {"input_ids": None, "encoder_outputs": np.zeros((3, 13, 7), np.float32)},
+            "encoder_outputs are 7 wide, those of its encoder 32",
+        ),
     ],
 )
 def test_what_cannot_be_written_from(change: dict[str, Any], message: str, load: Any) -> None:
@@ -144,6 +150,15 @@ def test_what_cannot_be_written_from(change: dict[str, Any], message: str, load:
     told = {name: given[name] for name in ("input_ids", "attention_mask")} | change
     with pytest.raises(ValueError, match=message):
         load(CASES[0]).generate(**{name: array for name, array in told.items() if array is not None})
+
+
+def test_prompts_longer_than_the_decoder_are_told_its_positions(load: Any) -> None:
+    case = next(case for case in CASES if case.name == "bart")
+    source, longest = inputs(case)["input_ids"][:1], case.config["max_position_embeddings"]
+    with pytest.raises(ValueError, match=f"leaves no room: the model has {longest} positions"):
+        load(case).generate(source, decoder_input_ids=np.full((1, longest), 5), max_length=20)
+    with pytest.raises(ValueError, match="pass max_new_tokens=4 or a shorter prompt"):
+        load(case).generate(source, decoder_input_ids=np.full((1, longest - 5), 5), max_new_tokens=9)
 
 
 @pytest.mark.parametrize("case", BOTH, ids=lambda case: case.name)
