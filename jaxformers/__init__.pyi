@@ -540,6 +540,7 @@ from .models.roberta_prelayernorm import RobertaPreLayerNormForSequenceClassific
 from .models.roberta_prelayernorm import RobertaPreLayerNormForTokenClassification as RobertaPreLayerNormForTokenClassification
 from .models.roberta_prelayernorm import RobertaPreLayerNormModel as RobertaPreLayerNormModel
 from .models.roformer import RoFormerConfig as RoFormerConfig
+from .models.roformer import RoFormerForCausalLM as RoFormerForCausalLM
 from .models.roformer import RoFormerForMaskedLM as RoFormerForMaskedLM
 from .models.roformer import RoFormerForMultipleChoice as RoFormerForMultipleChoice
 from .models.roformer import RoFormerForQuestionAnswering as RoFormerForQuestionAnswering

@@ -160,7 +160,20 @@ def looking(c: Any) -> declare.Tree:
     return cross.arrays(c.hidden_size, *names)
 
 
-def decode(params: Any, c: Any, inputs: Inputs, order: Causal, x: jax.Array, ask: Ask, sites: Sites) -> Encoded:
+Turn = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+"""(queries, keys, values [B, T, H, d]) → the same, turned by their places where these stand in no table."""
+
+
+def decode(
+    params: Any,
+    c: Any,
+    inputs: Inputs,
+    order: Causal,
+    x: jax.Array,
+    ask: Ask,
+    sites: Sites,
+    turn: Turn = lambda q, k, v: (q, k, v),
+) -> Encoded:
     """Hidden states [B, T, D] of tokens that see those before them, and what an encoder has read where there is one.
 
     order: of the tokens. x: what enters the first layer.
@@ -169,7 +182,7 @@ def decode(params: Any, c: Any, inputs: Inputs, order: Causal, x: jax.Array, ask
     memory = inputs.memory
 
     def apply(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
-        q, k, v = project(p, x, c.hidden_size // count)
+        q, k, v = turn(*project(p, x, c.hidden_size // count))
         context, kept = order.attend(q, k, v, cell, rate=rate, sites=sites)
         h = sites("attention", through_out(p, context, x, sites), c.hidden_dropout_prob)
         x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)

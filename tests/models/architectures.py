@@ -631,6 +631,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 own=("encoder.embed_positions.weight",),
             ),
             Case("ForMaskedLM", "untied", {"tie_word_embeddings": False}),
+            dataclasses.replace(DIRECTED, own=("encoder.embed_positions.weight",)),
         ),
     ),
     "distilbert": Architecture(
