@@ -64,20 +64,24 @@ def stub() -> str:
     return head + "\n".join(sorted(lines)) + "\n\n__version__: str\n"
 
 
-# What torch Transformers calls otherwise than `<architecture>For<head>`.
+# What torch calls otherwise than `<architecture>For<head>`: whole names, and what follows the architecture in them.
 _SPELT = {
     "LMHeadModel": "CausalLM",
     "WithLMHeadModel": "MaskedLM",
     "ForQuestionAnsweringSimple": "QuestionAnswering",
     "ForConditionalGeneration": "Seq2SeqLM",
     "MTModel": "Seq2SeqLM",
+    "EncoderDecoderModel": "Seq2SeqLM",
+    "BertGenerationDecoder": "CausalLM",
 }
 
 
 def _task(name: str, prefix: str) -> str:
     """The head in the name of a class, "" where it has none."""
     rest = name.removeprefix(prefix)
-    return _SPELT.get(rest) or rest.partition("For")[2]  # Gemma3TextConfig's has a Gemma3ForCausalLM
+    return (
+        _SPELT.get(name) or _SPELT.get(rest) or rest.partition("For")[2]
+    )  # Gemma3TextConfig's has a Gemma3ForCausalLM
 
 
 def table() -> str:

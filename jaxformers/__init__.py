@@ -44,8 +44,8 @@ _ROOMS = {
         "PegasusTokenizerFast ProphetNetTokenizer Qwen2Tokenizer Qwen2TokenizerFast RemBertTokenizer "
         "RemBertTokenizerFast RoFormerTokenizer RoFormerTokenizerFast RobertaTokenizer RobertaTokenizerFast "
         "SplinterTokenizer SplinterTokenizerFast SqueezeBertTokenizer SqueezeBertTokenizerFast T5Tokenizer "
-        "T5TokenizerFast Tokenizer XGLMTokenizer XGLMTokenizerFast XLMRobertaTokenizer "
-        "XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
+        "T5TokenizerFast Tokenizer XGLMTokenizer XGLMTokenizerFast XLMProphetNetTokenizer "
+        "XLMRobertaTokenizer XLMRobertaTokenizerFast XLMTokenizer XLNetTokenizer XLNetTokenizerFast"
     ),
     "training.collators": (
         "DataCollatorForLanguageModeling DataCollatorForMultipleChoice DataCollatorForSeq2Seq "

@@ -145,6 +145,7 @@ from .models.distilbert import DistilBertForSequenceClassification as DistilBert
 from .models.distilbert import DistilBertForTokenClassification as DistilBertForTokenClassification
 from .models.distilbert import DistilBertModel as DistilBertModel
 from .models.electra import ElectraConfig as ElectraConfig
+from .models.electra import ElectraForCausalLM as ElectraForCausalLM
 from .models.electra import ElectraForMaskedLM as ElectraForMaskedLM
 from .models.electra import ElectraForMultipleChoice as ElectraForMultipleChoice
 from .models.electra import ElectraForPreTraining as ElectraForPreTraining
@@ -155,6 +156,7 @@ from .models.electra import ElectraModel as ElectraModel
 from .models.encoder_decoder import EncoderDecoderConfig as EncoderDecoderConfig
 from .models.encoder_decoder import EncoderDecoderModel as EncoderDecoderModel
 from .models.ernie import ErnieConfig as ErnieConfig
+from .models.ernie import ErnieForCausalLM as ErnieForCausalLM
 from .models.ernie import ErnieForMaskedLM as ErnieForMaskedLM
 from .models.ernie import ErnieForMultipleChoice as ErnieForMultipleChoice
 from .models.ernie import ErnieForNextSentencePrediction as ErnieForNextSentencePrediction
@@ -455,10 +457,16 @@ from .models.phi3 import Phi3ForSequenceClassification as Phi3ForSequenceClassif
 from .models.phi3 import Phi3ForTokenClassification as Phi3ForTokenClassification
 from .models.phi3 import Phi3Model as Phi3Model
 from .models.prophetnet import ProphetNetConfig as ProphetNetConfig
+from .models.prophetnet import ProphetNetDecoderLMOutput as ProphetNetDecoderLMOutput
+from .models.prophetnet import ProphetNetForCausalLM as ProphetNetForCausalLM
 from .models.prophetnet import ProphetNetForConditionalGeneration as ProphetNetForConditionalGeneration
 from .models.prophetnet import ProphetNetModel as ProphetNetModel
 from .models.prophetnet import ProphetNetSeq2SeqLMOutput as ProphetNetSeq2SeqLMOutput
 from .models.prophetnet import ProphetNetSeq2SeqModelOutput as ProphetNetSeq2SeqModelOutput
+from .models.prophetnet import XLMProphetNetConfig as XLMProphetNetConfig
+from .models.prophetnet import XLMProphetNetForCausalLM as XLMProphetNetForCausalLM
+from .models.prophetnet import XLMProphetNetForConditionalGeneration as XLMProphetNetForConditionalGeneration
+from .models.prophetnet import XLMProphetNetModel as XLMProphetNetModel
 from .models.qwen2 import Qwen2Config as Qwen2Config
 from .models.qwen2 import Qwen2ForCausalLM as Qwen2ForCausalLM
 from .models.qwen2 import Qwen2ForQuestionAnswering as Qwen2ForQuestionAnswering
@@ -484,6 +492,7 @@ from .models.qwen3_moe import Qwen3MoeForSequenceClassification as Qwen3MoeForSe
 from .models.qwen3_moe import Qwen3MoeForTokenClassification as Qwen3MoeForTokenClassification
 from .models.qwen3_moe import Qwen3MoeModel as Qwen3MoeModel
 from .models.rembert import RemBertConfig as RemBertConfig
+from .models.rembert import RemBertForCausalLM as RemBertForCausalLM
 from .models.rembert import RemBertForMaskedLM as RemBertForMaskedLM
 from .models.rembert import RemBertForMultipleChoice as RemBertForMultipleChoice
 from .models.rembert import RemBertForQuestionAnswering as RemBertForQuestionAnswering
@@ -491,6 +500,7 @@ from .models.rembert import RemBertForSequenceClassification as RemBertForSequen
 from .models.rembert import RemBertForTokenClassification as RemBertForTokenClassification
 from .models.rembert import RemBertModel as RemBertModel
 from .models.roberta import CamembertConfig as CamembertConfig
+from .models.roberta import CamembertForCausalLM as CamembertForCausalLM
 from .models.roberta import CamembertForMaskedLM as CamembertForMaskedLM
 from .models.roberta import CamembertForMultipleChoice as CamembertForMultipleChoice
 from .models.roberta import CamembertForQuestionAnswering as CamembertForQuestionAnswering
@@ -498,6 +508,7 @@ from .models.roberta import CamembertForSequenceClassification as CamembertForSe
 from .models.roberta import CamembertForTokenClassification as CamembertForTokenClassification
 from .models.roberta import CamembertModel as CamembertModel
 from .models.roberta import Data2VecTextConfig as Data2VecTextConfig
+from .models.roberta import Data2VecTextForCausalLM as Data2VecTextForCausalLM
 from .models.roberta import Data2VecTextForMaskedLM as Data2VecTextForMaskedLM
 from .models.roberta import Data2VecTextForMultipleChoice as Data2VecTextForMultipleChoice
 from .models.roberta import Data2VecTextForQuestionAnswering as Data2VecTextForQuestionAnswering
@@ -513,6 +524,7 @@ from .models.roberta import RobertaForSequenceClassification as RobertaForSequen
 from .models.roberta import RobertaForTokenClassification as RobertaForTokenClassification
 from .models.roberta import RobertaModel as RobertaModel
 from .models.roberta import XLMRobertaConfig as XLMRobertaConfig
+from .models.roberta import XLMRobertaForCausalLM as XLMRobertaForCausalLM
 from .models.roberta import XLMRobertaForMaskedLM as XLMRobertaForMaskedLM
 from .models.roberta import XLMRobertaForMultipleChoice as XLMRobertaForMultipleChoice
 from .models.roberta import XLMRobertaForQuestionAnswering as XLMRobertaForQuestionAnswering
@@ -520,6 +532,7 @@ from .models.roberta import XLMRobertaForSequenceClassification as XLMRobertaFor
 from .models.roberta import XLMRobertaForTokenClassification as XLMRobertaForTokenClassification
 from .models.roberta import XLMRobertaModel as XLMRobertaModel
 from .models.roberta_prelayernorm import RobertaPreLayerNormConfig as RobertaPreLayerNormConfig
+from .models.roberta_prelayernorm import RobertaPreLayerNormForCausalLM as RobertaPreLayerNormForCausalLM
 from .models.roberta_prelayernorm import RobertaPreLayerNormForMaskedLM as RobertaPreLayerNormForMaskedLM
 from .models.roberta_prelayernorm import RobertaPreLayerNormForMultipleChoice as RobertaPreLayerNormForMultipleChoice
 from .models.roberta_prelayernorm import RobertaPreLayerNormForQuestionAnswering as RobertaPreLayerNormForQuestionAnswering
@@ -527,6 +540,7 @@ from .models.roberta_prelayernorm import RobertaPreLayerNormForSequenceClassific
 from .models.roberta_prelayernorm import RobertaPreLayerNormForTokenClassification as RobertaPreLayerNormForTokenClassification
 from .models.roberta_prelayernorm import RobertaPreLayerNormModel as RobertaPreLayerNormModel
 from .models.roformer import RoFormerConfig as RoFormerConfig
+from .models.roformer import RoFormerForCausalLM as RoFormerForCausalLM
 from .models.roformer import RoFormerForMaskedLM as RoFormerForMaskedLM
 from .models.roformer import RoFormerForMultipleChoice as RoFormerForMultipleChoice
 from .models.roformer import RoFormerForQuestionAnswering as RoFormerForQuestionAnswering
@@ -597,6 +611,7 @@ from .models.xlm import XLMForTokenClassification as XLMForTokenClassification
 from .models.xlm import XLMModel as XLMModel
 from .models.xlm import XLMWithLMHeadModel as XLMWithLMHeadModel
 from .models.xlm_roberta_xl import XLMRobertaXLConfig as XLMRobertaXLConfig
+from .models.xlm_roberta_xl import XLMRobertaXLForCausalLM as XLMRobertaXLForCausalLM
 from .models.xlm_roberta_xl import XLMRobertaXLForMaskedLM as XLMRobertaXLForMaskedLM
 from .models.xlm_roberta_xl import XLMRobertaXLForMultipleChoice as XLMRobertaXLForMultipleChoice
 from .models.xlm_roberta_xl import XLMRobertaXLForQuestionAnswering as XLMRobertaXLForQuestionAnswering
@@ -714,6 +729,7 @@ from .tokenizers import T5TokenizerFast as T5TokenizerFast
 from .tokenizers import Tokenizer as Tokenizer
 from .tokenizers import XGLMTokenizer as XGLMTokenizer
 from .tokenizers import XGLMTokenizerFast as XGLMTokenizerFast
+from .tokenizers import XLMProphetNetTokenizer as XLMProphetNetTokenizer
 from .tokenizers import XLMRobertaTokenizer as XLMRobertaTokenizer
 from .tokenizers import XLMRobertaTokenizerFast as XLMRobertaTokenizerFast
 from .tokenizers import XLMTokenizer as XLMTokenizer

@@ -121,7 +121,7 @@ def read(
         **{FIELDS[name]: arrays[name] for name in taken if name in FIELDS and name not in of_target},
         beside={name: arrays[name] for name in taken if name in cls.beside},
         target=Inputs(**{TARGET[name]: arrays[name] for name in of_target}) if of_target else None,
-        memory=memory(owner, arrays["encoder_outputs"], arrays.get("attention_mask")) if given_memory else None,
+        memory=memory(cls, c, arrays["encoder_outputs"], arrays.get("attention_mask")) if given_memory else None,
     )
     labels = {name: arrays[name] for name in cls.labels if name in arrays}
     cached = cached or ("past_key_values" in arrays and cached is not False)
@@ -188,7 +188,7 @@ def check_tokens(cls: Any, c: Any, batch: Inputs) -> tuple[int, ...]:
         raise ValueError(f"{owner}: input_ids must be [{axes}], {found}")
     if 0 in shape:
         raise ValueError(f"{owner}: input_ids [{axes}] is empty: {tuple(shape)}")
-    longest = c.longest_row
+    longest = c.longest_target if cls.network.encode is None else c.longest_row
     if longest is not None and shape[-1] > longest:
         raise ValueError(
             f"{owner}: {shape[-1]} tokens in a row, the model has {longest} positions: "
@@ -238,17 +238,20 @@ def _check_target(cls: Any, c: Any, batch: Inputs, rows: int, labels: Mapping[st
         )
     longest = c.longest_target
     if longest is not None and shape[1] > longest:
-        raise ValueError(f"{owner}: {shape[1]} tokens in a row of decoder_input_ids, the model has {longest} positions")
+        raise ValueError(
+            f"{owner}: {shape[1]} tokens in a row of decoder_input_ids, the model has {longest} positions: pass fewer"
+        )
     if target.cache is not None:
         _check_cache(owner, c, target.cache, shape, longest)
 
 
-def memory(owner: str, given: Any, mask: Any) -> Memory:
+def memory(cls: Any, c: Any, given: Any, mask: Any) -> Memory:
     """An encoder's result, as users hand it on: an output, a tuple, or its first array [B, S, D].
 
     Raises:
-        ValueError: it is no such array, or the mask [B, S] is of another shape.
+        ValueError: it is no such array, or of another encoder's width, or the mask [B, S] is of another shape.
     """
+    owner = cls.__name__
     if isinstance(given, Mapping):
         given = given.get("last_hidden_state")
     state = given[0] if isinstance(given, tuple | list) and given else given
@@ -256,6 +259,8 @@ def memory(owner: str, given: Any, mask: Any) -> Memory:
     if not hasattr(state, "dtype") or len(shape) != 3 or not jnp.issubdtype(state.dtype, jnp.floating):
         found = f"{state.dtype} {shape}" if hasattr(state, "dtype") else type(state).__name__
         raise ValueError(f"{owner}: encoder_outputs must be floats [batch, seq, dim], found {found}")
+    if shape[2] != c.memory_width:
+        raise ValueError(f"{owner}: encoder_outputs are {shape[2]} wide, those of its encoder {c.memory_width}")
     if mask is not None and np.shape(mask) != shape[:2]:
         raise ValueError(f"{owner}: attention_mask has shape {np.shape(mask)}, encoder_outputs {shape[:2]}")
     return Memory(state, jnp.ones(shape[:2], bool) if mask is None else jnp.asarray(mask) != 0)
@@ -366,7 +371,9 @@ def _check_vectors(cls: Any, width: int, axes: str, embeds: Any) -> tuple[int, .
 
 def _lone(name: str, shape: tuple[int, ...], axes: int) -> str:
     """What to do where the axis of rows is missing."""
-    return f": pass {name}[None]; under vmap too each example is a batch, of one row" if len(shape) == axes - 1 else ""
+    if len(shape) != axes - 1 or 0 in shape:
+        return ""
+    return f": pass {name}[None]; under vmap too each example is a batch, of one row"
 
 
 def _check_cache(owner: str, c: Any, cache: Cache, shape: tuple[int, ...], longest: int | None) -> None:

@@ -245,8 +245,13 @@ class Config:
     wraps: ClassVar[bool] = False  # whether the last label is what a decoder reads first
 
     @property
+    def memory_width(self) -> int:
+        """How many numbers a state of an encoder beside a decoder has."""
+        return self.hidden_size
+
+    @property
     def longest_target(self) -> int | None:
-        """How many tokens a decoder beside an encoder takes; None: any number."""
+        """How many tokens a decoder that may stand beside an encoder takes; None: any number."""
         return self.longest_row
 
     @property

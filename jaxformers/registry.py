@@ -105,6 +105,23 @@ def tasks_of(kind: type[Config]) -> dict[str, type[Model]]:
     return {cls.task: cls for cls in reversed(_own(kind))} | registered
 
 
+def encoder_alone(cls: type[Model]) -> type[Model]:
+    """Of a class without a head whose decoder reads a text of its own that of the encoder alone; else the class itself.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not cls.network.two_sided or cls.reads_source_twice:
+        return cls
+    alone = next((own for own in _own(cls.config_class) if not own.task and not own.network.two_sided), None)
+    if alone is None:
+        raise ValueError(
+            f"{cls.__name__} has a decoder that reads a text of its own, and no class of {cls.config_class.model_type} "
+            "has the encoder alone: vectors of a text are model.encode(...).last_hidden_state"
+        )
+    return alone
+
+
 def _own(kind: type[Config]) -> list[type[Model]]:
     """The classes in an architecture's file, in its order."""
     found = vars(importlib.import_module(kind.__module__)).values()

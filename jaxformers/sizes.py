@@ -370,7 +370,8 @@ class T5Sizes(Endless):
     """Sizes and rates under T5's names; the defaults are t5-small's.
 
     d_kv: numbers of a head. num_decoder_layers: None, as many as the encoder has. feed_forward_proj: the activation,
-    and "gated-" before it where there is a gate.
+    and "gated-" before it where there is a gate. scale_decoder_outputs: whether the head reads states that are as much
+    smaller as they are wide; None: as tie_word_embeddings says, which in files of torch Transformers 5 is always true.
     """
 
     vocab_size: Size = 32128
@@ -390,6 +391,7 @@ class T5Sizes(Endless):
     pad_token_id: Token | None = 0
     eos_token_id: int | tuple[int, ...] | None = 1
     classifier_dropout: Rate = 0.0
+    scale_decoder_outputs: bool | None = None
 
     aliases: ClassVar[Mapping[str, str]] = {
         "hidden_size": "d_model",

@@ -132,7 +132,13 @@ class Generative(Model, task="", labels={}):
         those in it of which real [B, T] is true; None: all.
         """
         encoded = cls.network(params, config, cls.behind(tokens, real, cache), Ask(), sites)
-        return cls.head.forward(params, config, encoded, sites).astype(jnp.float32), encoded.cache
+        scores = cls.following(cls.head.forward(params, config, encoded, sites))
+        return scores.astype(jnp.float32), encoded.cache
+
+    @classmethod
+    def following(cls, scores: jax.Array) -> jax.Array:
+        """Of what the head gives, the scores [B, T, V] of the token that follows each."""
+        return scores
 
 
 class CausalLM(Generative, task="CausalLM", labels={"labels": Label("target_vocab_size", per="token")}):
@@ -513,7 +519,7 @@ class EncoderDecoder(Model, task="", labels={}, accepts=TWO_SIDED, packs=False):
             raise ValueError(f"init_cache({batch_size}, {max_length}): expected rows and tokens, 1 or more of each")
         if encoder_outputs is None:
             raise ValueError(f"{owner}.init_cache: pass encoder_outputs, as model.encode gives them")
-        memory = batches.memory(owner, encoder_outputs, encoder_attention_mask)
+        memory = batches.memory(type(self), self.config, encoder_outputs, encoder_attention_mask)
         if len(memory.state) != batch_size:
             raise ValueError(
                 f"{owner}.init_cache: {len(memory.state)} rows of encoder_outputs, {batch_size} of the cache"
@@ -679,7 +685,7 @@ class Seq2SeqLM(
             batches.check_tokens(type(self), self.config, batch)
             source = {"input_ids": read} if vectors is None else {"inputs_embeds": vectors}
         else:
-            memory = batches.memory(owner, encoded, mask)
+            memory = batches.memory(type(self), self.config, encoded, mask)
             source, seen = {"encoder_outputs": np.asarray(memory.state)}, np.asarray(memory.mask)
         if not (seen != 0).any(1).all():
             raise ValueError(f"{owner}: attention_mask hides all of a source: it must show one token at least")
@@ -715,6 +721,8 @@ class Seq2SeqLM(
         given, shown = batches.prompts("decoder_input_ids", given, shown, None, ())
         if len(given) != rows:
             raise ValueError(f"{owner}: {len(given)} rows of decoder_input_ids beside {rows} sources")
+        if not given.shape[1]:
+            raise ValueError(f"{owner}: decoder_input_ids is empty: leave it out to begin with decoder_start_token_id")
         if (given[np.arange(rows), np.argmax(shown != 0, axis=1)] == ids[:, 0]).all():
             return given, shown
         return np.concatenate([ids, given], axis=1), np.concatenate([mask, shown], axis=1)

@@ -16,7 +16,7 @@ from ..config import Config
 from ..layers.cache import Cache
 from .arguments import Arguments
 from .config import GenerationConfig
-from .lengths import beside_vectors, fitted, new_tokens
+from .lengths import beside_vectors, check_room, fitted, new_tokens
 from .model import LoadedModel
 from .plan import Plan
 from .prompts import Prompt
@@ -91,11 +91,11 @@ class Prompts:
         shown = mask if width == wide else np.ones_like(ids)
         settings, counted = (settings, width) if embeds is None else beside_vectors(settings, width, wide)
         arguments.check(settings, len(ids))
-        most = new_tokens(settings, counted)
         tokens = ids if embeds is None else embeds
         rows, read = _real(ids, shown), _real(tokens, mask)
-        most = fitted(settings, model, max(map(len, read)), most)
-        _check_words("input_ids", rows, model.target_vocab_size)
+        check_room(model, max(map(len, read)), 0)
+        most = fitted(settings, model, max(map(len, read)), new_tokens(settings, counted))
+        _check_words("input_ids" if sources is None else "decoder_input_ids", rows, model.target_vocab_size)
         _warn(settings, width, most, model.target_vocab_size, arguments.drafts(settings))
         pad = pad_of(settings)
         copies = 1 if settings.num_beams > 1 else settings.num_return_sequences

@@ -149,22 +149,40 @@ def directed_layer(c: Any) -> declare.Tree:
     """One layer's arrays, and where config.add_cross_attention says so those that look at an encoder."""
     if not c.add_cross_attention:
         return layer(c)
+    norm = declare.layer_norm(c.hidden_size, "crossattention.output.LayerNorm")
+    return layer(c) | {"cross": looking(c), "cross_norm": norm}
+
+
+def looking(c: Any) -> declare.Tree:
+    """The projections of a layer that looks at an encoder."""
     inside = "crossattention.self"
     names = (f"{inside}.query", f"{inside}.key", f"{inside}.value", "crossattention.output.dense")
-    norm = declare.layer_norm(c.hidden_size, "crossattention.output.LayerNorm")
-    return layer(c) | {"cross": cross.arrays(c.hidden_size, *names), "cross_norm": norm}
+    return cross.arrays(c.hidden_size, *names)
 
 
-def decode(params: Any, c: Any, inputs: Inputs, order: Causal, places: jax.Array, ask: Ask, sites: Sites) -> Encoded:
+Turn = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+"""(queries, keys, values [B, T, H, d]) → the same, turned by their places where these stand in no table."""
+
+
+def decode(
+    params: Any,
+    c: Any,
+    inputs: Inputs,
+    order: Causal,
+    x: jax.Array,
+    ask: Ask,
+    sites: Sites,
+    turn: Turn = lambda q, k, v: (q, k, v),
+) -> Encoded:
     """Hidden states [B, T, D] of tokens that see those before them, and what an encoder has read where there is one.
 
-    order: of the tokens. places: [B or 1, T] rows of the table of positions.
+    order: of the tokens. x: what enters the first layer.
     """
     count, rate = c.num_attention_heads, c.attention_probs_dropout_prob
     memory = inputs.memory
 
     def apply(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
-        q, k, v = project(p, x, c.hidden_size // count)
+        q, k, v = turn(*project(p, x, c.hidden_size // count))
         context, kept = order.attend(q, k, v, cell, rate=rate, sites=sites)
         h = sites("attention", through_out(p, context, x, sites), c.hidden_dropout_prob)
         x = layer_norm(p["attention_norm"], x + h, c.layer_norm_eps)
@@ -174,5 +192,4 @@ def decode(params: Any, c: Any, inputs: Inputs, order: Causal, places: jax.Array
         h = sites("ffn", feed(c)(p, x), c.hidden_dropout_prob)
         return layer_norm(p["ffn_norm"], x + h, c.layer_norm_eps), kept
 
-    x = embedded(params, c, inputs, places, sites)
     return run_decoder(order, apply, params, x, ask=ask, sites=sites, norm=lambda own, x: x)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from . import relative
+from . import cache, cross, relative
+from .attention import merge, project
 from .causal import Causal
+from .inputs import Memory
+from .linear import linear
+from .run import Encoded
 from .sites import Sites
 
 
@@ -55,3 +64,58 @@ def visible(order: Causal, count: int) -> jax.Array:
     places = order.keys if order.slots is not None else jnp.arange(order.keys.shape[1])[None]
     first = order.seen() & (places == 0)[:, None, None, :]
     return jnp.stack([order.seen(ahead=-i) | first for i in range(count)], axis=1)
+
+
+def mixing(c: Any, order: Causal) -> Callable[[Any, jax.Array, Any, Sites], tuple[jax.Array, Any]]:
+    """How tokens mix in a layer: x [B, T, 1 + N, D] of all streams takes from the first one's tokens up to each."""
+    count, rate, furthest = c.num_decoder_attention_heads, c.attention_dropout, c.relative_max_distance
+    distance = order.keys[:, None, :] - order.positions[:, :, None]
+    seen = visible(order, c.ngram)
+
+    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
+        q, k, v = project(p, x, x.shape[-1] // count)
+        scores = linear(p["distance"], x).reshape(*x.shape[:3], c.num_buckets, count)
+        bias = by_distance(scores[:, :, :1], distance, furthest)[:, 0]
+        first, cell = order.attend(q[:, :, 0], k[:, :, 0], v[:, :, 0], cell, bias=bias, rate=rate, sites=sites)
+        new = k[:, :, 0].transpose(0, 2, 3, 1), jnp.swapaxes(v[:, :, 0], 1, 2)
+        keys, values = new if cell is None else cache.read(cell)
+        bias = by_distance(scores[:, :, 1:], distance - 1, furthest)
+        own = scores[:, :, 1:, 0].transpose(0, 2, 3, 1)[..., None]
+        q, k, v = (part[:, :, 1:] for part in (q, k, v))
+        ahead = taken_ahead(q, k, v, keys, values, seen, bias, own, rate=rate, sites=sites)
+        return jnp.concatenate([first[:, :, None], merge(ahead)], axis=2), cell
+
+    return mix
+
+
+def looked(c: Any, p: Any, x: jax.Array, cell: Any, memory: Memory | None, sites: Sites) -> jax.Array:
+    """What all streams x [B, T, 1 + N, D] take of an encoder; the first one apart, whose probabilities are told."""
+    seen = partial(
+        cross.attention,
+        p,
+        cell=cell,
+        memory=memory,
+        heads=c.num_decoder_attention_heads,
+        rate=c.attention_dropout,
+    )
+    ahead = seen(x[:, :, 1:].reshape(len(x), -1, x.shape[-1]), sites=sites.under("streams"))
+    return jnp.concatenate([seen(x[:, :, 0], sites=sites)[:, :, None], ahead.reshape(x[:, :, 1:].shape)], axis=2)
+
+
+# -- results ----------------------------------------------------------------------------------------------------------
+
+
+def others(x: jax.Array) -> jax.Array:
+    """Of states [B, T, 1 + N, D] those of all streams but the first, one behind the other: [B, N * T, D]."""
+    return jnp.swapaxes(x[:, :, 1:], 1, 2).reshape(len(x), -1, x.shape[-1])
+
+
+def first_alone(encoded: Encoded) -> Encoded:
+    """The result of the first stream."""
+    states = encoded.hidden_states and tuple(x[:, :, 0] for x in encoded.hidden_states)
+    return dataclasses.replace(encoded, state=encoded.state[:, :, 0], hidden_states=states)
+
+
+def states_ahead(encoded: Encoded) -> tuple[jax.Array, ...] | None:
+    """The states of the other streams, where they were asked for."""
+    return encoded.hidden_states and tuple(map(others, encoded.hidden_states))

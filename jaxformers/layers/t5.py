@@ -224,7 +224,8 @@ def cells(c: Any, rows: int, slots: int, source: int) -> declare.Tree:
 
 def scored(c: Any, x: jax.Array) -> jax.Array:
     """States as the head reads them: where the word table scores them, as much smaller as it is wide."""
-    return x * c.d_model**-0.5 if c.tie_word_embeddings else x
+    smaller = c.tie_word_embeddings if c.scale_decoder_outputs is None else c.scale_decoder_outputs
+    return x * c.d_model**-0.5 if smaller else x
 
 
 ENCODER = ("input_ids", "attention_mask", "inputs_embeds")

@@ -60,7 +60,8 @@ def directed(c: BertConfig) -> declare.Tree:
 def decode(params: Any, c: BertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
     order = Causal.of(inputs)
-    return post_norm.decode(params, c, inputs, order, order.positions, ask, sites)
+    x = embedded(params, c, inputs, order.positions, sites)
+    return post_norm.decode(params, c, inputs, order, x, ask, sites)
 
 
 class BertModel(tasks.Encoder, config=BertConfig, prefix="bert", network=Network(heads.with_pooler(body), encode)):

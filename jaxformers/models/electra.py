@@ -6,25 +6,33 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Rate, Size
 from ..declare import repeat
-from ..layers import heads, named_heads
+from ..layers import heads, named_heads, post_norm
 from ..layers.attention import visible
+from ..layers.causal import Causal
+from ..layers.decoder import keys_values
 from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
-from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, directed_layer, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
-from ..sizes import BertSizes
+from ..sizes import BertSizes, EitherWay
 
 
 class ElectraConfig(
+    EitherWay,
     BertSizes,
     Config,
     model_type="electra",
     allowed={
+        **EitherWay.allowed,
+        **BertSizes.allowed,
         "position_embedding_type": ("absolute",),
         "summary_type": ("first",),
         "summary_use_proj": (True,),
@@ -41,24 +49,45 @@ class ElectraConfig(
     classifier_dropout: Rate | None = None
 
 
-def parameters(c: ElectraConfig) -> declare.Tree:
-    """The encoder's arrays; the embeddings are projected where they are of another width."""
+def arrays(c: ElectraConfig, one: declare.Tree) -> declare.Tree:
+    """The tables, projected where they are of another width, and layers of which each has the arrays `one`."""
     tree = embeddings(c, c.embedding_size)
     if c.embedding_size != c.hidden_size:
         tree["project"] = declare.projection(c.embedding_size, c.hidden_size, "embeddings_project")
-    return tree | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c))}
+    return tree | {"layers": repeat(c.num_hidden_layers, "encoder.layer.{}", one)}
+
+
+def body(c: ElectraConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    return arrays(c, layer(c))
+
+
+def directed(c: ElectraConfig) -> declare.Tree:
+    """The arrays of layers that are read in one direction."""
+    return arrays(c, directed_layer(c))
+
+
+def entering(params: Any, c: ElectraConfig, inputs: Inputs, places: jax.Array, sites: Sites) -> jax.Array:
+    """What enters the first layer [B, T, D], of tokens at places [B or 1, T]."""
+    x = embedded(params, c, inputs, places, sites)
+    return linear(params["project"], x) if "project" in params else x
 
 
 def encode(params: Any, c: ElectraConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.places, sites)
-    if "project" in params:
-        x = linear(params["project"], x)
+    x = entering(params, c, inputs, inputs.places, sites)
     through = block(c, self_attention(c, visible(inputs.mask)))
     return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
-class ElectraModel(tasks.Encoder, config=ElectraConfig, prefix="electra", network=Network(parameters, encode)):
+def decode(params: Any, c: ElectraConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order = Causal.of(inputs)
+    x = entering(params, c, inputs, order.positions, sites)
+    return post_norm.decode(params, c, inputs, order, x, ask, sites)
+
+
+class ElectraModel(tasks.Encoder, config=ElectraConfig, prefix="electra", network=Network(body, encode)):
     """The encoder without a head."""
 
 
@@ -68,6 +97,16 @@ class ElectraForPreTraining(tasks.ReplacedTokens, base=ElectraModel, head=named_
 
 class ElectraForMaskedLM(tasks.MaskedLM, base=ElectraModel, head=named_heads.generator()):
     """Scores of every word at every place, as the generator was trained."""
+
+
+class ElectraForCausalLM(
+    tasks.DirectedLM,
+    base=ElectraModel,
+    network=Network(directed, decode=decode, cells=keys_values),
+    accepts=SEGMENTED,
+    head=named_heads.generator(),
+):
+    """Scores of every word to follow each token, of layers that are read in one direction: config.is_decoder."""
 
 
 class ElectraForSequenceClassification(

@@ -96,6 +96,11 @@ class EncoderDecoderConfig(
         return self.encoder.source_width
 
     @property
+    def memory_width(self) -> int:
+        """How many numbers a state of the encoder has."""
+        return self.encoder.hidden_size
+
+    @property
     def target_width(self) -> int:
         """How many numbers a vector in the place of the decoder's tokens has."""
         return self.decoder.source_width

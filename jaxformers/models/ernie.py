@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from .. import declare, tasks
-from ..batch import USUAL, Beside
+from ..batch import SEGMENTED, USUAL, Beside
 from ..config import Size
 from ..layers import heads, named_heads
+from ..layers.decoder import keys_values
 from ..network import Network
-from .bert import BertConfig, encode
+from .bert import BertConfig, decode, encode
 from .bert import body as bert_body
+from .bert import directed as bert_directed
 
 
 class ErnieConfig(
@@ -20,12 +22,21 @@ class ErnieConfig(
     use_task_id: bool = False
 
 
+def task(c: ErnieConfig) -> declare.Tree:
+    """The table of tasks, where there is one."""
+    if not c.use_task_id:
+        return {}
+    return {"task": declare.embedding(c.task_type_vocab_size, c.hidden_size, "embeddings.task_type_embeddings")}
+
+
 def body(c: ErnieConfig) -> declare.Tree:
     """The encoder's arrays."""
-    if not c.use_task_id:
-        return bert_body(c)
-    tasks = declare.embedding(c.task_type_vocab_size, c.hidden_size, "embeddings.task_type_embeddings")
-    return bert_body(c) | {"task": tasks}
+    return bert_body(c) | task(c)
+
+
+def directed(c: ErnieConfig) -> declare.Tree:
+    """The arrays of layers that are read in one direction."""
+    return bert_directed(c) | task(c)
 
 
 class ErnieModel(
@@ -47,6 +58,16 @@ class ErnieForPreTraining(
 
 class ErnieForMaskedLM(tasks.MaskedLM, base=ErnieModel, parameters=body, head=named_heads.predictions()):
     """Scores of every word at every place."""
+
+
+class ErnieForCausalLM(
+    tasks.DirectedLM,
+    base=ErnieModel,
+    network=Network(directed, decode=decode, cells=keys_values),
+    accepts=(*SEGMENTED, "task_type_ids"),
+    head=named_heads.predictions(),
+):
+    """Scores of every word to follow each token, of layers that are read in one direction: config.is_decoder."""
 
 
 class ErnieForNextSentencePrediction(tasks.NextSentencePrediction, base=ErnieModel, head=named_heads.next_sentence()):

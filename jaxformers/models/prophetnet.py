@@ -1,10 +1,10 @@
 """ProphetNet (Qi et al. 2020, arXiv 2001.04063): BART's encoder, and a decoder of several streams. The first one reads,
-and the others, which take from it, say the next token, the one behind that, and so on.
+and the others, which take from it, say the next token, the one behind that, and so on. XLM-ProphetNet, the same for a
+hundred languages, is made in the last lines.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from typing import Any
 
@@ -12,17 +12,16 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, outputs, tasks
+from ..batch import CAUSAL
 from ..config import Config, Depth, Rate, Repeats, Size, Token
 from ..declare import repeat, under
-from ..layers import bart, cache, cross, heads, losses, streams
+from ..layers import bart, cross, heads, losses, streams
 from ..layers.activation import ACTIVATIONS
-from ..layers.attention import merge, project, through_out
-from ..layers.cache import Cache
+from ..layers.attention import through_out
 from ..layers.causal import Causal
 from ..layers.decoder import run_decoder
 from ..layers.embedding import embed, embed_tokens
 from ..layers.inputs import Ask, Inputs
-from ..layers.linear import linear
 from ..layers.norm import layer_norm
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
@@ -158,6 +157,12 @@ def parameters(c: ProphetNetConfig) -> declare.Tree:
     }
 
 
+def arrays_alone(c: ProphetNetConfig) -> declare.Tree:
+    """The arrays of a decoder without its encoder; those that look at one are in files, and written again."""
+    tree = parameters(c)
+    return {"word": tree["word"], **tree["decoder"]}
+
+
 # -- the two sides ----------------------------------------------------------------------------------------------------
 
 
@@ -177,35 +182,15 @@ encode = partial(bart.encode, order=bart.after, found=bart.from_table(0), places
 def decode(params: Any, c: ProphetNetConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """States [B, T, 1 + N, D] of the decoder's streams, behind those of its cache; the first one is what reads."""
     p, order, memory = params["decoder"], Causal.of(inputs), inputs.memory
-    count, rate, furthest = c.num_decoder_attention_heads, c.attention_dropout, c.relative_max_distance
-    width, distance = c.hidden_size // count, order.keys[:, None, :] - order.positions[:, :, None]
-    seen = streams.visible(order, c.ngram)
-
-    def mix(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
-        q, k, v = project(p, x, width)
-        scores = linear(p["distance"], x).reshape(*x.shape[:3], c.num_buckets, count)
-        bias = streams.by_distance(scores[:, :, :1], distance, furthest)[:, 0]
-        first, cell = order.attend(q[:, :, 0], k[:, :, 0], v[:, :, 0], cell, bias=bias, rate=rate, sites=sites)
-        new = k[:, :, 0].transpose(0, 2, 3, 1), jnp.swapaxes(v[:, :, 0], 1, 2)
-        keys, values = new if cell is None else cache.read(cell)
-        bias = streams.by_distance(scores[:, :, 1:], distance - 1, furthest)
-        own = scores[:, :, 1:, 0].transpose(0, 2, 3, 1)[..., None]
-        q, k, v = (part[:, :, 1:] for part in (q, k, v))
-        ahead = streams.taken_ahead(q, k, v, keys, values, seen, bias, own, rate=rate, sites=sites)
-        return jnp.concatenate([first[:, :, None], merge(ahead)], axis=2), cell
-
-    def look(p: Any, x: jax.Array, cell: Any, sites: Sites) -> jax.Array:
-        """The first stream apart, whose probabilities are what is told of attention to the source."""
-        seen = partial(cross.attention, p, cell=cell, memory=memory, heads=count, rate=rate)
-        ahead = seen(x[:, :, 1:].reshape(len(x), -1, x.shape[-1]), sites=sites.under("streams"))
-        return jnp.concatenate([seen(x[:, :, 0], sites=sites)[:, :, None], ahead.reshape(x[:, :, 1:].shape)], axis=2)
+    mix = streams.mixing(c, order)
 
     def block(p: Any, x: jax.Array, cell: Any, sites: Sites) -> tuple[jax.Array, Any]:
         context, kept = mix(p, x, cell, sites)
         h = sites("attention", through_out(p, context, x, sites), c.dropout)
         x = layer_norm(p["attention_norm"], x + h, bart.EPSILON)
-        h = sites("cross", look(p["cross"], x, cell, sites), c.dropout)
-        x = layer_norm(p["cross_norm"], x + h, bart.EPSILON)
+        if cross.beside(cell, memory):
+            h = sites("cross", streams.looked(c, p["cross"], x, cell, memory, sites), c.dropout)
+            x = layer_norm(p["cross_norm"], x + h, bart.EPSILON)
         return bart.after(p["ffn_norm"], x, lambda x: bart.feed(c, p, x, sites)), kept
 
     places = order.positions + c.pad_token_id + 1
@@ -258,20 +243,29 @@ class ProphetNetSeq2SeqLMOutput(outputs.Output):
     encoder_attentions: outputs.Layers | None = None
 
 
-def others(x: jax.Array) -> jax.Array:
-    """Of states [B, T, 1 + N, D] those of all streams but the first, one behind the other: [B, N * T, D]."""
-    return jnp.swapaxes(x[:, :, 1:], 1, 2).reshape(len(x), -1, x.shape[-1])
+@outputs.output
+class ProphetNetDecoderLMOutput(outputs.Output):
+    """As `CausalLMOutputWithPast`, of the first stream; logits_ngram: [batch, ngram - 1, seq, vocab], of the tokens
+    behind the one that follows; hidden_states_ngram: of the other streams.
+    """
+
+    loss: jax.Array | None = None
+    logits: jax.Array | None = None
+    logits_ngram: jax.Array | None = None
+    past_key_values: Any = None
+    hidden_states: outputs.Layers | None = None
+    hidden_states_ngram: outputs.Layers | None = None
+    attentions: outputs.Layers | None = None
 
 
-def first_alone(encoded: Encoded) -> Encoded:
-    """The result of the first stream."""
-    states = encoded.hidden_states and tuple(x[:, :, 0] for x in encoded.hidden_states)
-    return dataclasses.replace(encoded, state=encoded.state[:, :, 0], hidden_states=states)
+def scores_ahead(c: ProphetNetConfig, scores: jax.Array, labels: Any) -> dict[str, Any]:
+    """Of scores [B, T, N, V] those of tokens behind the one that follows, and the loss."""
+    loss: Any = smoothed(c, scores, labels["labels"]) if labels else None
+    return {"loss": loss, "logits_ngram": jnp.swapaxes(scores[:, :, 1:], 1, 2) if c.ngram > 1 else None}
 
 
-def states_ahead(encoded: Encoded) -> dict[str, Any]:
-    """The states of the other streams, where they were asked for."""
-    return {"decoder_ngram_hidden_states": encoded.hidden_states and tuple(map(others, encoded.hidden_states))}
+every_stream = heads.words("lm_head", before=lambda c, x: x[:, :, 1:])
+"""Scores by all streams but the one that reads."""
 
 
 class ProphetNetModel(
@@ -285,40 +279,70 @@ class ProphetNetModel(
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
         """The decoder's result under the names that users know."""
-        plain = super().finish(scores, first_alone(encoded), labels, config)
-        ahead = {"last_hidden_state_ngram": others(encoded.state), **states_ahead(encoded)}
+        plain = super().finish(scores, streams.first_alone(encoded), labels, config)
+        ahead: dict[str, Any] = {"last_hidden_state_ngram": streams.others(encoded.state)}
+        ahead |= {"decoder_ngram_hidden_states": streams.states_ahead(encoded)}
         return ProphetNetSeq2SeqModelOutput(**plain, **ahead)
 
 
-class ProphetNetForConditionalGeneration(
-    tasks.Seq2SeqLM, base=ProphetNetModel, head=heads.words("lm_head", before=lambda c, x: x[:, :, 1:])
-):
+class ProphetNetForConditionalGeneration(tasks.Seq2SeqLM, base=ProphetNetModel, head=every_stream):
     """Scores of every word to follow each of the decoder's tokens, and to follow those."""
 
     @classmethod
-    def decode_step(
-        cls,
-        params: Any,
-        config: Any,
-        tokens: jax.Array,
-        cache: Cache,
-        real: jax.Array | None = None,
-        sites: Sites = PLAIN,
-    ) -> tuple[jax.Array, Cache]:
-        """The same of the tokens that follow alone."""
-        scores, cache = super().decode_step(params, config, tokens, cache, real, sites)
-        return scores[:, :, 0], cache
+    def following(cls, scores: jax.Array) -> jax.Array:
+        """Of scores [B, T, N, V] those of the first of N tokens."""
+        return scores[:, :, 0]
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
         """Scores [B, T, N, V] of N tokens to follow, and the mean cross-entropy of each counted label under all."""
-        plain = super().finish(scores[:, :, 0], first_alone(encoded), {}, config)
-        ahead = jnp.swapaxes(scores[:, :, 1:], 1, 2) if config.ngram > 1 else None
-        loss: Any = smoothed(config, scores, labels["labels"]) if labels else None
-        return ProphetNetSeq2SeqLMOutput(loss=loss, logits_ngram=ahead, **plain, **states_ahead(encoded))
+        plain = super().finish(cls.following(scores), streams.first_alone(encoded), {}, config)
+        ahead = {"decoder_ngram_hidden_states": streams.states_ahead(encoded), **scores_ahead(config, scores, labels)}
+        return ProphetNetSeq2SeqLMOutput(**plain, **ahead)
+
+
+class ProphetNetForCausalLM(
+    tasks.CausalLM,
+    base=ProphetNetModel,
+    network=Network(arrays_alone, decode=bart.alone(decode), cells=bart.cells),
+    accepts=CAUSAL,
+    head=every_stream,
+):
+    """The decoder alone: scores of every word to follow each token, and to follow those; labels are shifted already."""
+
+    @classmethod
+    def following(cls, scores: jax.Array) -> jax.Array:
+        """Of scores [B, T, N, V] those of the first of N tokens."""
+        return scores[:, :, 0]
+
+    @classmethod
+    def finish(cls, scores: Any, encoded: Encoded, labels: Any, config: Any) -> outputs.Output:
+        """Scores [B, T, N, V] of N tokens to follow, and the mean cross-entropy of each counted label under all."""
+        plain = super().finish(cls.following(scores), streams.first_alone(encoded), {}, config)
+        ahead = {"hidden_states_ngram": streams.states_ahead(encoded), **scores_ahead(config, scores, labels)}
+        return ProphetNetDecoderLMOutput(**plain, **ahead)
 
 
 def smoothed(c: ProphetNetConfig, scores: jax.Array, labels: jax.Array) -> losses.Loss:
     """The cross-entropy of labels [B, T] under scores [B, T, N, V], and of all words as the config smooths it."""
     scores = scores[:, :, : 1 if c.disable_ngram_loss else c.ngram]
     return losses.cross_entropy(scores, jnp.broadcast_to(labels[..., None], scores.shape[:3]), c.eps)
+
+
+# -- XLM-ProphetNet: the same, trained on a hundred languages ----------------------------------------------------------
+
+
+class XLMProphetNetConfig(ProphetNetConfig, model_type="xlm-prophetnet"):
+    """Sizes and rates of an XLM-ProphetNet; the defaults are torch Transformers'."""
+
+
+class XLMProphetNetModel(ProphetNetModel, config=XLMProphetNetConfig, prefix="prophetnet"):
+    """Encoder and decoder without a head."""
+
+
+class XLMProphetNetForConditionalGeneration(ProphetNetForConditionalGeneration, base=XLMProphetNetModel):
+    """Scores of every word to follow each of the decoder's tokens, and to follow those."""
+
+
+class XLMProphetNetForCausalLM(ProphetNetForCausalLM, base=XLMProphetNetModel, accepts=CAUSAL):
+    """The decoder alone: scores of every word to follow each token, and to follow those; labels are shifted already."""

@@ -7,25 +7,29 @@ from __future__ import annotations
 from typing import Any
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Depth, Rate, Size
 from ..declare import repeat
-from ..layers import heads
+from ..layers import heads, post_norm
 from ..layers.attention import visible
+from ..layers.causal import Causal
+from ..layers.decoder import keys_values
 from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
-from ..layers.post_norm import block, embedded, embeddings, layer, self_attention
+from ..layers.post_norm import block, directed_layer, embedded, embeddings, layer, self_attention
 from ..layers.run import Encoded, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
-from ..sizes import BertSizes
+from ..sizes import BertSizes, EitherWay
 
 
 class RemBertConfig(
+    EitherWay,
     BertSizes,
     Config,
     model_type="rembert",
     aliases={"embedding_size": "input_embedding_size"},
-    allowed={"tie_word_embeddings": (False,)},
+    allowed={**EitherWay.allowed, **BertSizes.allowed, "tie_word_embeddings": (False,)},
 ):
     """Sizes and rates of a RemBERT model; the defaults are google/rembert's."""
 
@@ -42,12 +46,22 @@ class RemBertConfig(
     tie_word_embeddings: bool = False
 
 
-def body(c: RemBertConfig) -> declare.Tree:
-    """The encoder's arrays."""
+def arrays(c: RemBertConfig, one: declare.Tree) -> declare.Tree:
+    """The tables, what makes them as wide as the layers, and layers of which each has the arrays `one`."""
     return embeddings(c, c.input_embedding_size) | {
         "project": declare.projection(c.input_embedding_size, c.hidden_size, "encoder.embedding_hidden_mapping_in"),
-        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c)),
+        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", one),
     }
+
+
+def body(c: RemBertConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    return arrays(c, layer(c))
+
+
+def directed(c: RemBertConfig) -> declare.Tree:
+    """The arrays of layers that are read in one direction."""
+    return arrays(c, directed_layer(c))
 
 
 def encode(params: Any, c: RemBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
@@ -55,6 +69,13 @@ def encode(params: Any, c: RemBertConfig, inputs: Inputs, ask: Ask = Ask(), site
     x = linear(params["project"], embedded(params, c, inputs, inputs.places, sites))
     through = block(c, self_attention(c, visible(inputs.mask)))
     return run(through, params["layers"], x, ask=ask, sites=sites)
+
+
+def decode(params: Any, c: RemBertConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order = Causal.of(inputs)
+    x = linear(params["project"], embedded(params, c, inputs, order.positions, sites))
+    return post_norm.decode(params, c, inputs, order, x, ask, sites)
 
 
 def classifier_rate(c: RemBertConfig) -> float:
@@ -68,19 +89,27 @@ class RemBertModel(
     """The encoder with its pooler, without a head."""
 
 
-class RemBertForMaskedLM(
-    tasks.MaskedLM,
-    base=RemBertModel,
-    parameters=body,
-    head=heads.vocabulary(
-        "cls.predictions.dense",
-        "cls.predictions.LayerNorm",
-        "cls.predictions.decoder",
-        bias="cls.predictions.decoder.bias",
-        width=lambda c: c.output_embedding_size,
-    ),
-):
+predictions = heads.vocabulary(
+    "cls.predictions.dense",
+    "cls.predictions.LayerNorm",
+    "cls.predictions.decoder",
+    bias="cls.predictions.decoder.bias",
+    width=lambda c: c.output_embedding_size,
+)
+
+
+class RemBertForMaskedLM(tasks.MaskedLM, base=RemBertModel, parameters=body, head=predictions):
     """Scores of every word at every place."""
+
+
+class RemBertForCausalLM(
+    tasks.DirectedLM,
+    base=RemBertModel,
+    network=Network(directed, decode=decode, cells=keys_values),
+    accepts=SEGMENTED,
+    head=predictions,
+):
+    """Scores of every word to follow each token, of layers that are read in one direction: config.is_decoder."""
 
 
 class RemBertForSequenceClassification(

@@ -57,8 +57,9 @@ def directed(c: RobertaConfig) -> declare.Tree:
 
 def decode(params: Any, c: RobertaConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
-    order, first = Causal.of(inputs), c.pad_token_id + 1
-    return post_norm.decode(params, c, inputs, order, order.positions + first, ask, sites)
+    order = Causal.of(inputs)
+    x = embedded(params, c, inputs, order.positions + c.pad_token_id + 1, sites)
+    return post_norm.decode(params, c, inputs, order, x, ask, sites)
 
 
 class RobertaModel(
@@ -115,6 +116,10 @@ class XLMRobertaForMaskedLM(RobertaForMaskedLM, base=XLMRobertaModel):
     """Scores of every word at every place."""
 
 
+class XLMRobertaForCausalLM(RobertaForCausalLM, base=XLMRobertaModel, accepts=SEGMENTED):
+    """Scores of every word to follow each token, of layers that are read in one direction: config.is_decoder."""
+
+
 class XLMRobertaForSequenceClassification(RobertaForSequenceClassification, base=XLMRobertaModel):
     """One set of scores a text."""
 
@@ -145,6 +150,10 @@ class CamembertForMaskedLM(RobertaForMaskedLM, base=CamembertModel):
     """Scores of every word at every place."""
 
 
+class CamembertForCausalLM(RobertaForCausalLM, base=CamembertModel, accepts=SEGMENTED):
+    """Scores of every word to follow each token, of layers that are read in one direction: config.is_decoder."""
+
+
 class CamembertForSequenceClassification(RobertaForSequenceClassification, base=CamembertModel):
     """One set of scores a text."""
 
@@ -173,6 +182,10 @@ class Data2VecTextModel(RobertaModel, config=Data2VecTextConfig, prefix="data2ve
 
 class Data2VecTextForMaskedLM(RobertaForMaskedLM, base=Data2VecTextModel):
     """Scores of every word at every place."""
+
+
+class Data2VecTextForCausalLM(RobertaForCausalLM, base=Data2VecTextModel, accepts=SEGMENTED):
+    """Scores of every word to follow each token, of layers that are read in one direction: config.is_decoder."""
 
 
 class Data2VecTextForSequenceClassification(RobertaForSequenceClassification, base=Data2VecTextModel):

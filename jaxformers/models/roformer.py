@@ -8,25 +8,31 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare, tasks
+from ..batch import SEGMENTED
 from ..config import Config, Size
 from ..declare import repeat
-from ..layers import heads, named_heads
+from ..layers import heads, named_heads, post_norm
 from ..layers.attention import attend, merge, project, visible
+from ..layers.causal import Causal
+from ..layers.decoder import keys_values
 from ..layers.embedding import embed
 from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear
-from ..layers.post_norm import Mix, block, embedded, embeddings, layer
+from ..layers.post_norm import Mix, Turn, block, directed_layer, embedded, embeddings, layer
 from ..layers.run import Encoded, run
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
-from ..sizes import BertSizes
+from ..sizes import BertSizes, EitherWay
 
 
 class RoFormerConfig(
+    EitherWay,
     BertSizes,
     Config,
     model_type="roformer",
     allowed={
+        **EitherWay.allowed,
+        **BertSizes.allowed,
         "summary_type": ("last",),
         "summary_use_proj": (False,),
         "summary_activation": (None,),
@@ -54,8 +60,11 @@ def width(c: RoFormerConfig) -> int:
     return c.embedding_size or c.hidden_size
 
 
-def parameters(c: RoFormerConfig) -> declare.Tree:
-    """The encoder's arrays; "angles" holds sines and cosines [positions, D/H], which files carry."""
+def arrays(c: RoFormerConfig, one: declare.Tree) -> declare.Tree:
+    """The tables, and layers of which each has the arrays `one`.
+
+    "angles" holds sines and cosines [positions, D/H], which files carry.
+    """
     tree = embeddings(c, width(c))
     del tree["position"]
     if width(c) != c.hidden_size:
@@ -64,8 +73,18 @@ def parameters(c: RoFormerConfig) -> declare.Tree:
     angles = declare.Param(shape, (None, None), "encoder.embed_positions.weight", "buffer", declare.sines_then_cosines)
     return tree | {
         "angles": {"table": angles},
-        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", layer(c)),
+        "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", one),
     }
+
+
+def body(c: RoFormerConfig) -> declare.Tree:
+    """The encoder's arrays."""
+    return arrays(c, layer(c))
+
+
+def directed(c: RoFormerConfig) -> declare.Tree:
+    """The arrays of layers that are read in one direction."""
+    return arrays(c, directed_layer(c))
 
 
 def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
@@ -76,12 +95,17 @@ def rotate(x: jax.Array, angles: jax.Array) -> jax.Array:
     return turned.reshape(x.shape)
 
 
-def rotary_attention(c: RoFormerConfig, seen: jax.Array | None, angles: jax.Array) -> Mix:
+def rotated(params: Any, c: RoFormerConfig, places: jax.Array) -> Turn:
+    """How queries and keys, and where the config says so values, turn at places [B or 1, T]."""
+    angles = jax.lax.stop_gradient(embed(params["angles"], places))
+    return lambda q, k, v: (rotate(q, angles), rotate(k, angles), rotate(v, angles) if c.rotary_value else v)
+
+
+def rotary_attention(c: RoFormerConfig, seen: jax.Array | None, turn: Turn) -> Mix:
     """Attention whose scores depend on how far query and key are apart."""
 
     def mix(p: Any, x: jax.Array, sites: Sites) -> jax.Array:
-        q, k, v = project(p, x, c.hidden_size // c.num_attention_heads)
-        q, k, v = rotate(q, angles), rotate(k, angles), rotate(v, angles) if c.rotary_value else v
+        q, k, v = turn(*project(p, x, c.hidden_size // c.num_attention_heads))
         context = attend(q, k, v, seen, rate=c.attention_probs_dropout_prob, sites=sites)
         return merge(context)
 
@@ -90,15 +114,25 @@ def rotary_attention(c: RoFormerConfig, seen: jax.Array | None, angles: jax.Arra
 
 def encode(params: Any, c: RoFormerConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
     """Hidden states [B, T, D] of one batch."""
-    x = embedded(params, c, inputs, inputs.places, sites)
-    if "project" in params:
-        x = linear(params["project"], x)
-    angles = jax.lax.stop_gradient(embed(params["angles"], inputs.places))
-    through = block(c, rotary_attention(c, visible(inputs.mask), angles))
+    x = entering(params, c, inputs, inputs.places, sites)
+    through = block(c, rotary_attention(c, visible(inputs.mask), rotated(params, c, inputs.places)))
     return run(through, params["layers"], x, ask=ask, sites=sites)
 
 
-class RoFormerModel(tasks.Encoder, config=RoFormerConfig, prefix="roformer", network=Network(parameters, encode)):
+def decode(params: Any, c: RoFormerConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:
+    """Hidden states [B, T, D] of one batch, behind the tokens of its cache."""
+    order = Causal.of(inputs)
+    x = entering(params, c, inputs, order.positions, sites)
+    return post_norm.decode(params, c, inputs, order, x, ask, sites, rotated(params, c, order.positions))
+
+
+def entering(params: Any, c: RoFormerConfig, inputs: Inputs, places: jax.Array, sites: Sites) -> jax.Array:
+    """What enters the first layer [B, T, D]."""
+    x = embedded(params, c, inputs, places, sites)
+    return linear(params["project"], x) if "project" in params else x
+
+
+class RoFormerModel(tasks.Encoder, config=RoFormerConfig, prefix="roformer", network=Network(body, encode)):
     """The encoder without a head."""
 
 
@@ -108,6 +142,16 @@ class RoFormerForMaskedLM(
     head=named_heads.predictions(width=width),
 ):
     """Scores of every word at every place."""
+
+
+class RoFormerForCausalLM(
+    tasks.DirectedLM,
+    base=RoFormerModel,
+    network=Network(directed, decode=decode, cells=keys_values),
+    accepts=SEGMENTED,
+    head=named_heads.predictions(width=width),
+):
+    """Scores of every word to follow each token, of layers that are read in one direction: config.is_decoder."""
 
 
 class RoFormerForSequenceClassification(

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from .. import auto, declare, hub, runtime
+from .. import auto, declare, hub, registry, runtime
 from .. import config as configs
 from ..bundle import Model
 from ..config import Config
@@ -140,6 +140,7 @@ def _config(name: Any, where: dict[str, Any]) -> Config:
 def _load(kind: Task, source: Any, config: Config, allow_new_head: bool, options: dict[str, Any]) -> Model:
     """The model of a checkpoint with the task's head."""
     cls = auto.class_for(config, kind.head or "")
+    cls = cls if kind.head else registry.encoder_alone(cls)
     model, report = cls.from_pretrained(source, config=config, output_loading_info=True, **options)
     heads = {param.name for path, param in declare.walk(cls.declaration(config)) if path.startswith("head.")}
     new = sorted(heads.intersection(report["missing_keys"]))
@@ -158,6 +159,11 @@ def _classes_of(config: Config) -> list[type[Model]]:
 
 
 def _check_head(kind: Task, cls: type[Model], allow_new_head: bool) -> None:
+    if not kind.head and not cls.task and registry.encoder_alone(cls) is not cls:
+        raise ValueError(
+            f"{cls.__name__} has a decoder, and {kind.name!r} reads an encoder: load it as "
+            f"{registry.encoder_alone(cls).__name__}"
+        )
     if kind.head is None or kind.head == cls.task or allow_new_head:
         return
     raise ValueError(

@@ -102,6 +102,7 @@ from .pegasus import (
 )
 from .prophetnet import (
     ProphetNetTokenizer,
+    XLMProphetNetTokenizer,
 )
 from .sentencepiece import (
     AlbertTokenizer,
@@ -224,6 +225,7 @@ __all__ = [
     "Tokenizer",
     "XGLMTokenizer",
     "XGLMTokenizerFast",
+    "XLMProphetNetTokenizer",
     "XLMRobertaTokenizer",
     "XLMRobertaTokenizerFast",
     "XLMTokenizer",

@@ -48,7 +48,7 @@ from .marian import MarianTokenizer
 from .moses import BioGptTokenizer, FlaubertTokenizer, XLMTokenizer
 from .openai_gpt import CTRLTokenizer, OpenAIGPTTokenizer
 from .pegasus import PegasusTokenizer
-from .prophetnet import ProphetNetTokenizer
+from .prophetnet import ProphetNetTokenizer, XLMProphetNetTokenizer
 from .sentencepiece import (
     AlbertTokenizer,
     BigBirdTokenizer,
@@ -117,6 +117,7 @@ _MODEL_TYPES: Mapping[type[Tokenizer], str] = {
     T5Tokenizer: "t5 longt5 mt5 switch_transformers umt5",
     XGLMTokenizer: "xglm",
     XLMTokenizer: "xlm",
+    XLMProphetNetTokenizer: "xlm-prophetnet",
     XLMRobertaTokenizer: "xlm-roberta gte jina_embeddings_v3 xlm-roberta-xl xmod",
     XLNetTokenizer: "xlnet",
 }

@@ -182,6 +182,8 @@ LONG = [1.0 + i for i in range(4)]
 HALF = {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.5}
 LONGROPE = {"type": "longrope", "short_factor": [1.0, 1.5, 2.0], "long_factor": [2.0, 3.0, 5.0]}
 CLASSIFIERS = "ForSequenceClassification ForTokenClassification ForQuestionAnswering ForMultipleChoice"
+DIRECTED = Case("ForCausalLM", "directed", {"is_decoder": True})
+COUNTED = dataclasses.replace(DIRECTED, counts=False)
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "bert": Architecture(
@@ -201,7 +203,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Model",
         (
             Case("Model", "epsilon", {"layer_norm_eps": 1e-2, "hidden_act": "relu"}),
-            Case("ForCausalLM", "directed", {"is_decoder": True}),
+            DIRECTED,
             Case("ForCausalLM", "untied", {"is_decoder": True, "tie_word_embeddings": False}),
         ),
         spelt={"Model": "BertGenerationEncoder", "ForCausalLM": "BertGenerationDecoder"},
@@ -213,18 +215,19 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
             Case("Model", "pad", {"pad_token_id": 3, "layer_norm_eps": 1e-2}),
-            Case("ForCausalLM", "directed", {"is_decoder": True}, counts=False),
+            COUNTED,
         ),
     ),
-    "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
-    "camembert": Architecture("Camembert", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
-    "data2vec-text": Architecture("Data2VecText", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "xlm-roberta": Architecture("XLMRoberta", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", (COUNTED,)),
+    "camembert": Architecture("Camembert", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", (COUNTED,)),
+    "data2vec-text": Architecture("Data2VecText", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", (COUNTED,)),
     "electra": Architecture(
         "Electra",
         {**BERT, "embedding_size": 20},
         f"Model ForPreTraining ForMaskedLM {CLASSIFIERS}",
         (
             Case("ForPreTraining", "relu_unprojected", {"hidden_act": "relu", "embedding_size": 32}),
+            DIRECTED,
             Case("ForMaskedLM", "relu_untied", {"hidden_act": "relu", "tie_word_embeddings": False}),
         ),
     ),
@@ -599,18 +602,22 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Ernie",
         BERT,
         f"Model ForPreTraining ForMaskedLM ForNextSentencePrediction {CLASSIFIERS}",
-        (Case("Model", "tasks", {"use_task_id": True}),),
+        (Case("Model", "tasks", {"use_task_id": True}), DIRECTED),
     ),
-    "roberta-prelayernorm": Architecture("RobertaPreLayerNorm", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}"),
+    "roberta-prelayernorm": Architecture(
+        "RobertaPreLayerNorm", ROBERTA, f"Model ForMaskedLM {CLASSIFIERS}", (COUNTED,)
+    ),
     "xlm-roberta-xl": Architecture(
         "XLMRobertaXL",
         {**ROBERTA, "type_vocab_size": 2},
         f"Model ForMaskedLM {CLASSIFIERS}",
+        (COUNTED,),
     ),
     "rembert": Architecture(
         "RemBert",
         {**BERT, "input_embedding_size": 20, "output_embedding_size": 28, "hidden_dropout_prob": 0.1},
         f"Model ForMaskedLM {CLASSIFIERS}",
+        (DIRECTED,),
     ),
     "roformer": Architecture(
         "RoFormer",
@@ -624,6 +631,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
                 own=("encoder.embed_positions.weight",),
             ),
             Case("ForMaskedLM", "untied", {"tie_word_embeddings": False}),
+            dataclasses.replace(DIRECTED, own=("encoder.embed_positions.weight",)),
         ),
     ),
     "distilbert": Architecture(

@@ -1,6 +1,7 @@
 """Record how torch Transformers starts random models: by hand with the `parity` extra, from the root of the repository.
 
     python -m tests.models.record_init        once with 4.57, and once with 5 for the architectures that only it has
+    python -m tests.models.record_init NAME   the architectures so called, or "seq2seq", alone
 
 Writes initial.json: for each class of `architectures.py` and of `seq2seq.py` at toy size, the mean and the standard
 deviation that each tensor has over several seeds. Tensors that a class shares with its base model stand there alone.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,8 +22,8 @@ import safetensors.torch
 import torch
 import transformers
 
+from . import seq2seq, seq2seq_further
 from .architectures import ARCHITECTURES, Architecture
-from .seq2seq import starting
 
 transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
@@ -63,7 +65,7 @@ def started(cls: Any, config: Any, architecture: Architecture) -> dict[str, torc
 def of_seq2seq() -> dict[str, dict[str, list[float]]]:
     """The classes of encoder-decoders."""
     told: dict[str, dict[str, list[float]]] = {}
-    for case in starting():
+    for case in seq2seq.starting((*seq2seq.CASES, *seq2seq_further.CASES)):
         cls = getattr(transformers, case.cls)
         got = moments(partial(started, cls, cls.config_class(**case.config), PLAIN))
         told[case.cls] = {key: value for key, value in got.items() if "embed_positions" not in key or not case.waves}
@@ -71,11 +73,12 @@ def of_seq2seq() -> dict[str, dict[str, list[float]]]:
 
 
 def main() -> None:
-    """Add to the file what this version of torch Transformers has."""
+    """Add to the file what this version of torch Transformers has, or of that what is named."""
+    named = sys.argv[1:]
     found = json.loads(FILE.read_text()) if FILE.exists() else {}
     newer = int(transformers.__version__.partition(".")[0]) > 4
     for model_type, architecture in ARCHITECTURES.items():
-        if architecture.newer != newer:
+        if architecture.newer != newer or (named and model_type not in named):
             continue
         hub = architecture.hub
         theirs, shared, told = (hub.theirs if hub else model_type), set(), {}
@@ -92,7 +95,7 @@ def main() -> None:
                 shared |= set(bare.values())
         found[model_type] = told
         print(model_type, flush=True)
-    if not newer:
+    if not newer and (not named or "seq2seq" in named):
         found["seq2seq"] = of_seq2seq()
     write(found)
 

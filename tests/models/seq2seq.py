@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,13 @@ class Case:
 
     @property
     def writes(self) -> bool:
-        """Whether it generates."""
-        return self.head in ("ForConditionalGeneration", "MarianMTModel", "EncoderDecoderModel", "ForCausalLM")
+        """Whether torch's generates."""
+        return self.head in WRITERS and not self.cls.startswith("XLMProphetNet")
 
     @property
     def two_sided(self) -> bool:
         """Whether a decoder of it reads what an encoder has read."""
-        return self.writes and self.head != "ForCausalLM"
+        return self.head in WRITERS and self.head != "ForCausalLM"
 
 
 HEADS = (
@@ -63,6 +63,8 @@ HEADS = (
     "EncoderDecoderModel",
     "EncoderModel",
 )
+
+WRITERS = ("ForConditionalGeneration", "MarianMTModel", "EncoderDecoderModel", "ForCausalLM")
 
 T5 = {
     "vocab_size": 67,
@@ -226,12 +228,13 @@ def options(case: Case) -> Mapping[str, Mapping[str, Any]]:
     return {name: OPTIONS[name] for name in ("greedy", "beams")} if case.head == "ForCausalLM" else OPTIONS
 
 
-def starting() -> list[Case]:
+def starting(cases: Iterable[Case]) -> list[Case]:
     """A case a class, with one layer a side, of which is compared how random models start; of twins one."""
     first: dict[str, Case] = {}
-    for case in CASES:
-        if not case.cls.startswith(("MT5", "PLBart", "Mvp")):
+    for case in cases:
+        if not case.cls.startswith(("MT5", "PLBart", "Mvp", "XLMProphetNet", "EncoderDecoder")):
             first.setdefault(case.cls, case)
-    one = {"num_layers": 1, "num_decoder_layers": 1, "encoder_layers": 1, "decoder_layers": 1}
+    one = dict.fromkeys(("num_layers", "num_encoder_layers", "num_decoder_layers"), 1)
+    one |= {"encoder_layers": 1, "decoder_layers": 1, "attention_window": 4}
     shallow = lambda config: {name: one.get(name, value) for name, value in config.items()}  # noqa: E731
     return [dataclasses.replace(case, config=shallow(case.config)) for case in first.values()]

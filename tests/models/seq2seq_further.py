@@ -53,6 +53,7 @@ PROPHET = {
     "pad_token_id": 0,
 }
 STREAMS = ("encoder_attentions", "decoder_ngram_attentions", "cross_attentions")
+AHEAD = ("ngram_attentions", "cross_attentions")
 BERT = {
     "model_type": "bert",
     "vocab_size": 67,
@@ -64,6 +65,8 @@ BERT = {
     "pad_token_id": 1,
 }
 ROBERTA = {**BERT, "model_type": "roberta", "max_position_embeddings": 26, "type_vocab_size": 1}
+FIRST = {**ROBERTA, "model_type": "roberta-prelayernorm"}
+ELECTRA = {**BERT, "model_type": "electra", "embedding_size": 20}
 GENERATION = {**BERT, "model_type": "bert-generation"}
 GPT2 = {
     "model_type": "gpt2",
@@ -112,10 +115,16 @@ CASES = (
     ),
     Case("prophetnet-next", "ProphetNetForConditionalGeneration", {**PROPHET, "ngram": 1}, unlike=STREAMS),
     Case("prophetnet-without-head", "ProphetNetModel", PROPHET, unlike=STREAMS),
+    Case("prophetnet-decoder", "ProphetNetForCausalLM", PROPHET, unlike=AHEAD),
+    Case("xlm-prophetnet", "XLMProphetNetForConditionalGeneration", PROPHET, unlike=STREAMS),
+    Case("xlm-prophetnet-without-head", "XLMProphetNetModel", PROPHET, unlike=STREAMS, traced=False),
+    Case("xlm-prophetnet-decoder", "XLMProphetNetForCausalLM", PROPHET, unlike=AHEAD, traced=False),
     Case("bert-bert", "EncoderDecoderModel", both(BERT, BERT), idle=("bias", "pooler")),
     Case("roberta-roberta", "EncoderDecoderModel", both(ROBERTA, ROBERTA), idle=("bias", "pooler")),
     Case("bert-gpt2", "EncoderDecoderModel", both(BERT, GPT2), idle=("bias", "pooler")),
     Case("generation-generation", "EncoderDecoderModel", both(GENERATION, GENERATION)),
     Case("bert-generation", "EncoderDecoderModel", both(BERT, GENERATION), idle=("bias", "pooler"), traced=False),
+    Case("roberta-norms-first", "EncoderDecoderModel", both(ROBERTA, FIRST), idle=("bias", "pooler")),
+    Case("bert-electra", "EncoderDecoderModel", both(BERT, ELECTRA), idle=("bias", "pooler"), traced=False),
     Case("bert-shared", "EncoderDecoderModel", both(BERT, BERT, tie_encoder_decoder=True), idle=("bias", "pooler")),
 )

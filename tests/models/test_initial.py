@@ -14,6 +14,7 @@ import pytest
 import jaxformers
 from jaxformers import declare
 
+from . import seq2seq, seq2seq_further
 from .architectures import ARCHITECTURES
 from .seq2seq import Case, starting
 
@@ -45,7 +46,7 @@ def test_arrays_start_as_the_references_do(kind: str) -> None:
     assert len(compared) > 5
 
 
-@pytest.mark.parametrize("case", starting(), ids=lambda case: case.cls)
+@pytest.mark.parametrize("case", starting((*seq2seq.CASES, *seq2seq_further.CASES)), ids=lambda case: case.cls)
 def test_encoder_decoders_start_as_the_references_do(case: Case) -> None:
     cls, compared = getattr(jaxformers, case.cls), set()
     assert not differing(cls, cls.config_class(**case.config), RECORDED["seq2seq"][case.cls], compared)

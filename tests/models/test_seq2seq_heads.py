@@ -310,3 +310,15 @@ def test_float16_holds_what_is_beyond_its_range(name: str, tmp_path: Path) -> No
     source = {key: given[key] for key in ("input_ids", "attention_mask")}
     options = {"max_new_tokens": 4, "do_sample": False}
     assert half.generate(**source, **options).shape == large.generate(**source, **options).shape
+
+
+def test_tied_words_of_the_newer_version_score_states_as_its_config_says() -> None:
+    """Which ties words of T5 1.1 too, and says apart that states are not scaled."""
+    sizes = {"vocab_size": 67, "d_model": 32, "d_kv": 12, "d_ff": 48, "num_layers": 1, "num_heads": 4}
+    given = {"input_ids": np.array([[5, 6, 7]]), "decoder_input_ids": np.array([[0, 8]])}
+    found = {}
+    for scaled in (None, True, False):
+        config = jaxformers.T5Config(**sizes, scale_decoder_outputs=scaled)
+        found[scaled] = np.asarray(jaxformers.T5ForConditionalGeneration(config)(**given).logits)
+    np.testing.assert_array_equal(found[None], found[True])
+    np.testing.assert_allclose(found[False], found[True] * 32**0.5, rtol=1e-5)

@@ -1,12 +1,12 @@
 """Write `golden_sentences.json.gz`: what sentence-transformers makes of the folders in `sentence_folders.py`, and what
 it saves of them.
 
-    PYTHONPATH=tests python -m tests.pipelines.record_sentences PYTHON_WITH_SENTENCE_TRANSFORMERS
+    PYTHONPATH=tests python -m tests.pipelines.record_sentences PYTHON_WITH_SENTENCE_TRANSFORMERS [NAME...]
 
-The folders are written here, without it. The interpreter named (sentence-transformers 6.2 or later) loads each, answers
-the calls, saves it again, and answers from what our pipeline saves. Recorded are its answers; the files that it saved,
-which our pipelines must read; and the files that ours saved, from which it gave the same answers. Both directions are
-checked here too, on the very folders.
+With names behind that it asks about these alone. The folders are written here, without it. The interpreter named
+(sentence-transformers 6.2 or later) loads each, answers the calls, saves it again, and answers from what our pipeline
+saves. Recorded are its answers; the files that it saved, which our pipelines must read; and the files that ours saved,
+from which it gave the same answers. Both directions are checked here too, on the very folders.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from jaxformers import pipeline
 
 from .sentence_folders import FOLDERS, answers_of, texts_of
 
+PATH = Path(__file__).with_name("golden_sentences.json.gz")
 THEIRS = """
 import json, sys, numpy as np, torch, sentence_transformers
 torch.set_num_threads(1)
@@ -47,10 +48,13 @@ for job in json.load(sys.stdin):
 
 
 def main() -> None:
-    """Record everything."""
+    """Record everything, or what is named."""
+    python, *named = sys.argv[1:]
+    asked = {name: case for name, case in FOLDERS.items() if not named or name in named}
+    golden: dict[str, Any] = json.loads(gzip.decompress(PATH.read_bytes())) if named else {}
     with tempfile.TemporaryDirectory() as made:
         jobs = []
-        for name, case in FOLDERS.items():
+        for name, case in asked.items():
             place = Path(made) / name.replace(" ", "_")
             folder, ours, theirs = (place / part for part in ("folder", "ours", "theirs"))
             pipeline(case.task, model=case.write(folder)).save_pretrained(ours)
@@ -58,12 +62,11 @@ def main() -> None:
                 {"kind": case.kind, "calls": case.calls, "given": case.given}
                 | {"folder": str(folder), "ours": str(ours), "theirs": str(theirs)}
             )
-        run = [sys.argv[1], "-W", "ignore", "-c", THEIRS]
+        run = [python, "-W", "ignore", "-c", THEIRS]
         done = subprocess.run(run, input=json.dumps(jobs), stdout=subprocess.PIPE, text=True, check=True)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[[[")]
-        golden: dict[str, Any] = {}
         worst = 0.0
-        for (name, case), job, (first, again) in zip(FOLDERS.items(), jobs, lines, strict=True):
+        for (name, case), job, (first, again) in zip(asked.items(), jobs, lines, strict=True):
             theirs = Path(job["theirs"])
             ours = answers_of(case, pipeline(case.task, model=theirs))
             direct = answers_of(case, pipeline(case.task, model=job["folder"]))
@@ -88,9 +91,9 @@ def main() -> None:
             }
     if worst > 1e-5:
         raise SystemExit(f"answers differ by {worst}")
-    path = Path(__file__).with_name("golden_sentences.json.gz")
-    path.write_bytes(gzip.compress(json.dumps(golden, separators=(",", ":")).encode(), mtime=0))
-    print(f"{path}: {path.stat().st_size} bytes, worst {worst}")
+    told = {name: golden[name] for name in FOLDERS}
+    PATH.write_bytes(gzip.compress(json.dumps(told, separators=(",", ":")).encode(), mtime=0))
+    print(f"{PATH}: {PATH.stat().st_size} bytes, worst {worst}")
 
 
 if __name__ == "__main__":

@@ -23,15 +23,21 @@ from jaxformers import (
     BertTokenizer,
     Model,
     Qwen3Model,
+    T5Config,
+    T5EncoderModel,
+    T5ForConditionalGeneration,
+    T5Tokenizer,
     pipeline,
 )
 
 from .conftest import write_classifier
 from .toy_decoder import write_ranker
+from .toy_seq2seq import GOLDEN, T5_SIZES
 
 WIDTH, WORDS = 32, 60
 """Numbers of a token's vector, words of the vocabulary."""
 TEXTS = ["a b c", "x y z a b c d e f g h i j", "", "A [MASK] B [mask] C"]
+LINES = ["The file could not be opened.", "été, and a little more is said of it than fits", "", "x<extra_id_0> y"]
 PAIRS = [("a b", "c d e"), ("a", "a"), ("x y z", "k l m n o p q r s t u v w x y z"), ("", "b")]
 
 OLD, NEW = "sentence_transformers.models.{}", "sentence_transformers.{}"
@@ -169,6 +175,18 @@ def cased(folder: Path) -> None:
     BertTokenizer(vocab_file=str(folder / "words.txt"), do_lower_case=False, model_max_length=40).save_pretrained(
         folder
     )
+
+
+def t5(folder: Path, cls: type[Model] = T5EncoderModel) -> None:
+    """A T5's encoder, as sentence-t5 has it."""
+    tokenizer = T5Tokenizer(vocab_file=str(GOLDEN / "seq2seq" / "t5.model"), extra_ids=5, model_max_length=40)
+    tokenizer.save_pretrained(folder)
+    cls(T5Config(**T5_SIZES | {"d_model": WIDTH}, vocab_size=len(tokenizer))).save_pretrained(folder)
+
+
+def whole_t5(folder: Path) -> None:
+    """A T5 with its decoder, which vectors of texts leave out."""
+    t5(folder, T5ForConditionalGeneration)
 
 
 def decoder(folder: Path) -> None:
@@ -325,6 +343,8 @@ FOLDERS: Mapping[str, Folder] = {
     "fewer numbers": Folder(
         bert, [MEAN], about={"truncate_dim": 7, "prompts": PROMPTS}, calls=[*ASKED[:3], ("encode", {"truncate_dim": 5})]
     ),
+    "sentence-t5": Folder(t5, [MEAN, dense(5, bias=False, **identity()), UNIT], texts=LINES),
+    "a T5 with its decoder": Folder(whole_t5, [MEAN, UNIT], texts=LINES),
     "a decoder": Folder(one_end, [pooling("lasttoken"), UNIT], texts=["a b", "  spaces around  ", "A<|im_end|> B"]),
     "a decoder in a chat": Folder(
         one_end,

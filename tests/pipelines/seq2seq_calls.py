@@ -1,9 +1,9 @@
 """Calls of pipelines that write texts on texts, whose answers torch's pipelines have given too.
 
-    python -m tests.pipelines.seq2seq_calls PYTHON_WITH_TORCH
+    PYTHONPATH=tests python -m tests.pipelines.seq2seq_calls PYTHON_WITH_TORCH [NAME...]
 
-writes `golden_seq2seq.json`: the toys are written here, in JAX, and the interpreter named (torch, transformers 4.57,
-sentencepiece) only answers.
+writes `golden_seq2seq.json`, or of it the cases whose names stand behind that: the toys are written here, in JAX, and
+the interpreter named (torch, transformers 4.57, sentencepiece) only answers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ LONG = " ".join(TEXTS) * 4
 SHORT = {"max_new_tokens": 7}
 GREEDY = {"num_beams": 1, "do_sample": False, **SHORT}
 IDS = {"return_tensors": True, **SHORT}
-EN_RO, EN_FR = ({"src_lang": source, "tgt_lang": target} for source, target in (("en_XX", "ro_RO"), ("en", "fr")))
+EN_RO, EN_FR, NLLB, JAVA = (
+    {"src_lang": source, "tgt_lang": target}
+    for source, target in (("en_XX", "ro_RO"), ("en", "fr"), ("eng_Latn", "fra_Latn"), ("java", "en_XX"))
+)
 
 CASES: Mapping[str, tuple[str, Callable[[Path], Path], Sequence[Call]]] = {
     "t5": (
@@ -84,18 +87,30 @@ CASES: Mapping[str, tuple[str, Callable[[Path], Path], Sequence[Call]]] = {
         toy_seq2seq.m2m,
         [([TEXTS], IDS), ([TEXT], {**IDS, "src_lang": "de", "tgt_lang": "en"})],
     ),
+    "nllb": (
+        "translation",
+        toy_seq2seq.nllb,
+        [([TEXTS], {**IDS, **NLLB}), ([TEXT], {**SHORT, "src_lang": "fra_Latn", "tgt_lang": "zho_Hans"})],
+    ),
+    "plbart": (
+        "translation",
+        toy_seq2seq.plbart,
+        [([TEXTS], {**IDS, **JAVA}), ([TEXT], {**SHORT, "src_lang": "__en_XX__", "tgt_lang": "__python__"})],
+    ),
     "marian": ("translation", toy_seq2seq.marian, [([TEXTS], SHORT), ([TEXTS], IDS), ([TEXT], {**SHORT, **EN_FR})]),
     "marian_pair": ("translation_en_to_fr", toy_seq2seq.marian, [([TEXTS], {**IDS, "num_beams": 1})]),
 }
 
 
 def main() -> None:
-    """Record all cases."""
-    golden = {}
+    """Record all cases, or those that are named."""
+    python, *named = sys.argv[1:]
+    golden = json.loads(GOLDEN.read_text()) if named else {}
     for name, (task, write, calls) in CASES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            golden[name] = answers_of(sys.argv[1], task, write(Path(folder)), calls)
-    lines = [f"{json.dumps(name)}: {json.dumps(answers, ensure_ascii=False)}" for name, answers in golden.items()]
+        if not named or name in named:
+            with tempfile.TemporaryDirectory() as folder:
+                golden[name] = answers_of(python, task, write(Path(folder)), calls)
+    lines = [f"{json.dumps(name)}: {json.dumps(golden[name], ensure_ascii=False)}" for name in CASES]
     GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"{GOLDEN}: {sum(map(len, golden.values()))} answers")
 

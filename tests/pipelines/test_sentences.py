@@ -14,10 +14,22 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertModel, bundle, durable, hub, pipeline
+from jaxformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertForMaskedLM,
+    BertModel,
+    T5EncoderModel,
+    T5Model,
+    bundle,
+    durable,
+    hub,
+    pipeline,
+)
 from jaxformers.pipelines import sentence_files, shapes
 from jaxformers.pipelines.text_embedding import Embedder, Sparse, quantized
 
+from . import toy_seq2seq
 from .conftest import write_classifier
 from .sentence_folders import FOLDERS, answers_of, rebuilt, texts_of
 
@@ -49,6 +61,17 @@ def test_modules_on_rows_of_several_texts(name: str, tmp_path: Path, monkeypatch
     monkeypatch.setattr(shapes, "token_budget", lambda platform: 24)
     for ours, theirs in zip(answers_of(FOLDERS[name], embed), GOLDEN[name]["answers"], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_decoders_that_read_texts_of_their_own_make_no_vectors(tmp_path: Path) -> None:
+    folder = FOLDERS["a T5 with its decoder"].write(tmp_path / "t5")
+    embed = pipeline("text-embedding", model=folder)
+    assert isinstance(embed.model, T5EncoderModel)
+    with pytest.raises(ValueError, match="'text-embedding' reads an encoder: load it as T5EncoderModel"):
+        pipeline("text-embedding", model=T5Model.from_pretrained(folder), tokenizer=embed.tokenizer)
+    for task in ("text-embedding", "feature-extraction"):
+        with pytest.raises(ValueError, match="no class of m2m_100 has the encoder alone"):
+            pipeline(task, model=toy_seq2seq.m2m(tmp_path / task))
 
 
 def test_folders_tell_settings_apart() -> None:

@@ -22,6 +22,8 @@ from jaxformers import (
     MBartConfig,
     MBartForConditionalGeneration,
     Model,
+    PLBartConfig,
+    PLBartForConditionalGeneration,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -113,6 +115,18 @@ def m2m(folder: Path, **fields: Any) -> Path:
         "sentencepiece.bpe.model": "seq2seq/plain.model",
     }
     return write(folder, M2M100ForConditionalGeneration, M2M100Config, files, "M2M100Tokenizer", **SIZES | fields)
+
+
+def nllb(folder: Path, **fields: Any) -> Path:
+    """NLLB, which is M2M-100 with a tokenizer of its own."""
+    files = {"sentencepiece.bpe.model": "seq2seq/nllb.model"}
+    return write(folder, M2M100ForConditionalGeneration, M2M100Config, files, "NllbTokenizer", **SIZES | fields)
+
+
+def plbart(folder: Path, **fields: Any) -> Path:
+    """PLBart, of programs and English."""
+    files = {"sentencepiece.bpe.model": "seq2seq/plain.model"}
+    return write(folder, PLBartForConditionalGeneration, PLBartConfig, files, "PLBartTokenizer", **SIZES | fields)
 
 
 def marian(folder: Path, **fields: Any) -> Path:

@@ -142,6 +142,9 @@ KINDS: Mapping[str, Kind] = {
         ({}, {"do_lower_case": False}),
         slow=True,
     ),
+    "xlm-prophetnet": Kind(
+        "xlm-prophetnet", "XLMProphetNetTokenizer", {"prophetnet.tokenizer": "plain.model"}, slow=True
+    ),
 }
 
 CASES = [(name, number) for name, kind in KINDS.items() for number in range(len(kind.settings))]
