@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from .product import product
+from .weight import Weight
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantized(abc.ABC):
+class Quantized(Weight):
     """A weight [..., out, in] as arrays with the axes [..., out] in front. values: [..., out, in]."""
 
     values: jax.Array
@@ -23,15 +24,6 @@ class Quantized(abc.ABC):
     def shape(self) -> tuple[int, ...]:
         """Of the weight."""
         return self.values.shape
-
-    @property
-    @abc.abstractmethod
-    def dtype(self) -> Any:
-        """The type that the weight is widened to unless another is asked for."""
-
-    @abc.abstractmethod
-    def widened(self, dtype: Any = None) -> jax.Array:
-        """The weight [..., out, in] as an array."""
 
     def product(self, x: jax.Array, out_sharding: Any = None) -> jax.Array:
         """X [..., in] by a weight [out, in]: [..., out] in float32 or wider."""
