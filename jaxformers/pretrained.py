@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -52,6 +52,7 @@ def read(
     variant: str | None,
     use_safetensors: bool | None,
     ignore_mismatched_sizes: bool,
+    provided: Collection[str] = (),
 ) -> tuple[Config, Any, load.Report]:
     """The config as weights that are read have it, the params, and what did not fit.
 
@@ -71,6 +72,7 @@ def read(
         variant: of the files.
         use_safetensors: which files are taken.
         ignore_mismatched_sizes: whether such arrays are drawn anew.
+        provided: names of arrays that may be absent, since others will stand in their place.
 
     Raises:
         OSError, ValueError: as of `Model.from_pretrained`.
@@ -92,7 +94,8 @@ def read(
     )
     check_room(plan.new * 4, owner)
     expected_all = owner in (getattr(config, "architectures", None) or ())
-    load.warn(plan.report, owner, str(source), expected_all=expected_all)
+    report = plan.report.without(provided)
+    load.warn(report, owner, str(source), expected_all=expected_all)
     rounded = dtypes.rounding(dtype)
     params = load.fill(
         plan,
@@ -102,7 +105,7 @@ def read(
         shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
         finish=lambda param, array: explicit.call_on_host(rounded, array) if rounded and rounds(param) else array,
     )
-    return config, params, plan.report
+    return config, params, report
 
 
 def writer(

@@ -40,6 +40,10 @@ class Report:
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
 
+    def without(self, names: Collection[str]) -> Report:
+        """The report in which arrays of some names are not missed."""
+        return dataclasses.replace(self, missing=tuple(name for name in self.missing if name not in names))
+
     def to_dict(self) -> dict[str, list[Any]]:
         """The report under the names that `output_loading_info=True` has always used."""
         return {
@@ -93,10 +97,10 @@ def plan(
     missing, mismatched = [], []
     records = [record for _, param in declare.walk(declaration) for record in param.records]
     for param in records:
-        present = [name for name in _spellings(param, prefixes) if not layout.missing(param, name, weights)]
+        present = [name for name in spellings(param, prefixes) if not layout.missing(param, name, weights)]
         used.update(part for name in present for part in layout.names(param, name))
         if not present:
-            lacking, there = layout.absent(param, _spellings(param, prefixes), weights)
+            lacking, there = layout.absent(param, spellings(param, prefixes), weights)
             missing.extend(lacking)
             absent.append(param)
             used.update(there)
@@ -244,7 +248,7 @@ def _body(records: Sequence[Param]) -> list[Param]:
 
 def _known(params: Iterable[Param], prefixes: Sequence[str]) -> set[str]:
     """All names under which files may hold some arrays."""
-    return {part for param in params for name in _spellings(param, prefixes) for part in layout.names(param, name)}
+    return {part for param in params for name in spellings(param, prefixes) for part in layout.names(param, name)}
 
 
 def _before(weights: Weights, known: Collection[str]) -> str | None:
@@ -274,7 +278,7 @@ def _too_much(found: str) -> str:
     )
 
 
-def _spellings(param: Param, prefixes: Sequence[str]) -> Iterable[str]:
+def spellings(param: Param, prefixes: Sequence[str]) -> Iterable[str]:
     """The names under which a file may hold an array, best first."""
     names = (*param.aliases, param.name) if param.aliases_first else (param.name, *param.aliases)
     for name in names:
