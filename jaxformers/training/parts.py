@@ -10,6 +10,7 @@ import jax
 
 from .. import declare
 from ..declare import Tree
+from ..layers.quantized import is_quantized
 
 _PLAIN = ("norm", "bias")  # of these no weight is decayed
 
@@ -80,10 +81,11 @@ def joined(first: Tree, second: Tree) -> Tree:
 
 
 def replace_floats(tree: Tree, dtype: Any, but: frozenset[str] = frozenset()) -> Tree:
-    """The tree with arrays of floats in a type, but for those at some paths."""
+    """The tree with arrays of floats in a type, but for those at some paths, and for weights in fewer bits."""
 
-    def cast(path: tuple[Any, ...], x: jax.Array) -> jax.Array:
-        narrow = jax.numpy.issubdtype(x.dtype, jax.numpy.floating) and declare.keystr(path) not in but
-        return x.astype(dtype) if narrow else x
+    def cast(path: tuple[Any, ...], x: Any) -> Any:
+        if is_quantized(x) or not jax.numpy.issubdtype(x.dtype, jax.numpy.floating):
+            return x
+        return x if declare.keystr(path) in but else x.astype(dtype)
 
-    return jax.tree_util.tree_map_with_path(cast, tree)
+    return jax.tree_util.tree_map_with_path(cast, tree, is_leaf=is_quantized)
