@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self, cast, get_args
+from typing import Any, Self, get_args
 
 from .. import config as configs
 from .. import durable, hub
@@ -110,8 +111,8 @@ class LoraConfig:
             self._settle("layers_to_transform", tuple(self.layers_to_transform))
         for name in ("rank_pattern", "alpha_pattern"):
             self._settle(name, dict(getattr(self, name) or {}))
-        self._settle("base_model_name_or_path", _text(self.base_model_name_or_path))
-        self._settle("task_type", _text(getattr(self.task_type, "value", self.task_type)))
+        if isinstance(self.base_model_name_or_path, os.PathLike):
+            self._settle("base_model_name_or_path", os.fspath(self.base_model_name_or_path))
         self._check()
 
     def _settle(self, name: str, value: Any) -> None:
@@ -129,6 +130,9 @@ class LoraConfig:
         for name, value in rates:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"LoraConfig: {name}={value!r}: expected a number")
+        for name in ("base_model_name_or_path", "revision", "task_type"):
+            if not isinstance(getattr(self, name), str | None):
+                raise TypeError(f"LoraConfig: {name}={getattr(self, name)!r:.60}: expected text")
         if not 0.0 <= self.lora_dropout < 1.0:
             raise ValueError(f"LoraConfig: lora_dropout={self.lora_dropout}: expected a share from 0 to below 1")
         if self.bias not in _BIASES:
@@ -229,7 +233,3 @@ def _names(field: str, value: Any) -> Any:
     if isinstance(value, str) or not isinstance(value, Iterable) or not all(isinstance(one, str) for one in value):
         raise TypeError(f"LoraConfig: {field}={value!r:.60}: expected a list of names")
     return tuple(sorted(value))
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(cast(Any, value))

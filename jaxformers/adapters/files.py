@@ -60,8 +60,11 @@ def parted(source: hub.Source) -> tuple[hub.Source, hub.Source | None]:
     if not Path(name).expanduser().is_dir() and beside.is_dir():
         name = str(beside)
     base = hub.source_of(name, revision=config.revision, **where)
-    if base.holds_adapter():
-        raise ValueError(f"{source}: its base model {name} is an adapter as well: merge that one first")
+    try:
+        if base.holds_adapter():
+            raise ValueError(f"{source}: its base model {name} is an adapter as well: merge that one first")
+    except OSError as error:
+        raise type(error)(f"{source} is an adapter (LoRA) of {name!r:.200}, which cannot be read: {error}") from error
     return base, source
 
 

@@ -26,8 +26,13 @@ class Quantized(Weight):
         return self.values.shape
 
     def product(self, x: jax.Array, out_sharding: Any = None) -> jax.Array:
-        """X [..., in] by a weight [out, in]: [..., out] in float32 or wider."""
-        return product(x, self.widened(x.dtype), jnp.promote_types(x.dtype, jnp.float32), out_sharding)
+        """X [..., in] by a weight [out, in]: [..., out] in float32 or wider.
+
+        Gradients widen the weight once more, and keep it meanwhile as it is.
+        """
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        multiply = lambda x, weight: product(x, weight.widened(x.dtype), wide, out_sharding)  # noqa: E731
+        return jax.checkpoint(multiply)(x, self)
 
     @abc.abstractmethod
     def alike(self, x: jax.Array) -> Self:

@@ -73,14 +73,16 @@ def test_a_new_adapter_is_of_the_same_arrays_and_changes_nothing(
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_ten_steps_are_pefts(name: str, base: Callable[..., Any], theirs: Callable[[str], Path], tmp_path: Path) -> None:
+def test_ten_steps_are_pefts(
+    name: str, base: Callable[..., Any], theirs: Callable[[str], Path], tmp_path: Path
+) -> None:
     case, expected = CASES[name], np.load(RECORDED / f"{name}.npz")
     model = PeftModel.from_pretrained(base(case.model), theirs(name), is_trainable=True)
     before = {key: np.asarray(leaf) for key, leaf in leaves(model.params).items()}
     own = training.optimizer("adamw_torch", RATE, model.laid_out, weight_decay=DECAY)
     plan = training.TrainPlan.of(model, own)
     state, losses = training.init(plan, model.params, key=None), []
-    trained, every = model.get_nb_trainable_parameters()
+    trained, _ = model.get_nb_trainable_parameters()
     assert sum(leaf.size for leaf in jax.tree.leaves(state.opt_state)) <= 2 * trained + 8
     for step in range(STEPS):
         state, metrics = training.train_step(plan, state, case.toy.batch(step))
