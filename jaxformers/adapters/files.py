@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
+
 from .. import declare, durable, hub
 from ..checkpoint import layout, load, safetensors, save
 from ..checkpoint.safetensors import Tensor
@@ -59,8 +61,8 @@ def parted(source: hub.Source) -> tuple[hub.Source, hub.Source | None]:
     beside = source.file(lora.FILE).parent / name
     if not Path(name).expanduser().is_dir() and beside.is_dir():
         name = str(beside)
-    base = hub.source_of(name, revision=config.revision, **where)
     try:
+        base = hub.source_of(name, revision=config.revision, **where)
         if base.holds_adapter():
             raise ValueError(f"{source}: its base model {name} is an adapter as well: merge that one first")
     except OSError as error:
@@ -120,6 +122,8 @@ def matched(
             tensor = layout.ours(record, [stored.tensors[name] for name in names]) if names else None
             if tensor is None:
                 raise _misfit(owner, stored, f"{record.name} is not in it")
+            if not jnp.issubdtype(tensor.dtype, jnp.floating) or tensor.dtype.itemsize < 2:
+                raise _misfit(owner, stored, f"{names[0]} is stored as {tensor.dtype}")
             if tensor.shape != record.shape:
                 raise _misfit(owner, stored, f"{names[0]} is {tensor.shape}, and here {record.shape}", record)
             found[record.path] = tensor

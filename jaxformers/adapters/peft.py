@@ -44,9 +44,7 @@ class PeftModel(metaclass=_HasAdapter):
     """Any model with an adapter: `isinstance(model, PeftModel)`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise TypeError(
-            "a PeftModel is made by get_peft_model(model, config) or PeftModel.from_pretrained(model, folder)"
-        )
+        raise TypeError("a PeftModel is made by get_peft_model(...) or PeftModel.from_pretrained(...)")
 
     @staticmethod
     def from_pretrained(
