@@ -17,7 +17,8 @@ from .config import ALL_LINEAR, HEADS, LoraConfig
 
 _DENSE = ("matrix", "projection", "unembedding")
 _QUERIES = ("query", "value", "qkv", "kv")
-_USUAL = {"phi": ("q_proj", "v_proj", "fc1", "fc2")}  # where PEFT's usual layers are others than queries and values
+# Where PEFT's usual layers are others than queries and values.
+_USUAL = {"phi": ("q_proj", "v_proj", "fc1", "fc2"), "deberta": ("in_proj",)}
 _HEADS = {name for names in HEADS.values() for name in names}
 _SHOWN = 12  # names in a message
 
@@ -61,7 +62,8 @@ def settled(config: LoraConfig, declaration: Tree, model_type: str, owner: str) 
         owner: the class's name, for messages.
 
     Raises:
-        ValueError: a module to save that the model does not have, or whose array is another's too.
+        ValueError: a module to save that the model does not have, or whose array is another's too; or no module is
+            named, and none is a usual one.
     """
     modules, usual = list(_modules(declaration)), HEADS.get(config.task_type, ())
     for one in modules:
@@ -79,10 +81,19 @@ def settled(config: LoraConfig, declaration: Tree, model_type: str, owner: str) 
         chosen = [one for one in modules if one.linear and not _saved(one.name, saved)]
         return config.replace(target_modules=[one.name for one in chosen])
     if config.target_modules is None:
-        layers = [one for one in modules if one.dense]
-        queries = {one.name.rpartition(".")[2] for one in layers if one.path.split(".")[-2] in _QUERIES}
-        return config.replace(target_modules=_USUAL.get(model_type, queries))
+        return config.replace(target_modules=_usual([one for one in modules if one.dense], model_type, owner))
     return config
+
+
+def _usual(modules: list[_Module], model_type: str, owner: str) -> Iterable[str]:
+    """The names of the modules that have additions where nobody says which."""
+    found = {one.name.rpartition(".")[2] for one in modules if one.path.split(".")[-2] in _QUERIES}
+    names = _USUAL.get(model_type, found)
+    if not names:
+        raise ValueError(
+            f"{owner}: no dense layers are queries and values alone: say target_modules; {_listed(modules)}"
+        )
+    return names
 
 
 def adapted(declaration: Tree, config: LoraConfig, owner: str) -> Tree:
