@@ -72,7 +72,7 @@ def read(
         variant: of the files.
         use_safetensors: which files are taken.
         ignore_mismatched_sizes: whether such arrays are drawn anew.
-        provided: names of arrays that may be absent, since others will stand in their place.
+        provided: names of arrays that are taken from elsewhere afterwards.
 
     Raises:
         OSError, ValueError: as of `Model.from_pretrained`.
@@ -91,11 +91,11 @@ def read(
         sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
         | {"num_labels": config.num_labels},
         ignore_mismatched_sizes=ignore_mismatched_sizes,
+        provided=provided,
     )
     check_room(plan.new * 4, owner)
     expected_all = owner in (getattr(config, "architectures", None) or ())
-    report = plan.report.without(provided)
-    load.warn(report, owner, str(source), expected_all=expected_all)
+    load.warn(plan.report, owner, str(source), expected_all=expected_all)
     rounded = dtypes.rounding(dtype)
     params = load.fill(
         plan,
@@ -105,7 +105,7 @@ def read(
         shardings=_each(sharding, tree) if mesh is None else shardings(tree, mesh),
         finish=lambda param, array: explicit.call_on_host(rounded, array) if rounded and rounds(param) else array,
     )
-    return config, params, report
+    return config, params, plan.report
 
 
 def writer(

@@ -155,7 +155,7 @@ def _names(record: Param, config: LoraConfig, prefixes: Sequence[str], stored: S
 
 def _misfit(owner: str, stored: Stored, what: str, record: Param | None = None) -> ValueError:
     whole = record is not None and record.role != "adapter"
-    advice = "; read the model with num_labels= or resized words as the adapter was trained with" if whole else ""
+    advice = "; read the model with the num_labels= or vocab_size= that the adapter was trained with" if whole else ""
     base = stored.config.base_model_name_or_path
     made = f", which was made for {base!r:.200}" if base else ""
     return ValueError(f"{owner} does not fit the adapter in {stored.path}{made}: {what}{advice}")

@@ -40,10 +40,6 @@ class Report:
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
 
-    def without(self, names: Collection[str]) -> Report:
-        """The report in which arrays of some names are not missed."""
-        return dataclasses.replace(self, missing=tuple(name for name in self.missing if name not in names))
-
     def to_dict(self) -> dict[str, list[Any]]:
         """The report under the names that `output_loading_info=True` has always used."""
         return {
@@ -75,6 +71,7 @@ def plan(
     unread: Iterable[str] = (),
     sizes: Mapping[str, int] = {},
     ignore_mismatched_sizes: bool = False,
+    provided: Collection[str] = (),
 ) -> LoadPlan:
     """Match names and shapes.
 
@@ -86,6 +83,7 @@ def plan(
         unread: starts of such names.
         sizes: the whole numbers of the config by field, so that an error can name the field at fault.
         ignore_mismatched_sizes: report arrays of another size as mismatched instead of raising.
+        provided: names of arrays that are taken from elsewhere afterwards: whatever the files have is well.
 
     Raises:
         ValueError: sizes differ, a tensor holds no plain floats, none of the layers' arrays is in the files (another
@@ -99,6 +97,8 @@ def plan(
     for param in records:
         present = [name for name in spellings(param, prefixes) if not layout.missing(param, name, weights)]
         used.update(part for name in present for part in layout.names(param, name))
+        if param.name in provided:
+            continue
         if not present:
             lacking, there = layout.absent(param, spellings(param, prefixes), weights)
             missing.extend(lacking)

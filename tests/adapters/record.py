@@ -1,12 +1,11 @@
 """Record what PEFT gives for `cases.py`: files, what models with them give, and losses of AdamW over their arrays.
 
 python -m tests.adapters.record            (torch, transformers and peft; writes tests/adapters/recorded/)
-python -m tests.adapters.record check      (opens the folders that test_peft.py wrote, in $ADAPTERS)
+python -m tests.adapters.record FOLDER     (opens what `python -m tests.adapters.ours FOLDER` has written)
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -51,6 +50,8 @@ def record(name: str, case: Case, folder: Path) -> dict[str, np.ndarray]:
     found = {"logits": model(**batch_of(case, 0)).logits.detach().numpy()}
     found["trainable"] = np.array(model.get_nb_trainable_parameters()[0])
     stored = load_file(folder / name / "adapter_model.safetensors")
+    if name == "llama":
+        torch.save(stored, RECORDED / "llama.bin")  # as PEFT wrote before safetensors
     found |= {f"file.{key}": array.numpy() for key, array in stored.items()}
     found["config"] = np.array((folder / name / "adapter_config.json").read_text())
     if name in TRAINED:
@@ -89,8 +90,8 @@ def check(folder: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if sys.argv[1:] == ["check"]:
-        check(Path(os.environ["ADAPTERS"]))
+    if sys.argv[1:]:
+        check(Path(sys.argv[1]))
         sys.exit()
     RECORDED.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from jaxformers import (
 )
 from jaxformers.adapters import files
 
-from .cases import CASES
+from .cases import CASES, RECORDED
 
 SENTIMENT = "jaxformers/tiny-sentiment"
 TEXTS = ["A warm, clever film.", "Two hours of my life, gone."]
@@ -129,16 +130,12 @@ def test_adapters_on_the_hub_ask_for_no_file_twice(
     assert isinstance(model, PeftModel)
 
 
-def test_pickled_adapters_are_read(base: Callable[..., Any], folder: Path) -> None:
-    batch = CASES["llama"].toy.batch(0)
-    expected = PeftModel.from_pretrained(base("llama"), folder)(**batch).logits
-    pytest.importorskip("torch")
-    import torch
-
-    arrays = load_file(folder / "adapter_model.safetensors")
-    torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, folder / "adapter_model.bin")
+def test_pickled_adapters_are_read(base: Callable[..., Any], theirs: Callable[[str], Path]) -> None:
+    folder = theirs("llama")
+    expected = PeftModel.from_pretrained(base("llama"), folder).params
     (folder / "adapter_model.safetensors").unlink()
-    np.testing.assert_array_equal(PeftModel.from_pretrained(base("llama"), folder)(**batch).logits, expected)
+    shutil.copy(RECORDED / "llama.bin", folder / "adapter_model.bin")
+    jax.tree.map(np.testing.assert_array_equal, PeftModel.from_pretrained(base("llama"), folder).params, expected)
 
 
 # -- what does not fit ------------------------------------------------------------------------------------------------
@@ -178,8 +175,23 @@ def test_an_adapter_of_another_model_is_refused(base: Callable[..., Any], folder
 
 def test_another_number_of_labels_is_said_with_advice(base: Callable[..., Any], theirs: Callable[[str], Path]) -> None:
     narrow = jaxformers.BertForSequenceClassification(base("bert").config.replace(num_labels=2))
-    with pytest.raises(ValueError, match=r"classifier\.\w+ is \(3.*; read the model with num_labels="):
+    with pytest.raises(ValueError, match=r"classifier\.\w+ is \(3.*; read the model with the num_labels="):
         PeftModel.from_pretrained(narrow, theirs("bert"))
+
+
+def test_modules_of_an_adapter_may_have_other_sizes_than_the_base(
+    base: Callable[..., Any], checkpoints: Path, theirs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    narrow = jaxformers.BertForSequenceClassification(base("bert").config.replace(num_labels=2))
+    narrow.replace(params=narrow.params | {"layers": base("bert").params["layers"]}).save_pretrained(tmp_path / "two")
+    edit(theirs("bert"), base_model_name_or_path=str(tmp_path / "two"))
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "theirs_bert", num_labels=3)
+    stored = load_file(tmp_path / "theirs_bert" / "adapter_model.safetensors")
+    np.testing.assert_array_equal(
+        model.params["head"]["classifier"]["weight"], stored["base_model.model.classifier.weight"]
+    )
+    with pytest.raises(ValueError, match=r"classifier\.\w+ is \(3.*num_labels="):
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / "theirs_bert")
 
 
 def test_base_models_that_are_not_there(folder: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from devices import on_devices
 from safetensors.numpy import load_file
 
 import jaxformers
-from jaxformers import LoraConfig, PeftModel, declare, get_peft_model, parallel, training
+from jaxformers import LoraConfig, PeftModel, declare, get_peft_model, parallel, runtime, training
 from jaxformers.layers import int8, low_rank
 from jaxformers.layers.linear import linear
 from jaxformers.training import step
@@ -68,6 +68,17 @@ def test_what_is_trained_is_counted(model: Any, capsys: pytest.CaptureFixture[st
 
 def leaves(tree: Any) -> list[tuple[str, Any]]:
     return [(declare.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def test_what_an_adapter_is_called_compiles_nothing(model: Any) -> None:
+    batch = LLAMA.batch(0, rows=3)
+    model(**batch)
+    before = runtime.compilations().get("jaxformers_forward", 0)
+    named = model.adapter.replace(base_model_name_or_path="owner/name", task_type="CAUSAL_LM")
+    get_peft_model(model.unload(), named)(**batch)
+    assert runtime.compilations().get("jaxformers_forward", 0) == before
+    model(**LLAMA.batch(0, rows=4))
+    assert runtime.compilations()["jaxformers_forward"] == before + 1
 
 
 def test_params_of_other_shapes_are_refused_by_name(model: Any) -> None:
