@@ -72,10 +72,10 @@ def parted(source: hub.Source) -> tuple[hub.Source, hub.Source | None]:
 
 def with_tokenizer(source: hub.Source) -> hub.Source:
     """The source, or that of its base model where it is an adapter's without a tokenizer."""
-    if source.gguf_file is not None or not source.holds_adapter():
+    own = ("tokenizer_config.json", "tokenizer.json")
+    if source.gguf_file is not None or any(source.find(name) is not None for name in own):
         return source
-    own = any(source.find(name) is not None for name in ("tokenizer_config.json", "tokenizer.json"))
-    return source if own else parted(source)[0]
+    return parted(source)[0]
 
 
 def open_stored(source: hub.Source) -> Stored:
