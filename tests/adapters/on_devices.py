@@ -6,6 +6,7 @@ JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=8 python -m tests.adapters.on_devices
 from __future__ import annotations
 
 import json
+import tempfile
 from typing import Any
 
 import jax
@@ -34,10 +35,28 @@ def run(mesh: Mesh | None) -> dict[str, Any]:
         state, metrics = training.train_step(plan, state, TOY.batch(number, rows=8))
         losses.append(float(metrics["loss"]))
     merged = model.merge_and_unload().params["layers"][0]["query"]["weight"]
-    layouts = {"up": leaf.up, "down": leaf.down, "merged": merged}
+    layouts = {"up": leaf.up, "down": leaf.down, "merged": merged} | read(model, mesh)
     return {"losses": losses} | {
         name: None if mesh is None else list(array.sharding.spec) for name, array in layouts.items()
     }
+
+
+def read(model: Any, mesh: Mesh | None) -> dict[str, jax.Array]:
+    """Arrays of the adapter, read from files onto a mesh; they are those that were saved."""
+    with tempfile.TemporaryDirectory() as folder:
+        LlamaForCausalLM(CONFIG).save_pretrained(f"{folder}/base")
+        model.replace(params=jax.device_get(model.params)).save_pretrained(f"{folder}/adapter")
+        config = LoraConfig.from_pretrained(f"{folder}/adapter")
+        config.replace(base_model_name_or_path="../base").save_pretrained(f"{folder}/adapter")
+        listed, stacked = (
+            LlamaForCausalLM.from_pretrained(f"{folder}/adapter", mesh=mesh, stacked=stacked).params["layers"]
+            for stacked in (False, True)
+        )
+    down, up = listed[0]["query"]["weight"].down, stacked["query"]["weight"].up
+    expected = model.params["layers"][0]["query"]["weight"]
+    np.testing.assert_array_equal(down, expected.down)
+    np.testing.assert_array_equal(up[0], expected.up)
+    return {"read_down": down, "read_up": up}
 
 
 def main() -> None:

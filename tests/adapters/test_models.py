@@ -292,4 +292,6 @@ def test_additions_lie_on_a_mesh_as_their_weights_do() -> None:
         assert found[kind]["up"] == ["tp", None]
         assert found[kind]["down"] == [None, "fsdp"]
         assert found[kind]["merged"] == ["tp", "fsdp"]
+        assert found[kind]["read_up"] == [None, "tp", None]
+        assert found[kind]["read_down"] == [None, "fsdp"]
     assert len(set(found["one"]["losses"])) == len(found["one"]["losses"])
