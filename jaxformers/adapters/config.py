@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -164,8 +165,18 @@ class LoraConfig:
             except re.error as error:
                 raise ValueError(f"LoraConfig: {pattern!r} is no regular expression: {error}") from None
 
-    def __hash__(self) -> int:
-        return hash(self.to_json_string())
+    def __hash__(self) -> int:  # patterns are dicts, which have none
+        return hash((self.r, self.target_modules, self.modules_to_save, self.base_model_name_or_path))
+
+    @functools.cached_property
+    def targets(self) -> str | frozenset[str]:
+        """`target_modules`, quick to look in: with experts there are tens of thousands of names."""
+        return _quick(self.target_modules)
+
+    @functools.cached_property
+    def excluded(self) -> str | frozenset[str]:
+        """`exclude_modules` likewise."""
+        return _quick(self.exclude_modules)
 
     @property
     def peft_type(self) -> str:
@@ -224,6 +235,10 @@ class LoraConfig:
         """Write adapter_config.json."""
         with durable.Replacement(folder) as files:
             files.write(FILE, self.to_json_string().encode())
+
+
+def _quick(names: str | tuple[str, ...] | None) -> str | frozenset[str]:
+    return names if isinstance(names, str) else frozenset(names or ())
 
 
 def _names(field: str, value: Any) -> Any:

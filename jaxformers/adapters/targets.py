@@ -39,7 +39,7 @@ class _Module:
     @property
     def tied(self) -> bool:
         """Whether words are looked up in it, and scored by it."""
-        return self.param.role == "unembedding" and self.path.startswith("word.")
+        return self.param.role == "unembedding" and self.path.split(".")[-2] == "word"
 
     @property
     def dense(self) -> bool:
@@ -185,19 +185,17 @@ def _of(path: str, param: Param) -> Iterable[_Module]:
 
 def _targeted(config: LoraConfig, name: str) -> bool:
     """Whether a module has an addition."""
-    targets = config.target_modules or ()
-    if _named(config.exclude_modules or (), name) or _saved(name, config.modules_to_save):
+    if _named(config.excluded, name) or not _named(config.targets, name) or _saved(name, config.modules_to_save):
         return False
-    if isinstance(targets, str) or name in targets:
-        return _named(targets, name)
-    return _named(targets, name) and _in_layers(config, name)
+    return isinstance(config.targets, str) or name in config.targets or _in_layers(config, name)
 
 
-def _named(names: str | Iterable[str], name: str) -> bool:
+def _named(names: str | frozenset[str], name: str) -> bool:
     """Whether a name matches a pattern, or ends as one of several do."""
     if isinstance(names, str):
         return re.fullmatch(names, name) is not None
-    return any(name == one or name.endswith(f".{one}") for one in names)
+    parts = name.split(".")
+    return any(".".join(parts[first:]) in names for first in range(len(parts)))
 
 
 def _saved(name: str, modules: Iterable[str] | None) -> bool:

@@ -166,6 +166,19 @@ def test_modules_that_cannot_be_meant(models: dict[str, Any], name: str, fields:
         get_peft_model(models[name], LoraConfig(**fields))
 
 
+def test_a_decoder_beside_an_encoder_has_tied_words_too() -> None:
+    sizes = {"vocab_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    config = jaxformers.EncoderDecoderConfig.from_encoder_decoder_configs(
+        jaxformers.BertConfig(**sizes, hidden_size=16),
+        jaxformers.BertConfig(**sizes, hidden_size=16, is_decoder=True, add_cross_attention=True),
+    )
+    model = jaxformers.EncoderDecoderModel(config)
+    adapted = get_peft_model(model, LoraConfig(r=2))
+    assert {path.split(".")[0] for path in adapted.trains} == {"encoder", "decoder"}
+    with pytest.raises(ValueError, match=r"is tied to the words|is a table"):
+        get_peft_model(model, LoraConfig(target_modules=["word_embeddings"]))
+
+
 def test_what_is_no_model_or_no_config(models: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="takes a LoraConfig, not dict"):
         get_peft_model(models["bert"], {"r": 8})  # type: ignore[arg-type]
