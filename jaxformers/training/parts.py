@@ -39,7 +39,9 @@ def trained(
         if role not in roles.values():
             there = ", ".join(dict.fromkeys(roles.values()))
             raise ValueError(f"frozen_roles: no array has the role {role!r}; there are {there}")
-    for pattern in (*(only or ()), *frozen):
+    whole = frozenset(only or ()).intersection(roles)  # of adapters there are hundreds
+    begun = None if only is None else [pattern for pattern in only if pattern not in whole]
+    for pattern in (*(begun or ()), *frozen):
         if not any(_begins(pattern, path) for path in roles):
             tops = dict.fromkeys(path.split(".")[0] for path in roles)
             raise ValueError(f"no array's path begins with {pattern!r}; paths begin with {', '.join(tops)}")
@@ -48,7 +50,7 @@ def trained(
         for path, role in roles.items()
         if role != "buffer"
         and role not in frozen_roles
-        and (only is None or any(_begins(pattern, path) for pattern in only))
+        and (begun is None or path in whole or any(_begins(pattern, path) for pattern in begun))
         and not any(_begins(pattern, path) for pattern in frozen)
     )
     if not chosen:
