@@ -219,6 +219,22 @@ def test_weights_in_fewer_bits_stay_so_in_a_step(base: Callable[..., Any], kind:
         np.testing.assert_array_equal(after[path], leaf)
 
 
+def test_a_gradient_keeps_no_widened_weights(tmp_path: Path) -> None:
+    sizes = {**LLAMA.config, "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 6}
+    jaxformers.LlamaForCausalLM(jaxformers.LlamaConfig(**sizes)).save_pretrained(tmp_path)
+
+    def needed(kind: str) -> int:
+        model = jaxformers.LlamaForCausalLM.from_pretrained(tmp_path, dtype=kind, stacked=True)
+        model = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear"))
+        plan = training.TrainPlan.of(model, training.optimizer("sgd", 1e-2, model.laid_out))
+        state = training.init(plan, model.params, key=None)
+        given = parallel.explicit.to_automatic(step.read(plan, LLAMA.batch(0)))
+        program = step._train_step.lower(plan, step._layout(state), state, *given).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    assert needed("int8_weight_only") <= 1.02 * needed("float32")
+
+
 def test_a_frozen_weight_in_fewer_bits_keeps_its_scales_in_bfloat16_steps(base: Callable[..., Any]) -> None:
     model = get_peft_model(base("llama", dtype="int8"), LoraConfig(r=2))
     plan = training.TrainPlan.of(model, training.optimizer("sgd", 0.1, model.laid_out), compute_dtype="bfloat16")
