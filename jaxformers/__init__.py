@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 # Public names that are not classes of an architecture, by the room that holds them.
 _ROOMS = {
+    "adapters": "LoraConfig PeftModel get_peft_model",
     "auto": (
         "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForMultipleChoice "
         "AutoModelForNextSentencePrediction AutoModelForPreTraining AutoModelForQuestionAnswering "

@@ -1,5 +1,8 @@
 # Made by docs/generate.py: what `jaxformers/__init__.py` loads lazily, for editors and type checkers.
 from . import tasks as tasks
+from .adapters import LoraConfig as LoraConfig
+from .adapters import PeftModel as PeftModel
+from .adapters import get_peft_model as get_peft_model
 from .auto import AutoConfig as AutoConfig
 from .auto import AutoModel as AutoModel
 from .auto import AutoModelForCausalLM as AutoModelForCausalLM

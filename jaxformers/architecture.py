@@ -11,7 +11,7 @@ import jax
 from . import batch as batches
 from . import declare
 from .config import Config
-from .layers import losses
+from .layers import losses, low_rank
 from .layers.cache import Cache
 from .layers.heads import Head, pool
 from .layers.inputs import Ask, Inputs
@@ -183,7 +183,7 @@ class Architecture:
         sites: Sites = PLAIN,
     ) -> tuple[Output, dict[str, jax.Array]]:
         """`captured`, but the output's loss is a `losses.Loss`, whose means are not taken."""
-        inputs = cls.arrange(config, inputs, labels)
+        inputs, params = cls.arrange(config, inputs, labels), low_rank.dropping(params, sites.key)
         sites = dataclasses.replace(sites, capture=ask.captured).opened() if ask.captured else sites
         encoded = cls.pool(params, config, cls.network(params, config, inputs, ask, sites))
         scores = cls.head.forward(params, config, encoded, sites) if hasattr(cls, "head") else None

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from . import adapters, hub, registry, tokenizers
 from . import config as configs
-from . import hub, registry, tokenizers
 from .bundle import Model
 from .config import Config
 from .registry import (
@@ -45,7 +45,7 @@ class AutoConfig:
         """
         options.pop("trust_remote_code", None)
         source, overrides = hub.split_options(name_or_path, options)
-        return cls.from_dict(configs.read(source), str(name_or_path), **overrides)
+        return cls.from_dict(configs.read(adapters.parted(source)[0]), str(name_or_path), **overrides)
 
     @staticmethod
     def from_dict(fields: Mapping[str, Any], name: str = "config", **overrides: Any) -> Config:
@@ -93,7 +93,7 @@ class AutoTokenizer:
         for name in ("use_fast", "trust_remote_code", "config", "tokenizer_type"):
             options.pop(name, None)
         source, overrides = hub.split_options(name_or_path, options)
-        return tokenizers.load(source, **overrides)
+        return tokenizers.load(adapters.with_tokenizer(source), **overrides)
 
 
 class _AutoModel:
@@ -118,7 +118,7 @@ class _AutoModel:
             of_config = options if config is None else {**options, "gguf_file": None}
             source, _ = hub.split_options(where, of_config)
             name_or_path = source if config is None else name_or_path  # the Hub is asked once
-            config = AutoConfig.from_dict(configs.read(source), str(where))
+            config = AutoConfig.from_dict(configs.read(adapters.parted(source)[0]), str(where))
         return class_for(config, cls.task).from_pretrained(name_or_path, config=config, **options)
 
     @classmethod

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -19,9 +19,9 @@ from typing import Any, Self
 import jax
 import jax.export
 
+from . import adapters, declare, durable, hub, pretrained, runtime
 from . import batch as batches
 from . import config as configs
-from . import declare, durable, hub, pretrained, runtime
 from .architecture import Architecture
 from .checkpoint import dtypes
 from .checkpoint.structure import check_room, check_structure
@@ -64,19 +64,27 @@ _TORCH_HABITS = {
 }
 
 
-def _written(structure: tuple[type[Model], Config, GenerationConfig | None]) -> bytes:
+_Structure = tuple["type[Model]", Config, GenerationConfig | None, adapters.LoraConfig | None]
+
+
+def _written(structure: _Structure) -> bytes:
     """What of a model is no array, as text."""
-    _, config, generation = structure
-    return json.dumps([config.to_dict(), generation and generation.to_dict()]).encode()
+    _, config, generation, adapter = structure
+    return json.dumps([config.to_dict(), *(one and one.to_dict() for one in (generation, adapter))]).encode()
 
 
-def _read(cls: type[Model], data: bytearray) -> tuple[type[Model], Config, GenerationConfig | None]:
+def _read(cls: type[Model], data: bytearray) -> _Structure:
     """The inverse of `_written`."""
-    config, generation = json.loads(data)
-    return cls, cls.config_class.from_dict(config), generation and GenerationConfig.from_dict(generation)
+    config, generation, adapter = json.loads(data)
+    return (
+        cls,
+        cls.config_class.from_dict(config),
+        generation and GenerationConfig.from_dict(generation),
+        adapter and adapters.LoraConfig.from_dict(adapter),
+    )
 
 
-class Model(Architecture):
+class Model(adapters.Adapted, Architecture):
     """The base of all models.
 
     `Class(config)` makes random weights (`key=` chooses them), `Class(config, params=tree)` takes yours,
@@ -94,7 +102,7 @@ class Model(Architecture):
         jax.tree_util.register_pytree_with_keys(
             cls,
             lambda model: ([(jax.tree_util.GetAttrKey("params"), model.params)], model._structure),
-            lambda structure, children: cls._made(structure[1], next(iter(children)), structure[2]),
+            lambda structure, children: cls._made(structure[1], next(iter(children)), *structure[2:]),
             lambda model: ((model.params,), model._structure),
         )
         with contextlib.suppress(ValueError):  # a class defined anew, as in a notebook: the first keeps the name
@@ -123,7 +131,7 @@ class Model(Architecture):
             check_room(declare.size(tree) * 4, type(self).__name__)
             key = jax.random.key(0) if key is None else key
             params = declare.init(tree, key)
-        self.__dict__.update(config=config, params=params, _generation=None)
+        self.__dict__.update(config=config, params=params, _generation=None, adapter=None)
 
     @classmethod
     def _check(cls, config: Any, params: Any) -> None:
@@ -138,16 +146,22 @@ class Model(Architecture):
             check_structure(cls.declaration(config), params, cls.__name__)
 
     @classmethod
-    def _made(cls, config: Config, params: Any, generation: GenerationConfig | None = None) -> Self:
+    def _made(
+        cls,
+        config: Config,
+        params: Any,
+        generation: GenerationConfig | None = None,
+        adapter: adapters.LoraConfig | None = None,
+    ) -> Self:
         """A model without checks: its leaves may be tracers, shapes or anything that a tree may hold."""
         model = object.__new__(cls)
-        model.__dict__.update(config=config, params=params, _generation=generation)
+        model.__dict__.update(config=config, params=params, _generation=generation, adapter=adapter)
         return model
 
     @property
-    def _structure(self) -> tuple[type[Self], Config, GenerationConfig | None]:
+    def _structure(self) -> _Structure:
         """What of a model is no array."""
-        return type(self), self.config, self.__dict__["_generation"]
+        return type(self), self.config, self.__dict__["_generation"], self.adapter
 
     @property
     def generation_config(self) -> GenerationConfig:
@@ -178,9 +192,12 @@ class Model(Architecture):
         """The declaration of the params, with layers listed or stacked as they are."""
         return declare.like(self.declaration(self.config), self.params)
 
+    def _with_adapter(self, params: Any, adapter: adapters.LoraConfig | None) -> Self:
+        return self._made(self.config, params, self.__dict__["_generation"], adapter)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """For `pickle` and `copy`: what is prepared can be made again, and is as large as the model."""
-        return self._made, (self.config, self.params, self.__dict__["_generation"])
+        return self._made, (self.config, self.params, *self._structure[2:])
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use model.replace({name}=...)")
@@ -217,7 +234,7 @@ class Model(Architecture):
         params = self.params if params is None else params
         if changed:
             self._check(config, params)
-        model = self._made(config, params, generation_config or self.__dict__["_generation"])
+        model = self._made(config, params, generation_config or self.__dict__["_generation"], self.adapter)
         if params is self.params and "prepared" in self.__dict__:
             model.__dict__["prepared"] = self.prepared
         return model
@@ -399,6 +416,7 @@ class Model(Architecture):
 
         Args:
             name_or_path: a folder, a name on the Hub, a model that ships with the package, or the path of a .gguf file.
+                Where it is of an adapter (adapter_config.json), its base model is read, and the adapter added.
             config: a config object, or where to read one; default: beside the weights.
             dtype: type of the weights, in any spelling ("bfloat16", jnp.bfloat16, np.dtype, "auto": as stored; "int8":
                 the layers' weights, and what they multiply as it comes, as whole numbers with scales;
@@ -428,7 +446,13 @@ class Model(Architecture):
             raise ValueError(f"{name_or_path}: TensorFlow checkpoints are not read; convert it to safetensors first")
         mesh = checked_mesh(mesh)
         source, overrides = hub.split_options(name_or_path, pretrained.without_torchs(options))
+        source, of_adapter = adapters.parted(source)
         config = cls._config(source, config, overrides)
+        stored = None if of_adapter is None else adapters.open_stored(of_adapter)
+        provided: Collection[str] = ()
+        if stored is not None:
+            tree = cls.declaration(config)
+            provided = adapters.provided(stored, tree, config.model_type, cls.prefixes, cls.__name__)
         policy_of(getattr(config, "gradient_checkpointing", None), cls.__name__)
         config, params, report = pretrained.read(
             cls.__name__,
@@ -446,8 +470,10 @@ class Model(Architecture):
             variant=variant,
             use_safetensors=use_safetensors,
             ignore_mismatched_sizes=ignore_mismatched_sizes,
+            provided=provided,
         )
         model = cls._made(config, params, GenerationConfig.of_model(source, config) if cls.writes() else None)
+        model = model if stored is None else model.with_stored(stored)
         return (model, report.to_dict()) if output_loading_info else model
 
     @classmethod
@@ -465,7 +491,7 @@ class Model(Architecture):
 
         Files of an older save are replaced only when the new ones are complete: a killed save leaves the old or the
         new checkpoint. Other files in the folder stay. Weights that are `Quantized` are written in the type of the
-        others.
+        others. Of a model with an adapter that one alone is written, as PEFT has it.
 
         Args:
             folder: made if absent.
@@ -477,6 +503,8 @@ class Model(Architecture):
 
     def writer(self, *, max_shard_size: int | str = "5GB") -> Callable[[durable.Replacement], None]:
         """What adds to a save what `save_pretrained` writes; made before the folder is touched, it raises as that."""
+        if self.adapter is not None:
+            return adapters.writer(explicit.to_automatic(self.params), self.laid_out, self.adapter)
         write_model = pretrained.writer(
             type(self).__name__, self.params, self.laid_out, self.config, max_shard_size=max_shard_size
         )

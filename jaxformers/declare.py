@@ -19,12 +19,12 @@ import jax.numpy as jnp
 
 Init = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]
 """(key, shape, dtype) → the array that training starts from."""
-Role = Literal["matrix", "projection", "unembedding", "table", "kernel", "norm", "bias", "router", "buffer"]
+Role = Literal["matrix", "projection", "unembedding", "table", "kernel", "norm", "bias", "router", "buffer", "adapter"]
 """What an array does. matrix: a dense layer's weight within a layer, or each expert's. projection: that of a dense
 layer outside the layers: between embeddings and layers, of poolers and heads. unembedding: a table that gives scores of
 words, whether or not they are looked up in it too. table: vectors by number. kernel: any other factor, as of
 convolutions. norm: a norm's scale and bias. bias: what is added. router: what chooses experts. buffer: what has no
-gradient.
+gradient. adapter: a factor of what is added to a weight.
 """
 Layout = Literal["plain", "transposed", "squeezed", "stacked"]
 """How files hold an array: as it is; a matrix, or each of several, as its transpose; with one axis more, the last, of
@@ -298,10 +298,16 @@ def _one(layers: list[Tree]) -> Tree:
 
 
 def like(tree: Tree, params: Tree) -> Tree:
-    """The declaration with lists of layers stacked where those of params are."""
+    """The declaration with lists of layers stacked where those of params are, and with the records of additions
+    (`layers.low_rank`) where params have some.
+    """
     if isinstance(tree, dict) and isinstance(params, dict):
         return {name: like(part, params[name]) if name in params else part for name, part in tree.items()}
-    return stacked(tree) if isinstance(tree, list) and not isinstance(params, list) else tree
+    if isinstance(tree, list) and not isinstance(params, list):
+        return like(stacked(tree), params)
+    if isinstance(tree, list | tuple) and isinstance(params, list | tuple):
+        return type(tree)([*map(like, tree, params), *tree[len(params) :]])
+    return params.laid_out(tree) if is_param(tree) and hasattr(params, "laid_out") else tree
 
 
 # -- uses -------------------------------------------------------------------------------------------------------------

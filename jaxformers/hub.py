@@ -180,6 +180,10 @@ class Source(abc.ABC):
         inner = f"{self.subfolder}/{folder}" if self.subfolder else folder
         return dataclasses.replace(self, subfolder=inner, gguf_file=None)
 
+    def holds_adapter(self) -> bool:
+        """Whether the files are of an adapter. Of a repository that has a config.json it is not asked."""
+        return self.find(_PROBE) is None and self.find(_ADAPTER_CONFIG) is not None
+
     @abc.abstractmethod
     def names(self) -> list[str]:
         """The names of the files that are known to be there, for error messages."""
@@ -190,7 +194,10 @@ class Source(abc.ABC):
         gguf = next((name for name in names if name.endswith(".gguf")), None)
         hint = f"; to read a GGUF file pass gguf_file={gguf!r}" if gguf else ""
         if adapter := next((name for name in names if _ADAPTER.fullmatch(name)), None):
-            hint += f"; {adapter} is of an adapter (LoRA), which is not read here: load the base model{self._adapted()}"
+            hint += (
+                f"; {adapter} is of an adapter (LoRA): load the base model{self._adapted()}, and add it with "
+                "PeftModel.from_pretrained"
+            )
         return OSError(f"{self} does not appear to have {what}; it has: {', '.join(names[:20]) or 'nothing'}{hint}")
 
     def _adapted(self) -> str:
@@ -199,7 +206,7 @@ class Source(abc.ABC):
             path = self.find(_ADAPTER_CONFIG)
             if path is not None and path.stat().st_size < _LARGEST_ADAPTER_CONFIG:
                 base = json.loads(path.read_bytes()).get("base_model_name_or_path")
-                return f", {base!r:.200}, and merge the adapter into it with PEFT" if isinstance(base, str) else ""
+                return f", {base!r:.200}" if isinstance(base, str) else ""
         return ""
 
     def __str__(self) -> str:
@@ -220,6 +227,9 @@ class _Folder(Source):
         folder, name = os.path.split(self.folder / filename)
         path = durable.resolve(folder, name)
         return None if path is None else _checked(path, self.folder, filename)
+
+    def holds_adapter(self) -> bool:
+        return self.find(_ADAPTER_CONFIG) is not None
 
     def names(self) -> list[str]:
         if not self.folder.is_dir():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -52,6 +52,7 @@ def read(
     variant: str | None,
     use_safetensors: bool | None,
     ignore_mismatched_sizes: bool,
+    provided: Collection[str] = (),
 ) -> tuple[Config, Any, load.Report]:
     """The config as weights that are read have it, the params, and what did not fit.
 
@@ -71,6 +72,7 @@ def read(
         variant: of the files.
         use_safetensors: which files are taken.
         ignore_mismatched_sizes: whether such arrays are drawn anew.
+        provided: names of arrays that are taken from elsewhere afterwards.
 
     Raises:
         OSError, ValueError: as of `Model.from_pretrained`.
@@ -89,6 +91,7 @@ def read(
         sizes={name: size for name, size in config.to_dict().items() if type(size) is int}
         | {"num_labels": config.num_labels},
         ignore_mismatched_sizes=ignore_mismatched_sizes,
+        provided=provided,
     )
     check_room(plan.new * 4, owner)
     expected_all = owner in (getattr(config, "architectures", None) or ())

@@ -18,7 +18,7 @@ FLOORS = (
     ("config", "outputs", "declare", "runtime", "hub", "durable", "gguf"),
     ("layers",),
     ("checkpoint", "tokenizers", "parallel", "sizes"),
-    ("generation",),
+    ("adapters", "generation"),
     ("architecture", "batch", "bundle", "network", "pretrained", "registry", "tasks"),
     ("models",),
     ("auto", "training"),

@@ -71,6 +71,7 @@ def plan(
     unread: Iterable[str] = (),
     sizes: Mapping[str, int] = {},
     ignore_mismatched_sizes: bool = False,
+    provided: Collection[str] = (),
 ) -> LoadPlan:
     """Match names and shapes.
 
@@ -82,6 +83,7 @@ def plan(
         unread: starts of such names.
         sizes: the whole numbers of the config by field, so that an error can name the field at fault.
         ignore_mismatched_sizes: report arrays of another size as mismatched instead of raising.
+        provided: names of arrays that are taken from elsewhere afterwards: whatever the files have is well.
 
     Raises:
         ValueError: sizes differ, a tensor holds no plain floats, none of the layers' arrays is in the files (another
@@ -93,10 +95,12 @@ def plan(
     missing, mismatched = [], []
     records = [record for _, param in declare.walk(declaration) for record in param.records]
     for param in records:
-        present = [name for name in _spellings(param, prefixes) if not layout.missing(param, name, weights)]
+        present = [name for name in spellings(param, prefixes) if not layout.missing(param, name, weights)]
         used.update(part for name in present for part in layout.names(param, name))
+        if param.name in provided:
+            continue
         if not present:
-            lacking, there = layout.absent(param, _spellings(param, prefixes), weights)
+            lacking, there = layout.absent(param, spellings(param, prefixes), weights)
             missing.extend(lacking)
             absent.append(param)
             used.update(there)
@@ -244,7 +248,7 @@ def _body(records: Sequence[Param]) -> list[Param]:
 
 def _known(params: Iterable[Param], prefixes: Sequence[str]) -> set[str]:
     """All names under which files may hold some arrays."""
-    return {part for param in params for name in _spellings(param, prefixes) for part in layout.names(param, name)}
+    return {part for param in params for name in spellings(param, prefixes) for part in layout.names(param, name)}
 
 
 def _before(weights: Weights, known: Collection[str]) -> str | None:
@@ -274,7 +278,7 @@ def _too_much(found: str) -> str:
     )
 
 
-def _spellings(param: Param, prefixes: Sequence[str]) -> Iterable[str]:
+def spellings(param: Param, prefixes: Sequence[str]) -> Iterable[str]:
     """The names under which a file may hold an array, best first."""
     names = (*param.aliases, param.name) if param.aliases_first else (param.name, *param.aliases)
     for name in names:

@@ -264,7 +264,8 @@ GROUPS = {"qkv": QKV, "gate_up": ("gate", "up")}
 def prepare(params: Any, declaration: declare.Tree) -> Any:
     """A tree in which the dense layers of each declared group are one: fewer, larger products.
 
-    Those of which only some have a bias, or that are not all kept alike, stay as they are.
+    Those of which only some have a bias, or that are not all kept alike, stay as they are, and so do those that have
+    low-rank additions.
 
     Args:
         params: listed or stacked.
@@ -277,7 +278,8 @@ def prepare(params: Any, declaration: declare.Tree) -> Any:
     children = {name: prepare(params[name], part) for name, part in declaration.items()}
     for fused, names in GROUPS.items():
         parts = [part for name in names if isinstance(part := declaration.get(name), dict)]
-        together = [part["weight"].group for part in parts if "weight" in part] == [fused] * len(names)
+        weights = [part["weight"] for part in parts if "weight" in part]
+        together = [weight.group for weight in weights if declare.is_param(weight)] == [fused] * len(names)
         if together and _alike([children[name] for name in names]):
             children[fused] = _joined([children.pop(name) for name in names])
     return children

@@ -18,8 +18,8 @@ from ..declare import Param
 from .activation import ACTIVATIONS
 from .decoder import Feed
 from .product import matmul, narrow_gradients
-from .quantized import Quantized
 from .sites import Sites
+from .weight import Weight
 
 Gate = Callable[[jax.Array], jax.Array]
 """What a network's first product [..., 2F] becomes: [..., F]."""
@@ -134,7 +134,7 @@ def experts(p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Array, gate: Ga
     """What the chosen experts make of tokens x [N, D], each with its share: [N, D] float32.
 
     p: "gate" and "up" [E, F, D], or "gate_up" [E, 2F, D], and "down" [E, D, F], each with "weight" and perhaps "bias";
-    weights may be `Quantized`. chosen, shares: [N, k]. gate: see `Gate`.
+    weights may be a `Weight`. chosen, shares: [N, k]. gate: see `Gate`.
 
     Of few tokens, as in a step of writing, only the experts that they go to are read. On CPU a gradient takes all
     experts for all tokens: exact, but so much slower as there are more experts than a token goes to.
@@ -160,7 +160,7 @@ def _network(p: Any, x: jax.Array, gate: Gate, product: Callable[[Any, jax.Array
 
 def _product(p: Any, x: jax.Array) -> jax.Array:
     """X [..., in] by one weight [out, in]: [..., out] float32. A vector goes in as it is: see `_each`."""
-    if isinstance(p["weight"], Quantized):
+    if isinstance(p["weight"], Weight):
         y = p["weight"].product(x)
     else:
         wide = jnp.promote_types(x.dtype, jnp.float32)
@@ -212,7 +212,7 @@ def _ragged(gate: Gate, p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Arr
 
     def product(p: Any, x: jax.Array) -> jax.Array:
         weight = p["weight"]
-        weight = weight.widened(x.dtype) if isinstance(weight, Quantized) else weight
+        weight = weight.widened(x.dtype) if isinstance(weight, Weight) else weight
         wide = jnp.promote_types(x.dtype, jnp.float32)
         x, weight, each = _alike(x, weight, sizes)
         ragged = lambda x, weight, sums: jax.lax.ragged_dot_general(  # noqa: E731

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from . import lora
-from .product import explicit_sharding, product
-from .quantized import Quantized
+from .product import explicit_sharding
+from .weight import Weight, multiplied
 
 
 def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
@@ -18,18 +18,15 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
     The weight keeps the Hub's layout: contracting its last axis needs no transpose at load or save, and is the faster
     layout on CPU for few rows. On an explicit mesh the result takes the sharding of `like` (the residual that it will
     be added to), which settles what a contraction over a sharded axis leaves open. Sums are float32 or wider, and are
-    rounded once: for half types that is both more exact and, on CPU, twice as fast. A weight may be `Quantized`;
-    "lora" is what `lora.chosen` adds to it.
+    rounded once: for half types that is both more exact and, on CPU, twice as fast. A weight may be a `Weight`; "lora"
+    is what `lora.chosen` adds to it.
     """
     if "lora" in p:
         plain = linear({name: array for name, array in p.items() if name != "lora"}, x, like)
         return plain + lora.product(p["lora"], x).astype(plain.dtype)
-    weight, sharding = p["weight"], explicit_sharding(like)
-    if isinstance(weight, Quantized):
-        narrow, y = x.dtype, weight.product(x, sharding)
-    else:
-        narrow = jnp.result_type(x, weight)
-        y = product(x.astype(narrow), weight.astype(narrow), jnp.promote_types(narrow, jnp.float32), sharding)
+    weight = p["weight"]
+    narrow = x.dtype if isinstance(weight, Weight) else jnp.result_type(x, weight)
+    y = multiplied(weight, x, explicit_sharding(like))
     return (y + p["bias"] if "bias" in p else y).astype(narrow)
 
 

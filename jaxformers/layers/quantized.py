@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from .product import product
+from .weight import Weight
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantized(abc.ABC):
+class Quantized(Weight):
     """A weight [..., out, in] as arrays with the axes [..., out] in front. values: [..., out, in]."""
 
     values: jax.Array
@@ -24,18 +25,14 @@ class Quantized(abc.ABC):
         """Of the weight."""
         return self.values.shape
 
-    @property
-    @abc.abstractmethod
-    def dtype(self) -> Any:
-        """The type that the weight is widened to unless another is asked for."""
-
-    @abc.abstractmethod
-    def widened(self, dtype: Any = None) -> jax.Array:
-        """The weight [..., out, in] as an array."""
-
     def product(self, x: jax.Array, out_sharding: Any = None) -> jax.Array:
-        """X [..., in] by a weight [out, in]: [..., out] in float32 or wider."""
-        return product(x, self.widened(x.dtype), jnp.promote_types(x.dtype, jnp.float32), out_sharding)
+        """X [..., in] by a weight [out, in]: [..., out] in float32 or wider.
+
+        Gradients widen the weight once more, and keep it meanwhile as it is.
+        """
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        multiply = lambda x, weight: product(x, weight.widened(x.dtype), wide, out_sharding)  # noqa: E731
+        return jax.checkpoint(multiply)(x, self)
 
     @abc.abstractmethod
     def alike(self, x: jax.Array) -> Self:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from .. import auto, declare, hub, registry, runtime
+from .. import adapters, auto, declare, hub, registry, runtime
 from .. import config as configs
 from ..bundle import Model
 from ..config import Config
@@ -94,6 +94,7 @@ def pipeline(
             where["revision"],
         )
     source: Any = None if isinstance(model, Model) else hub.source_of(model, **where)
+    adapter: hub.Source | None = None
     where = {name: value for name, value in where.items() if name not in _OF_MODEL}
     if isinstance(model, Model):
         said = {"config": config, "dtype": dtype, "torch_dtype": torch_dtype, "model_kwargs": model_kwargs}
@@ -106,7 +107,8 @@ def pipeline(
     else:
         try:
             files = source if kind is None else kind.inside(source)
-            settings = config if isinstance(config, Config) else _config(files if config is None else config, where)
+            base, adapter = adapters.parted(files)
+            settings = config if isinstance(config, Config) else _config(base if config is None else config, where)
         except hub.Unreachable as error:
             if kind is None or kind.name not in tasks.SHIPPED:
                 raise
@@ -115,7 +117,8 @@ def pipeline(
         kind = kind or _task_of(settings, str(model))
     kind = kind.bind(kind, source, trained)
     _check_architecture(kind, model.config if isinstance(model, Model) else settings, trained)
-    if trained is not None and (isinstance(model, Model) or trained.task):  # a base model's files may hold a head
+    made = isinstance(model, Model) or (trained is not None and trained.task and adapter is None)
+    if trained is not None and made:  # files of a base model may hold a head, and those of an adapter another one
         _check_head(kind, trained, allow_new_head)
     chosen = tasks.changed(kind.options(), kind, options)
     if not isinstance(tokenizer, Tokenizer):

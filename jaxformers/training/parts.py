@@ -10,6 +10,7 @@ import jax
 
 from .. import declare
 from ..declare import Tree
+from ..layers.quantized import is_quantized
 
 _PLAIN = ("norm", "bias")  # of these no weight is decayed
 
@@ -38,7 +39,9 @@ def trained(
         if role not in roles.values():
             there = ", ".join(dict.fromkeys(roles.values()))
             raise ValueError(f"frozen_roles: no array has the role {role!r}; there are {there}")
-    for pattern in (*(only or ()), *frozen):
+    whole = frozenset(only or ()).intersection(roles)  # of adapters there are hundreds
+    begun = None if only is None else [pattern for pattern in only if pattern not in whole]
+    for pattern in (*(begun or ()), *frozen):
         if not any(_begins(pattern, path) for path in roles):
             tops = dict.fromkeys(path.split(".")[0] for path in roles)
             raise ValueError(f"no array's path begins with {pattern!r}; paths begin with {', '.join(tops)}")
@@ -47,7 +50,7 @@ def trained(
         for path, role in roles.items()
         if role != "buffer"
         and role not in frozen_roles
-        and (only is None or any(_begins(pattern, path) for pattern in only))
+        and (begun is None or path in whole or any(_begins(pattern, path) for pattern in begun))
         and not any(_begins(pattern, path) for pattern in frozen)
     )
     if not chosen:
@@ -80,13 +83,14 @@ def joined(first: Tree, second: Tree) -> Tree:
 
 
 def replace_floats(tree: Tree, dtype: Any, but: frozenset[str] = frozenset()) -> Tree:
-    """The tree with arrays of floats in a type, but for those at some paths."""
+    """The tree with arrays of floats in a type, but for those at some paths, and for weights in fewer bits."""
 
-    def cast(path: tuple[Any, ...], x: jax.Array) -> jax.Array:
-        narrow = jax.numpy.issubdtype(x.dtype, jax.numpy.floating) and declare.keystr(path) not in but
-        return x.astype(dtype) if narrow else x
+    def cast(path: tuple[Any, ...], x: Any) -> Any:
+        if is_quantized(x) or not jax.numpy.issubdtype(x.dtype, jax.numpy.floating):
+            return x
+        return x if declare.keystr(path) in but else x.astype(dtype)
 
-    return jax.tree_util.tree_map_with_path(cast, tree)
+    return jax.tree_util.tree_map_with_path(cast, tree, is_leaf=is_quantized)
 
 
 def narrow(declaration: Tree, params: Tree, dtype: Any) -> Tree:

@@ -98,6 +98,7 @@ class TrainPlan:
             model: says what is computed, and how its layers lie; its weights are not kept.
             optimizer: `training.optimizer(...)`, or any of optax.
             only: beginnings of the paths of what is trained alone ("head"); "*" within a part stands for anything.
+                None: all arrays, or of a model with an adapter what belongs to it.
             frozen: likewise, of what is not trained ("word", "layers.0").
             frozen_roles: roles of arrays that are not trained (`declare.Role`).
             accumulation: parts of as many rows in which a batch is computed, so that fewer are in memory at once. The
@@ -117,6 +118,7 @@ class TrainPlan:
                 f"accumulation={accumulation}, label_smoothing={label_smoothing}, max_grad_norm={max_grad_norm}: "
                 "expected 1 or more, a share below 1, and a length above 0 or None"
             )
+        only = model.trains if only is None else only
         paths = parts.trained(model.laid_out, only, frozen, frozen_roles)
         _check_weights(model, paths)
         return cls(
