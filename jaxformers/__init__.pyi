@@ -757,5 +757,9 @@ from .training.collators import default_data_collator as default_data_collator
 from .training.metrics import EvalPrediction as EvalPrediction
 from .training.run_state import TrainerControl as TrainerControl
 from .training.run_state import TrainerState as TrainerState
+from .training.sentences import MultipleNegativesRankingLoss as MultipleNegativesRankingLoss
+from .training.sentences import SentencePairsCollator as SentencePairsCollator
+from .training.seq2seq import Seq2SeqTrainer as Seq2SeqTrainer
+from .training.trainer import Trainer as Trainer
 
 __version__: str
