@@ -164,6 +164,11 @@ class Model(adapters.Adapted, Architecture):
         return type(self), self.config, self.__dict__["_generation"], self.adapter
 
     @property
+    def name_or_path(self) -> str:
+        """Where `from_pretrained` has read it; empty where it was made, also by `jax.tree.map` of one that was read."""
+        return self.__dict__.get("_read_from", "")
+
+    @property
     def generation_config(self) -> GenerationConfig:
         """How `generate` writes unless it is told otherwise: generation_config.json, or what config.json says of it."""
         return self.__dict__["_generation"] or GenerationConfig.from_model_config(self.config)
@@ -193,7 +198,9 @@ class Model(adapters.Adapted, Architecture):
         return declare.like(self.declaration(self.config), self.params)
 
     def _with_adapter(self, params: Any, adapter: adapters.LoraConfig | None) -> Self:
-        return self._made(self.config, params, self.__dict__["_generation"], adapter)
+        model = self._made(self.config, params, self.__dict__["_generation"], adapter)
+        model.__dict__["_read_from"] = self.name_or_path
+        return model
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For `pickle` and `copy`: what is prepared can be made again, and is as large as the model."""
@@ -235,6 +242,7 @@ class Model(adapters.Adapted, Architecture):
         if changed:
             self._check(config, params)
         model = self._made(config, params, generation_config or self.__dict__["_generation"], self.adapter)
+        model.__dict__["_read_from"] = self.name_or_path
         if params is self.params and "prepared" in self.__dict__:
             model.__dict__["prepared"] = self.prepared
         return model
@@ -473,6 +481,7 @@ class Model(adapters.Adapted, Architecture):
             provided=provided,
         )
         model = cls._made(config, params, GenerationConfig.of_model(source, config) if cls.writes() else None)
+        model.__dict__["_read_from"] = str(source)
         model = model if stored is None else model.with_stored(stored)
         return (model, report.to_dict()) if output_loading_info else model
 

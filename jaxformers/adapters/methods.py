@@ -23,6 +23,7 @@ class Adapted(abc.ABC):
     config: Any
     params: Any
     prefixes: Any
+    name_or_path: Any
 
     @property
     def peft_config(self) -> Mapping[str, LoraConfig]:
@@ -95,6 +96,8 @@ class Adapted(abc.ABC):
             ValueError: the config does not fit the model, or this has an adapter already.
         """
         config = self._settled(config)
+        if config.base_model_name_or_path is None:
+            config = config.replace(base_model_name_or_path=self.name_or_path or None)
         tree = targets.adapted(self.laid_out, config, self._owner)
         paths = frozenset(path for path, param in declare.walk(tree) if param.role == "adapter")
         return self._with(tree, config, paths, {}, jax.random.key(0) if key is None else key)
