@@ -85,9 +85,9 @@ class Sites:
             return x
         if rate == 1.0:  # nothing is kept, and 1 / (1 - rate) would make the gradient NaN
             return jnp.zeros_like(x)
-        share = jnp.float32(1.0 - rate)  # of a stated type: the draws are the same with and without x64
-        kept = jax.random.bernoulli(_folded(self.key, name), share, x.shape)
-        return jnp.where(kept, x / (1.0 - rate), 0).astype(x.dtype)
+        dropped = round(rate * _DRAWS)
+        kept = _draws(_folded(self.key, name), x.shape) >= dropped
+        return jnp.where(kept, x / (1.0 - dropped / _DRAWS), 0).astype(x.dtype)
 
     def show(self, name: str, x: jax.Array) -> None:
         """Keep x if it is captured: a site beside the way to the result, where nothing can be replaced.
@@ -222,6 +222,20 @@ def in_order(values: Mapping[str, Any]) -> dict[str, Any]:
 def _matches(pattern: str, name: str) -> bool:
     asked, parts = pattern.split("."), name.split(".")
     return len(asked) == len(parts) and all(one in ("*", part) for one, part in zip(asked, parts, strict=True))
+
+
+_DRAWS = 1 << 16
+
+
+def _draws(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Numbers below 65,536: of each draw of 32 bits two, since these are what dropout takes its time and memory for.
+
+    The two are of different tokens, the axis before the last, along which meshes seldom divide.
+    """
+    if len(shape) < 2 or shape[-2] % 2:
+        return jax.random.bits(key, shape, jnp.uint32) >> 16
+    both = jax.random.bits(key, (*shape[:-2], shape[-2] // 2, shape[-1]), jnp.uint32)
+    return jnp.concatenate([both >> 16, both & (_DRAWS - 1)], axis=-2)
 
 
 def _folded(key: jax.Array, name: str) -> jax.Array:
