@@ -341,3 +341,12 @@ def test_what_is_not_finite_stops_a_run_or_is_left_out(
     assert "step 3: the loss or a gradient is not finite" in caplog.text
     assert left.state.global_step == 5
     assert all(np.isfinite(array).all() for array in weights(left))
+
+
+def test_what_is_not_called_cannot_be_overridden() -> None:
+    with pytest.raises(TypeError, match=r"Own.compute_loss would not be called: .*pass compute_loss_func="):
+
+        class Own(Trainer):
+            """As for torch's Trainer."""
+
+            def compute_loss(self, model: Any, inputs: Any) -> Any: ...
