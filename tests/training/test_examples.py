@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import zipfile
 from pathlib import Path
@@ -60,7 +61,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy that chats."""
-    return toy_writer.write(tmp_path_factory.mktemp("writer"), max_position_embeddings=512)
+    folder = toy_writer.write(tmp_path_factory.mktemp("writer"), max_position_embeddings=512)
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": 512}))
+    return folder
 
 
 @pytest.fixture(scope="module")
