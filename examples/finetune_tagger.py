@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     options = parser.parse_args(arguments)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     model = AutoModelForTokenClassification.from_pretrained(
-        options.model, id2label=dict(enumerate(literals.TAGS)), key=jax.random.key(options.seed)
+        options.model,
+        id2label=dict(enumerate(literals.TAGS)),
+        key=jax.random.key(options.seed),
+        ignore_mismatched_sizes=True,  # a checkpoint's head for something else is left behind
     )
 
     def rows(paragraphs: Sequence[literals.Tagged]) -> list[dict]:
