@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
+import tomllib
 import types
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from jaxformers import AutoConfig, AutoTokenizer, pipeline
 from jaxformers.cli import main
 from jaxformers.cli.labels import Labels
 from jaxformers.cli.recipe import Recipe, change
+from jaxformers.cli.training_tasks import TASKS
 
 BERT = {
     "model_type": "bert",
@@ -338,3 +341,13 @@ def test_what_is_written_is_measured(
     found = trained(capsys, path, "--set", "arguments.generation_max_length=6", "--set", "arguments.max_steps=1")
     assert (found["eval_chrf"], found["eval_bleu"]) == ("7.5000", "7.5000")
     assert seen == TEXTS
+
+
+def test_the_file_and_the_columns_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "trainer.md").read_text()
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert Recipe.of(tomllib.loads(block)).arguments.num_train_epochs == 3
+    table = page[page.index("| task | columns |") :]
+    for name, task in TASKS.items():
+        (line,) = [line for line in table.splitlines() if f"`{name}`" in line.partition(" | ")[0]]
+        assert all(f"`{column}`" in line for column in (*task.columns, *task.further))
