@@ -15,9 +15,9 @@ How it is run (minutes on two CPU cores):
 
     python examples/train_tiny_sentiment.py --data vaderSentiment-2.5 --out tiny-sentiment
 
-The weights that ship are those of this script's first version, whose loop was plain optax. Texts for which `held_out` is
-true are used for one thing only, the accuracy that is printed at the end. `--evaluate FOLDER` prints it for a checkpoint
-and trains nothing.
+The weights that ship are those of this script's first version, whose loop was plain optax. Texts for which `held_out`
+is true are used for one thing only, the accuracy that is printed at the end. `--evaluate FOLDER` prints it for a
+checkpoint and trains nothing.
 
 Data: C.J. Hutto and E.E. Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text",
 ICWSM 2014 (MIT licence).

@@ -11,8 +11,8 @@ How it is run (minutes on two CPU cores):
     python examples/train_tiny_translator.py --wheels wheels --out tiny-translator
 
 Messages of the held-out packages are used for one thing only, the chrF that is printed at the end. `--evaluate FOLDER`
-prints it for a checkpoint and trains nothing. The weights that ship are those of this script's first version, whose loop
-was plain optax.
+prints it for a checkpoint and trains nothing. The weights that ship are those of this script's first version, whose
+loop was plain optax.
 """
 
 from __future__ import annotations
