@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     trainer = Trainer(
         AutoModelForMaskedLM.from_pretrained(options.model, key=jax.random.key(options.seed)),
         tuning.arguments(options),
-        DataCollatorForLanguageModeling(tokenizer),
+        DataCollatorForLanguageModeling(tokenizer, pad_to_multiple_of=tuning.STEP),
         tokenized.masked(tokenizer, learnt, max_length=LONGEST),
         tokenized.masked(tokenizer, held_out, max_length=LONGEST),
         processing_class=tokenizer,

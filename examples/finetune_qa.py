@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     trainer = Trainer(
         AutoModelForQuestionAnswering.from_pretrained(options.model, key=key),
         tuning.arguments(options),
-        DataCollatorWithPadding(tokenizer),
+        DataCollatorWithPadding(tokenizer, pad_to_multiple_of=tuning.STEP),
         spans.windows(tokenizer, learnt, max_length=LONGEST, stride=SHARED),
         measured,
         processing_class=tokenizer,

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
             generation_num_beams=1,
             generation_max_length=LONGEST,
         ),
-        DataCollatorForSeq2Seq(tokenizer),
+        DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=tuning.STEP),
         rows(tuning.some(found.train, options)),
         rows(tuning.some(found.held_out, options, MEASURED)),
         processing_class=tokenizer,

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     trainer = Trainer(
         model,
         tuning.arguments(options),
-        DataCollatorForTokenClassification(tokenizer),
+        DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=tuning.STEP),
         rows(learnt),
         rows(held_out),
         processing_class=tokenizer,

