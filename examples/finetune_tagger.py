@@ -28,7 +28,7 @@ LONGEST = 128  # tokens
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     """Tune, measure and save."""
-    parser = tuning.parser(__doc__, out="code-names", rate=2e-4, epochs=2, batch=16)
+    parser = tuning.parser(__doc__, out="code-names", rate=3e-4, epochs=2, batch=16)
     parser.add_argument("--wheels", type=Path, required=True, help="the folder of what docstrings.txt lists")
     parser.add_argument("--model", default="jaxformers/tiny-sentiment", help="an encoder; default: a small one")
     options = parser.parse_args(arguments)

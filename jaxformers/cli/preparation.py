@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from ..adapters import get_peft_model
 from ..auto import AutoConfig, AutoTokenizer
 from ..config import Config
 from ..training.seq2seq import Seq2SeqTrainer
@@ -45,7 +46,7 @@ def prepared(recipe: Recipe) -> tuple[Trainer, Task]:
     evaluated = task.rows(held_out, settings) if held_out else None
     kind = Seq2SeqTrainer if model.task == "seq2seq" else Trainer
     trainer = kind(
-        _model(model, task, config, args.seed),
+        _model(recipe, task, config),
         args,
         task.collator(settings),
         learnt.dataset,
@@ -78,12 +79,13 @@ def _config(model: ModelSection, tokenizer: Any) -> Config:
     return AutoConfig.for_model(**known | (model.config or {}))
 
 
-def _model(model: ModelSection, task: Task, config: Config, seed: int) -> Any:
-    key = jax.random.key(seed)
-    if model.name is None:
+def _model(recipe: Recipe, task: Task, config: Config) -> Any:
+    said, key = recipe.model, jax.random.key(recipe.arguments.seed)
+    if said.name is None:
         return task.model.from_config(config, key=key)
-    options = {"dtype": model.dtype, "ignore_mismatched_sizes": model.ignore_mismatched_sizes}
-    return task.model.from_pretrained(model.name, config=config, key=key, **options, **_origin(model))
+    options = {"dtype": said.dtype, "ignore_mismatched_sizes": said.ignore_mismatched_sizes}
+    model = task.model.from_pretrained(said.name, config=config, key=key, **options, **_origin(said))
+    return model if recipe.lora is None else get_peft_model(model, recipe.lora, key=key)
 
 
 def _origin(model: ModelSection, elsewhere: str | None = None) -> dict[str, Any]:

@@ -8,20 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from ..adapters import LoraConfig
 from ..generation import checks
 from ..generation.config import nearest
 from ..training import argument_fields as fields
 from ..training.argument_fields import used
 from ..training.arguments import Seq2SeqTrainingArguments, TrainingArguments
 
-TASKS = (
-    "sequence-classification",
-    "token-classification",
-    "question-answering",
-    "masked-lm",
-    "causal-lm",
-    "seq2seq",
-)
+TASKS: Mapping[str, str | None] = {
+    "sequence-classification": "SEQ_CLS",
+    "token-classification": "TOKEN_CLS",
+    "question-answering": "QUESTION_ANS",
+    "masked-lm": None,
+    "causal-lm": "CAUSAL_LM",
+    "seq2seq": "SEQ_2_SEQ_LM",
+}
+"""Tasks, and what files of adapters call them."""
 
 _names = checks.many(checks.text, "a list of names", 1)
 _paths = checks.either(checks.text, checks.many(checks.text, "a list of paths", 1))
@@ -114,11 +116,12 @@ class DataSection(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A run: its model, its data, and the arguments of the Trainer."""
+    """A run: its model, its data, the arguments of the Trainer, and an adapter that is trained in place of weights."""
 
     model: ModelSection
     data: DataSection
     arguments: TrainingArguments
+    lora: LoraConfig | None = None
 
     @classmethod
     def read(cls, path: Path, changes: Sequence[tuple[Sequence[str], Any]] = ()) -> Recipe:
@@ -155,7 +158,8 @@ class Recipe:
         model = ModelSection.of("model", sections.get("model", {}))
         data = DataSection.of("data", sections.get("data", {}))
         arguments = Seq2SeqTrainingArguments if model.task == "seq2seq" else TrainingArguments
-        return cls(model, data, arguments.from_mapping(sections.get("arguments", {})))
+        made = arguments.from_mapping(sections.get("arguments", {}))
+        return cls(model, data, made, _adapter(model, sections["lora"]) if "lora" in sections else None)
 
 
 def change(word: str) -> tuple[tuple[str, ...], Any]:
@@ -172,6 +176,16 @@ def change(word: str) -> tuple[tuple[str, ...], Any]:
         return keys, tomllib.loads(f"value = {said}")["value"]
     except tomllib.TOMLDecodeError:
         return keys, said
+
+
+def _adapter(model: ModelSection, table: Mapping[str, Any]) -> LoraConfig:
+    """The adapter of a table of PEFT's names."""
+    known = [field.name for field in dataclasses.fields(LoraConfig)]
+    if unknown := [key for key in table if key not in known]:
+        raise ValueError(f"[lora] has no {nearest(unknown, known)}")
+    if model.name is None:
+        raise ValueError("[lora] adds to the weights of a checkpoint: give model.name, not a config of random ones")
+    return LoraConfig(**{"task_type": TASKS[model.task], **table})
 
 
 def _put(sections: dict[str, Any], keys: Sequence[str], value: Any) -> None:

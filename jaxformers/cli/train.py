@@ -1,4 +1,4 @@
-"""Train a model as a TOML file says, with the sections [model], [data] and [arguments].
+"""Train a model as a TOML file says, with the sections [model], [data], [arguments] and, for an adapter, [lora].
 
 [model]
 task = "sequence-classification"   # token-classification, question-answering, masked-lm, causal-lm, seq2seq

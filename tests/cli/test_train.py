@@ -17,7 +17,7 @@ import toy_writer
 from pipelines import toy_seq2seq
 from training.toys import put_tokenizer
 
-from jaxformers import AutoConfig, AutoTokenizer, pipeline
+from jaxformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PeftModel, pipeline
 from jaxformers.cli import main
 from jaxformers.cli.labels import Labels
 from jaxformers.cli.recipe import Recipe, change
@@ -176,6 +176,21 @@ def test_sources_and_targets(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert "eval_loss" in found
 
 
+def test_an_adapter(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = [{"text": text, "label": "POSITIVE" if "a" in text else "NEGATIVE"} for text in TEXTS]
+    model = {"task": "sequence-classification", "name": "jaxformers/tiny-sentiment"}
+    path = recipe(tmp_path, rows, model, {"max_length": 16})
+    path.write_text(path.read_text() + '\n[lora]\nr = 2\ntarget_modules = "all-linear"\n')
+    assert trained(capsys, path)["steps"] == "3"
+    assert json.loads((tmp_path / "out" / "adapter_config.json").read_text())["r"] == 2
+    assert (tmp_path / "out" / "adapter_model.safetensors").stat().st_size < 1_000_000
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    tuned = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    assert isinstance(tuned, PeftModel)
+    path.write_text(path.read_text().replace("r = 2", "rank = 2"))
+    assert "[lora] has no 'rank'" in refused(capsys, path)
+
+
 # -- what is wrong --------------------------------------------------------------------------------------------------
 
 GOOD: dict[str, Any] = {"task": "sequence-classification", "name": "no-such-folder"}
@@ -194,6 +209,7 @@ GOOD: dict[str, Any] = {"task": "sequence-classification", "name": "no-such-fold
         (["arguments.learning_rate=fast"], "learning_rate='fast'"),
         (["arguments.predict_with_generate=true"], "Seq2SeqTrainingArguments has"),
         (["model.config.n_layer=2"], "either a name"),
+        (["lora.r=0"], "the rank r=0 must be a whole number"),
         (["model.labels=['a', 'b']", "model.num_labels=3"], "labels has 2 names, num_labels is 3"),
         (["data=3"], "expected section.key=value"),
         (["data.columns.txt=a"], "the task reads no 'txt' (did you mean 'text'?)"),
