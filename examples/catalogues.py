@@ -25,7 +25,7 @@ from pairs import Pair, Pairs
 VALIDATION = ("django_machina",)  # a forum: where sizes and steps are chosen
 HELD_OUT = ("django_helpdesk", "ihatemoney", "thonny")  # tickets, a shared budget, an editor for beginners
 LONGEST = 160  # characters of a message
-SHAPES = ((8, 10), (12, 14), (16, 20), (24, 28), (32, 40), (48, 56))  # pieces of both sides, as rows are padded
+PIECES = (48, 56)  # of both sides at most
 
 _LINE = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr|msgstr\[\d\])?\s*"(.*)"')
 _ESCAPE = re.compile(r"\\(.)")

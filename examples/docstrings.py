@@ -52,8 +52,8 @@ def pair_of(docstring: str) -> Pair | None:
     return Pair(" ".join(source[: BODY[1]]), " ".join(target))
 
 
-def read_wheel(path: Path) -> Iterator[Pair]:
-    """The pairs of all modules, classes and functions of a package but its tests."""
+def read_wheel(path: Path) -> Iterator[str]:
+    """The docstrings of all modules, classes and functions of a package but its tests."""
     with zipfile.ZipFile(path) as wheel:
         names = [name for name in wheel.namelist() if name.endswith(".py") and not re.search(r"\btests?\b|_test", name)]
         for name in sorted(names):
@@ -62,11 +62,42 @@ def read_wheel(path: Path) -> Iterator[Pair]:
                     tree = ast.parse(wheel.read(name))
             except (SyntaxError, ValueError):  # a template, or of another Python
                 continue
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    pair = pair_of(ast.get_docstring(node) or "")
-                    if pair is not None:
-                        yield pair
+            documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+            nodes = (node for node in ast.walk(tree) if isinstance(node, documented))
+            yield from filter(None, map(ast.get_docstring, nodes))
+
+
+def whole(folder: Path) -> Iterator[tuple[str, Iterator[str]]]:
+    """Of each package in a folder its name with version, and its docstrings.
+
+    Raises:
+        ValueError: a wheel that must not be learnt from, or one that is held out and not there.
+    """
+    found = wheels.listed(folder)
+    if absent := [name for name in HELD_OUT if not any(_named(package) == name for package, _ in found)]:
+        raise ValueError(f"nothing found of {', '.join(absent)}: download all that is listed")
+    return ((name, read_wheel(path)) for name, path in found)
+
+
+def prose(folder: Path) -> Iterator[tuple[str, Iterator[str]]]:
+    """The same by paragraphs, those of words alone, each on one line; errors are those of `whole`."""
+
+    def paragraphs(texts: Iterator[str]) -> Iterator[str]:
+        for text in texts:
+            for paragraph in re.split(r"\n\s*\n", text):
+                if not (_MARKUP.search(paragraph) or paragraph.startswith(" ")):
+                    yield " ".join(paragraph.split())
+
+    return ((name, paragraphs(texts)) for name, texts in whole(folder))
+
+
+def held_out(package: str) -> bool:
+    """Whether a package, by its name with version, is one on which results are measured."""
+    return _named(package) in HELD_OUT
+
+
+def _named(package: str) -> str:
+    return package.partition("-")[0].lower()
 
 
 def read_all(folder: Path) -> Pairs:
@@ -75,5 +106,18 @@ def read_all(folder: Path) -> Pairs:
     Raises:
         ValueError: a wheel that must not be learnt from, or one that is held out and not there.
     """
-    packages = ((name, read_wheel(path)) for name, path in wheels.listed(folder))
+    packages = ((name, filter(None, map(pair_of, read_wheel(path)))) for name, path in wheels.listed(folder))
     return pairs.split(packages, VALIDATION, HELD_OUT)
+
+
+def texts(folder: Path, shortest: int = 20) -> tuple[list[str], list[str]]:
+    """Whole docstrings of so many words to learn from, and those of held-out packages that stand in no other.
+
+    Errors are those of `whole`.
+    """
+    learnt: dict[str, None] = {}
+    held: dict[str, None] = {}
+    for name, found in whole(folder):
+        long = (text for text in found if len(text.split()) >= shortest)
+        (held if held_out(name) else learnt).update(dict.fromkeys(long))
+    return list(learnt), [text for text in held if text not in learnt]

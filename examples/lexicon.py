@@ -21,9 +21,10 @@ LEAST = 0.01  # what is less probable is left out
 
 def translations(rows: Sequence[Row], words: int, rounds: int = ROUNDS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Links of pieces: of sources [L], of targets [L], and the probability of the second, given the first."""
-    links = [(np.repeat(row.source, len(row.target)), np.tile(row.target, len(row.source))) for row in rows]
-    shares = np.concatenate([np.tile(np.arange(len(row.target)), len(row.source)) for row in rows])
-    starts = np.repeat(np.cumsum([0, *(len(row.target) for row in rows[:-1])]), [len(one) for one, _ in links])
+    sides = [(row["input_ids"], row["labels"]) for row in rows]
+    links = [(np.repeat(source, len(target)), np.tile(target, len(source))) for source, target in sides]
+    shares = np.concatenate([np.tile(np.arange(len(target)), len(source)) for source, target in sides])
+    starts = np.repeat(np.cumsum([0, *(len(target) for _, target in sides[:-1])]), [len(one) for one, _ in links])
     places = shares + starts  # of each link's piece of a target, among those of all rows
     kinds, which = np.unique(
         np.concatenate([source.astype(np.int64) * words + target for source, target in links]), return_inverse=True
@@ -49,8 +50,8 @@ def table(rows: Sequence[Row], words: int, width: int, seed: int) -> np.ndarray:
     for i in np.flatnonzero(probability >= LEAST):
         meant[sources[i]] += probability[i] * drawn[targets[i]]
     read, written = (
-        np.bincount(np.concatenate([getattr(row, side) for row in rows]), minlength=words)[:, None] + 1e-9
-        for side in ("source", "target")
+        np.bincount(np.concatenate([row[side] for row in rows]), minlength=words)[:, None] + 1e-9
+        for side in ("input_ids", "labels")
     )
     mixed = (read * meant + written * drawn) / (read + written)
     return (mixed / np.sqrt(np.square(mixed).mean(1, keepdims=True) + 1e-12)).astype(np.float32)

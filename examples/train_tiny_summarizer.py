@@ -6,7 +6,7 @@ lines with them (`lexicon.py`). What it needs:
 
     pip install "jaxformers[sentencepiece]"
 
-How it is run, and how long it takes (two CPU cores, nothing else running: about 10 minutes):
+How it is run (minutes on two CPU cores):
 
     python examples/train_tiny_summarizer.py --wheels wheels --out tiny-summarizer
 
@@ -30,9 +30,9 @@ from pairs import Pair, Pairs
 from jaxformers import GenerationConfig, T5Config, T5ForConditionalGeneration, T5Tokenizer
 
 PIECES = 3072  # rows of the word table
-SHAPES = ((32, 24), (48, 24), (72, 24))  # pieces of both sides, as rows are padded
+LONGEST = (72, 24)  # pieces of both sides
 CYCLES = ((1, 4e-3), (2, 1.5e-3))  # epochs and the highest rate of each
-TOKENS = 768  # targets of a batch
+BATCH = 48  # rows of a step
 LEAD = 9  # words of the source that are taken as its summary for comparison: as many as a first line has
 WRITING = {"max_length": 32, "num_beams": 4, "early_stopping": True, "no_repeat_ngram_size": 3}
 
@@ -48,6 +48,7 @@ def make(seed: int) -> T5ForConditionalGeneration:
         num_decoder_layers=2,
         num_heads=4,
         relative_attention_max_distance=64,
+        dropout_rate=0.0,
         prefix="",
         task_specific_params={"summarization": {"prefix": "", **WRITING}},
     )
@@ -60,7 +61,7 @@ def make_tokenizer(pairs: Sequence[Pair], folder: Path) -> T5Tokenizer:
     texts = [text for pair in pairs for text in (pair.source, pair.target)]
     path = folder / "spiece.model"
     small_models.train_pieces(texts, path, PIECES, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
-    return T5Tokenizer(path, extra_ids=0, legacy=False, model_max_length=SHAPES[-1][0])
+    return T5Tokenizer(path, extra_ids=0, legacy=False, model_max_length=LONGEST[0])
 
 
 def report(folder: Path, found: Pairs) -> None:
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--wheels", type=Path, required=True, help="the folder of what docstrings.txt lists")
     parser.add_argument("--out", type=Path, default=Path("tiny-summarizer"), help="where the checkpoint is written")
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help="measure this checkpoint, and train nothing")
+    parser.add_argument("--steps", type=int, default=-1, help="at most so many steps in each cycle")
+    parser.add_argument("--rows", type=int, help="learn from the first so many pairs")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     found = docstrings.read_all(options.wheels)
@@ -84,8 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     print(f"{len(found.train)} docstrings of {len(found.counts)} packages", flush=True)
     tokenizer = make_tokenizer(found.train, options.out)
-    rows = small_models.rows_of(tokenizer, found.train)
-    settings = {"cycles": CYCLES, "shapes": SHAPES, "tokens": TOKENS, "seed": options.seed}
+    rows = small_models.rows_of(tokenizer, found.train[: options.rows], LONGEST)
+    settings = {"cycles": CYCLES, "batch": BATCH, "seed": options.seed, "steps": options.steps}
     model = make(options.seed)
     table = lexicon.table(rows, model.config.vocab_size, model.config.d_model, options.seed)
     small_models.train(lexicon.begun(model, table), tokenizer, rows, options.out, **settings)

@@ -25,6 +25,7 @@ COMMANDS = {
     "quicktour": "the library in short steps, on real weights",
     "run": "a pipeline over texts from the command line or standard input",
     "chat": "talk with a model in the terminal",
+    "train": "a training run that a TOML file describes",
     "env": "versions, devices and settings, for bug reports",
 }
 

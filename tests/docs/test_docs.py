@@ -1,4 +1,5 @@
-"""Every python block of the pages and the README runs as printed, one page in one namespace, without a network.
+"""Every python block of the pages, the README and the notebooks runs as printed, one page in one namespace, without a
+network.
 
 A line that is an expression with a comment behind it, such as `len(out)  # 2`, must also answer what the comment says
 (`...` stands for anything, as in doctest). Comments on lines of their own are prose. Blocks for the shell that say so
@@ -7,6 +8,7 @@ A line that is an expression with a comment behind it, such as `len(out)  # 2`, 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -22,6 +24,7 @@ RUNNER = Path(__file__).parent / "blocks.py"
 BLOCK = re.compile(r"^```python\n.*?^```$", re.DOTALL | re.MULTILINE)
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 DOCS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 PAGES = [path for path in DOCS if BLOCK.search(path.read_text())]
 
 
@@ -67,6 +70,16 @@ def test_blocks_run_and_answer_as_printed(page: Path, environment: dict[str, str
     run_blocks(page, environment, work)
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_run_and_answer_as_written(notebook: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    assert not any(cell.get("outputs") for cell in cells), "clear the outputs: they are those of one machine"
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    page = tmp_path / f"{notebook.stem}.md"
+    page.write_text("".join(f"```python\n{cell}\n```\n" for cell in code), "utf-8")
+    run_blocks(page, environment, notebook.parent)
+
+
 def test_sharing_goes_to_a_hub_and_back(environment: dict[str, str], work: Path, tmp_path: Path) -> None:
     with FakeHub() as hub:
         asked = hub.environment(tmp_path / "home") | {"HF_HUB_OFFLINE": "0", "HF_TOKEN": TOKEN}
@@ -104,6 +117,7 @@ def test_every_block_of_the_tour_is_run() -> None:
 
 
 def test_there_are_pages_with_blocks() -> None:
+    assert NOTEBOOKS
     assert {"README.md", "quicktour.md"} <= {page.name for page in PAGES}
 
 

@@ -6,12 +6,15 @@ import random
 import sys
 from pathlib import Path
 
-from test_tiny_sentiment import script
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
 
 
 def main(data: Path) -> None:
     """Write 300 held-out snippets with their labels."""
-    held_out = script().read_all(data).held_out
+    import snippets
+
+    held_out = snippets.read_all(data).held_out
     lines = [f"{'POSITIVE' if one.score > 0 else 'NEGATIVE'}\t{' '.join(one.text.split())}\n" for one in held_out]
     Path(__file__).with_name("held_out.tsv").write_text("".join(random.Random(0).sample(lines, 300)), "utf-8")
 

@@ -6,19 +6,19 @@ script never learns from; the accuracy on all of them is in the model card.
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
+import numpy as np
 import pytest
+import snippets as snippets_of
+import train_tiny_sentiment
+from training.toys import put_tokenizer
 
-from jaxformers import AutoConfig, AutoTokenizer, BertForSequenceClassification, hub, pipeline
+from jaxformers import AutoConfig, AutoTokenizer, BertConfig, BertForSequenceClassification, hub, pipeline
 from jaxformers.pipelines import Pipeline
 
 NAME = "jaxformers/tiny-sentiment"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,6 @@ def snippets() -> list[tuple[str, str]]:
     """Label and text of each."""
     lines = Path(__file__).with_name("held_out.tsv").read_text("utf-8").splitlines()
     return [(label, text) for label, text in (line.split("\t") for line in lines)]
-
-
-def script() -> ModuleType:
-    """The training script, which says what is held out."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "examples" / "train_tiny_sentiment.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
@@ -63,8 +52,7 @@ def test_plain_sentences(classify: Pipeline) -> None:
 
 
 def test_four_of_five_held_out_snippets(classify: Pipeline, snippets: list[tuple[str, str]]) -> None:
-    held_out = script().held_out
-    assert all(held_out(text) for _, text in snippets)
+    assert all(snippets_of.held_out(text) for _, text in snippets)
     answers = classify([text for _, text in snippets])
     right = sum(answer["label"] == label for answer, (label, _) in zip(answers, snippets, strict=True))
     assert right / len(snippets) >= 0.78  # 80% or more on all of them: 2% is what chance may take from 300
@@ -75,3 +63,14 @@ def test_int8_keeps_the_labels(classify: Pipeline, snippets: list[tuple[str, str
     whole = pipeline("sentiment-analysis", model=NAME, dtype="int8")
     same = sum(a["label"] == b["label"] for a, b in zip(classify(texts), whole(texts), strict=True))
     assert same >= 0.97 * len(texts)
+
+
+def test_what_people_think_is_learnt(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(put_tokenizer(tmp_path))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = BertConfig(vocab_size=len(tokenizer), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **sizes)
+    texts, targets = ["maria", "berlin went to town"] * 32, np.array([0.9, 0.2] * 32)
+    settings = {"folder": tmp_path / "run", "epochs": 30, "rate": 0.01}
+    model = train_tiny_sentiment.fit(BertForSequenceClassification(config), tokenizer, texts, targets, **settings)
+    odds = train_tiny_sentiment.predict(model, tokenizer, texts[:2])
+    np.testing.assert_allclose(1 / (1 + np.exp(-odds)), targets[:2], atol=0.05)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import catalogues
 import docstrings
 import lexicon
-import numpy as np
 import pairs
 import pytest
 import scores
 import small_models
 from pairs import Pair
-from small_models import Row
+from pipelines import toy_seq2seq
+
+from jaxformers import AutoModelForSeq2SeqLM, AutoTokenizer, DataCollatorForSeq2Seq
 
 PO = r"""
 msgid ""
@@ -99,9 +102,9 @@ def test_scores() -> None:
 def test_lexicon_finds_what_translates_what() -> None:
     open_, file, window, ouvrir, fichier, fenetre = range(2, 8)
     rows = [
-        Row([open_, file], [ouvrir, fichier]),
-        Row([open_, window], [ouvrir, fenetre]),
-        Row([file], [fichier]),
+        {"input_ids": [open_, file], "labels": [ouvrir, fichier]},
+        {"input_ids": [open_, window], "labels": [ouvrir, fenetre]},
+        {"input_ids": [file], "labels": [fichier]},
     ]
     sources, targets, probability = lexicon.translations(rows, 8, rounds=20)
     likely = {(int(s), int(t)) for s, t, p in zip(sources, targets, probability, strict=True) if p > 0.8}
@@ -111,14 +114,21 @@ def test_lexicon_finds_what_translates_what() -> None:
     assert near[file, fichier] > 0.8 > abs(near[file, fenetre])
 
 
-def test_batches_hold_each_row_once() -> None:
-    rows = [Row([3] * (1 + i % 9), [4] * (1 + i % 5)) for i in range(64)]
-    found = list(small_models.batches(rows, ((4, 4), (8, 8)), 8, np.random.default_rng(0)))
-    chosen = np.concatenate([those for those, _ in found])
-    assert len(set(chosen)) == len(chosen)
-    assert all(
-        len(rows[i].source) <= shape[0] and len(rows[i].target) <= shape[1] for those, shape in found for i in those
+def test_training_in_cycles_leaves_a_checkpoint(tmp_path: Path) -> None:
+    start = toy_seq2seq.t5(tmp_path / "start", dropout_rate=0.0)
+    tokenizer = AutoTokenizer.from_pretrained(start)
+    found = [Pair(f"The file {i}.", f"Le fichier {i}.") for i in range(8)] + [Pair("The file " * 9, "Le fichier.")]
+    rows = small_models.rows_of(tokenizer, found, (16, 16))
+    assert len(rows) == 8  # without the long one
+    model = AutoModelForSeq2SeqLM.from_pretrained(start)
+    settings = {"cycles": [(3, 0.03), (1, 0.01)], "batch": 4, "seed": 0}
+    small_models.train(model, tokenizer, rows, tmp_path / "out", **settings)
+    trained = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out", dtype="float32")
+    batch = DataCollatorForSeq2Seq(tokenizer)(rows)
+    assert trained(**batch).loss < model(**batch).loss - 0.5
+    assert (
+        AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out", dtype="auto").params["word"]["table"].dtype == "float16"
     )
-    batch = small_models.padded(rows, np.array([8 - 1, 0]), (8, 4), 0)
-    assert batch["labels"].tolist() == [[4, 4, 4, -100], [4, -100, -100, -100]]
-    assert batch["attention_mask"].sum(1).tolist() == [8, 1]
+    assert (
+        AutoTokenizer.from_pretrained(tmp_path / "out")("The file.")["input_ids"] == tokenizer("The file.")["input_ids"]
+    )
