@@ -159,6 +159,10 @@ class Recipe:
         data = DataSection.of("data", sections.get("data", {}))
         arguments = Seq2SeqTrainingArguments if model.task == "seq2seq" else TrainingArguments
         made = arguments.from_mapping(sections.get("arguments", {}))
+        if made.eval_strategy != "no" and not (data.eval or data.split):
+            raise ValueError(
+                f"eval_strategy={made.eval_strategy!r} needs rows to evaluate: give data.eval or data.split"
+            )
         return cls(model, data, made, _adapter(model, sections["lora"]) if "lora" in sections else None)
 
 

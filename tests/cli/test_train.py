@@ -209,6 +209,7 @@ GOOD: dict[str, Any] = {"task": "sequence-classification", "name": "no-such-fold
         (["arguments.learning_rate=fast"], "learning_rate='fast'"),
         (["arguments.predict_with_generate=true"], "Seq2SeqTrainingArguments has"),
         (["model.config.n_layer=2"], "either a name"),
+        (["arguments.eval_strategy=epoch"], "needs rows to evaluate: give data.eval or data.split"),
         (["lora.r=0"], "the rank r=0 must be a whole number"),
         (["model.labels=['a', 'b']", "model.num_labels=3"], "labels has 2 names, num_labels is 3"),
         (["data=3"], "expected section.key=value"),
@@ -250,6 +251,12 @@ def test_rows_that_are_none(capsys: pytest.CaptureFixture[str], tmp_path: Path, 
     path = recipe(tmp_path, [], GOOD, {})
     (tmp_path / "train.jsonl").write_text(lines)
     assert said in refused(capsys, path)
+
+
+def test_there_is_nothing_to_go_on_from(capsys: pytest.CaptureFixture[str], tmp_path: Path, tokens: str) -> None:
+    model = {"task": "sequence-classification", "config": BERT, "tokenizer": tokens}
+    path = recipe(tmp_path, [{"text": text, "label": 0} for text in TEXTS], model, {})
+    assert "there is no complete checkpoint" in refused(capsys, path, "--resume")
 
 
 def test_a_row_must_fit_the_model(capsys: pytest.CaptureFixture[str], tmp_path: Path, tokens: str) -> None:
