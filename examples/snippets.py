@@ -152,3 +152,16 @@ def by_review(data: Path) -> tuple[list[Text], list[Text]]:
                 (held if aside else learnt).append(text)
     near = resembles(text.text for text in held)
     return [text for text in learnt if not near(text.text)], held
+
+
+def by_document(data: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """Reviews of products and editorials, as their sentences, to learn from, and the held-out fifth of them."""
+    learnt, held = [], []
+    for name in ("amazonReview", "nytEditorial"):
+        documents: dict[str, list[str]] = defaultdict(list)
+        for document, text in lines(_resources(data) / f"{name}Snippets_GroundTruth.txt"):
+            documents[document].append(text.text)
+        for document, sentences in documents.items():
+            if len(sentences) > 1:
+                (held if share(f"{name} {document}") < 0.2 else learnt).append(sentences)
+    return learnt, held

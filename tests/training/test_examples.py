@@ -105,6 +105,18 @@ def test_a_review_is_on_one_side(tmp_path: Path) -> None:
     assert not sides[0] & sides[1]
 
 
+def test_sentences(tmp_path: Path, encoder: Path) -> None:
+    texts = tmp_path / "data" / "additional_resources" / "hutto_ICWSM_2014"
+    texts.mkdir(parents=True)
+    lines = [f"{i}_{j}\t0\tmaria went to town {i} and {j} berlin\n" for i in range(30) for j in range(3)]
+    for name in ("amazonReview", "nytEditorial"):
+        (texts / f"{name}Snippets_GroundTruth.txt").write_text("".join(lines))
+    data = ["--data", tmp_path / "data", "--model", encoder, "--out", tmp_path / "out"]
+    found = importlib.import_module("finetune_sentences").main([*map(str, data), *SHORT])
+    assert found["low"] <= found["after"] - found["before"] <= found["high"]
+    assert len(pipeline("text-embedding", model=str(tmp_path / "out"))("maria")) == 16
+
+
 @pytest.mark.parametrize(
     ("script", "measured"),
     [
