@@ -527,8 +527,12 @@ class Trainer(Evaluator):
         Args:
             model_name: its title; by default the name of `args.output_dir`.
             folder: where to; by default `args.output_dir`.
-            **about: `language`, `license`, `tags`, `dataset`, `finetuned_from`.
+            **about: `language`, `license`, `tags`, `dataset`, `finetuned_from`, which by default is the name on the Hub
+                that the model was read by.
         """
+        began = self._model.name_or_path
+        if began and not Path(began).exists():
+            about.setdefault("finetuned_from", began)
         home = Path(self.args.output_dir)
         target = home if folder is None else Path(folder)
         text = card.written(model_name or home.absolute().name, self._model, self.args, self.state, **about)

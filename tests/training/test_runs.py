@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from fake_hub import TOKEN, FakeHub
 
 from jaxformers import (
     BertForSequenceClassification,
@@ -341,6 +342,30 @@ def test_what_is_not_finite_stops_a_run_or_is_left_out(
     assert "step 3: the loss or a gradient is not finite" in caplog.text
     assert left.state.global_step == 5
     assert all(np.isfinite(array).all() for array in weights(left))
+
+
+def test_a_tuned_model_goes_to_the_hub_with_a_card(
+    train: Callable[..., Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeHub() as hub:
+        hub.connect(monkeypatch, tmp_path / "cache")
+        trainer = train(
+            push_to_hub=True, hub_model_id="me/tuned", hub_token=TOKEN, hub_strategy="every_save", save_strategy="steps", save_steps=3,
+            eval_dataset=rows(8), eval_strategy="epoch",
+        )  # fmt: skip
+        trainer.train()
+        assert len(hub.repositories["me/tuned"].commits) == 3
+        read = BertForSequenceClassification.from_pretrained("me/tuned")
+        (latest,) = hub.repositories["me/tuned"].revisions.values()
+        text = hub.repositories["me/tuned"].commits[latest]["README.md"].decode()
+    assert all((a == np.asarray(b)).all() for a, b in zip(weights(trainer), jax.tree.leaves(read.params), strict=True))
+    assert text.startswith("---\nlibrary_name: jaxformers\ntags:\n- generated_from_trainer\n---\n\n# out\n")
+    assert "- learning_rate: 0.001\n- per_device_train_batch_size: 8\n" in text
+    last = [entry for entry in trainer.state.log_history if "eval_loss" in entry][-1]
+    assert f"| 2.00 | 6 | {last['eval_loss']:.4f} |" in text
+    written = trainer.create_model_card("Mine", language="en", dataset=["a", "b"], finetuned_from="base").read_text()
+    assert "language:\n- en\nbase_model: base\n" in written
+    assert "# Mine\n\nThis BertForSequenceClassification is a fine-tuned version of base on a, b." in written
 
 
 def test_what_is_not_called_cannot_be_overridden() -> None:
