@@ -329,6 +329,22 @@ def test_languages_that_nobody_names_are_the_first_listed_ones(
     assert "going by" not in caplog.text  # there is no other
 
 
+def test_languages_that_a_model_does_not_list_are_doubted_once(
+    pipes: dict[str, Pipeline], caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = again(pipes["t5"], "translation_en_to_de")
+    heard(listed, TEXT)
+    heard(listed, TEXT, src_lang="en", tgt_lang="fr")
+    heard(again(pipes["marian"], "translation_en_to_ro"), TEXT)  # lists none
+    assert "learnt" not in caplog.text
+    for _ in range(2):
+        heard(again(pipes["t5"], "translation_en_to_es"), TEXT)
+        heard(listed, TEXT, tgt_lang="es", src_lang="en")
+    told = "translation_en_to_es: config.json lists translation_en_to_de, translation_en_to_fr alone"
+    for prefix in ("", "translate English to Spanish: "):
+        assert caplog.text.count(f"{told}, so the model may not have learnt it; texts are read behind {prefix!r}") == 1
+
+
 def test_languages_of_a_call_leave_no_trace(pipes: dict[str, Pipeline]) -> None:
     pipe = again(pipes["mbart"], "translation", **EN_RO)
     before = (pipe.tokenizer.src_lang, pipe.tokenizer.tgt_lang, pipe.tokenizer(TEXT)["input_ids"])
