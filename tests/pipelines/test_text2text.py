@@ -6,6 +6,7 @@ import inspect
 import itertools
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -451,6 +452,9 @@ def test_parts_are_whole_sentences_of_about_one_length() -> None:
     assert max(map(len, letters)) <= 3
     chinese = "\u4f60\u597d\u3002\u518d\u89c1\u3002"
     assert chunks.windows(chinese, len, 3) == [chinese[:3], chinese[3:]]
+    lines = lambda text: len(re.findall(r"\S+|\n\n", text))  # noqa: E731
+    assert chunks.windows("\n\na b c d\ne f g h", lines, 4) == ["a b c d", "e f g h"]
+    assert chunks.windows("    ", len, 2) == [""]
     with pytest.raises(ValueError, match="takes 3 tokens, and what stands around each part has 3"):
         chunks.windows("  aa", lambda text: 3 + len(text.strip()) // 2, 3)
     with pytest.raises(ValueError, match="takes 2 tokens, and 'a' alone has 3"):
