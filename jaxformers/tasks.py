@@ -449,6 +449,11 @@ def generate(
 class EncoderDecoder(Model, task="", labels={}, accepts=TWO_SIDED, packs=False):
     """A model whose decoder reads what its encoder has read."""
 
+    @classmethod
+    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
+        """The encoder's ids for a decoder that got none, in models that were made so."""
+        return _with_target(inputs, config, inputs.ids)
+
     def encode(
         self,
         input_ids: Any = None,
@@ -552,11 +557,6 @@ class Seq2Seq(EncoderDecoder, task="", labels={}):
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
         """The decoder's result under the names that users know."""
         return outputs.Seq2SeqModelOutput(last_hidden_state=encoded.state, **_both_sides(encoded))
-
-    @classmethod
-    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
-        """The encoder's ids for a decoder that got none, in models that were made so."""
-        return _with_target(inputs, config, inputs.ids)
 
 
 class Seq2SeqLM(
@@ -834,11 +834,6 @@ class Seq2SeqSequenceClassification(SequenceClassification, EncoderDecoder):
         return heads.last_end()
 
     @classmethod
-    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
-        """The encoder's ids for a decoder that got none."""
-        return _with_target(inputs, config, inputs.ids)
-
-    @classmethod
     def check_batch(cls, config: Any, inputs: Inputs) -> None:
         """Every text has an end, and as many of them as the others; the decoder's rows are as long as the encoder's."""
         owner, ids, target = cls.__name__, inputs.ids, inputs.target
@@ -922,11 +917,6 @@ class Seq2SeqQuestionAnswering(QuestionAnswering, EncoderDecoder):
     def prefix_on(cls, base: type[Architecture]) -> str:
         """That of the base model."""
         return base.prefix
-
-    @classmethod
-    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
-        """The encoder's ids for a decoder that got none."""
-        return _with_target(inputs, config, inputs.ids)
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:
