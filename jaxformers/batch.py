@@ -114,7 +114,8 @@ def read(
     arrays = {name: _array(name, value) for name, value in given.items() if value is not None}
     given_memory = "encoder_outputs" in arrays
     if not given_memory and ("input_ids" in arrays) == ("inputs_embeds" in arrays):
-        raise ValueError(f"{owner}: pass either input_ids or inputs_embeds")
+        more = ", or encoder_outputs" if "encoder_outputs" in cls.accepts else ""
+        raise ValueError(f"{owner}: pass either input_ids or inputs_embeds{more}")
     taken = [name for name in cls.accepts if name in arrays]
     of_target = [name for name in taken if name in TARGET] if cls.network.two_sided else []
     batch = Inputs(
@@ -217,11 +218,15 @@ def _check_target(cls: Any, c: Any, batch: Inputs, rows: int, labels: Mapping[st
     """Refuse what a decoder cannot read beside an encoder of so many rows."""
     owner, target = cls.__name__, batch.target
     if target is None or (target.ids is None and target.embeds is None):
-        made = any(cls.labels[name].per == "target" for name in labels)
-        if not made and not (cls.reads_source_twice and batch.ids is not None):
-            makes = [name for name, label in cls.labels.items() if label.per == "target"]
-            others = [f"{name}, from which they are made" for name in (*makes, "input_ids")]
+        makes = {name: array for name, array in labels.items() if cls.labels[name].per == "target"}
+        if cls.reads_source_twice and batch.ids is not None:
+            makes["input_ids"] = batch.ids
+        if not makes:
+            could = [name for name, label in cls.labels.items() if label.per == "target"]
+            others = [f"{name}, from which they are made" for name in (*could, "input_ids")]
             raise ValueError(f"{owner}: pass decoder_input_ids, or {others[0]}")
+        name, ids = next(iter(makes.items()))
+        _check_shifted(owner, c, name, ids.shape)
         return
     if (target.ids is None) == (target.embeds is None):
         raise ValueError(f"{owner}: pass either decoder_input_ids or decoder_inputs_embeds")
@@ -243,6 +248,20 @@ def _check_target(cls: Any, c: Any, batch: Inputs, rows: int, labels: Mapping[st
         )
     if target.cache is not None:
         _check_cache(owner, c, target.cache, shape, longest)
+
+
+def _check_shifted(owner: str, c: Any, name: str, shape: tuple[int, ...]) -> None:
+    """Refuse ids from which a decoder's cannot be made by a shift."""
+    for token in ("pad_token_id", *(() if c.wraps else ("decoder_start_token_id",))):
+        if getattr(c, token) is None:
+            raise ValueError(
+                f"{owner}: the decoder reads {name} shifted by one, and the config has no {token}: set it by "
+                f"model.replace(config=model.config.replace({token}=...)), or pass decoder_input_ids"
+            )
+    if c.longest_target is not None and any(length > c.longest_target for length in shape[1:]):
+        raise ValueError(
+            f"{owner}: {shape[1]} tokens in a row of {name}, the decoder has {c.longest_target} positions: pass fewer"
+        )
 
 
 def memory(cls: Any, c: Any, given: Any, mask: Any) -> Memory:

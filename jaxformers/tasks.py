@@ -430,7 +430,10 @@ def generate(
     if isinstance(model, Seq2SeqLM):
         batches.check_tokens(type(model), model.config, batch)
         source, vectors, one = batch, None, model.one_source(None)
-        ids = jnp.asarray(model.starts(config, len(ids)) if decoder_input_ids is None else decoder_input_ids)
+        starts = (
+            generation.first_tokens(config, model.config, len(ids)) if decoder_input_ids is None else decoder_input_ids
+        )
+        ids = jnp.asarray(starts)
         mask = jnp.ones(ids.shape, bool)
     elif decoder_input_ids is not None:
         raise ValueError(f"{type(model).__name__} has no encoder: decoder_input_ids are its input_ids")
@@ -445,6 +448,11 @@ def generate(
 
 class EncoderDecoder(Model, task="", labels={}, accepts=TWO_SIDED, packs=False):
     """A model whose decoder reads what its encoder has read."""
+
+    @classmethod
+    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
+        """The encoder's ids for a decoder that got none, in models that were made so."""
+        return _with_target(inputs, config, inputs.ids)
 
     def encode(
         self,
@@ -550,11 +558,6 @@ class Seq2Seq(EncoderDecoder, task="", labels={}):
         """The decoder's result under the names that users know."""
         return outputs.Seq2SeqModelOutput(last_hidden_state=encoded.state, **_both_sides(encoded))
 
-    @classmethod
-    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
-        """The encoder's ids for a decoder that got none, in models that were made so."""
-        return _with_target(inputs, config, inputs.ids)
-
 
 class Seq2SeqLM(
     Generative, EncoderDecoder, task="Seq2SeqLM", labels={"labels": Label("target_vocab_size", per="target")}
@@ -601,8 +604,8 @@ class Seq2SeqLM(
             token_type_ids: zeros, as tokenizers give them, say nothing.
             inputs_embeds: [batch, seq, dim] sources as vectors.
             encoder_outputs: what `encode` has made of the sources, in their place; attention_mask is theirs.
-            decoder_input_ids: [batch, new] what each row begins with; decoder_start_token_id is put in front where it
-                is not there. None: that alone.
+            decoder_input_ids: [batch, new] what each row begins with; decoder_start_token_id, which may be one a row,
+                is put in front where it is not there. None: that alone. Where nobody says it, it is bos_token_id.
             decoder_attention_mask: [batch, new], zero at padding.
             key: what draws go by, or a seed; `jax.random.key(0)` unless given.
             logits_processor: functions of a `generation.History` and scores [rows, vocab], run after all others.
@@ -691,18 +694,6 @@ class Seq2SeqLM(
             raise ValueError(f"{owner}: attention_mask hides all of a source: it must show one token at least")
         return {**source, "attention_mask": seen.astype(np.int32), **(beside if encoded is None else {})}
 
-    def starts(self, settings: GenerationConfig, rows: int) -> np.ndarray:
-        """decoder_start_token_id of each row [B, 1].
-
-        Raises:
-            ValueError: nobody says it.
-        """
-        start = settings.decoder_start_token_id
-        start = self.config.decoder_start_token_id if start is None else start
-        if start is None:
-            raise ValueError(f"{type(self).__name__}: decoder_start_token_id is not set: pass it")
-        return np.full((rows, 1), start, np.int32)
-
     @staticmethod
     def one_source(states: np.ndarray | None) -> Inputs:
         """What the patches of loops are checked by: one token on each side, of states [B, S, D] the first."""
@@ -714,8 +705,9 @@ class Seq2SeqLM(
     def _beginnings(
         self, settings: GenerationConfig, rows: int, given: Any, shown: Any
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What rows begin with [B, T], decoder_start_token_id in front, and the mask."""
-        owner, ids, mask = type(self).__name__, self.starts(settings, rows), np.ones((rows, 1), np.int32)
+        """What rows begin with [B, T], the decoder's first token in front, and the mask."""
+        owner, mask = type(self).__name__, np.ones((rows, 1), np.int32)
+        ids = generation.first_tokens(settings, self.config, rows)
         if given is None:
             return ids, mask
         given, shown = batches.prompts("decoder_input_ids", given, shown, None, ())
@@ -842,11 +834,6 @@ class Seq2SeqSequenceClassification(SequenceClassification, EncoderDecoder):
         return heads.last_end()
 
     @classmethod
-    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
-        """The encoder's ids for a decoder that got none."""
-        return _with_target(inputs, config, inputs.ids)
-
-    @classmethod
     def check_batch(cls, config: Any, inputs: Inputs) -> None:
         """Every text has an end, and as many of them as the others; the decoder's rows are as long as the encoder's."""
         owner, ids, target = cls.__name__, inputs.ids, inputs.target
@@ -930,11 +917,6 @@ class Seq2SeqQuestionAnswering(QuestionAnswering, EncoderDecoder):
     def prefix_on(cls, base: type[Architecture]) -> str:
         """That of the base model."""
         return base.prefix
-
-    @classmethod
-    def arrange(cls, config: Any, inputs: Inputs, labels: Labels) -> Inputs:
-        """The encoder's ids for a decoder that got none."""
-        return _with_target(inputs, config, inputs.ids)
 
     @classmethod
     def finish(cls, scores: Any, encoded: Encoded, labels: Labels, config: Any) -> outputs.Output:

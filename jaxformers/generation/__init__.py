@@ -13,7 +13,7 @@ from .keys import key_of
 from .merging import merged
 from .model import LoadedModel
 from .plan import Plan
-from .prompts import Prompt
+from .prompts import Prompt, first_tokens
 from .pure import generate_traced
 from .results import (
     GenerateBeamDecoderOnlyOutput,
@@ -56,6 +56,7 @@ __all__ = [
     "TextStreamer",
     "TokenTrie",
     "Tokens",
+    "first_tokens",
     "generate",
     "generate_traced",
     "key_of",

@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from .config import GenerationConfig
 from .lengths import check_room
 from .model import LoadedModel
 
@@ -59,6 +60,24 @@ class Prompt:
     def padded(self, ids: np.ndarray) -> np.ndarray:
         """The row's tokens behind the prompt's padding [T], as the user's functions see them."""
         return np.concatenate([np.full(self.padding, self.pad, np.int32), ids])
+
+
+def first_tokens(settings: GenerationConfig, config: Any, rows: int) -> np.ndarray:
+    """What a decoder beside an encoder reads first [rows, 1]: decoder_start_token_id, else bos_token_id.
+
+    settings: of generation, which go before the model's config.
+
+    Raises:
+        ValueError: nobody says one, or several that are not as many as rows.
+    """
+    said = (settings.decoder_start_token_id, config.decoder_start_token_id, settings.bos_token_id)
+    token = next((token for token in said if token is not None), None)
+    if token is None:
+        raise ValueError("neither decoder_start_token_id nor bos_token_id is set: pass one")
+    tokens = np.reshape(np.asarray(token, np.int32), (-1, 1))
+    if len(tokens) not in (1, rows):
+        raise ValueError(f"decoder_start_token_id={token}: expected one, or one for each of {rows} rows")
+    return np.broadcast_to(tokens, (rows, 1))
 
 
 def checked(prompt: Prompt, model: LoadedModel, seed: int) -> Prompt:

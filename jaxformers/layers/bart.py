@@ -313,7 +313,7 @@ def alone(decode: Callable[..., Encoded]) -> Callable[..., Encoded]:
 
 def scores(decoder: str = "lm_head") -> heads.Head:
     """Scores [B, T, V] of every token by the word table, or one of its own, and a bias that files keep as a buffer."""
-    plain = heads.words(decoder, width=lambda c: c.d_model)
+    plain = heads.words(decoder)
 
     def parameters(c: Any) -> declare.Tree:
         bias = Param((1, c.target_vocab_size), (None, "vocab"), "final_logits_bias", "buffer", declare.zeros)

@@ -70,7 +70,7 @@ class EncoderDecoderConfig(
             raise ValueError(f"{name}: decoder has cross_attention_hidden_size, which is not supported: leave it out")
         encoder, _ = sides(self)
         if encoder.network.decode is not None:
-            raise ValueError(f"{name}: {type(self.encoder).__name__} is no encoder: its models read in one direction")
+            raise ValueError(f"{name}: {type(self.encoder).__name__} is no encoder: its models have a decoder")
         encoder.check_direction(self.encoder)
         if self.tie_encoder_decoder and (type(self.encoder) is not type(self.decoder) or self.bridged):
             raise ValueError(f"{name}: tie_encoder_decoder goes with two sides of one architecture and width")

@@ -40,7 +40,5 @@ class M2M100Model(tasks.Seq2Seq, config=M2M100Config, prefix="model", network=ne
     """Encoder and decoder without a head."""
 
 
-class M2M100ForConditionalGeneration(
-    tasks.Seq2SeqLM, base=M2M100Model, head=heads.words("lm_head", width=lambda c: c.d_model)
-):
+class M2M100ForConditionalGeneration(tasks.Seq2SeqLM, base=M2M100Model, head=heads.words("lm_head")):
     """Scores of every word to follow each of the decoder's tokens."""

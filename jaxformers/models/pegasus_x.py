@@ -128,7 +128,5 @@ class PegasusXModel(tasks.Seq2Seq, config=PegasusXConfig, prefix="model", networ
     """
 
 
-class PegasusXForConditionalGeneration(
-    tasks.Seq2SeqLM, base=PegasusXModel, head=heads.words("lm_head", width=lambda c: c.d_model)
-):
+class PegasusXForConditionalGeneration(tasks.Seq2SeqLM, base=PegasusXModel, head=heads.words("lm_head")):
     """Scores of every word to follow each of the decoder's tokens."""

@@ -36,7 +36,7 @@ def windows(text: str, count: Callable[[str], int], most: int) -> list[str]:
             filled = 0
         parts[-1] += piece
         filled += cost
-    return [part.strip() for part in parts]
+    return [part for part in map(str.strip, parts) if part] or [""]
 
 
 def _pieces(text: str, count: Callable[[str], int], most: int) -> list[str]:

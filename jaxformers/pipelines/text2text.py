@@ -12,7 +12,7 @@ import numpy as np
 
 from ..bundle import Model
 from ..config import Config, say_once
-from ..generation import GenerationConfig, Prompt
+from ..generation import GenerationConfig, Prompt, first_tokens
 from ..generation.lengths import check_room, new_tokens
 from ..hub import Source
 from ..tokenizers import Tokenizer
@@ -72,13 +72,9 @@ class Options(WritingOptions):
         """The token that the decoder reads first.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there is none, or there are several.
         """
-        found = (self.config.decoder_start_token_id, self.owned.model.decoder_start_token_id, self.config.bos_token_id)
-        for token in found:
-            if isinstance(token, int):
-                return token
-        raise ValueError("neither decoder_start_token_id nor bos_token_id is set: pass one")
+        return int(first_tokens(self.config, self.owned.model, 1)[0, 0])
 
     def check(self) -> None:
         """Refuse options without which no text could be answered; warn of lengths that contradict each other."""
@@ -224,7 +220,7 @@ class TranslationOptions(Options):
         return self.config.replace(forced_bos_token_id=reader.get_lang_id(str(reader.tgt_lang)))
 
     def check(self) -> None:
-        """As of all; and languages must be known."""
+        """As of all; and languages must be known. Warn of those that the model's config does not list."""
         super().check()
         if self.in_words:
             self.pair("the model is told both languages in words")
@@ -235,6 +231,11 @@ class TranslationOptions(Options):
             )
         elif (self.src_lang or self.tgt_lang) and not isinstance(self.owned.tokenizer, LanguageTokenizer):
             logger.info("no effect: src_lang, tgt_lang: the model is told no languages")
+        if self.listed and self.entry not in (*self.listed, "translation"):
+            say_once(
+                f"{self.entry}: config.json lists {', '.join(self.listed)} alone, so the model may not have learnt it; "
+                f"texts are read behind {self.words!r}: pass prefix= for another"
+            )
 
     def note(self, longest: int, shortest: int) -> None:
         """Warn where a translation may be cut off."""

@@ -180,6 +180,13 @@ class PieceTokenizer(AddedTokensApart):
     def _written(self) -> tokenizers.Tokenizer:
         return self._backend if self._target_vocabulary is None else self._target_vocabulary
 
+    def _text_of(self, ids: list[int], skip_special_tokens: bool) -> str:
+        if skip_special_tokens and self._target_vocabulary is not None:
+            # A model has one id for both vocabularies: its decoder begins with what is the padding of texts.
+            of_texts = set(self.all_special_ids)
+            ids = [index for index in ids if index not in of_texts]
+        return super()._text_of(ids, skip_special_tokens)
+
     def _custom_for(self, target: bool) -> Callable[[tokenizers.Tokenizer], None] | None:
         if self._finders is None:
             return super()._custom_for(target)

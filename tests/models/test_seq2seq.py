@@ -179,6 +179,46 @@ def test_what_cannot_be_written_from(change: dict[str, Any], message: str, load:
         load(CASES[0]).generate(**{name: array for name, array in told.items() if array is not None})
 
 
+def test_what_decoders_begin_with_is_said_for_the_model_or_for_each_row(load: Any) -> None:
+    model, given = load(CASES[0]), inputs(CASES[0])
+    source = {name: given[name] for name in ("input_ids", "attention_mask")}
+    rows = np.asarray(model.generate(**source, **LENGTHS, decoder_start_token_id=[3, 4, 5]))
+    np.testing.assert_array_equal(rows[:, 0], [3, 4, 5])
+    np.testing.assert_array_equal(
+        model.generate(**source, decoder_input_ids=rows[:, :1], **LENGTHS, decoder_start_token_id=[3, 4, 5]), rows
+    )
+    lost = model.replace(
+        config=model.config.replace(decoder_start_token_id=None),
+        generation_config=model.generation_config.replace(decoder_start_token_id=None, bos_token_id=4),
+    )
+    begun = np.asarray(lost.generate(**source, **LENGTHS))
+    np.testing.assert_array_equal(begun[1, :], rows[1, : begun.shape[1]])
+    with pytest.raises(ValueError, match="expected one, or one for each of 3 rows"):
+        model.generate(**source, decoder_start_token_id=[3, 4])
+    with pytest.raises(ValueError, match="neither decoder_start_token_id nor bos_token_id is set"):
+        lost.generate(**source, bos_token_id=None)
+
+
+@pytest.mark.parametrize("name", ["t5", "mbart"])
+def test_labels_that_a_decoder_cannot_read_are_refused(name: str, load: Any) -> None:
+    model = load(case := next(case for case in CASES if case.name == name))
+    source = {name: inputs(case)[name] for name in ("input_ids", "attention_mask")}
+    labels = np.full((3, 4), 5)
+    changed = lambda field: model.replace(config=model.config.replace(**{field: None}))  # noqa: E731
+    with pytest.raises(ValueError, match="reads labels shifted by one, and the config has no pad_token_id"):
+        changed("pad_token_id")(**source, labels=labels)
+    if name == "mbart":  # the last label stands in front
+        assert np.isfinite(changed("decoder_start_token_id")(**source, labels=labels).loss)
+        longest = model.config.longest_target
+        with pytest.raises(ValueError, match=f"{longest + 1} tokens in a row of labels, the decoder has {longest}"):
+            model(**source, labels=np.full((3, longest + 1), 5))
+        return
+    with pytest.raises(ValueError, match="the config has no decoder_start_token_id: set it by"):
+        changed("decoder_start_token_id")(**source, labels=labels)
+    with pytest.raises(ValueError, match="the config has no decoder_start_token_id"):
+        changed("decoder_start_token_id").apply(model.params, **source, labels=labels)
+
+
 def test_prompts_longer_than_the_decoder_are_told_its_positions(load: Any) -> None:
     case = next(case for case in CASES if case.name == "bart")
     source, longest = inputs(case)["input_ids"][:1], case.config["max_position_embeddings"]
@@ -312,7 +352,7 @@ def test_one_pure_function_writes_from_sources(case: Case, word: str, load: Any)
         (lambda model, states: model.init_cache(3, 8), "pass encoder_outputs, as model.encode gives them"),
         (lambda model, states: model.init_cache(2, 8, states), "3 rows of encoder_outputs, 2 of the cache"),
         (lambda model, states: model.init_cache(0, 8, states), "1 or more of each"),
-        (lambda model, states: model.decode(np.ones((3, 2), int)), "pass either input_ids or inputs_embeds"),
+        (lambda model, states: model.decode(np.ones((3, 2), int)), "inputs_embeds, or encoder_outputs"),
         (lambda model, states: model.decode(np.ones((3, 2), int), 5), "must be floats .*, found int"),
         (lambda model, states: model.decode(np.ones((3, 2), int), states, np.ones((3, 2))), "attention_mask has shape"),
         (lambda model, states: model.encode(np.full((3, 4), 99)), r"input_ids\[0, 0\] is 99"),

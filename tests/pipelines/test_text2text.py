@@ -6,6 +6,7 @@ import inspect
 import itertools
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -329,6 +330,22 @@ def test_languages_that_nobody_names_are_the_first_listed_ones(
     assert "going by" not in caplog.text  # there is no other
 
 
+def test_languages_that_a_model_does_not_list_are_doubted_once(
+    pipes: dict[str, Pipeline], caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = again(pipes["t5"], "translation_en_to_de")
+    heard(listed, TEXT)
+    heard(listed, TEXT, src_lang="en", tgt_lang="fr")
+    heard(again(pipes["marian"], "translation_en_to_ro"), TEXT)  # lists none
+    assert "learnt" not in caplog.text
+    for _ in range(2):
+        heard(again(pipes["t5"], "translation_en_to_es"), TEXT)
+        heard(listed, TEXT, tgt_lang="es", src_lang="en")
+    told = "translation_en_to_es: config.json lists translation_en_to_de, translation_en_to_fr alone"
+    for prefix in ("", "translate English to Spanish: "):
+        assert caplog.text.count(f"{told}, so the model may not have learnt it; texts are read behind {prefix!r}") == 1
+
+
 def test_languages_of_a_call_leave_no_trace(pipes: dict[str, Pipeline]) -> None:
     pipe = again(pipes["mbart"], "translation", **EN_RO)
     before = (pipe.tokenizer.src_lang, pipe.tokenizer.tgt_lang, pipe.tokenizer(TEXT)["input_ids"])
@@ -435,6 +452,9 @@ def test_parts_are_whole_sentences_of_about_one_length() -> None:
     assert max(map(len, letters)) <= 3
     chinese = "\u4f60\u597d\u3002\u518d\u89c1\u3002"
     assert chunks.windows(chinese, len, 3) == [chinese[:3], chinese[3:]]
+    lines = lambda text: len(re.findall(r"\S+|\n\n", text))  # noqa: E731
+    assert chunks.windows("\n\na b c d\ne f g h", lines, 4) == ["a b c d", "e f g h"]
+    assert chunks.windows("    ", len, 2) == [""]
     with pytest.raises(ValueError, match="takes 3 tokens, and what stands around each part has 3"):
         chunks.windows("  aa", lambda text: 3 + len(text.strip()) // 2, 3)
     with pytest.raises(ValueError, match="takes 2 tokens, and 'a' alone has 3"):

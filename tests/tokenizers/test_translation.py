@@ -160,6 +160,20 @@ def test_targets_with_a_vocabulary_of_their_own(name: str, settings: dict[str, A
     assert again(text_target=text)["input_ids"] == labels[0].tolist()
 
 
+def test_what_is_special_in_texts_is_left_out_of_targets(tmp_path: Path) -> None:
+    folder = seq2seq.write(tmp_path, seq2seq.KINDS["marian apart"])
+    pad = json.loads((folder / "vocab.json").read_text())["<pad>"]
+    words = [word for word in json.loads((folder / "target_vocab.json").read_text()) if word != "<pad>"]
+    more = [*words, *(f"x{i}" for i in range(len(words), pad + 1)), "<pad>"]
+    (folder / "target_vocab.json").write_text(json.dumps({word: index for index, word in enumerate(more)}))
+    tokenizer = AutoTokenizer.from_pretrained(folder, separate_vocabs=True)
+    text = "Die Worte sind alt."
+    ids = [pad, *tokenizer(text_target=text)["input_ids"]]  # as Marian's decoders begin
+    assert tokenizer.convert_ids_to_tokens(pad) == more[pad] != "<pad>"
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+    assert tokenizer.decode([*ids, len(more) - 1], skip_special_tokens=True) == text
+
+
 MISSING = {
     "marian": ("source.spm", "target.spm", "vocab.json"),
     "m2m": ("vocab.json", "sentencepiece.bpe.model"),
