@@ -230,6 +230,6 @@ def test_rules_can_be_replaced():
     ],
 )
 def test_what_no_axis_divides_is_answered_with_a_mesh_that_does(param: Param, sizes: dict[str, int], said: str):
-    with pytest.raises(ValueError, match="some.weight: its axes .* cannot be divided among") as refused:
+    with pytest.raises(ValueError, match=r"some\.weight: its axes .* cannot be divided among") as refused:
         placed(param, **sizes)
     assert f"jax.make_mesh{said} would do" in str(refused.value)

@@ -24,6 +24,7 @@ RULES: Rules = {
     "source": _ROWS,
     "length": _SLOTS,
     "ring": _SLOTS,
+    "source_length": _SLOTS,
     # cells and weights
     "kv_heads": _INNER,
     # weights
