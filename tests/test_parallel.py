@@ -90,6 +90,33 @@ for cls, sizes in CLASSES.items():
 print("equal")
 """
 
+GATHERED = """
+import jax, jax.numpy as jnp, numpy as np, re
+from jax.sharding import AxisType, NamedSharding
+from jaxformers import LlamaConfig, LlamaForCausalLM, declare, parallel
+
+config = LlamaConfig(
+    vocab_size=1024, hidden_size=1024, num_hidden_layers=2, num_attention_heads=8, intermediate_size=1024,
+    attention_bias=True,
+)
+model = LlamaForCausalLM(config)
+mesh = jax.make_mesh((8,), ("tensor",), axis_types=(AxisType.Auto,))
+layouts = parallel.shardings(model.laid_out, mesh)
+assert layouts["final_norm"]["scale"].spec == jax.P("tensor")
+params = jax.tree.map(
+    lambda p, layout: jax.ShapeDtypeStruct(p.shape, jnp.float32, sharding=layout), model.laid_out, layouts,
+    is_leaf=declare.is_param,
+)
+ids = jax.ShapeDtypeStruct((2, 64), jnp.int32, sharding=NamedSharding(mesh, jax.P()))
+text = jax.jit(lambda params, ids: model.apply(params, ids).logits).lower(params, ids).compile().as_text()
+gathered = [
+    int(np.prod([int(n) for n in shape.split(",")]))
+    for results in re.findall(r" = (.*?) all-gather(?:-start)?\\(", text)
+    for shape in re.findall(r"f32\\[([\\d,]+)\\]", results)
+]
+print(max(gathered), len(re.findall(r" all-reduce(?:-start)?\\(", text)))
+"""
+
 SAID = """
 import jax, tempfile
 from jaxformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
@@ -146,6 +173,12 @@ def test_a_model_on_a_mesh_computes_the_same():
 
 def test_families_compute_the_same_on_automatic_and_explicit_axes():
     assert on_devices(FAMILIES, timeout=600) == "equal"
+
+
+def test_vectors_are_gathered_and_activations_are_not():
+    largest, reduced = map(int, on_devices(GATHERED, timeout=300).split())
+    assert largest == 1024  # numbers: a scale
+    assert reduced == 2 * 2 + 1  # two a layer, and the words
 
 
 def test_a_mesh_is_made_of_what_is_said():
