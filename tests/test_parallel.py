@@ -143,10 +143,10 @@ assert dict(TrainingArguments("out", mesh="auto").mesh.shape) == {"fsdp": 8}
 assert TrainingArguments("out", mesh="data=2,fsdp=2,tensor=2", per_device_train_batch_size=3).train_batch_size == 12
 
 for said, answer in {
-    "data=2,tensor=2": '4 devices, and there are 8: "data=4,tensor=2" would do',
-    "data=3,fsdp=5": '15 devices, and there are 8: "data=1,fsdp=8" would do',
-    "rows=8": "no axis is called 'rows': data, fsdp, tensor, sequence, expert are",
-    "data=2,data=4": "says 'data' twice",
+    "data=2,tensor=2": 'expected axes of all 8 devices, found 4: "data=4,tensor=2" would do',
+    "data=3,fsdp=5": 'expected axes of all 8 devices, found 15: "data=1,fsdp=8" would do',
+    "rows=8": "expected axes among data, fsdp, tensor, sequence, expert, dp, batch, tp, model, ep, found 'rows'",
+    "data=2,data=4": "expected each axis once, found 'data' twice",
 }.items():
     try:
         mesh_of(said)

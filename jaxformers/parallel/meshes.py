@@ -51,7 +51,7 @@ def _read(text: str) -> Iterator[tuple[str, int]]:
         if not equals or not name or not size.isascii() or not size.isdigit():
             raise _wrong(text)
         if name in seen:
-            raise ValueError(f"mesh={text!r:.60} says {name!r} twice")
+            raise ValueError(f"mesh={text!r:.60}: expected each axis once, found {name!r} twice")
         seen.add(name)
         yield name, int(size)
 
@@ -61,12 +61,13 @@ def _checked(sizes: Mapping[Any, Any], value: Any) -> Mapping[str, int]:
     if not sizes or any(type(size) is not int or size < 1 for size in sizes.values()):
         raise _wrong(value)
     if unknown := [name for name in sizes if name not in AXES and name not in ALIASES]:
-        aliases = ", ".join(f"{ours} for {theirs}" for ours, theirs in ALIASES.items())
-        raise ValueError(f"mesh={value!r:.60}: no axis is called {unknown[0]!r}: {', '.join(AXES)} are ({aliases})")
+        raise ValueError(
+            f"mesh={value!r:.60}: expected axes among {', '.join((*AXES, *ALIASES))}, found {unknown[0]!r}"
+        )
     product, count = math.prod(sizes.values()), jax.device_count()
     if product != count:
         raise ValueError(
-            f"mesh={value!r:.60}: its axes are of {product} devices, and there are {count}: {_instead(sizes)}"
+            f"mesh={value!r:.60}: expected axes of all {count} devices, found {product}: {_instead(sizes)}"
         )
     return sizes
 

@@ -104,8 +104,7 @@ def mesh(value: Any) -> jax.sharding.Mesh | None:
     try:
         return mesh_of(value)
     except ValueError as error:
-        told = str(error)
-    raise Wrong(told.partition("expected ")[2] or f"one of these devices ({told.partition(': ')[2]})")
+        raise Wrong(str(error).partition("expected ")[2]) from None
 
 
 # -- together ---------------------------------------------------------------------------------------------------------

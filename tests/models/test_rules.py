@@ -138,3 +138,15 @@ def test_no_decoder_keeps_copies_of_its_cells(sizes: dict[str, int]) -> None:
             used = {axis for axes in _parts(layouts[path].spec) for axis in axes}
             assert used == {*sizes} or math.prod(param.shape) <= SMALL, (name, path, layouts[path].spec)
     assert len(decoders) > 50
+
+
+def test_stacked_layers_lie_as_listed_ones() -> None:
+    mesh = _mesh({"data": 2, "fsdp": 2, "tensor": 2})
+    compared = 0
+    for tree in toys().values():
+        for _, param in declare.walk(declare.stacked(tree)):
+            if param.entries and math.prod(param.entries[0].shape) > SMALL:
+                one, all_of_them = (parallel.shardings(p, mesh).spec for p in (param.entries[0], param))
+                assert all_of_them == PartitionSpec(None, *one), param.name
+                compared += 1
+    assert compared
