@@ -134,7 +134,8 @@ class Architecture:
                 table = declare.tied(tree["word"]["table"], *cls.head.tied, role="unembedding")
                 tree["word"] = tree["word"] | {"table": table}
             tree = tree | {"head": declare.outside(cls.head.parameters(config))}
-        return declare.resolved(tree, config.initializer)
+        heads = getattr(config, "num_attention_heads", None)
+        return declare.resolved(declare.of_heads(heads, tree) if heads else tree, config.initializer)
 
     @classmethod
     def check_direction(cls, config: Any) -> None:

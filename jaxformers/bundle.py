@@ -36,7 +36,7 @@ from .layers.inputs import Ask, Inputs
 from .layers.remat import policy_of
 from .layers.sites import EVERY, PLAIN, Patch, Sites, check_names, in_order, parse_taps
 from .outputs import Output
-from .parallel import checked_mesh, explicit
+from .parallel import explicit, mesh_of
 
 logger = logging.getLogger(__name__)
 
@@ -410,7 +410,7 @@ class Model(adapters.Adapted, Architecture):
         dtype: Any = None,
         torch_dtype: Any = None,
         key: jax.Array | None = None,
-        mesh: jax.sharding.Mesh | None = None,
+        mesh: jax.sharding.Mesh | Mapping[str, int] | str | None = None,
         sharding: Any = None,
         stacked: bool = False,
         variant: str | None = None,
@@ -432,7 +432,8 @@ class Model(adapters.Adapted, Architecture):
                 Default: float32 on CPU, the stored type on accelerators.
             torch_dtype: the older spelling of `dtype`.
             key: chooses the random weights of what the checkpoint does not hold.
-            mesh: a `jax.sharding.Mesh` with axes of any type; arrays are laid out on it by `parallel.RULES`.
+            mesh: a `jax.sharding.Mesh` with axes of any type, sizes of its axes ("data=2,tensor=4", or a mapping), or
+                "auto", which chooses them (`parallel.mesh_of`); arrays are laid out on it by `parallel.RULES`.
             sharding: in place of `mesh`: one `jax.sharding.Sharding` for all arrays, or a tree of them as `declaration`
                 is laid out. With either, each device's part is read by itself, and no host holds a whole tensor.
             stacked: give the layers as one stacked tree, which scans (see `layers.run`).
@@ -452,7 +453,7 @@ class Model(adapters.Adapted, Architecture):
         """
         if from_tf:
             raise ValueError(f"{name_or_path}: TensorFlow checkpoints are not read; convert it to safetensors first")
-        mesh = checked_mesh(mesh)
+        mesh_of(mesh)  # what is none is refused before a file is looked for
         source, overrides = hub.split_options(name_or_path, pretrained.without_torchs(options))
         source, of_adapter = adapters.parted(source)
         config = cls._config(source, config, overrides)
@@ -472,7 +473,7 @@ class Model(adapters.Adapted, Architecture):
             rounds=cls.rounds,
             dtype=torch_dtype if dtype is None else dtype,
             key=key,
-            mesh=mesh,
+            mesh=mesh_of(mesh, cls.declaration(config)),
             sharding=sharding,
             stacked=stacked,
             variant=variant,

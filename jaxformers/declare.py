@@ -38,7 +38,7 @@ class Param:
     """One array of a model, or of what its layers keep of tokens.
 
     shape: its lengths here; `layout` says how files differ.
-    axes: the logical name of each axis ("vocab", "embed", "heads", "mlp", …; None: never sharded).
+    axes: the logical name of each axis ("vocab", "embed", "heads", "mlp", …: `parallel.RULES`; None: never sharded).
     name: its name in Hub checkpoints, without the base model's prefix until `under` adds the path.
     role: what it does: quantising, fusing, weight decay and adapters go by it.
     init: how random weights are made; None: normally distributed, as the config says for all (`resolved`).
@@ -48,6 +48,7 @@ class Param:
     layout: how files hold it.
     dtype: the type that it always has; None: that of the model.
     group: the name of the one product that the dense layers of a group may be made into, since they read the same.
+    heads: how many heads the numbers along its axis "heads" or "kv_heads" are of, which a mesh divides whole.
     path: its place in the tree in which layers are listed; random keys go by it (`resolved`).
     entries: of what `stacked` has made, the records along the first axis.
     """
@@ -63,6 +64,7 @@ class Param:
     layout: Layout = "plain"
     dtype: str | None = None
     group: str | None = None
+    heads: int | None = None
     path: str = ""
     entries: tuple[Param, ...] = ()
 
@@ -70,6 +72,15 @@ class Param:
     def records(self) -> tuple[Param, ...]:
         """What files hold of it: its entries, or itself."""
         return self.entries or (self,)
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Into how many parts each axis may be divided: of heads, as many as there are."""
+        heads = self.heads
+        return tuple(
+            heads if heads and name in ("heads", "kv_heads") else length
+            for length, name in zip(self.shape, self.axes, strict=True)
+        )
 
 
 def is_param(leaf: object) -> bool:
@@ -151,19 +162,22 @@ def linear(
     d_in: int,
     d_out: int,
     name: str,
-    axes: tuple[str | None, str | None] = ("embed", None),
+    axes: tuple[str | None, str | None] = ("embed", "out"),
     *,
     bias: bool = True,
     role: Role = "matrix",
     init: Init | None = None,
+    heads: int | None = None,
 ) -> Tree:
     """A dense layer: weight [d_out, d_in] (the Hub's layout) and bias [d_out]. `axes` names input, then output."""
-    weight = {"weight": Param((d_out, d_in), axes[::-1], f"{name}.weight", role, init)}
-    return weight | ({"bias": Param((d_out,), (axes[1],), f"{name}.bias", "bias", zeros)} if bias else {})
+    tree = {"weight": Param((d_out, d_in), axes[::-1], f"{name}.weight", role, init, heads=heads)}
+    if bias:
+        tree["bias"] = Param((d_out,), (axes[1],), f"{name}.bias", "bias", zeros, heads=heads)
+    return tree
 
 
 def projection(
-    d_in: int, d_out: int, name: str, axes: tuple[str | None, str | None] = ("embed", None), *, bias: bool = True
+    d_in: int, d_out: int, name: str, axes: tuple[str | None, str | None] = ("embed", "out"), *, bias: bool = True
 ) -> Tree:
     """A dense layer that stands outside the layers."""
     return linear(d_in, d_out, name, axes, bias=bias, role="projection")
@@ -242,6 +256,17 @@ def tied(param: Param, *names: str, first: bool = False, role: Role | None = Non
     """
     aliases = tuple(dict.fromkeys((*param.aliases, *names)))
     return dataclasses.replace(param, aliases=aliases, aliases_first=first, role=role or param.role)
+
+
+def of_heads(count: int, tree: Tree) -> Tree:
+    """The tree in which arrays of heads that do not say how many they are of have so many."""
+
+    def counted(p: Param) -> Param:
+        lengths = [n for n, name in zip(p.shape, p.axes, strict=True) if name in ("heads", "kv_heads")]
+        unsaid = p.heads is None and lengths and not any(n % count for n in lengths)
+        return dataclasses.replace(p, heads=count) if unsaid else p
+
+    return jax.tree.map(counted, tree, is_leaf=is_param)
 
 
 def together(group: str, tree: Tree) -> Tree:

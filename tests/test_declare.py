@@ -108,7 +108,7 @@ def test_lists_of_layers_are_stacked_anywhere():
     }
     stacked = declare.stacked(declare.resolved(both))
     first = stacked["encoder"]["layers"]["up"]["weight"]
-    assert (first.shape, first.axes) == ((2, 4, 3), ("layers", None, "embed"))
+    assert (first.shape, first.axes) == ((2, 4, 3), ("layers", "out", "embed"))
     assert [record.path for record in first.records] == [f"encoder.layers.{i}.up.weight" for i in range(2)]
     assert [record.name for record in first.records] == [f"encoder.{i}.up.weight" for i in range(2)]
     equal, other = stacked["decoder"]["layers"]  # a run of equal layers, and one of another kind

@@ -25,9 +25,9 @@ KEYS, VALUES, MASK = "cross_key", "cross_value", "cross_mask"
 def cells(rows: int, source: int, heads: int, dim: int) -> declare.Tree:
     """What a layer keeps of `source` tokens that an encoder has read, in the layout of `cache.keys_values`."""
     return {
-        KEYS: Param((rows, heads, dim, source), ("source", "kv_heads", None, None), KEYS, "buffer"),
-        VALUES: Param((rows, heads, source, dim), ("source", "kv_heads", None, None), VALUES, "buffer"),
-        MASK: Param((rows, source), ("source", None), MASK, "buffer", dtype="bool"),
+        KEYS: Param((rows, heads, dim, source), ("source", "kv_heads", None, "source_length"), KEYS, "buffer"),
+        VALUES: Param((rows, heads, source, dim), ("source", "kv_heads", "source_length", None), VALUES, "buffer"),
+        MASK: Param((rows, source), ("source", "source_length"), MASK, "buffer", dtype="bool"),
     }
 
 

@@ -22,9 +22,12 @@ def projections(
     out_bias: bool = False,
 ) -> declare.Tree:
     """Arrays of attention with `heads` heads of queries and `keys` of keys and values, `width` numbers each."""
-    sizes = zip(QKV, names[:3], (heads, keys, keys), strict=True)
-    tree = {ours: declare.linear(d, count * width, name, ("embed", "heads"), bias=bias) for ours, name, count in sizes}
-    out = {"out": declare.linear(heads * width, d, names[3], ("heads", "embed"), bias=out_bias)}
+    sizes = zip(QKV, names[:3], (heads, keys, keys), ("heads", "kv_heads", "kv_heads"), strict=True)
+    tree = {
+        ours: declare.linear(d, count * width, name, ("embed", axis), bias=bias, heads=count)
+        for ours, name, count, axis in sizes
+    }
+    out = {"out": declare.linear(heads * width, d, names[3], ("heads", "embed"), bias=out_bias, heads=heads)}
     return declare.under(prefix, declare.together("qkv", tree) | out)
 
 
@@ -86,7 +89,7 @@ def joint_head_norms(c: Any) -> declare.Tree:
     """Norms of queries and of keys over all heads together."""
     return {
         "query_norm": declare.rms_norm(c.num_attention_heads * head_dim(c), "self_attn.q_norm", "heads"),
-        "key_norm": declare.rms_norm(kv_heads(c) * head_dim(c), "self_attn.k_norm", "heads"),
+        "key_norm": declare.rms_norm(kv_heads(c) * head_dim(c), "self_attn.k_norm", "kv_heads"),
     }
 
 

@@ -30,15 +30,15 @@ def attention_arrays(c: Any) -> declare.Tree:
         query = {"query": declare.linear(d, heads * (still + turned), "q_proj", ("embed", "heads"), bias=False)}
     else:
         query = {
-            "query_down": declare.linear(d, rank, "q_a_proj", bias=bias),
-            "query_norm": declare.rms_norm(rank, "q_a_layernorm", None),
-            "query_up": declare.linear(rank, heads * (still + turned), "q_b_proj", (None, "heads"), bias=False),
+            "query_down": declare.linear(d, rank, "q_a_proj", ("embed", "latent"), bias=bias),
+            "query_norm": declare.rms_norm(rank, "q_a_layernorm", "latent"),
+            "query_up": declare.linear(rank, heads * (still + turned), "q_b_proj", ("latent", "heads"), bias=False),
         }
     tree = {
         **query,
-        "kv_down": declare.linear(d, c.kv_lora_rank + turned, "kv_a_proj_with_mqa", bias=bias),
-        "kv_norm": declare.rms_norm(c.kv_lora_rank, "kv_a_layernorm", None),
-        "kv_up": declare.linear(c.kv_lora_rank, heads * (still + values), "kv_b_proj", (None, "heads"), bias=False),
+        "kv_down": declare.linear(d, c.kv_lora_rank + turned, "kv_a_proj_with_mqa", ("embed", "latent"), bias=bias),
+        "kv_norm": declare.rms_norm(c.kv_lora_rank, "kv_a_layernorm", "latent"),
+        "kv_up": declare.linear(c.kv_lora_rank, heads * (still + values), "kv_b_proj", ("latent", "heads"), bias=False),
         "out": declare.linear(heads * values, d, "o_proj", ("heads", "embed"), bias=bias),
     }
     return declare.under("self_attn", tree) | {

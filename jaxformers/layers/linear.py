@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from . import lora
-from .product import explicit_sharding
+from .product import explicit_sharding, whole
 from .weight import Weight, multiplied
 
 
@@ -27,7 +27,7 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
     weight = p["weight"]
     narrow = x.dtype if isinstance(weight, Weight) else jnp.result_type(x, weight)
     y = multiplied(weight, x, explicit_sharding(like))
-    return (y + p["bias"] if "bias" in p else y).astype(narrow)
+    return (y + whole(p["bias"]) if "bias" in p else y).astype(narrow)
 
 
 def unembed(p: Any, x: jax.Array) -> jax.Array:

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .product import whole
+
 
 def layer_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
     """Zero mean and unit variance over the last axis, then scale [D] and bias [D], where there are any (Ba et al. 2016,
@@ -15,15 +17,15 @@ def layer_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     centred = wide - wide.mean(-1, keepdims=True)
     normal = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + epsilon)
-    scaled = normal * p["scale"] if "scale" in p else normal
-    return (scaled + p["bias"] if "bias" in p else scaled).astype(x.dtype)
+    scaled = normal * whole(p["scale"]) if "scale" in p else normal
+    return (scaled + whole(p["bias"]) if "bias" in p else scaled).astype(x.dtype)
 
 
 def rms_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:
     """Root mean square one over the last axis, then scale [D] (Zhang and Sennrich 2019, arXiv 1910.07467)."""
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     normal = wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + epsilon)
-    return (normal * p["scale"]).astype(x.dtype)
+    return (normal * whole(p["scale"])).astype(x.dtype)
 
 
 def offset_rms_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:

@@ -47,7 +47,8 @@ def parameters(c: CohereConfig) -> declare.Tree:
     d, heads = c.hidden_size, (c.num_attention_heads, kv_heads(c), head_dim(c))
 
     def head_norm(name: str, count: int) -> declare.Tree:
-        return {"scale": Param((count, head_dim(c)), ("heads", None), f"self_attn.{name}.weight", "norm", declare.ones)}
+        shape, axes = (count, head_dim(c)), ("heads", "head_dim")
+        return {"scale": Param(shape, axes, f"self_attn.{name}.weight", "norm", declare.ones)}
 
     norms = {"query_norm": head_norm("q_norm", heads[0]), "key_norm": head_norm("k_norm", heads[1])}
     layer = {

@@ -100,7 +100,7 @@ def layer(c: FunnelConfig) -> declare.Tree:
     d, n, width = c.d_model, c.n_head, c.d_head
 
     def per_head(name: str) -> Param:
-        return Param((n, width), ("heads", None), f"attention.{name}", "bias")
+        return Param((n, width), ("heads", "head_dim"), f"attention.{name}", "bias")
 
     axes = ("embed", "heads")
     return {
@@ -108,11 +108,11 @@ def layer(c: FunnelConfig) -> declare.Tree:
         "key": declare.linear(d, n * width, "attention.k_head", axes),
         "value": declare.linear(d, n * width, "attention.v_head", axes),
         "out": declare.linear(n * width, d, "attention.post_proj", ("heads", "embed")),
-        "distance": Param((d, n, width), ("embed", "heads", None), "attention.r_kernel", "kernel"),
+        "distance": Param((d, n, width), ("embed", "heads", "head_dim"), "attention.r_kernel", "kernel"),
         "content_bias": per_head("r_w_bias"),
         "distance_bias": per_head("r_r_bias"),
         "segment_bias": per_head("r_s_bias"),
-        "segments": Param((2, n, width), (None, "heads", None), "attention.seg_embed", "table"),
+        "segments": Param((2, n, width), (None, "heads", "head_dim"), "attention.seg_embed", "table"),
         "attention_norm": declare.layer_norm(d, "attention.layer_norm"),
         "up": declare.linear(d, c.d_inner, "ffn.linear_1", ("embed", "mlp")),
         "down": declare.linear(c.d_inner, d, "ffn.linear_2", ("mlp", "embed")),

@@ -60,7 +60,7 @@ def words_beside_entities() -> Head:
         entities = {
             "dense": declare.linear(c.hidden_size, narrow, "transform.dense"),
             "norm": declare.layer_norm(narrow, "transform.LayerNorm"),
-            "bias": Param((c.entity_vocab_size,), (None,), "bias", "bias", declare.zeros),
+            "bias": Param((c.entity_vocab_size,), ("out",), "bias", "bias", declare.zeros),
         }
         return words.parameters(c) | {"entities": under("entity_predictions", entities)}
 

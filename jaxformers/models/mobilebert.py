@@ -86,7 +86,7 @@ def body(c: MobileBertConfig) -> declare.Tree:
     d, w = c.hidden_size, c.width
 
     def normed(d_in: int, d_out: int, name: str) -> declare.Tree:
-        dense = declare.linear(d_in, d_out, f"{name}.dense", ("embed", None))
+        dense = declare.linear(d_in, d_out, f"{name}.dense")
         return dense | {"norm": declare.layer_norm(d_out, f"{name}.LayerNorm")}
 
     network = {
@@ -204,7 +204,7 @@ def vocabulary() -> heads.Head:
         tree = {
             "dense": declare.linear(d, d, "transform.dense"),
             "norm": declare.layer_norm(d, "transform.LayerNorm"),
-            "rest": Param((d - e, c.vocab_size), (None, "vocab"), "dense.weight", "unembedding"),
+            "rest": Param((d - e, c.vocab_size), ("embed", "vocab"), "dense.weight", "unembedding"),
             "bias": declare.tied(
                 declare.vector(c.vocab_size, "bias", "vocab"), "decoder.bias", first=not c.tie_word_embeddings
             ),

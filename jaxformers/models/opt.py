@@ -77,8 +77,8 @@ def parameters(c: OPTConfig) -> declare.Tree:
         "layers": repeat(c.num_hidden_layers, "layers.{}", layer_arrays(c, c.ffn_dim, bias=c.enable_bias)),
     }
     if narrow != d:
-        tree["widen"] = declare.projection(narrow, d, "project_in", ("embed", None), bias=False)
-        tree["narrow"] = declare.projection(d, narrow, "project_out", ("embed", None), bias=False)
+        tree["widen"] = declare.projection(narrow, d, "project_in", ("out", "embed"), bias=False)
+        tree["narrow"] = declare.projection(d, narrow, "project_out", ("embed", "out"), bias=False)
     if c.do_layer_norm_before:
         tree["final_norm"] = declare.layer_norm(d, "final_layer_norm")
     return under("decoder", tree)

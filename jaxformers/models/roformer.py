@@ -70,7 +70,8 @@ def arrays(c: RoFormerConfig, one: declare.Tree) -> declare.Tree:
     if width(c) != c.hidden_size:
         tree["project"] = declare.projection(width(c), c.hidden_size, "embeddings_project")
     shape = (c.max_position_embeddings, c.hidden_size // c.num_attention_heads)
-    angles = declare.Param(shape, (None, None), "encoder.embed_positions.weight", "buffer", declare.sines_then_cosines)
+    name, axes = "encoder.embed_positions.weight", (None, "embed")
+    angles = declare.Param(shape, axes, name, "buffer", declare.sines_then_cosines)
     return tree | {
         "angles": {"table": angles},
         "layers": repeat(c.num_hidden_layers, "encoder.layer.{}", one),

@@ -58,7 +58,8 @@ def parameters(c: StableLmConfig) -> declare.Tree:
 
     def head_norms(name: str, count: int) -> declare.Tree:
         names = f"self_attn.{name}.norms.{{}}.weight"
-        return {"scale": Param((count, head_dim(c)), ("heads", None), names, "norm", declare.ones, layout="stacked")}
+        shape, axes = (count, head_dim(c)), ("heads", "head_dim")
+        return {"scale": Param(shape, axes, names, "norm", declare.ones, layout="stacked")}
 
     norms = {"query_norm": head_norms("q_layernorm", heads[0]), "key_norm": head_norms("k_layernorm", heads[1])}
     layer = {

@@ -79,14 +79,14 @@ def parameters(c: XLNetConfig) -> declare.Tree:
     d, shape = c.d_model, (c.n_head, c.d_model // c.n_head)
 
     def projection(name: str) -> Param:
-        return Param((d, *shape), ("embed", "heads", None), name, "kernel")
+        return Param((d, *shape), ("embed", "heads", "head_dim"), name, "kernel")
 
     attention = {
         **{ours: projection(theirs) for ours, theirs in zip(PROJECTIONS, "qkvor", strict=True)},
-        "word_bias": Param(shape, ("heads", None), "r_w_bias", "bias"),
-        "distance_bias": Param(shape, ("heads", None), "r_r_bias", "bias"),
-        "segment_bias": Param(shape, ("heads", None), "r_s_bias", "bias"),
-        "segments": Param((2, *shape), (None, "heads", None), "seg_embed", "table"),
+        "word_bias": Param(shape, ("heads", "head_dim"), "r_w_bias", "bias"),
+        "distance_bias": Param(shape, ("heads", "head_dim"), "r_r_bias", "bias"),
+        "segment_bias": Param(shape, ("heads", "head_dim"), "r_s_bias", "bias"),
+        "segments": Param((2, *shape), (None, "heads", "head_dim"), "seg_embed", "table"),
         "attention_norm": declare.layer_norm(d, "layer_norm"),
     }
     feed = {

@@ -63,8 +63,8 @@ def body(c: XmodConfig) -> declare.Tree:
 
     def adapter(name: str) -> declare.Tree:
         return {
-            "down": declare.linear(d, narrow, f"{name}.dense1", ("embed", None)),
-            "up": declare.linear(narrow, d, f"{name}.dense2", (None, "embed")),
+            "down": declare.linear(d, narrow, f"{name}.dense1"),
+            "up": declare.linear(narrow, d, f"{name}.dense2", ("out", "embed")),
         }
 
     each = layer(c) | {"adapters": {word: adapter(f"output.adapter_modules.{word}") for word in c.languages}}

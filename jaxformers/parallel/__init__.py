@@ -1,6 +1,8 @@
 """Logical axes of arrays to axes of a mesh."""
 
 from . import explicit
-from .sharding import ROWS, RULES, checked_mesh, shardings
+from .meshes import mesh_of
+from .rules import ALIASES, AXES, RULES, Rules, row_axes
+from .sharding import shardings
 
-__all__ = ["ROWS", "RULES", "checked_mesh", "explicit", "shardings"]
+__all__ = ["ALIASES", "AXES", "RULES", "Rules", "explicit", "mesh_of", "row_axes", "shardings"]

@@ -1,86 +1,134 @@
-"""Where each array of a model lies on a mesh, by one table outside the models."""
+"""Where each array of a model, and of what it keeps of tokens, lies on a mesh."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from .. import declare
 from ..declare import Param, Tree
+from .rules import RULES, Rules, named
 
-RULES: Mapping[str, Sequence[str]] = {
-    "vocab": ("tp", "tensor", "model"),
-    "source_vocab": ("tp", "tensor", "model"),
-    "heads": ("tp", "tensor", "model"),
-    "mlp": ("tp", "tensor", "model"),
-    "embed": ("fsdp",),
-    "expert": ("ep", "expert"),
-}
-"""Logical axis → names of mesh axes, best first; the first that the mesh has is taken; others are replicated."""
+SMALL = 1_000
+"""Arrays of so many numbers have copies wherever the first choices of their axes do not divide them."""
 
-ROWS: Sequence[str] = ("dp", "data", "batch", "fsdp")
-"""Names of the mesh axes that the rows of a batch are divided among: all that the mesh has."""
+Sizes = Mapping[str, int]
+"""Axes of a mesh → their lengths."""
 
 
-def checked_mesh(mesh: Any) -> Mesh | None:
-    """The mesh that a caller gives, or None.
+class Undivided(ValueError):
+    """An axis of the mesh divides none of an array's axes."""
 
-    Raises:
-        ValueError: it is no mesh of devices.
-    """
-    if mesh is None or isinstance(mesh, Mesh):
-        return mesh
-    count = jax.device_count()
-    raise ValueError(f'mesh={mesh!r:.60}: expected a jax.sharding.Mesh, such as jax.make_mesh(({count},), ("tp",))')
+    def __init__(self, param: Param, axis: str, sizes: Sizes) -> None:
+        lengths = ", ".join(f"{name} {n}" for n, name in zip(param.shape, param.axes, strict=True) if name)
+        super().__init__(
+            f"{param.name}: its axes ({lengths}) cannot be divided among {sizes[axis]} devices of mesh axis {axis!r}"
+        )
+        self.axis = axis
 
 
-def shardings(declaration: Tree, mesh: Mesh, rules: Mapping[str, Sequence[str]] = RULES) -> Tree:
+def shardings(declaration: Tree, mesh: Mesh, rules: Rules = RULES) -> Tree:
     """A tree of `NamedSharding`, one for each array of a declaration.
 
+    Each axis of an array takes the axes of the mesh that the rules choose for it and that divide it, first choices of
+    all axes before second ones. Heads are divided whole; where there are too few, another axis of the array is divided
+    instead, or of a vector the numbers. Each axis of the mesh that the rules name for a weight above `SMALL` numbers
+    divides it, or there is an error. Only a vector whose length it does not divide has copies then, such as the biases
+    of an odd vocabulary; so have cells, and what rules do not name.
+
     Args:
-        declaration: the model's arrays (`Model.declaration(config)`).
-        mesh: any mesh; axes that no rule names, such as "dp", hold copies.
-        rules: logical axis → names of mesh axes.
+        declaration: the model's arrays (`Model.declaration(config)`), or cells (`network.cells(config, rows, slots)`).
+        mesh: any mesh, with axes of any type.
+        rules: the table, see `RULES`.
 
     Raises:
-        ValueError: a length is no multiple of the mesh axis that a rule gives it; the message names a mesh that fits.
+        ValueError: no axis of a weight can be divided as the rules say; the message names a mesh that would do.
     """
-
-    def place(param: Param) -> NamedSharding:
-        spec: list[str | None] = []
-        for length, logical in zip(param.shape, param.axes, strict=True):
-            axis = _axis(logical, mesh, rules)
-            if axis in spec:
-                axis = None  # a mesh axis divides one axis of an array at most
-            if axis is not None and length % mesh.shape[axis]:
-                if logical not in ("vocab", "source_vocab"):
-                    raise ValueError(
-                        f"{param.name}: its axis {logical!r} of {length} cannot be divided among {mesh.shape[axis]} "
-                        f"devices of mesh axis {axis!r}: {_fitting(declaration, mesh, rules)} would do, or other rules"
-                    )
-                axis = None  # vocabularies have odd sizes: such a table is replicated rather than padded
-            spec.append(axis)
-        return NamedSharding(mesh, PartitionSpec(*spec))
-
-    return jax.tree.map(place, declaration, is_leaf=declare.is_param)
+    sizes: Sizes = dict(mesh.shape)
+    placed = _placement(sizes, rules)
+    try:
+        return jax.tree.map(lambda p: NamedSharding(mesh, placed(p)), declaration, is_leaf=declare.is_param)
+    except Undivided as error:
+        would = fitting(declaration, sizes, rules)
+        call = f"jax.make_mesh({tuple(would.values())}, {tuple(would)})"
+        raise ValueError(f"{error}: {call} would do, or other rules") from None
 
 
-def _axis(logical: str | None, mesh: Mesh, rules: Mapping[str, Sequence[str]]) -> str | None:
-    """The mesh axis that divides a logical one."""
-    return next((name for name in rules.get(logical or "", ()) if name in mesh.shape), None)
+def fits(declaration: Tree, sizes: Sizes, rules: Rules = RULES) -> bool:
+    """Whether a mesh of these sizes divides all weights."""
+    return fitting(declaration, sizes, rules) == dict(sizes)
 
 
-def _fitting(declaration: Tree, mesh: Mesh, rules: Mapping[str, Sequence[str]]) -> str:
-    """The call for a mesh of the same axes, none longer, each of which divides all that it is to divide."""
-    lengths: dict[str | None, int] = {}
-    for _, param in declare.walk(declaration):
-        for length, logical in zip(param.shape, param.axes, strict=True):
-            if logical not in ("vocab", "source_vocab"):
-                axis = _axis(logical, mesh, rules)
-                lengths[axis] = math.gcd(lengths.get(axis, 0), length)
-    sizes = [max(n for n in range(1, size + 1) if lengths.get(axis, 0) % n == 0) for axis, size in mesh.shape.items()]
-    return f"jax.make_mesh({tuple(sizes)}, {mesh.axis_names})"
+def fitting(declaration: Tree, sizes: Sizes, rules: Rules = RULES) -> dict[str, int]:
+    """Sizes of the same axes, none longer, that divide all weights."""
+    kinds = list({(p.shape, p.axes, p.heads): p for _, p in declare.walk(declaration)}.values())
+    found = dict(sizes)
+    while True:
+        placed = _placement(found, rules)
+        try:
+            for param in kinds:
+                placed(param)
+        except Undivided as error:
+            found[error.axis] -= 1
+        else:
+            return found
+
+
+def _placement(sizes: Sizes, rules: Rules) -> Callable[[Param], PartitionSpec]:
+    """Array → its layout on a mesh of these sizes; layers are alike, so it is worked out once for each kind."""
+    known: dict[object, PartitionSpec] = {}
+
+    def placed(param: Param) -> PartitionSpec:
+        kind = param.shape, param.axes, param.heads
+        if kind not in known:
+            known[kind] = _spec(param, sizes, rules)
+        return known[kind]
+
+    return placed
+
+
+def _spec(param: Param, sizes: Sizes, rules: Rules) -> PartitionSpec:
+    """The layout of an array.
+
+    Raises:
+        Undivided: an axis of the mesh that should divide a weight does not.
+    """
+    large = math.prod(param.shape) > SMALL
+    weight = large and not _is_cell(param)
+    told = [rules.get(name or "", ()) for name in param.axes]
+    taken: list[tuple[str, ...]] = [()] * len(told)
+    for units in (param.units, param.shape) if weight else (param.units,):  # whole heads, else their numbers
+        for rank in range(max(map(len, told), default=0) if large else 1):
+            for axis in sorted(range(len(told)), key=lambda axis: bool(taken[axis])):
+                among = named(told[axis][rank], sizes) if rank < len(told[axis]) else ()
+                if _divides((*taken[axis], *among), units[axis], sizes) and not {*among} & {*_flat(taken)}:
+                    taken[axis] = (*taken[axis], *among)
+    if weight and not _is_vector(param):
+        unused = {axis for entries in told for entry in entries for axis in named(entry, sizes)} - {*_flat(taken)}
+        for name in (name for name, size in sizes.items() if name in unused and size > 1):
+            raise Undivided(param, name, sizes)
+    return PartitionSpec(*(names[0] if len(names) == 1 else names or None for names in taken))
+
+
+def _divides(names: Sequence[str], units: int, sizes: Sizes) -> bool:
+    """Whether so many equal parts can be divided among axes of the mesh together."""
+    return units % math.prod(sizes[name] for name in names) == 0
+
+
+def _flat(taken: Sequence[Sequence[str]]) -> Iterator[str]:
+    """All axes of the mesh that are taken."""
+    return itertools.chain.from_iterable(taken)
+
+
+def _is_vector(param: Param) -> bool:
+    """Whether an array has one axis, beside that of stacked layers."""
+    return sum(length > 1 for length, name in zip(param.shape, param.axes, strict=True) if name != "layers") <= 1
+
+
+def _is_cell(param: Param) -> bool:
+    """Whether it is of what layers keep of tokens."""
+    return bool({"batch", "source"} & {*param.axes})

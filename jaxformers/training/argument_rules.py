@@ -14,6 +14,7 @@ import jax
 from ..generation import checks
 from ..generation.checks import Wrong
 from ..layers.remat import policy_of
+from ..parallel import mesh_of
 
 # -- older names ------------------------------------------------------------------------------------------------------
 
@@ -98,16 +99,12 @@ def remat(value: Any) -> bool | str:
     return value
 
 
-def mesh(value: Any) -> jax.sharding.Mesh:
-    """Of mesh: one, or the sizes of its axes."""
-    if isinstance(value, jax.sharding.Mesh):
-        return value
-    if not isinstance(value, Mapping) or not all(isinstance(size, int) and size > 0 for size in value.values()):
-        raise Wrong('a jax.sharding.Mesh, or sizes of its axes such as {"dp": 8}')
+def mesh(value: Any) -> jax.sharding.Mesh | None:
+    """Of mesh: one, or what `parallel.mesh_of` makes one of."""
     try:
-        return jax.make_mesh(tuple(value.values()), tuple(value))
+        return mesh_of(value)
     except ValueError as error:
-        raise Wrong(f"axes for {jax.device_count()} devices ({error})") from None
+        raise Wrong(str(error).partition("expected ")[2]) from None
 
 
 # -- together ---------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any, Self
 import jax
 from jax.experimental import multihost_utils
 
+from .. import parallel
 from ..generation import checks
 from ..generation.config import nearest
 from . import argument_fields as fields
@@ -24,9 +25,6 @@ from . import optimizers, sampling, schedules
 from .argument_fields import quiet, refused, used
 
 logger = logging.getLogger(__name__)
-
-DATA_AXES = ("dp", "fsdp")
-"""Axes of a mesh over which the rows of a batch are spread."""
 
 REPORTERS = ("tensorboard", "wandb", "trackio")
 """What `report_to` may name."""
@@ -50,10 +48,11 @@ class TrainingArguments:
     below 1. Arguments of torch's own machinery, which change no result, are taken, and one line of the log says which
     of them do nothing. Those that would change results and are not here are errors that say what to do.
 
-    `remat` is True or a policy of `layers.remat`, and what `gradient_checkpointing` sets. `mesh` is a `jax` mesh, or a
-    mapping of its axes ({"dp": 8}); rows are spread over "dp" and "fsdp". `nonfinite` says what happens in a step whose
-    loss or gradients are not finite: "stop" ends the run with an error and a saved state, "skip" leaves the step out,
-    "ignore" goes on. `save_hub_format` writes at each save also a folder that `from_pretrained` reads.
+    `remat` is True or a policy of `layers.remat`, and what `gradient_checkpointing` sets. `mesh` is a `jax` mesh, sizes
+    of its axes ("data=2,fsdp=4", or a mapping), or "auto", which is "fsdp" of all devices; rows are spread over "data"
+    and "fsdp". `nonfinite` says what happens in a step whose loss or gradients are not finite: "stop" ends the run with
+    an error and a saved state, "skip" leaves the step out, "ignore" goes on. `save_hub_format` writes at each save also
+    a folder that `from_pretrained` reads.
 
     Args:
         *ordered: values in the order of the fields; the first is output_dir.
@@ -288,7 +287,7 @@ class TrainingArguments:
         """Devices of this process over which rows are spread; of any kind."""
         if self.mesh is None:
             return 1
-        spread = math.prod(self.mesh.shape.get(axis, 1) for axis in DATA_AXES)
+        spread = math.prod(self.mesh.shape[axis] for axis in parallel.row_axes(self.mesh.axis_names))
         return max(1, spread // self.world_size)
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..bundle import Model
-from ..parallel import ROWS, checked_mesh, explicit, shardings
+from ..parallel import explicit, mesh_of, row_axes, shardings
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -34,7 +34,7 @@ class Placement:
         Raises:
             ValueError: it is no mesh.
         """
-        given = checked_mesh(mesh)
+        given = mesh_of(mesh, model.laid_out)
         if given is not None and given.size > 1:
             return cls(explicit.automatic_mesh(given), spread=True)
         layouts = (x.sharding for x in jax.tree.leaves(explicit.to_automatic(model.params)) if isinstance(x, jax.Array))
@@ -49,7 +49,7 @@ class Placement:
     @property
     def _axes(self) -> tuple[str, ...]:
         assert self.mesh is not None
-        return tuple(axis for axis in ROWS if axis in self.mesh.shape)
+        return row_axes(self.mesh.axis_names)
 
     def rows(self, per_device: int) -> int:
         """Rows of a micro-batch on this process."""

@@ -90,6 +90,7 @@ def _is_of_another_version(settings: dict[str, Any], version: str) -> bool:
         ({"gradient_checkpointing": 3}, ValueError, "remat=3"),
         ({"mesh": {"dp": 4096}}, ValueError, "devices"),
         ({"mesh": 8}, ValueError, "sizes of its axes"),
+        ({"mesh": "rows=1"}, ValueError, "expected axes among data, fsdp, tensor"),
         ({"nonfinite": "hide"}, ValueError, "'stop', 'skip', 'ignore'"),
         ({"optim": "adamw_8bit"}, ValueError, "adamw_torch"),
         ({"optim_args": "momentum"}, ValueError, "momentum=0.9"),

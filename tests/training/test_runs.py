@@ -350,8 +350,8 @@ def test_a_tuned_model_goes_to_the_hub_with_a_card(
     with FakeHub() as hub:
         hub.connect(monkeypatch, tmp_path / "cache")
         trainer = train(
-            push_to_hub=True, hub_model_id="me/tuned", hub_token=TOKEN, hub_strategy="every_save", save_strategy="steps", save_steps=3,
-            eval_dataset=rows(8), eval_strategy="epoch",
+            push_to_hub=True, hub_model_id="me/tuned", hub_token=TOKEN, hub_strategy="every_save",
+            save_strategy="steps", save_steps=3, eval_dataset=rows(8), eval_strategy="epoch",
         )  # fmt: skip
         trainer.train()
         assert len(hub.repositories["me/tuned"].commits) == 3
