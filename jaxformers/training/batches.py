@@ -25,6 +25,11 @@ from .sources import Lengths
 PROGRAMS = 12
 """Different lengths of rows at most, where these are chosen by those of the dataset."""
 
+_EPOCHS, _UNIT = (
+    3,
+    8,
+)  # epochs in which targets are looked at beside their sources, and what their lengths are multiples of
+
 
 class Place(NamedTuple):
     """Where a run stands: how many epochs are done, and how many batches of the next."""
@@ -166,8 +171,8 @@ class Batches:
         return Batch(place, arrays, real, self.rows.filled(numbers))
 
     def _buckets(self, numbers: np.ndarray) -> Buckets | None:
-        """The lengths that a batch may have; of several processes, which must agree, the one that it has."""
-        if self.buckets is None or self.lengths is None or self.rows.count == 1:
+        """The lengths that a batch may have; of several processes, and of pairs of lengths, those that it has."""
+        if self.buckets is None or self.lengths is None or not (self.rows.count > 1 or self.buckets.beside):
             return self.buckets
         target = self.lengths.target
         return self.buckets.only(
@@ -333,8 +338,20 @@ def _check_size(count: int, rows: Rows, drop_last: bool) -> None:
 def _fitted(batches: Batches, lengths: Lengths, longest: int | None) -> Batches:
     """Batches whose lengths are those under which the first epoch has least padding."""
     source = _least_padded(batches, lengths.source, longest)
-    target = () if lengths.target is None else _least_padded(batches, lengths.target, None)
-    return dataclasses.replace(batches, buckets=Buckets(source, target))
+    if lengths.target is None:
+        return dataclasses.replace(batches, buckets=Buckets(source))
+    beside = _of_targets(batches, Buckets(source), lengths.source, lengths.target)
+    return dataclasses.replace(batches, buckets=Buckets(source, (int(lengths.target.max()),), beside))
+
+
+def _of_targets(batches: Batches, buckets: Buckets, source: np.ndarray, target: np.ndarray) -> tuple[int, ...]:
+    """Of each length of sources the longest target beside it in the first epochs, rounded up."""
+    most = dict.fromkeys(buckets.source, 1)
+    for epoch in range(_EPOCHS):
+        pairs = zip(_longest(batches, source, epoch), _longest(batches, target, epoch), strict=True)
+        for length, tokens in ((buckets.fit(int(length)), int(tokens)) for length, tokens in pairs):
+            most[length] = max(most[length], tokens)
+    return tuple(min(-(-tokens // _UNIT) * _UNIT, int(target.max())) for tokens in most.values())
 
 
 def _least_padded(batches: Batches, lengths: np.ndarray, longest: int | None) -> tuple[int, ...]:

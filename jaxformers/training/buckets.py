@@ -20,7 +20,8 @@ _FINEST = 256  # different lengths among which the best are sought
 class Buckets:
     """The lengths that rows may have, in ascending order.
 
-    source: of what is read. target: of what a decoder beside an encoder is to write; empty: the same.
+    source: of what is read. target: of what a decoder beside an encoder is to write; empty: the same. beside: of each
+    of source the length that targets have where they fit into it, so that not every pair of lengths is a program.
 
     Raises:
         ValueError: none, or they do not ascend from 1.
@@ -28,6 +29,7 @@ class Buckets:
 
     source: tuple[int, ...]
     target: tuple[int, ...] = ()
+    beside: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -50,7 +52,9 @@ class Buckets:
 
     def only(self, tokens: int, target_tokens: int) -> Self:
         """The one length for rows of so many tokens, and the one for their targets."""
-        return type(self)((self.fit(tokens),), (self.fit_target(target_tokens),))
+        source = self.fit(tokens)
+        usual = self.beside[self.source.index(source)] if self.beside else 0
+        return type(self)((source,), (usual if target_tokens <= usual else self.fit_target(target_tokens),))
 
 
 def spaced(longest: int | None = None) -> tuple[int, ...]:

@@ -149,6 +149,8 @@ class Evaluator:
             return found
         output = self.evaluation_loop(dataset, ignore_keys, metric_key_prefix, predict=self.compute_metrics is not None)
         assert output.metrics is not None
+        if self.state.epoch is not None:
+            output.metrics["epoch"] = self.state.epoch
         self.log(output.metrics)
         self._tell("on_evaluate", metrics=output.metrics)
         return output.metrics

@@ -377,7 +377,7 @@ class Trainer(Evaluator):
         made = state.global_step - run.start
         loss = run.meter.total / max(state.global_step, 1)
         metrics = speed.speed_metrics("train", run.began, num_samples=made * run.length.rows, num_steps=made)
-        metrics |= {"total_flos": state.total_flos, "train_loss": loss}
+        metrics |= {"total_flos": state.total_flos, "train_loss": loss, "epoch": state.epoch or 0.0}
         self.log(metrics)
         run.checkpoints.wait()
         if args.load_best_model_at_end and state.best_global_step is not None:

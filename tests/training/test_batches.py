@@ -59,7 +59,7 @@ class Table:
 def seen(made: Any, place: Place = Place(), epochs: int | None = 1) -> list[tuple[Place, list[int]]]:
     """Of each batch its place and the labels that count."""
     found = []
-    for at, arrays, _ in made.iterate(place, epochs):
+    for at, arrays, *_ in made.iterate(place, epochs):
         labels = arrays["labels"]
         found.append((at, labels[labels != -100].tolist()))
     return found
@@ -106,7 +106,7 @@ def last(data: Any, collator: Any, size: int, **keywords: Any) -> Any:
 
 
 def test_what_is_less_than_a_step_is_filled_with_rows_that_do_not_count() -> None:
-    _, arrays, rows = last(FEW, pad, 4, fill=True)
+    _, arrays, rows, _ = last(FEW, pad, 4, fill=True)
     np.testing.assert_array_equal(arrays["labels"], [8, 9, -100, -100])
     np.testing.assert_array_equal(arrays["input_ids"][2], arrays["input_ids"][0])
     assert rows == 2
@@ -125,7 +125,7 @@ def test_what_cannot_be_filled_is_a_shorter_batch() -> None:
         last(values, default_data_collator, 2, fill=True),
         last(texts, DataCollatorWithFlattening(), 2, fill=True),
     ]
-    assert [arrays["labels"].shape for _, arrays, _ in short] == [(2,), (2,), (1,), (1, len(texts[2]["input_ids"]))]
+    assert [arrays["labels"].shape for _, arrays, *_ in short] == [(2,), (2,), (1,), (1, len(texts[2]["input_ids"]))]
     with pytest.raises(
         ValueError, match="has 3 of 4 rows, and micro-batches and processes take as many: pass drop_last"
     ):
@@ -142,7 +142,7 @@ def test_labels_that_are_values_always_count() -> None:
 
 def test_micro_batches_of_a_step_are_in_one_array() -> None:
     made = batches(FEW, pad, 2, accumulation=3, sampling="sequential", fill=True)
-    found = [arrays for _, arrays, _ in made.iterate(epochs=1)]
+    found = [arrays for _, arrays, *_ in made.iterate(epochs=1)]
     assert [array.shape[0] for batch in found for array in batch.values()] == [6] * 4
     np.testing.assert_array_equal(found[1]["labels"], [6, 7, 8, 9, -100, -100])
 
@@ -157,10 +157,10 @@ def test_processes_share_a_steps_rows_and_agree_on_its_shape(sampling: Any, stre
     for epoch in range(2):
         read: Counter[int] = Counter()
         for step in zip(*parts, strict=True):
-            assert len({place for place, _, _ in step}) == 1
+            assert len({place for place, *_ in step}) == 1
             if step[0][0].epoch == epoch:
-                assert len({arrays["input_ids"].shape for _, arrays, _ in step}) == 1
-                for _, arrays, rows in step:
+                assert len({arrays["input_ids"].shape for _, arrays, *_ in step}) == 1
+                for _, arrays, rows, _ in step:
                     assert ((arrays["labels"] != -100) == (np.arange(8) < rows)).all()
                     read.update(arrays["labels"][:rows].tolist())
         assert read == Counter(range(100))
@@ -172,14 +172,14 @@ def test_rows_of_about_one_length_go_together_in_a_handful_of_shapes() -> None:
     shapes: Counter[int] = Counter()
     padding = []
     for epoch in range(3):
-        found = [arrays["input_ids"] for _, arrays, _ in grouped.iterate(Place(epoch), epoch + 1)]
+        found = [arrays["input_ids"] for _, arrays, *_ in grouped.iterate(Place(epoch), epoch + 1)]
         shapes.update(ids.shape[1] for ids in found)
         padding.append(1 - sum((ids != 0).sum() for ids in found) / sum(ids.size for ids in found))
         assert grouped.shapes(epoch) == Counter(ids.shape[1] for ids in found)
     assert len(shapes) <= 12
     assert max(padding) < 0.18
     assert 0 <= grouped.padding() < 0.18
-    usual = [arrays["input_ids"] for _, arrays, _ in mixed.iterate(epochs=1)]
+    usual = [arrays["input_ids"] for _, arrays, *_ in mixed.iterate(epochs=1)]
     waste = 1 - sum((ids != 0).sum() for ids in usual) / sum(ids.size for ids in usual)
     assert waste > 0.4
     assert len({ids.shape for ids in usual}) <= 16
@@ -305,3 +305,21 @@ def test_what_cannot_be_read_is_refused(data: Any, keywords: dict[str, Any], mes
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the message is compared below
         list(batches(data, pad, **keywords).iterate(epochs=1))
     assert message in str(error.value)
+
+
+def test_targets_have_one_length_beside_each_of_their_sources() -> None:
+    draw = np.random.default_rng(0)
+    lengths = [int(n) for n in draw.integers(3, 90, 600)]
+    rows = [{"input_ids": [1] * n, "labels": [1] * max(1, int(n * draw.uniform(0.3, 0.9)))} for n in lengths]
+
+    def pairs(examples: Any, *, buckets: Any) -> dict[str, np.ndarray]:
+        source, target = (max(len(row[name]) for row in examples) for name in ("input_ids", "labels"))
+        shapes = buckets.fit(source), buckets.fit_target(target)
+        return {
+            name: np.zeros((len(examples), n), int) for name, n in zip(("input_ids", "labels"), shapes, strict=True)
+        }
+
+    made = batches(rows, pairs, 8, sampling="group_by_length")
+    shapes = Counter((a["input_ids"].shape[1], a["labels"].shape[1]) for _, a, *_ in made.iterate(epochs=4))
+    assert len(shapes) <= 14
+    assert sum(source * target for source, target in shapes.elements()) < 0.6 * 90 * 81 * sum(shapes.values())
