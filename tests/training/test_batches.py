@@ -112,7 +112,7 @@ def test_what_is_less_than_a_step_is_filled_with_rows_that_do_not_count() -> Non
     assert rows == 2
     answers = [{"input_ids": [1, 2, 3], "start_positions": 1, "end_positions": 2}] * 3
     names = ("start_positions", "end_positions")
-    _, arrays, _ = last(answers, default_data_collator, 2, label_names=names, fill=True)
+    _, arrays, *_ = last(answers, default_data_collator, 2, label_names=names, fill=True)
     np.testing.assert_array_equal(arrays["start_positions"], [1, 3])  # a place behind the row
 
 
