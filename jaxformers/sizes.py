@@ -300,6 +300,19 @@ class LatentSizes(RotarySizes):
             )
 
 
+def check_distances(c: Any, buckets: str, furthest: str) -> None:
+    """Refuse a config whose distances between tokens cannot be told apart.
+
+    Near ones have a bucket each, half of `buckets` where one looks back; the rest is for those up to `furthest`.
+    """
+    count, most = getattr(c, buckets), getattr(c, furthest)
+    if count < 4 or most <= count // 2:
+        raise ValueError(
+            f"{type(c).__name__}: {buckets}={count} and {furthest}={most}: expected 4 buckets at least, and a distance "
+            "of more than half as many"
+        )
+
+
 class TwoSidedSizes:
     """Sizes and rates under BART's names, of an encoder and a decoder whose words and places are counted elsewhere; the
     defaults are bart-large's.
@@ -403,6 +416,10 @@ class T5Sizes(Endless):
         "feed_forward_proj": ("relu", "gelu", "gated-gelu", "gated-silu", "gated-relu"),
     }
     ignores: ClassVar[Collection[str]] = ("dense_act_fn", "is_gated_act", "n_positions", "output_past")
+
+    def check(self) -> None:
+        """Distances have buckets of their own, and further ones some to share."""
+        check_distances(self, "relative_attention_num_buckets", "relative_attention_max_distance")
 
     @property
     def depth(self) -> int:

@@ -26,6 +26,7 @@ from ..layers.norm import layer_norm
 from ..layers.run import Encoded
 from ..layers.sites import PLAIN, Sites
 from ..network import Network
+from ..sizes import check_distances
 
 
 class ProphetNetConfig(
@@ -79,8 +80,9 @@ class ProphetNetConfig(
     decoder_start_token_id: Token | None = 0
 
     def check(self) -> None:
-        """Heads share the width evenly, on both sides, and positions are left behind the padding token's."""
+        """Heads share the width evenly, distances have buckets, and positions are left behind the padding token's."""
         name = type(self).__name__
+        check_distances(self, "num_buckets", "relative_max_distance")
         for count in ("num_encoder_attention_heads", "num_decoder_attention_heads"):
             if self.hidden_size % getattr(self, count):
                 raise ValueError(

@@ -278,6 +278,21 @@ def test_each_side_has_its_own_words(tmp_path: Path) -> None:
         model.resize_token_embeddings(80)
 
 
+@pytest.mark.parametrize(
+    ("config", "buckets", "furthest"),
+    [
+        (jaxformers.T5Config, "relative_attention_num_buckets", "relative_attention_max_distance"),
+        (jaxformers.LongT5Config, "relative_attention_num_buckets", "relative_attention_max_distance"),
+        (jaxformers.ProphetNetConfig, "num_buckets", "relative_max_distance"),
+    ],
+)
+def test_distances_have_buckets(config: Any, buckets: str, furthest: str) -> None:
+    config(**{buckets: 4, furthest: 3})
+    for count, most in ((3, 128), (4, 2), (32, 16)):
+        with pytest.raises(ValueError, match=f"{buckets}={count} and {furthest}={most}: expected 4 buckets at least"):
+            config(**{buckets: count, furthest: most})
+
+
 def test_both_sides_have_the_padding_token() -> None:
     with pytest.raises(ValueError, match="pad_token_id=66 is not below decoder_vocab_size=50"):
         jaxformers.MarianConfig(**{**APART, "decoder_vocab_size": 50})
