@@ -274,9 +274,10 @@ class Trainer(Evaluator):
         plan = self.plan(length.steps)
         self._arrays = init(plan, self.placement.model(self._model).params, key=args.seed)
         self._begin(length)
+        flops = functools.cache(functools.partial(speed.step_flops, self._model.laid_out, trained=plan.trained))
         with (
             termination.requests() as ended,
-            Loader(reading, place=lambda arrays: self._placed(plan, arrays)) as loader,
+            Loader(reading, place=lambda arrays: self._placed(plan, arrays, flops)) as loader,
             Checkpoints(args.output_dir, plan.trained, args.save_total_limit or None) as checkpoints,
         ):
             run = Run(plan, loader, checkpoints, length, self._plateau(), Level(args.learning_rate))
@@ -362,7 +363,8 @@ class Trainer(Evaluator):
             return
         saved = ""
         if self.args.save_strategy != "no":
-            self._save(run)
+            run.meter.settle()
+            self._write(run)
             run.checkpoints.wait()
             saved = f" The weights from before it are in {run.checkpoints.path(self.state.global_step)}."
         raise FloatingPointError(
@@ -383,7 +385,7 @@ class Trainer(Evaluator):
         if args.load_best_model_at_end and state.best_global_step is not None:
             self._load_best(run)
         self._tell("on_train_end")
-        if args.save_strategy != "no" and made:
+        if args.save_strategy != "no":  # also where nothing was left to train: the run before may have died just here
             self.save_model()
             self.save_state()
         if args.push_to_hub:
@@ -430,29 +432,26 @@ class Trainer(Evaluator):
             )
         return float(metrics[name])
 
-    def _placed(self, plan: TrainPlan, arrays: Arrays) -> Placed:
-        """A checked batch where it is computed."""
+    def _placed(self, plan: TrainPlan, arrays: Arrays, flops: Callable[[int, int, int, int], float]) -> Placed:
+        """A checked batch where it is computed. flops: as `speed.step_flops`, of tokens and lengths."""
         inputs, labels = read(plan, arrays)
         target = labels.get("labels")
         written = target.shape if self._model.network.two_sided and target is not None and target.ndim == 2 else (0, 0)
         count, mask = jax.process_count(), arrays.get("attention_mask")
-        flops = speed.step_flops(
-            self._model.laid_out,
-            count * math.prod(inputs.shape),
-            inputs.shape[1],
-            count * math.prod(written),
-            written[1],
-            plan.trained,
-        )
-        tokens = math.prod(inputs.shape) if mask is None else int(np.count_nonzero(mask))
-        return Placed(self.placement.put(arrays), count * tokens, flops)
+        places = math.prod(inputs.shape)
+        needed = flops(count * places, inputs.shape[1], count * math.prod(written), written[1])
+        tokens = places if mask is None else int(np.count_nonzero(mask))
+        return Placed(self.placement.put(arrays), count * tokens, needed)
 
     # -- checkpoints --------------------------------------------------------------------------------------------
 
     def _save(self, run: Run) -> None:
-        """Write a checkpoint of where the run stands."""
+        """Write a checkpoint of where the run stands, if all of its steps were finite."""
+        self._check_finite(run, run.meter.settle())
+        self._write(run)
+
+    def _write(self, run: Run) -> None:
         args, state = self.args, self.state
-        bad = run.meter.settle()
         state.stateful_callbacks = states_of([*self.callback_handler.callbacks, self.control])
         told = run.told() | {"trainer_state": dataclasses.asdict(state)}
         best = state.best_global_step if args.load_best_model_at_end else None
@@ -463,8 +462,6 @@ class Trainer(Evaluator):
         self._tell("on_save")
         if args.push_to_hub and args.hub_strategy != "end":
             self.push_to_hub(commit_message=f"Training in progress, step {state.global_step}")
-        if bad is not None and args.nonfinite == "stop":
-            raise FloatingPointError(f"step {bad}")
 
     def _resume(self, run: Run, given: bool | str | Path | None) -> None:
         """Go to where a checkpoint stands."""

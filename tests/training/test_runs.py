@@ -91,9 +91,11 @@ def test_a_run_that_breaks_off_goes_on_bit_by_bit(broken: int, train: Callable[.
     assert [_lasting(entry) for entry in rest.state.log_history] == [_lasting(e) for e in whole.state.log_history]
     lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 9]
+    (tmp_path / "out" / "model.safetensors").unlink()  # as if the run had died after its last checkpoint
     again = train(**options)
     assert again.train(resume_from_checkpoint=get_last_checkpoint(tmp_path / "out")).global_step == 9
     assert all((a == b).all() for a, b in zip(weights(again), weights(whole), strict=True))
+    assert (tmp_path / "out" / "model.safetensors").exists()
 
 
 def _lasting(entry: dict[str, Any]) -> dict[str, Any]:
