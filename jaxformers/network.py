@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+
 from . import declare
 from .layers import cache, cross, run
 from .layers.again import again
@@ -83,9 +85,10 @@ class Network:
         assert self.cells is not None, "a model that reads in both directions"
         side = params["decoder"] if self.two_sided else params
         words = next(tree["word"] for tree in (side, params, params.get("encoder", {})) if "word" in tree)
+        like = jax.tree.leaves(words["table"])[0]
         dtype = words["table"].dtype
-        made = cache.empty(run.arranged(self.cells(config, rows, slots, *source), side["layers"]), dtype)
-        past = None if switch_length(config) is None else cache.no_past(rows, slots, config.target_width, dtype)
+        made = cache.empty(run.arranged(self.cells(config, rows, slots, *source), side["layers"]), dtype, like)
+        past = None if switch_length(config) is None else cache.no_past(rows, slots, config.target_width, dtype, like)
         return dataclasses.replace(made, past=past)
 
     def begin(self, params: Any, config: Any, memory: Memory, rows: int, slots: int) -> Cache:

@@ -7,10 +7,12 @@ jax's own configuration names one. JAXFORMERS_COMPILATION_CACHE=0 leaves it off,
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import functools
 import logging
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ _SIZE_CAP = 2 * 2**30  # bytes; jax removes what was used longest ago
 _OURS = "jaxformers_"  # the names of our compiled functions begin so
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 _HIT = "/jax/compilation_cache/cache_hits"
+_LONG = 1.0  # seconds; a compiler that takes longer leaves hundreds of megabytes of free heap behind
 
 
 def home() -> Path:
@@ -143,11 +146,20 @@ class _Ledger:
         with self.lock:
             self.counts[name] += 1
             self.seconds += [duration_secs] if ours else []
+        if duration_secs > _LONG:
+            _trim_heap()
         if ours and self.forbidden:
             raise RuntimeError(
                 f"{name} was compiled for {shapes} inside jaxformers.forbid(): run every shape that you need once "
                 "before, or leave forbid() out"
             )
+
+
+def _trim_heap() -> None:
+    """Give freed memory back to the system, which glibc does not do by itself; others have no such call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _setting(name: str) -> Any:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "jaxformers"
 
 FLOORS = (
-    ("config", "outputs", "declare", "runtime", "hub", "durable", "gguf"),
+    ("config", "outputs", "declare", "placement", "runtime", "hub", "durable", "gguf"),
     ("layers",),
     ("checkpoint", "tokenizers", "parallel", "sizes"),
     ("adapters", "generation"),
@@ -27,8 +27,8 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# On one floor: configs say how arrays start; they are read by name, also out of GGUF files, and written safely; the
-# bundle is spread over six.
+# On one floor: meshes divide arrays by their axes; configs say how arrays start, are read by name, also out of GGUF
+# files, and written safely; the bundle is spread over six.
 BESIDE = {
     ("config", "declare"),
     ("config", "hub"),
@@ -36,6 +36,7 @@ BESIDE = {
     ("config", "gguf"),
     ("gguf", "hub"),
     ("hub", "durable"),
+    ("placement", "declare"),
     ("architecture", "batch"),
     ("architecture", "network"),
     ("bundle", "architecture"),

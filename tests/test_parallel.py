@@ -232,7 +232,7 @@ def test_weights_are_divided_by_the_table(param: Param, sizes: dict[str, int], e
         (8, 4, {"tensor": 8}, (None, "tensor", None, None)),
         (2, 4, {"tensor": 8}, (None, None, "tensor", None)),  # slots, rather than eight copies
         (2, 4, {"data": 2, "tensor": 2, "sequence": 2}, ("data", "tensor", "sequence", None)),
-        (2, 4, {"data": 2, "fsdp": 2, "tensor": 2}, (("data", "fsdp"), "tensor", None, None)),
+        (2, 4, {"data": 2, "fsdp": 2, "tensor": 2}, (("fsdp", "data"), "tensor", None, None)),
         (2, 2, {"data": 2, "fsdp": 2, "tensor": 2}, ("data", "tensor", None, None)),
         (3, 1, {"data": 2, "fsdp": 4}, (None, None, None, None)),  # a row of three heads: copies
     ],
@@ -242,7 +242,7 @@ def test_cells_are_divided_by_the_table(heads: int, rows: int, sizes: dict[str, 
 
 
 def test_rows_are_divided_among_data_and_fsdp_whatever_they_are_called():
-    assert parallel.row_axes(("tp", "fsdp", "dp")) == ("dp", "fsdp")
+    assert parallel.row_axes(("tp", "fsdp", "dp")) == ("fsdp", "dp")
     assert parallel.row_axes(("tensor",)) == ()
     assert parallel.row_axes(("data", "fsdp"), {"batch": ("fsdp",)}) == ("fsdp",)
 

@@ -34,7 +34,12 @@ _FUNCTIONS: Mapping[str, Function] = {
 
 
 def _widely(function: Function) -> Function:
-    return lambda x: function(x.astype(jnp.promote_types(x.dtype, jnp.float32))).astype(x.dtype)
+    """The function in float32. A gradient keeps x alone: the steps between are wide, and quickly done again."""
+
+    def wide(x: jax.Array) -> jax.Array:
+        return function(x.astype(jnp.promote_types(x.dtype, jnp.float32))).astype(x.dtype)
+
+    return jax.checkpoint(wide)
 
 
 ACTIVATIONS: Mapping[str, Function] = {name: _widely(function) for name, function in _FUNCTIONS.items()}

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from .. import declare
 from ..declare import Param, is_param
+from ..placement.constraints import laid, zeros
 
 
 @jax.tree_util.register_dataclass
@@ -137,20 +138,30 @@ def keys_values(rows: int, slots: int, heads: int, dim: int, value_dim: int | No
     }
 
 
-def empty(cells: declare.Tree, dtype: Any) -> Cache:
-    """A cache without tokens, from the declaration of its cells; its axes are those of `Leaf`."""
-    made = jax.tree.map(lambda p: Leaf(jnp.zeros(p.shape, p.dtype or dtype), p.axes), cells, is_leaf=is_param)
+def empty(cells: declare.Tree, dtype: Any, like: jax.Array) -> Cache:
+    """A cache without tokens, from the declaration of its cells; its axes are those of `Leaf`, and it lies on the mesh
+    of another array.
+    """
+
+    def leaf(p: Param) -> Leaf:
+        return Leaf(zeros(p.shape, p.dtype or dtype, p.axes, like), p.axes)
+
+    made = jax.tree.map(leaf, cells, is_leaf=is_param)
     rows = next(p.shape[p.axes.index("batch")] for _, p in declare.walk(cells) if "batch" in p.axes)
     nothing = jnp.zeros(rows, jnp.int32)
     return Cache(made, nothing, nothing)
 
 
-def no_past(rows: int, slots: int, width: int, dtype: Any) -> Past:
-    """Room for the tokens of a cache, vectors of `width` numbers."""
+def no_past(rows: int, slots: int, width: int, dtype: Any, like: jax.Array) -> Past:
+    """Room for the tokens of a cache, vectors of `width` numbers, on the mesh of another array."""
+
+    def leaf(shape: tuple[int, ...], dtype: Any, axes: tuple[str | None, ...]) -> Leaf:
+        return Leaf(zeros(shape, dtype, axes, like), axes)
+
     return Past(
-        Leaf(jnp.zeros((rows, slots, width), dtype), ("batch", "length", None)),
-        Leaf(jnp.zeros((rows, slots), jnp.int32), ("batch", "length")),
-        Leaf(jnp.zeros(rows, bool), ("batch",)),
+        leaf((rows, slots, width), dtype, ("batch", "length", None)),
+        leaf((rows, slots), jnp.int32, ("batch", "length")),
+        leaf((rows,), bool, ("batch",)),
     )
 
 
@@ -165,9 +176,10 @@ def write(cell: Any, k: jax.Array, v: jax.Array, slots: jax.Array) -> Any:
 
     if slots.size == 1:  # XLA takes a scatter of one apart, and copies both caches to fuse the parts: so it gets two
         k, v, slots = (jnp.repeat(x, 2, axis=1) for x in (k, v, slots))
+    k, v = (laid(x, ("batch", None, "kv_heads", None)) for x in (k, v))  # all heads, where slots are divided
     key, value = cell["key"], cell["value"]
     new = {"key": jax.vmap(put_key)(key.array, k, slots), "value": jax.vmap(put_value)(value.array, v, slots)}
-    return cell | {name: cell[name].put(array) for name, array in new.items()}
+    return cell | {name: cell[name].put(laid(array, cell[name].axes)) for name, array in new.items()}
 
 
 def read(cell: Any) -> tuple[jax.Array, jax.Array]:
@@ -184,7 +196,7 @@ def grown(cache: Cache, slots: int) -> Cache:
             return leaf
         more = [(0, 0)] * leaf.array.ndim
         more[axis] = (0, slots - leaf.array.shape[axis])
-        return leaf.put(jnp.pad(leaf.array, more))
+        return leaf.put(laid(jnp.pad(leaf.array, more), leaf.axes))
 
     return _mapped(widen, cache)
 

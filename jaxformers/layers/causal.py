@@ -8,6 +8,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
+from ..placement.constraints import laid
 from . import cache as caches
 from .attention import weighed
 from .cache import Cache
@@ -101,6 +102,7 @@ class Causal:
             cell = caches.write(cell, k, v, self.slots)
             keys, values = caches.read(cell)
             used = self.used
+            q = _asking(q, k.shape[2])
         options: dict[str, Any] = {
             "bias": bias,
             "sinks": sinks,
@@ -120,6 +122,12 @@ class Causal:
             return None
         new = (self.slots < self.cache.slots).sum(1, dtype=jnp.int32)
         return dataclasses.replace(self.cache, cells=cells, length=self.cache.length + new)
+
+
+def _asking(q: jax.Array, keys: int) -> jax.Array:
+    """Queries [B, T, H, d] that lie as the heads of keys in a cell do, which is larger and stays where it is."""
+    grouped = q.reshape(*q.shape[:2], keys, -1, q.shape[3])
+    return laid(grouped, ("batch", None, "kv_heads", None, None)).reshape(q.shape)
 
 
 def _reached(inputs: Inputs, positions: jax.Array) -> jax.Array:

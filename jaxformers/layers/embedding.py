@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..placement.constraints import laid
 from .inputs import Inputs
 from .quantized import Quantized
 
@@ -24,7 +25,7 @@ def embed_tokens(p: Any, inputs: Inputs) -> jax.Array:
     if inputs.embeds is not None:
         return inputs.embeds.astype(p["table"].dtype)
     assert inputs.ids is not None
-    return embed(p, inputs.ids)
+    return laid(embed(p, inputs.ids), ("lookups", "tokens", "columns"))
 
 
 def scaled_by_width(x: jax.Array) -> jax.Array:

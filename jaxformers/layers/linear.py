@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..placement.constraints import laid, whole
 from . import lora
-from .product import explicit_sharding, whole
+from .product import explicit_sharding
 from .weight import Weight, multiplied
 
 
@@ -32,4 +33,5 @@ def linear(p: Any, x: jax.Array, like: jax.Array | None = None) -> jax.Array:
 
 def unembed(p: Any, x: jax.Array) -> jax.Array:
     """Scores [..., V] of vectors x [..., D] against the table [V, D]."""
-    return linear({"weight": p["table"]}, x)
+    scores = linear({"weight": p["table"]}, x)
+    return laid(scores, ("batch", "tokens", "vocab")) if scores.ndim == 3 else scores

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .product import whole
+from ..placement.constraints import whole
 
 
 def layer_norm(p: Any, x: jax.Array, epsilon: float) -> jax.Array:

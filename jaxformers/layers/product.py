@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType
 
 
 def product(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None) -> jax.Array:
@@ -95,18 +95,6 @@ def _on_cpu(sums: Any, x: jax.Array, weight: jax.Array) -> jax.Array:
 def _few(size: int) -> int:
     """Up to how many tokens a weight with so many inputs comes first: see tests/benchmarks/layers.py."""
     return 16 if size < 1024 else 32
-
-
-def whole(x: jax.Array) -> jax.Array:
-    """The same vector, all of it on each device of a mesh.
-
-    Scales and biases lie in parts like all weights, and are gathered before they meet activations: as they lie, they
-    would have these divided likewise, and what is gathered before the next product would be the activations.
-    """
-    mesh = jax.typeof(x).sharding.mesh
-    if not isinstance(x, jax.core.Tracer) or mesh.empty or {*mesh.axis_types} != {AxisType.Auto}:
-        return x
-    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec()))
 
 
 def explicit_sharding(x: jax.Array | None) -> jax.sharding.NamedSharding | None:

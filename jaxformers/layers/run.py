@@ -12,9 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare
+from ..placement.constraints import laid
 from .inputs import Ask, Inputs
 from .remat import rematerialised
 from .sites import PLAIN, Sites
+
+STATE = ("batch", "tokens", None)
+"""The axes of what goes from layer to layer: without a word on it a compiler divides features, and has rows copied."""
 
 Block = Callable[..., jax.Array]
 """(a layer's arrays, x [B, T, D], its sites, what is this layer's own) → x."""
@@ -113,7 +117,7 @@ def remembering(
     count = sum(map(_count, runs))
     if wrong := [len(one) for one in each if len(one) != count]:
         raise ValueError(f"{wrong[0]} entries for {count} layers: each sequence has one a layer")
-    x = entered = sites("embeddings", x)
+    x = entered = laid(sites("embeddings", x), STATE)
     shown, after, first = [], [], 0
     for part, own in zip(runs, kept, strict=True):
         through = _unrolled if isinstance(part, list) else _scanned
@@ -144,7 +148,7 @@ def _layer(
     here = sites.at(number)
     here = here.opened(*wanted) if wanted or sites.shown is not None else here
     x, cell = block(p, x, cell, here, *own)
-    x = here("residual", x)
+    x = laid(here("residual", x), STATE)
     return x, cell, {name.removeprefix(here.path): value for name, value in (here.shown or {}).items()}
 
 

@@ -127,6 +127,10 @@ class Sites:
         key = None if self.key is None else _folded(self.key, part)
         return dataclasses.replace(self, key=key, path=f"{self.path}{part}.")
 
+    def part(self, number: jax.Array) -> Sites:
+        """The same with a dropout of its own, for one of the parts in which a value is computed."""
+        return self if self.key is None else dataclasses.replace(self, key=jax.random.fold_in(self.key, number))
+
     def at(self, layer: int | jax.Array) -> Sites:
         """The sites of a layer, by its number from 0; an array where layers are scanned."""
         key = None if self.key is None else jax.random.fold_in(self.key, layer)

@@ -11,8 +11,8 @@ from jax.sharding import AxisType, Mesh
 
 from .. import declare
 from ..declare import Tree
-from .rules import ALIASES, AXES
-from .sharding import fits
+from ..placement.rules import ALIASES, AXES
+from ..placement.sharding import fits
 
 MOST_TENSOR = 8
 """Devices among which "auto" divides a layer at most: more exchange its sums over slower links."""

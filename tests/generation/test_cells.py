@@ -144,7 +144,7 @@ def test_axes_say_what_becomes_of_a_leaf() -> None:
         "ring": Param((2, 4), ("batch", "ring"), "", "buffer"),
     }
     for cells in ([kinds], declare.stacked([kinds, kinds])):
-        cache = caches.empty(cells, jnp.bfloat16)
+        cache = caches.empty(cells, jnp.bfloat16, jnp.zeros(()))
         assert (cache.slots, cache.recurrent, cache.length.shape) == (3, True, (2,))
         counted = [jnp.arange(leaf.array.size).reshape(leaf.array.shape) for leaf in caches.leaves(cache)]
         structure = jax.tree.structure(cache.cells)
@@ -176,6 +176,6 @@ def test_axes_say_what_becomes_of_a_leaf() -> None:
 def test_fixed_shapes_need_no_positions() -> None:
     """A model that keeps states alone has no slots to run out of."""
     state = {"state": Param((2, 8), ("batch", None), "", "buffer")}
-    cache = caches.empty([state], jnp.float32)
+    cache = caches.empty([state], jnp.float32, jnp.zeros(()))
     assert cache.slots == 0
     assert caches.grown(cache, 64).cells[0]["state"].array.shape == (2, 8)

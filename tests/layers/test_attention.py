@@ -235,3 +235,24 @@ def test_gradients_of_large_scores_end_where_keys_are_no_longer_used():
 
     for mine, other in zip(loss(140)(q, k, v), loss(None)(q, k, v), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-4)
+
+
+def test_each_part_of_large_scores_has_a_dropout_of_its_own_which_the_gradient_draws_again():
+    q, k = jnp.zeros((3, 4, 400, 8)), jnp.zeros((3, 4, 8, 400))  # each key has the same share
+    v = jnp.broadcast_to(jnp.eye(400), (3, 4, 400, 400))
+    sites = Sites(key=jax.random.key(0))
+
+    def taken(v: jax.Array) -> jax.Array:
+        return weighed(q, k, v, None, rate=0.25, sites=sites)
+
+    assert "while" in jax.jit(taken).lower(v).as_text()
+    shares, pull = jax.vjp(jax.jit(taken), v)
+    np.testing.assert_allclose(shares[shares > 0] * 400, 4 / 3, rtol=1e-5)
+    assert abs(float((shares == 0).mean()) - 0.25) < 0.01
+    parts = shares.reshape(12, -1)
+    for i in range(12):
+        for j in range(i):
+            agree = float(((parts[i] == 0) == (parts[j] == 0)).mean())
+            assert abs(agree - 0.625) < 0.01  # as of two draws that know nothing of each other
+    onto = jnp.asarray(drawn(3, 4, 400, 400))
+    np.testing.assert_allclose(pull(onto)[0], jnp.swapaxes(shares, 2, 3) @ onto, atol=1e-4)

@@ -14,7 +14,7 @@ from jax.sharding import AbstractMesh, PartitionSpec
 
 from jaxformers import declare, parallel
 from jaxformers.declare import Param, Tree
-from jaxformers.parallel.sharding import SMALL
+from jaxformers.placement.sharding import SMALL
 
 from . import golden
 from .registry import classes

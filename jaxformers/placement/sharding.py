@@ -85,13 +85,13 @@ def _placement(sizes: Sizes, rules: Rules) -> Callable[[Param], PartitionSpec]:
     def placed(param: Param) -> PartitionSpec:
         kind = param.shape, param.axes, param.heads
         if kind not in known:
-            known[kind] = _spec(param, sizes, rules)
+            known[kind] = spec_of(param, sizes, rules)
         return known[kind]
 
     return placed
 
 
-def _spec(param: Param, sizes: Sizes, rules: Rules) -> PartitionSpec:
+def spec_of(param: Param, sizes: Sizes, rules: Rules = RULES) -> PartitionSpec:
     """The layout of an array.
 
     Raises:
@@ -130,5 +130,5 @@ def _is_vector(param: Param) -> bool:
 
 
 def _is_cell(param: Param) -> bool:
-    """Whether it is of what layers keep of tokens."""
-    return bool({"batch", "source"} & {*param.axes})
+    """Whether it is of what layers keep of tokens, or compute of them."""
+    return bool({"batch", "source", "lookups"} & {*param.axes})

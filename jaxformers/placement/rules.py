@@ -14,13 +14,18 @@ of the cache. expert: experts."""
 ALIASES: Mapping[str, str] = {"dp": "data", "batch": "data", "tp": "tensor", "model": "tensor", "ep": "expert"}
 """Other names of these axes."""
 
-_ROWS = (("data", "fsdp"), "data", "fsdp")
+# `fsdp` before `data`: the other way round XLA (jax 0.10) loses track of which rows a device has where weights
+# are divided among `fsdp` and `tensor`, and gradients are wrong without a word: see tests/meshes.
+_ROWS = (("fsdp", "data"), "data", "fsdp")
 _SLOTS = ("sequence", "tensor")
 _INNER = ("tensor", "fsdp")
 
 RULES: Rules = {
-    # batches and cells
+    # batches, activations and cells
     "batch": _ROWS,
+    "lookups": ("data",),
+    "columns": ("fsdp",),
+    "tokens": ("sequence",),
     "source": _ROWS,
     "length": _SLOTS,
     "ring": _SLOTS,
@@ -39,6 +44,9 @@ RULES: Rules = {
     "expert": ("expert",),
 }
 """What `shardings` goes by where no other rules are given.
+
+"tokens" are those of an activation, "lookups" and "columns" the rows and numbers of vectors that have just been taken
+from a table, whose columns `fsdp` divides.
 
 An axis of the mesh divides one axis of an array at most. The first choices of all of an array's axes come before all
 second ones, so a vocabulary that `tensor` does not divide leaves it to the "embed" of its table.

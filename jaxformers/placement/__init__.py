@@ -1,0 +1,1 @@
+"""Which axes of a mesh divide an array, by the logical names of its axes."""

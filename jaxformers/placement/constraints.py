@@ -1,0 +1,61 @@
+"""Where arrays lie within a traced function: said at few places, from which the compiler finds the rest.
+
+A constraint goes by the mesh on which the arguments of the function lie, so that nothing names one. Where there is no
+mesh, or its axes are not left to the compiler (`shard_map`, explicit axes), a constraint is nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+
+from ..declare import Param
+from .sharding import spec_of
+
+Axes = tuple[str | None, ...]
+"""Logical names of an array's axes."""
+
+
+def whole(x: jax.Array) -> jax.Array:
+    """The same vector, all of it on each device of a mesh.
+
+    Scales and biases lie in parts like all weights, and are gathered before they meet activations: as they lie, they
+    would have these divided likewise, and what is gathered before the next product would be the activations.
+    """
+    mesh = _traced_mesh(x)
+    return x if mesh is None else jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec()))
+
+
+def laid(x: jax.Array, axes: Axes) -> jax.Array:
+    """The same array, lying as the rules say of its logical axes; of what they do not divide each device has a copy."""
+    mesh = _traced_mesh(x)
+    return x if mesh is None else jax.lax.with_sharding_constraint(x, _layout(x.shape, axes, mesh))
+
+
+def zeros(shape: tuple[int, ...], dtype: Any, axes: Axes, like: jax.Array) -> jax.Array:
+    """Zeros that lie as the rules say of their logical axes, on the mesh of another array."""
+    if isinstance(like, jax.core.Tracer):
+        mesh, made = _traced_mesh(like), jnp.zeros(shape, dtype)
+        return made if mesh is None else jax.lax.with_sharding_constraint(made, _layout(shape, axes, mesh))
+    own = like.sharding.mesh if isinstance(like, jax.Array) and isinstance(like.sharding, NamedSharding) else None
+    layout = _layout(shape, axes, own) if isinstance(own, Mesh) and _is_automatic(own) else None
+    return jnp.zeros(shape, dtype, device=layout)  # none of it is first made on one device
+
+
+def _traced_mesh(x: jax.Array) -> AbstractMesh | None:
+    """The mesh of a traced array, if its axes are the compiler's."""
+    mesh = jax.typeof(x).sharding.mesh
+    return mesh if isinstance(x, jax.core.Tracer) and not mesh.empty and _is_automatic(mesh) else None
+
+
+def _is_automatic(mesh: Mesh | AbstractMesh) -> bool:
+    return {*mesh.axis_types} == {AxisType.Auto}
+
+
+def _layout(shape: tuple[int, ...], axes: Axes, mesh: Mesh | AbstractMesh) -> NamedSharding:
+    """As the rules say; layers that are stacked have one axis more in front."""
+    names = (*("layers",) * (len(shape) - len(axes)), *axes)
+    return NamedSharding(mesh, spec_of(Param(shape, names, "activations", "buffer"), dict(mesh.shape)))
