@@ -34,7 +34,7 @@ class Sum:
 class Term:
     """One mean of a loss. each: scores and labels to the losses [...] of single labels.
 
-    scores: [..., C] or [...], float32. labels: [...]. counted: bool [...], which labels count; None: all. share: what
+    scores: [..., C] or [...]. labels: [...]. counted: bool [...], which labels count; None: all. share: what
     the mean is multiplied by.
     """
 
@@ -98,30 +98,51 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
     """
     counted = labels != IGNORED
     each = partial(_smoothed, smoothing) if smoothing else _of_class
-    return Loss((Term(each, _wide(logits), jnp.where(counted, labels, 0), counted),))
+    return Loss((Term(each, logits, jnp.where(counted, labels, 0), counted),))
 
 
 def yes_or_no(logits: jax.Array, labels: jax.Array) -> Loss:
     """Mean over counted labels [...], 1 for yes and 0 for no, of the binary cross-entropy of logits [...]."""
-    return Loss((Term(_of_answer, _wide(logits), labels, labels != IGNORED),))
+    return Loss((Term(_of_answer, logits, labels, labels != IGNORED),))
 
 
-def _wide(logits: jax.Array) -> jax.Array:
-    return logits.astype(jnp.float32)
+def _from_scores(each: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A function of scores, in float32, whose gradient keeps the scores alone, as they are: over a large vocabulary
+    all that is computed of them is as large, or twice, and quickly computed again.
+    """
+
+    def wide(scores: jax.Array, *others: jax.Array) -> jax.Array:
+        return each(scores.astype(jnp.float32), *others)
+
+    return jax.checkpoint(wide)
 
 
+@_from_scores
 def _of_class(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    return -jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), labels[..., None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(logits, axis=-1) - _chosen(logits, labels)
+
+
+@_from_scores
+def _of_all_classes(logits: jax.Array) -> jax.Array:
+    return jax.nn.logsumexp(logits, axis=-1) - logits.mean(-1)
+
+
+def _chosen(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """The logit of each label, found by looking at all: a mesh may divide classes, and gradients scatter nothing."""
+    classes = jnp.arange(logits.shape[-1], dtype=labels.dtype)
+    return jnp.where(classes == labels[..., None], logits, 0.0).sum(-1)
 
 
 def _smoothed(share: float, logits: jax.Array, labels: jax.Array) -> jax.Array:
-    return (1.0 - share) * _of_class(logits, labels) - share * jax.nn.log_softmax(logits, axis=-1).mean(-1)
+    return (1.0 - share) * _of_class(logits, labels) + share * _of_all_classes(logits)
 
 
+@_from_scores
 def _of_answer(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jax.nn.softplus(logits) - logits * labels
 
 
+@_from_scores
 def _of_number(values: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.square(values - labels)
 
@@ -144,7 +165,7 @@ def classification(logits: jax.Array, labels: jax.Array, problem_type: str | Non
     if problem_type == "single_label_classification":
         return cross_entropy(logits, labels.reshape(-1))
     each = _of_number if problem_type == "regression" else _of_answer
-    return Loss((Term(each, _wide(logits), labels.astype(jnp.float32).reshape(logits.shape)),))
+    return Loss((Term(each, logits, labels.astype(jnp.float32).reshape(logits.shape)),))
 
 
 def span(start_logits: jax.Array, end_logits: jax.Array, start: jax.Array, end: jax.Array) -> Loss:
