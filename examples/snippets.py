@@ -154,6 +154,19 @@ def by_review(data: Path) -> tuple[list[Text], list[Text]]:
     return [text for text in learnt if not near(text.text)], held
 
 
+def beside_reviews(data: Path, held: Iterable[Text]) -> list[Text]:
+    """Tweets and single words to learn from as well, but for what is nearly the same as a held-out text."""
+    near = resembles(text.text for text in held)
+    texts = [*read(_resources(data) / "tweets_GroundTruth.txt"), *read_lexicon(data)]
+    return [text for text in texts if text.score and not near(text.text)]
+
+
+def digest(texts: Iterable[Text]) -> str:
+    """The SHA-256 of texts with their scores, in their order: which texts a figure is of."""
+    lines = (f"{text.score}\t{text.text}\n" for text in texts)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def by_document(data: Path) -> tuple[list[list[str]], list[list[str]]]:
     """Reviews of products and editorials, as their sentences, to learn from, and the held-out fifth of them."""
     learnt, held = [], []

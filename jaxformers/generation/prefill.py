@@ -12,11 +12,14 @@ import numpy as np
 
 from ..layers.cache import Cache
 from ..layers.inputs import Inputs, Memory
-from .buckets import chunk_of, slots_for
+from .buckets import chunk_of, rounded, slots_for
 from .history import Source
 from .model import LoadedModel
 from .prompts import Prompt
 from .rows import Negative, Rows, jaxformers_begin, jaxformers_cache_rows, jaxformers_prefill
+
+
+_SHORTEST = 16  # tokens of a source: an encoder reads all that there is room for
 
 
 def begin_rows(
@@ -93,7 +96,7 @@ def _read(model: LoadedModel, tokens: np.ndarray, length: np.ndarray, cache: Cac
 def source_slots(prompts: Sequence[Prompt], most: int | None) -> int:
     """Room for the longest source, of few sizes, and `most` tokens where there is an end; 0 where there is none."""
     longest = max(0 if prompt.source is None else len(prompt.source) for prompt in prompts)
-    slots = slots_for(longest) if longest else 0
+    slots = max(_SHORTEST, rounded(longest)) if longest else 0
     return slots if most is None else min(slots, most)
 
 

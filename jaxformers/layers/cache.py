@@ -214,7 +214,7 @@ def beams_of(cache: Cache, rows: jax.Array) -> Cache:
 def _taken(cache: Cache, rows: jax.Array, names: tuple[str, ...]) -> Cache:
     def take(leaf: Leaf) -> Leaf:
         axis = next((axis for name in names if (axis := leaf.at(name)) is not None), None)
-        return leaf if axis is None else leaf.put(jnp.take(leaf.array, rows, axis=axis))
+        return leaf if axis is None else leaf.put(jnp.take(leaf.array, rows, axis=axis, mode="clip"))  # all are there
 
     length, reach = jnp.take(cache.length, rows), jnp.take(cache.reach, rows)
     return dataclasses.replace(_mapped(take, cache), length=length, reach=reach)

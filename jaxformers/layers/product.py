@@ -28,7 +28,7 @@ def product(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None
     x = x.reshape(*(count for count in front if count != 1), size)  # see `_on_cpu`; all that shards its rows stays
     count = math.prod(front)
     narrow = x.dtype.itemsize < 4
-    if 1 < count <= _few(size) or (narrow and (count == 1 or x.ndim > 2)):
+    if 1 < count <= _few(*weight.shape) or (narrow and (count == 1 or x.ndim > 2)):
         y = narrow_gradients(_on_each, x, weight, sums)
     else:
         y = narrow_gradients(_tokens_first, x, weight, sums)
@@ -83,7 +83,7 @@ def _on_cpu(sums: Any, x: jax.Array, weight: jax.Array) -> jax.Array:
     """The product of x with two axes: with more, XLA's CPU transposes the weights of a loop before it."""
     flat = x.reshape(-1, x.shape[-1])
     count = flat.shape[0]
-    if count > _few(x.shape[-1]):
+    if count > _few(*weight.shape):
         y = _tokens_first(flat, weight, sums)
     else:
         two = jnp.repeat(flat, 2, axis=0) if count == 1 else flat
@@ -92,9 +92,14 @@ def _on_cpu(sums: Any, x: jax.Array, weight: jax.Array) -> jax.Array:
     return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
-def _few(size: int) -> int:
-    """Up to how many tokens a weight with so many inputs comes first: see tests/benchmarks/layers.py."""
-    return 16 if size < 1024 else 32
+def _few(outputs: int, inputs: int) -> int:
+    """Up to how many tokens a weight of such sizes comes first: see tests/benchmarks/layers.py."""
+    if outputs >= _MANY:
+        return 64
+    return 16 if inputs < 1024 else 32
+
+
+_MANY = 16_384  # words: a product that takes as long to lay the weight anew as to multiply
 
 
 def explicit_sharding(x: jax.Array | None) -> jax.sharding.NamedSharding | None:

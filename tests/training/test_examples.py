@@ -85,8 +85,11 @@ def test_classifier(tmp_path: Path, encoder: Path) -> None:
     texts = tmp_path / "data" / "additional_resources" / "hutto_ICWSM_2014"
     texts.mkdir(parents=True)
     lines = [f"{i}_1\t{1.5 - i % 3}\tmaria went to town {i} and to {i * i} berlin\n" for i in range(40)]
-    for name in ("movie", "amazon"):
-        (texts / f"{name}ReviewSnippets_GroundTruth.txt").write_text("".join(lines).replace("maria", name))
+    for name in ("movieReviewSnippets", "amazonReviewSnippets", "tweets"):
+        (texts / f"{name}_GroundTruth.txt").write_text("".join(lines).replace("maria", name))
+    words = tmp_path / "data" / "vaderSentiment" / "vader_lexicon.txt"
+    words.parent.mkdir()
+    words.write_text("town\t1.5\nberlin\t-0.5\n")
     data = ["--data", tmp_path / "data", "--model", encoder, "--out", tmp_path / "out"]
     assert {"eval_accuracy", "eval_f1"} <= run("finetune_classifier", *data).keys()
     assert pipeline("text-classification", model=str(tmp_path / "out"))("maria")[0]["label"] in ("NEGATIVE", "POSITIVE")
