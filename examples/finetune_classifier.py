@@ -41,7 +41,7 @@ SURENESS = 1.5
 """How fast a score makes a label sure: a mean of 1 is positive with a probability of 0.82."""
 
 SPLIT = "0b0d495b650b067b3d6273aecb84844d3bb253a18a9fe4abe1dd54bbef8a4a28"
-"""The digest of the held-out texts of vaderSentiment 2.5, of which docs/trainer.md gives figures."""
+"""The digest of the held-out texts of vaderSentiment 2.5: figures of other texts are no figures of this."""
 
 
 def soft(text: snippets.Text) -> list[float]:

@@ -18,7 +18,6 @@ from .model import LoadedModel
 from .prompts import Prompt
 from .rows import Negative, Rows, jaxformers_begin, jaxformers_cache_rows, jaxformers_prefill
 
-
 _SHORTEST = 16  # tokens of a source: an encoder reads all that there is room for
 
 
