@@ -56,6 +56,6 @@ def _is_automatic(mesh: Mesh | AbstractMesh) -> bool:
 
 
 def _layout(shape: tuple[int, ...], axes: Axes, mesh: Mesh | AbstractMesh) -> NamedSharding:
-    """As the rules say; layers that are stacked have one axis more in front."""
-    names = (*("layers",) * (len(shape) - len(axes)), *axes)
+    """As the rules say. Axes are counted from the end: stacked layers have one more in front, of which one has none."""
+    names = (*(None,) * (len(shape) - len(axes)), *axes[-len(shape) :]) if shape else ()
     return NamedSharding(mesh, spec_of(Param(shape, names, "activations", "buffer"), dict(mesh.shape)))
