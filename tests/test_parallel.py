@@ -10,7 +10,7 @@ from jax.sharding import AbstractMesh, PartitionSpec
 
 from jaxformers import BertModel, parallel
 from jaxformers.declare import Param
-from jaxformers.layers.cache import keys_values
+from jaxformers.layers.cells import keys_values
 
 PROGRAM = """
 import jax, numpy as np, tempfile

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 
 from .. import declare
 from ..declare import Param, under
-from . import cache, cross, heads
+from . import cross, heads
 from .activation import ACTIVATIONS
 from .attention import QKV, attend, merge, project, through_out, visible
 from .causal import Causal
+from .cells import keys_values
 from .decoder import run_decoder
 from .embedding import embed, embed_tokens
 from .gpt import sines
@@ -115,7 +116,7 @@ def cells(c: Any, rows: int, slots: int, source: int | None = None) -> declare.T
     """What the decoder's layers keep: of its tokens, and beside an encoder of those of the source."""
     count = c.decoder_attention_heads
     width = c.d_model // count
-    cell = cache.keys_values(rows, slots, count, width)
+    cell = keys_values(rows, slots, count, width)
     if source is not None:
         cell |= cross.cells(rows, source, count, width)
     return [cell] * c.decoder_layers

@@ -1,7 +1,7 @@
 """What layers keep of earlier tokens, as arrays whose declared axes say what becomes of them.
 
-Keys and values are kept by position, in a layout that only this file knows: a row's token at position p stands in slot
-p, whatever padding is beside it, and sees the slots up to its own. What stands in later slots is meaningless and
+Keys and values are kept by position (`layers.cells`): a row's token at position p stands in slot p, whatever padding is
+beside it, and sees the slots up to its own. What stands in later slots is meaningless and
 harmless: a slot is written before a token can see it. So nothing is ever cleared, tokens are taken back by making a row
 shorter, and prompts of any length share their programs.
 
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from .. import declare
 from ..declare import Param, is_param
-from ..placement.constraints import laid, zeros
+from ..placement.constraints import laid, platform_of, zeros
 
 
 @jax.tree_util.register_dataclass
@@ -29,12 +29,15 @@ class Leaf:
     """One array of what a layer keeps, with what its axes count.
 
     "batch": rows, of which beams are some. "source": rows that the beams of a row share. "length": slots, one for each
-    position. "ring": slots that later positions take over. Layers that are stacked have one axis more in front, so axes
-    are counted from the end.
+    position. "ring": slots that later positions take over. "key_dim": numbers of a key. Layers that are stacked have
+    one axis more in front, so axes are counted from the end.
+
+    layer: within a scan over stacked layers, whose leaf this is of those in the array; None: the array is the leaf's.
     """
 
     array: jax.Array
     axes: tuple[str | None, ...] = dataclasses.field(metadata={"static": True})
+    layer: jax.Array | None = None
 
     def at(self, name: str) -> int | None:
         """Which axis counts this, from the end; None: none does."""
@@ -46,9 +49,19 @@ class Leaf:
         axis = self.at("batch" if "batch" in self.axes else "source")
         return None if axis is None else axis + self.array.ndim
 
+    def read(self) -> jax.Array:
+        """What a layer has here."""
+        return self.array if self.layer is None else jax.lax.dynamic_index_in_dim(self.array, self.layer, 0, False)
+
     def put(self, array: jax.Array) -> Self:
-        """The leaf with another array."""
+        """The leaf with another array in its place."""
+        if self.layer is not None:
+            array = jax.lax.dynamic_update_index_in_dim(self.array, array, self.layer, 0)
         return dataclasses.replace(self, array=array)
+
+    def of(self, layer: jax.Array | None) -> Self:
+        """The same array as the leaf of one of its layers, or of all."""
+        return dataclasses.replace(self, layer=layer)
 
     @property
     def recurrent(self) -> bool:
@@ -126,30 +139,36 @@ def by_rows(function: Callable[..., jax.Array], cache: Cache, *others: Cache) ->
     return dataclasses.replace(_mapped(put, cache, *others), length=length, reach=reach)
 
 
-def keys_values(rows: int, slots: int, heads: int, dim: int, value_dim: int | None = None) -> declare.Tree:
-    """What a layer keeps: keys and values of `heads` heads in `slots` places of each of `rows` rows.
-
-    Keys lie transposed: on CPU the products over both are two to ten times as fast as with the dimensions last in both.
-    """
-    key, value = ("batch", "kv_heads", None, "length"), ("batch", "kv_heads", "length", None)
-    return {
-        "key": Param((rows, heads, dim, slots), key, "key", "buffer"),
-        "value": Param((rows, heads, slots, value_dim or dim), value, "value", "buffer"),
-    }
-
-
 def empty(cells: declare.Tree, dtype: Any, like: jax.Array) -> Cache:
     """A cache without tokens, from the declaration of its cells; its axes are those of `Leaf`, and it lies on the mesh
-    of another array.
+    of another array, as the devices there read it (`layers.cells`).
     """
+    platform = platform_of(like)
 
-    def leaf(p: Param) -> Leaf:
+    def leaf(declared: Param) -> Leaf:
+        p = lying(declared, platform)
         return Leaf(zeros(p.shape, p.dtype or dtype, p.axes, like), p.axes)
 
     made = jax.tree.map(leaf, cells, is_leaf=is_param)
     rows = next(p.shape[p.axes.index("batch")] for _, p in declare.walk(cells) if "batch" in p.axes)
     nothing = jnp.zeros(rows, jnp.int32)
     return Cache(made, nothing, nothing)
+
+
+def lying(p: Param, platform: str) -> Param:
+    """A cell as devices of a platform read it: the numbers of a key last, but on CPU, where products over keys and
+    values are two to ten times as fast with the slots last in keys.
+    """
+    if platform == "cpu" or "key_dim" not in p.axes:
+        return p
+    order = [*(axis for axis, name in enumerate(p.axes) if name != "key_dim"), p.axes.index("key_dim")]
+    shape, axes = (tuple(of[axis] for axis in order) for of in (p.shape, p.axes))
+    return dataclasses.replace(p, shape=shape, axes=axes)
+
+
+def of_layer(cells: Any, layer: jax.Array | None) -> Any:
+    """The cells of stacked layers as those of one; None: as those of all."""
+    return jax.tree.map(lambda leaf: leaf.of(layer), cells, is_leaf=_is_leaf)
 
 
 def no_past(rows: int, slots: int, width: int, dtype: Any, like: jax.Array) -> Past:
@@ -163,28 +182,6 @@ def no_past(rows: int, slots: int, width: int, dtype: Any, like: jax.Array) -> P
         leaf((rows, slots), jnp.int32, ("batch", "length")),
         leaf((rows,), bool, ("batch",)),
     )
-
-
-def write(cell: Any, k: jax.Array, v: jax.Array, slots: jax.Array) -> Any:
-    """The cell with keys and values [B, T, K, d] of new tokens in slots [B, T]; what is past the end is left out."""
-
-    def put_key(kept: jax.Array, new: jax.Array, place: jax.Array) -> jax.Array:  # [K, d, S], [T, K, d], [T]
-        return kept.at[:, :, place].set(new.transpose(1, 2, 0).astype(kept.dtype), mode="drop")
-
-    def put_value(kept: jax.Array, new: jax.Array, place: jax.Array) -> jax.Array:  # [K, S, d], [T, K, d], [T]
-        return kept.at[:, place].set(jnp.swapaxes(new, 0, 1).astype(kept.dtype), mode="drop")
-
-    if slots.size == 1:  # XLA takes a scatter of one apart, and copies both caches to fuse the parts: so it gets two
-        k, v, slots = (jnp.repeat(x, 2, axis=1) for x in (k, v, slots))
-    k, v = (laid(x, ("batch", None, "kv_heads", None)) for x in (k, v))  # all heads, where slots are divided
-    key, value = cell["key"], cell["value"]
-    new = {"key": jax.vmap(put_key)(key.array, k, slots), "value": jax.vmap(put_value)(value.array, v, slots)}
-    return cell | {name: cell[name].put(laid(array, cell[name].axes)) for name, array in new.items()}
-
-
-def read(cell: Any) -> tuple[jax.Array, jax.Array]:
-    """Keys [B, K, d, S] and values [B, K, S, d], as `attention.weighed` takes them."""
-    return cell["key"].array, cell["value"].array
 
 
 def grown(cache: Cache, slots: int) -> Cache:

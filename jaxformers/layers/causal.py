@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from ..placement.constraints import laid
-from . import cache as caches
 from .attention import weighed
 from .cache import Cache
+from .cells import read, write
 from .inputs import Inputs
 from .sites import PLAIN, Sites
 
@@ -99,8 +99,8 @@ class Causal:
         if self.slots is None or cell is None:
             keys, values = k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)
         else:
-            cell = caches.write(cell, k, v, self.slots)
-            keys, values = caches.read(cell)
+            cell = write(cell, k, v, self.slots)
+            keys, values = read(cell)
             used = self.used
             q = _asking(q, k.shape[2])
         options: dict[str, Any] = {

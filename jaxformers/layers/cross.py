@@ -15,6 +15,7 @@ from .. import declare
 from ..declare import Param
 from .attention import through_out, weighed
 from .cache import Leaf
+from .cells import read_keys
 from .inputs import Memory
 from .linear import linear
 from .sites import Sites
@@ -23,9 +24,9 @@ KEYS, VALUES, MASK = "cross_key", "cross_value", "cross_mask"
 
 
 def cells(rows: int, source: int, heads: int, dim: int) -> declare.Tree:
-    """What a layer keeps of `source` tokens that an encoder has read, in the layout of `cache.keys_values`."""
+    """What a layer keeps of `source` tokens that an encoder has read, as `cells.keys_values` has it."""
     return {
-        KEYS: Param((rows, heads, dim, source), ("source", "kv_heads", None, "source_length"), KEYS, "buffer"),
+        KEYS: Param((rows, heads, dim, source), ("source", "kv_heads", "key_dim", "source_length"), KEYS, "buffer"),
         VALUES: Param((rows, heads, source, dim), ("source", "kv_heads", "source_length", None), VALUES, "buffer"),
         MASK: Param((rows, source), ("source", "source_length"), MASK, "buffer", dtype="bool"),
     }
@@ -50,6 +51,7 @@ def remembered(layers: Any, kept: Any, memory: Memory) -> Any:
     stacked = kept[MASK].array.ndim == 3  # layers in front
     find = lambda p: keys_values(p, memory.state, kept[KEYS].array.shape[-3])  # noqa: E731
     k, v = (jax.vmap(find) if stacked else find)(layers["cross"])
+    k = k if kept[KEYS].axes[-1] == "source_length" else jnp.swapaxes(k, -1, -2)
     mask = jnp.broadcast_to(memory.mask, kept[MASK].array.shape)
     new = {KEYS: k, VALUES: v, MASK: mask}
     return kept | {name: kept[name].put(array.astype(kept[name].array.dtype)) for name, array in new.items()}
@@ -89,7 +91,7 @@ def attention(
         assert memory is not None
         (k, v), mask = keys_values(p, memory.state, heads), memory.mask
     else:
-        k, v, mask = (cell[name].array for name in (KEYS, VALUES, MASK))
+        k, v, mask = read_keys(cell[KEYS]), cell[VALUES].read(), cell[MASK].read()
     q = linear(p["query"], x)
     shared = q.reshape(k.shape[0], -1, heads, q.shape[-1] // heads)  # beams of a row beside each other
     inner = sites.under("cross")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import jax
 
 from .. import declare
-from . import cache
+from . import cells
 from .activation import ACTIVATIONS
 from .attention import merge, project, through_out
 from .causal import FULL, Causal
@@ -68,8 +68,8 @@ def run_decoder(
         sites: of the model, or of its decoder.
         norm: after the last layer.
     """
-    cells = None if order.cache is None else order.cache.cells
-    encoded = remembering(block, params["layers"], cells, x, *each, ask=ask, sites=sites)
+    kept = None if order.cache is None else order.cache.cells
+    encoded = remembering(block, params["layers"], kept, x, *each, ask=ask, sites=sites)
     encoded = encoded.normed(norm(params.get("final_norm"), encoded.state))
     return dataclasses.replace(encoded, cells=None, cache=order.after(encoded.cells))
 
@@ -262,4 +262,4 @@ def keys_values(c: Any, rows: int, slots: int) -> declare.Tree:
     """What the layers keep, from the fields that most configs have: keys and values in each."""
     width = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     keys = getattr(c, "num_key_value_heads", None) or c.num_attention_heads
-    return [cache.keys_values(rows, slots, keys, width) for _ in range(c.num_hidden_layers)]
+    return [cells.keys_values(rows, slots, keys, width) for _ in range(c.num_hidden_layers)]

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare
-from . import cache, rotation
+from . import rotation
 from .causal import Causal
+from .cells import keys_values
 from .decoder import Mix, Rotate
 from .linear import linear
 from .norm import rms_norm
@@ -50,7 +51,7 @@ def attention_arrays(c: Any) -> declare.Tree:
 def cells(c: Any, rows: int, slots: int) -> declare.Tree:
     """What the layers keep: of each head keys, and values of another width."""
     width, heads = c.qk_nope_head_dim + c.qk_rope_head_dim, c.num_attention_heads
-    return [cache.keys_values(rows, slots, heads, width, c.v_head_dim) for _ in range(c.num_hidden_layers)]
+    return [keys_values(rows, slots, heads, width, c.v_head_dim) for _ in range(c.num_hidden_layers)]
 
 
 def attention(c: Any, order: Causal, rotate: Rotate) -> Mix:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from .. import declare
 from ..placement.constraints import laid
+from .cache import of_layer
 from .inputs import Ask, Inputs
 from .remat import rematerialised
 from .sites import PLAIN, Sites
@@ -169,15 +170,15 @@ def _unrolled(
 def _scanned(
     layer: Any, ask: Ask, layers: Any, cells: Any, x: jax.Array, each: Any, first: int
 ) -> tuple[jax.Array, Any, list[Shown]]:
-    """Stacked layers. Cells ride in the carry: as results of each step, all of them would be copied."""
+    """Stacked layers. Cells ride in the carry, those of all layers, and each writes into them what is new: as results
+    of a step, or cut out and put back, all of them would be copied.
+    """
 
     def body(carry: tuple[jax.Array, Any], step: tuple[Any, ...]) -> tuple[tuple[jax.Array, Any], Shown]:
         (x, cells), (i, p, *own) = carry, step
-        cell = jax.tree.map(lambda array: jax.lax.dynamic_index_in_dim(array, i, keepdims=False), cells)
         through = rematerialised(partial(layer, number=i + first, own=own), ask.remat, scanned=True)
-        x, cell, values = through(p, x, cell)
-        cells = jax.tree.map(lambda array, new: jax.lax.dynamic_update_index_in_dim(array, new, i, 0), cells, cell)
-        return (x, cells), values
+        x, cells, values = through(p, x, of_layer(cells, i))
+        return (x, of_layer(cells, None)), values
 
     count = _count(layers)
     (x, cells), values = jax.lax.scan(body, (x, cells), (jnp.arange(count), layers, *map(stack, each)))

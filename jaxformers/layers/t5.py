@@ -12,10 +12,11 @@ import jax.numpy as jnp
 
 from .. import declare
 from ..declare import Param, repeat, under
-from . import cache, cross, heads, relative
+from . import cross, heads, relative
 from .activation import ACTIVATIONS
 from .attention import attend, merge, project, through_out, visible
 from .causal import Causal
+from .cells import keys_values
 from .decoder import Norm, root_mean_square, run_decoder
 from .embedding import embed_tokens
 from .gated import opened
@@ -218,7 +219,7 @@ def decode(
 
 def cells(c: Any, rows: int, slots: int, source: int) -> declare.Tree:
     """What the decoder's layers keep: of its tokens, and of the encoder's."""
-    cell = cache.keys_values(rows, slots, c.num_heads, c.d_kv) | cross.cells(rows, source, c.num_heads, c.d_kv)
+    cell = keys_values(rows, slots, c.num_heads, c.d_kv) | cross.cells(rows, source, c.num_heads, c.d_kv)
     return [cell] * c.depth
 
 

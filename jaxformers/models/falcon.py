@@ -11,9 +11,10 @@ import jax.numpy as jnp
 
 from .. import declare, tasks
 from ..config import Config, Depth, Endless, Epsilon, Rate, Size
-from ..layers import alibi, cache, heads, rotation
+from ..layers import alibi, heads, rotation
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
+from ..layers.cells import keys_values
 from ..layers.decoder import Mix, dropped, norms_first, plain, run_decoder, side_by_side, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.embedding import embed_tokens
@@ -120,7 +121,7 @@ def parameters(c: FalconConfig) -> declare.Tree:
 
 def cells(c: FalconConfig, rows: int, slots: int) -> declare.Tree:
     """What the layers keep."""
-    return [cache.keys_values(rows, slots, keys(c), width(c)) for _ in range(c.num_hidden_layers)]
+    return [keys_values(rows, slots, keys(c), width(c)) for _ in range(c.num_hidden_layers)]
 
 
 def mixing(c: FalconConfig, order: Causal) -> Mix:

@@ -7,9 +7,10 @@ from typing import Any
 from .. import declare, tasks
 from ..batch import SEGMENTED
 from ..config import Config, Rate, Size
-from ..layers import cache, heads
+from ..layers import heads
 from ..layers.activation import ACTIVATIONS
 from ..layers.causal import Causal
+from ..layers.cells import keys_values
 from ..layers.decoder import dropped, norms_first, plain, run_decoder, standardised
 from ..layers.decoder_arrays import up_down
 from ..layers.embedding import embed
@@ -73,7 +74,7 @@ def parameters(c: GPTBigCodeConfig) -> declare.Tree:
 
 def cells(c: GPTBigCodeConfig, rows: int, slots: int) -> declare.Tree:
     """What the layers keep."""
-    return [cache.keys_values(rows, slots, keys(c), head_dim(c)) for _ in range(c.n_layer)]
+    return [keys_values(rows, slots, keys(c), head_dim(c)) for _ in range(c.n_layer)]
 
 
 def decode(params: Any, c: GPTBigCodeConfig, inputs: Inputs, ask: Ask = Ask(), sites: Sites = PLAIN) -> Encoded:

@@ -35,6 +35,20 @@ def laid(x: jax.Array, axes: Axes) -> jax.Array:
     return x if mesh is None else jax.lax.with_sharding_constraint(x, _layout(x.shape, axes, mesh))
 
 
+def layout_of(x: jax.Array, axes: Axes) -> NamedSharding | None:
+    """How an array lies in a traced function, as the rules say; None: there is no mesh, or it is not the compiler's."""
+    mesh = _traced_mesh(x)
+    return None if mesh is None else _layout(x.shape, axes, mesh)
+
+
+def platform_of(x: Any) -> str:
+    """Of the devices on which an array lies; where a traced one has no mesh, of those that jax computes on."""
+    if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer):
+        return next(iter(x.devices())).platform
+    device = jax.typeof(x).sharding.mesh.abstract_device
+    return jax.default_backend() if device is None else device.platform
+
+
 def zeros(shape: tuple[int, ...], dtype: Any, axes: Axes, like: jax.Array) -> jax.Array:
     """Zeros that lie as the rules say of their logical axes, on the mesh of another array."""
     if isinstance(like, jax.core.Tracer):

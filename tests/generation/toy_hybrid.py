@@ -86,13 +86,14 @@ def hybrid(params: Any, c: ToyConfig, inputs: Inputs, ask: Ask = Ask(), sites: S
             return together(p, x, state, weighed(x, x, seen & (far < WINDOW)), source, weighed(x, x, seen)), cell
         one = x[:, :, None]
         whole, kept = order.attend(one, one, one, {"key": cell["key"], "value": cell["value"]}, scale=1.0)
-        last, state = passed(x, cell["state"].array, real)
+        last, state = passed(x, cell["state"].read(), real)
         at = jnp.where(real, places % RING, RING)
         put = jax.vmap(lambda ring, i, new: ring.at[i].set(new, mode="drop"))
-        ring, when = put(cell["ring"].array, at, x), put(cell["when"].array, at, places + 1)  # 0: nothing yet
+        ring, when = put(cell["ring"].read(), at, x), put(cell["when"].read(), at, places + 1)  # 0: nothing yet
         far = places[:, :, None] - when[:, None, :] + 1
         near = weighed(x, ring, (when > 0)[:, None] & (far >= 0) & (far < WINDOW))
-        source, beams = cell["source"].array, rows // cell["source"].array.shape[0]
+        source = cell["source"].read()
+        beams = rows // source.shape[0]
         if beams == 1:  # those that beams share are there before they begin
             so_far = source[:, None] + jnp.cumsum(jnp.where(first, x, 0), axis=1)
             source = so_far[:, -1]
