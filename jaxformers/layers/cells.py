@@ -57,18 +57,14 @@ def _scattered(leaf: Leaf, new: jax.Array, slots: jax.Array) -> Leaf:
     if slots.size == 1:  # XLA takes a scatter of one apart, and copies both caches to fuse the parts: so it gets two
         new, slots = (jnp.repeat(x, 2, axis=1) for x in (new, slots))
     new = laid(new, ("batch", None, "kv_heads", None)).astype(leaf.array.dtype)  # all heads, where slots are divided
-    last, layer = leaf.axes[-1] == "length", leaf.layer
+    last = leaf.axes[-1] == "length"
 
-    def put(kept: jax.Array, new: jax.Array, place: jax.Array) -> jax.Array:  # [K, ...], [T, K, d], [T]
-        if layer is not None:  # [L, K, ...]: what is at two indices apart comes first
-            return (kept.at[layer, :, :, place] if last else kept.at[layer, :, place]).set(new, mode="drop")
+    def put(kept: jax.Array, new: jax.Array, place: jax.Array) -> jax.Array:  # [K, d, S] or [K, S, d], [T, K, d], [T]
         if last:
             return kept.at[:, :, place].set(new.transpose(1, 2, 0), mode="drop")
         return kept.at[:, place].set(jnp.swapaxes(new, 0, 1), mode="drop")
 
-    rows = 0 if layer is None else 1
-    array = jax.vmap(put, in_axes=(rows, 0, 0), out_axes=rows)(leaf.array, new, slots)
-    return Leaf(laid(array, leaf.axes), leaf.axes, layer)
+    return leaf.put(laid(jax.vmap(put)(leaf.read(), new, slots), leaf.axes))
 
 
 # -- elsewhere --------------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxformers import declare, tasks
 from jaxformers.config import Config, Depth, Size
 from jaxformers.declare import Param, repeat
-from jaxformers.layers import cache as caches
 from jaxformers.layers.causal import Causal
+from jaxformers.layers.cells import keys_values
 from jaxformers.layers.decoder import run_decoder
 from jaxformers.layers.embedding import embed_tokens
 from jaxformers.layers.inputs import Ask, Inputs
@@ -109,7 +109,7 @@ def hybrid(params: Any, c: ToyConfig, inputs: Inputs, ask: Ask = Ask(), sites: S
 def cells(c: ToyConfig, rows: int, slots: int) -> declare.Tree:
     """What the layers keep."""
     d = c.hidden_size
-    cell = caches.keys_values(rows, slots, 1, d) | {
+    cell = keys_values(rows, slots, 1, d) | {
         "state": Param((rows, d), ("batch", None), "state", "buffer"),
         "ring": Param((rows, RING, d), ("batch", "ring", None), "ring", "buffer"),
         "when": Param((rows, RING), ("batch", "ring"), "when", "buffer", dtype="int32"),
