@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from .. import declare
+from . import flash
+from .flash import Band
 from .linear import linear
 from .product import einsum, explicit_sharding, matmul
 from .sites import PLAIN, Sites
@@ -63,13 +65,17 @@ def attend(
     scale: float | None = None,
     rate: float = 0.0,
     sites: Sites = PLAIN,
+    band: Band | None = None,
 ) -> jax.Array:
     """`weighed` for arrays with the tokens first, as projections give them.
 
-    q [B, T, H, d], k and v [B, S, K, d]. Returns the context [B, T, H, d].
+    q [B, T, H, d], k and v [B, S, K, d]. Returns the context [B, T, H, d]. A band need not be told of a mask [B, 1, 1,
+    S].
     """
     q, k, v = jnp.swapaxes(q, 1, 2), k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)
-    context = weighed(q, k, v, seen, bias=bias, scale=scale, rate=rate, sites=sites)
+    if band is None and seen is not None and seen.shape == (q.shape[0], 1, 1, k.shape[3]):
+        band = Band(seen[:, 0, 0].astype(jnp.int32))
+    context = weighed(q, k, v, seen, bias=bias, scale=scale, rate=rate, sites=sites, band=band)
     return jnp.swapaxes(context, 1, 2)
 
 
@@ -91,6 +97,7 @@ def weighed(
     rate: float = 0.0,
     sites: Sites = PLAIN,
     used: jax.Array | None = None,
+    band: Band | None = None,
 ) -> jax.Array:
     """Scaled dot-product attention (Vaswani et al. 2017), softmax in float32.
 
@@ -98,25 +105,32 @@ def weighed(
     the queries' (Ainslie et al. 2023, arXiv 2305.13245). seen broadcastable to [B, H, T, S] or None for all, and so is
     the bias that is added to the scores. sinks [H]: a score for each head that takes its share of attention and gives
     nothing (GPT-OSS). scale: on the scores, None: 1 / sqrt(d). cap: scores are bent to stay within -cap and cap (Gemma
-    2). used: how many keys, from the first on, any query may see; None: all. Returns the context [B, H, T, e]. A query
-    that sees no key gets the mean of all values, as in the reference, so that nothing becomes NaN; with `used`, the
-    mean of some.
+    2). used: how many keys, from the first on, any query may see; None: all. band: what `seen` says, where it has that
+    structure. Returns the context [B, H, T, e]. A query that sees no key gets the mean of all values, as in the
+    reference, so that nothing becomes NaN; with `used`, the mean of some.
 
     The probabilities [B, H, T, S] are the site "attention_weights". Where nobody reads or replaces them and the scores
     are larger than a CPU's caches, they are computed there in parts, of rows or of heads, and as far as keys are used:
-    about twice as fast. A gradient keeps none of them, and computes the parts again.
+    about twice as fast. A gradient keeps none of them, and computes the parts again. On TPU a fused kernel takes their
+    place, where there is a band and all else is plain (`layers.flash`); what a query at padding gets is then another
+    nothing.
     """
     sinks = None if sinks is None else sinks[None, :, None, None]
     at_once = functools.partial(_weighed, scale=scale, cap=cap, rate=rate, sites=sites)
     sizes = (*q.shape[:3], k.shape[3])
     known = all(isinstance(size, int) for size in sizes)  # an exported program's may be symbols
     untouched = not sites.taps("attention_weights")
+    dropping = rate != 0.0 and sites.key is not None
+    fused: dict[str, Any] = {}
+    if known and untouched and not dropping and bias is None and sinks is None and flash.fits(band, q, k, v):
+        fused["tpu"] = lambda q, k, v, seen, *rest: flash.attention(q, k, v, band, scale=scale, cap=cap)
     if known and untouched and explicit_sharding(q) is None and math.prod(sizes) > 2 * _CACHED:
         reaching = at_once if used is None else _up_to(used, k.shape[3], at_once)
         in_parts = _in_cached_parts(reaching, q, k)
-        dropping = rate != 0.0 and sites.key is not None
         number = jnp.arange(math.prod(sizes[:2])).reshape(*sizes[:2], 1, 1) if dropping else None
-        return jax.lax.platform_dependent(q, k, v, seen, bias, sinks, number, cpu=in_parts, default=at_once)
+        return jax.lax.platform_dependent(q, k, v, seen, bias, sinks, number, cpu=in_parts, default=at_once, **fused)
+    if fused:
+        return jax.lax.platform_dependent(q, k, v, seen, bias, sinks, None, default=at_once, **fused)
     return at_once(q, k, v, seen, bias, sinks, None)
 
 

@@ -12,6 +12,7 @@ from ..placement.constraints import laid
 from .attention import weighed
 from .cache import Cache
 from .cells import read, write
+from .flash import Band, band_of
 from .inputs import Inputs
 from .sites import PLAIN, Sites
 
@@ -30,6 +31,7 @@ class Causal:
     queries: [B or 1, T] up to which key each token sees: keys are compared as they lie, so padding is counted here
         where there is no cache.
     mask: [B, 1, 1 or T, S] what may be seen beside that; None: all.
+    band: the same, where it says but to which text a token belongs; else None.
     cache: what the call came with.
     """
 
@@ -39,6 +41,7 @@ class Causal:
     keys: jax.Array
     queries: jax.Array
     mask: jax.Array | None
+    band: Band | None
     cache: Cache | None
 
     @classmethod
@@ -52,13 +55,13 @@ class Causal:
             counted = positions if inputs.positions is None else inputs.positions
             mask = None if inputs.mask is None else inputs.mask.astype(bool)
             seen = mask if mask is None else mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
-            return cls(counted, _reached(inputs, positions), None, positions, places, seen, None)
+            return cls(counted, _reached(inputs, positions), None, positions, places, seen, band_of(inputs), None)
         real = jnp.ones((rows, length), bool) if inputs.mask is None else inputs.mask.astype(bool)
         slots = cache.length[:, None] + jnp.cumsum(real, axis=1, dtype=jnp.int32) - 1
         positions = jnp.maximum(slots, 0) if inputs.positions is None else inputs.positions
         keys = jnp.arange(cache.slots)[None]
         reach = jnp.maximum(cache.reach, cache.length + real.sum(1, dtype=jnp.int32))[:, None]
-        return cls(positions, reach, jnp.where(real, slots, cache.slots), keys, slots, None, cache)
+        return cls(positions, reach, jnp.where(real, slots, cache.slots), keys, slots, None, None, cache)
 
     def seen(self, window: Any = FULL, ahead: Any = 0) -> jax.Array:
         """Which tokens each sees, among the last `window`, itself included, and the next `ahead`: [B or 1, 1, T, S]."""
@@ -112,7 +115,10 @@ class Causal:
             "sites": sites,
         }
         seen = self.seen(window, ahead)
-        context = weighed(jnp.swapaxes(q, 1, 2), keys, values, seen, used=used, **options)
+        band = None
+        if self.band is not None and used is None and isinstance(window, int) and isinstance(ahead, int):
+            band = dataclasses.replace(self.band, before=window - 1, after=ahead)
+        context = weighed(jnp.swapaxes(q, 1, 2), keys, values, seen, used=used, band=band, **options)
         rows, length = q.shape[:2]
         return jnp.swapaxes(context, 1, 2).reshape(rows, length, -1), cell
 

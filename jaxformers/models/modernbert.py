@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ from ..layers.activation import ACTIVATIONS
 from ..layers.attention import attend, merge, project, through_out, visible
 from ..layers.decoder import SLIDING, WHOLE, check_kinds, rotations
 from ..layers.embedding import embed_tokens
+from ..layers.flash import band_of
 from ..layers.heads import Head
 from ..layers.inputs import Ask, Inputs
 from ..layers.linear import linear, unembed
@@ -153,18 +155,27 @@ def block(c: ModernBertConfig, inputs: Inputs) -> Block:
     bases = {kind: float(base) for kind, (base, _) in c.rotations.items()}
     wide_angles, near_angles = (rotary.angles(inputs.places, width, bases[kind]) for kind in (WHOLE, SLIDING))
     seen = visible(inputs.mask)
-    place = jnp.arange(inputs.shape[1])
-    near = (jnp.abs(place[:, None] - place) <= c.local_attention // 2)[None, None]
+    place, half = jnp.arange(inputs.shape[1]), c.local_attention // 2
+    near = (jnp.abs(place[:, None] - place) <= half)[None, None]
     seen_near = near if seen is None else near & seen
     seen_wide = jnp.ones_like(near) if seen is None else jnp.broadcast_to(seen, seen_near.shape)
+
+    def mixed(local: Any, q: jax.Array, k: jax.Array, v: jax.Array, sites: Sites) -> jax.Array:
+        taken = partial(attend, q, k, v, rate=c.attention_dropout, sites=sites)
+        if sites.taps("attention_weights"):  # which are shown once, not in each of two branches
+            return taken(either(local, lambda: seen_near, lambda: seen_wide))
+        return either(
+            local,
+            lambda: taken(seen_near, band=band_of(inputs, half, half)),
+            lambda: taken(seen_wide, band=band_of(inputs)),
+        )
 
     def apply(p: Any, x: jax.Array, sites: Sites, local: Any) -> jax.Array:
         h = layer_norm(p["attention_norm"], x, c.norm_eps) if "attention_norm" in p else x
         q, k, v = project(p, h, width)
         angles = either(local, lambda: near_angles, lambda: wide_angles)
         q, k = rotary.rotate(q, angles), rotary.rotate(k, angles)
-        sees = either(local, lambda: seen_near, lambda: seen_wide)
-        context = attend(q, k, v, sees, rate=c.attention_dropout, sites=sites)
+        context = mixed(local, q, k, v, sites)
         x = x + sites("attention", through_out(p, merge(context), x, sites), c.attention_dropout)
         up, gate = jnp.split(linear(p["up_gate"], layer_norm(p["ffn_norm"], x, c.norm_eps)), 2, axis=-1)
         h = sites.drop("activation", ACTIVATIONS[c.hidden_activation](up) * gate, c.mlp_dropout)

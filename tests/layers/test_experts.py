@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxformers import declare
+from jaxformers.layers import expert_products as products
 from jaxformers.layers import experts, int8
 from jaxformers.layers.attention import prepare
 
@@ -18,10 +19,11 @@ COUNT, D, F, K = 5, 12, 7, 2
 GATE = experts.halves("silu")
 WAYS = {
     "chosen": lambda *given: experts.experts(*given, GATE),
-    "gathered": partial(experts._gathered, GATE),
-    "ragged": partial(experts._ragged, GATE),
-    "each": partial(experts._each, GATE),
-    "in groups": partial(experts._in_groups, GATE),
+    "gathered": partial(products.gathered, GATE),
+    "dense": partial(products.dense, GATE),
+    "ragged": partial(products.ragged, GATE),
+    "each": partial(products.each, GATE),
+    "in groups": partial(products.in_groups, GATE),
 }
 
 
@@ -86,7 +88,7 @@ def test_gradients_and_transformations(way: str, size: int) -> None:
     def loss(compute: Any, p: Any, x: Any, shares: Any) -> jax.Array:
         return jnp.sin(compute(p, x, chosen, shares)).sum()
 
-    plain, ours = (partial(loss, compute) for compute in (partial(experts._every, GATE), WAYS[way]))
+    plain, ours = (partial(loss, compute) for compute in (partial(products.every, GATE), WAYS[way]))
     close = lambda a, b: jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-4), a, b)  # noqa: E731
     close(*(jax.jit(jax.grad(f, (0, 1, 2)))(p, x, shares) for f in (ours, plain)))
     moved = (p, x, shares)
