@@ -191,7 +191,8 @@ def _traffic(instruction: _Instruction, own: _Computation, computations: Mapping
         return min(_size(shapes[0]), part) + _size(instruction.shape)
     if not instruction.kind.endswith("-start"):
         return sum(map(_size, shapes)) + _size(instruction.shape)
-    _, result = _elements(instruction.shape)[:2] if instruction.shape.startswith("(") else ("", instruction.shape)
+    parts = _elements(instruction.shape)
+    result = parts[0] if instruction.kind == "copy-start" else parts[min(1, len(parts) - 1)]  # others: from, to
     given = sum(map(_size, shapes))
     return min(given, _size(result, everywhere=True)) + _size(result)  # a slice reads a part
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import types
 from typing import Any
 
 import jax
@@ -16,6 +17,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import jaxformers
 from jaxformers import parallel, training
+from jaxformers.layers import cache as caches
+from jaxformers.layers import expert_products, experts
 
 SIZES = {
     "vocab_size": 96,
@@ -158,12 +161,30 @@ def difference(a: Any, b: Any) -> float:
     return max(float(np.abs(x - y).max() / max(np.abs(y).max(), 1e-6)) for x, y in pairs)
 
 
-def main(family: str, *meshes: str) -> None:
-    """Print for each mesh, named as "tensor explicit", how far its results are from those of one device."""
+def elsewhere() -> None:
+    """Let caches lie, and experts compute, as on accelerators."""
+    caches.platform_of = lambda like: "tpu"
+
+    def default(*args: Any, default: Any, **platforms: Any) -> Any:
+        return default(*args)
+
+    expert_products.jax = experts.jax = types.SimpleNamespace(
+        **{**vars(jax), "lax": types.SimpleNamespace(**{**vars(jax.lax), "platform_dependent": default})}
+    )
+
+
+def main(family: str, *meshes: str, as_elsewhere: bool = False) -> None:
+    """Print for each mesh, named as "tensor explicit", how far its results are from those of one device.
+
+    as_elsewhere: on the mesh caches lie, and experts compute, as on accelerators.
+    """
     jax.config.update("jax_default_matmul_precision", "highest")
     jax.config.update("jax_disable_most_optimizations", True)
     model = made(family)
     one, told = results(model, None), {}
+    if as_elsewhere:
+        elsewhere()
+        jax.clear_caches()
     for name in meshes:
         sizes, kind = name.split()
         other = results(model, mesh_of(MESHES[sizes], KINDS[kind]))

@@ -18,8 +18,16 @@ ALWAYS = {
 """What is tried in every run; the rest by hand."""
 
 
-def check(family: str, meshes: tuple[str, ...]) -> None:
-    call = ", ".join(map(repr, (family, *meshes)))
+ELSEWHERE = {
+    "llama": ("tensor automatic", "sequence automatic"),
+    "mixtral": ("expert automatic", "three automatic"),
+    "t5": ("three automatic",),
+}
+"""What is tried with caches and experts as on accelerators."""
+
+
+def check(family: str, meshes: tuple[str, ...], **options: bool) -> None:
+    call = ", ".join([*map(repr, (family, *meshes)), *(f"{name}={value}" for name, value in options.items())])
     told = json.loads(
         on_devices(f"from tests.meshes.on_meshes import main; main({call})", timeout=3000).splitlines()[-1]
     )
@@ -37,6 +45,11 @@ def check(family: str, meshes: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(("family", "meshes"), ALWAYS.items(), ids=ALWAYS)
 def test_a_mesh_gives_what_one_device_gives(family: str, meshes: tuple[str, ...]) -> None:
     check(family, meshes)
+
+
+@pytest.mark.parametrize(("family", "meshes"), ELSEWHERE.items(), ids=ELSEWHERE)
+def test_a_mesh_of_accelerators_gives_what_one_device_gives(family: str, meshes: tuple[str, ...]) -> None:
+    check(family, meshes, as_elsewhere=True)
 
 
 @pytest.mark.heavy
