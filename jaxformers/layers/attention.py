@@ -123,7 +123,8 @@ def weighed(
     dropping = rate != 0.0 and sites.key is not None
     fused: dict[str, Any] = {}
     if known and untouched and not dropping and bias is None and sinks is None and flash.fits(band, q, k, v):
-        fused["tpu"] = lambda q, k, v, seen, *rest: flash.attention(q, k, v, band, scale=scale, cap=cap)
+        assert band is not None
+        fused["tpu"] = lambda q, k, v, *rest: flash.attention(q, k, v, band, scale=scale, cap=cap)
     if known and untouched and explicit_sharding(q) is None and math.prod(sizes) > 2 * _CACHED:
         reaching = at_once if used is None else _up_to(used, k.shape[3], at_once)
         in_parts = _in_cached_parts(reaching, q, k)

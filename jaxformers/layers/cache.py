@@ -162,7 +162,7 @@ def lying(p: Param, platform: str) -> Param:
     if platform == "cpu" or "key_dim" not in p.axes:
         return p
     order = [*(axis for axis, name in enumerate(p.axes) if name != "key_dim"), p.axes.index("key_dim")]
-    shape, axes = (tuple(of[axis] for axis in order) for of in (p.shape, p.axes))
+    shape, axes = tuple(p.shape[axis] for axis in order), tuple(p.axes[axis] for axis in order)
     return dataclasses.replace(p, shape=shape, axes=axes)
 
 

@@ -29,12 +29,11 @@ _NAME = re.compile(r"%([\w.\-]+)")
 
 
 class Exchange(NamedTuple):
-    """One kind of collective on one device: how often, and of how many bytes in all.
-
-    Bytes are those of what goes in, of an all-gather of what comes out.
+    """One kind of collective on one device: how many times it runs, and the bytes of what goes in, of an all-gather of
+    what comes out, in all.
     """
 
-    count: int
+    times: int
     bytes: int
 
 
@@ -276,6 +275,7 @@ def _size(shape: str, everywhere: bool = False) -> int:
     total = 0
     for kind, lengths, layout in _ARRAY.findall(shape):
         if everywhere or not re.search(r"S\([1-9]", layout):
-            bits = 8 if kind == "pred" else int(re.search(r"\d+", kind)[0]) if re.search(r"\d", kind) else 0
+            digits = re.search(r"\d+", kind)
+            bits = 8 if kind == "pred" else int(digits[0]) if digits else 0
             total += bits * math.prod(map(int, filter(None, lengths.split(",")))) // 8
     return total
