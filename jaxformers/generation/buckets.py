@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_FEWEST, _COARSE = 64, 512  # slots
+_FEWEST, _COARSE = 48, 512  # slots
 
 
 def rounded(count: int) -> int:
@@ -17,8 +17,10 @@ def rows_for(count: int) -> int:
 
 
 def slots_for(tokens: int) -> int:
-    """Few numbers of slots: 64, 128, 256, 512, 768, 1024, 1536, …: each step looks at all, so many are spared."""
-    slots = max(_FEWEST, rounded(tokens))
+    """Few numbers of slots: 48, 64, 128, 256, 512, 768, 1024, 1536, …: each step looks at all, so many are spared."""
+    if tokens <= _FEWEST:
+        return _FEWEST
+    slots = rounded(tokens)
     return slots * 3 // 4 if slots > _COARSE and slots * 3 // 4 >= tokens else slots
 
 
