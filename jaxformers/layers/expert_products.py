@@ -126,10 +126,10 @@ def _in_order(
         weight = weight.widened(x.dtype) if isinstance(weight, Weight) else weight
         wide = jnp.promote_types(x.dtype, jnp.float32)
         x, weight, groups = _alike(x, weight, sizes)
-        multiply = lambda x, weight, sums: jax.lax.ragged_dot_general(  # noqa: E731
+        multiply = lambda x, weight, sums, groups: jax.lax.ragged_dot_general(  # noqa: E731
             x, weight, groups, axes, preferred_element_type=sums
         )
-        y = narrow_gradients(multiply, x, weight, wide)
+        y = narrow_gradients(multiply, x, weight, wide, groups)
         return y + p["bias"][expert] if "bias" in p else y
 
     return _network(p, x[order // each], gate, product)

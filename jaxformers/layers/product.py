@@ -35,27 +35,30 @@ def product(x: jax.Array, weight: jax.Array, sums: Any, out_sharding: Any = None
     return y.reshape(*front, y.shape[-1])
 
 
-def narrow_gradients(multiply: Callable[..., jax.Array], a: jax.Array, b: jax.Array, sums: Any) -> jax.Array:
-    """`multiply(a, b, sums)`, a product in the type `sums`, whose gradients are products in the type of a and b.
+def narrow_gradients(
+    multiply: Callable[..., jax.Array], a: jax.Array, b: jax.Array, sums: Any, *beside: jax.Array
+) -> jax.Array:
+    """`multiply(a, b, sums, *beside)`, a product in the type `sums`, whose gradients are products in the type of a and
+    b. beside: what else it needs, that has no gradient.
 
     Sums of half types are wide, so what comes back to them in a backward pass is wide, and a product with that would be
     one of float32: here it is rounded first.
     """
     if a.dtype != b.dtype or jnp.dtype(sums).itemsize <= a.dtype.itemsize or not jnp.issubdtype(a.dtype, jnp.floating):
-        return multiply(a, b, sums)
+        return multiply(a, b, sums, *beside)
 
     @jax.custom_jvp
-    def wide(a: jax.Array, b: jax.Array) -> jax.Array:
-        return multiply(a, b, sums)
+    def wide(a: jax.Array, b: jax.Array, *beside: jax.Array) -> jax.Array:
+        return multiply(a, b, sums, *beside)
 
     def differentiate(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-        (a, b), (da, db) = primals, tangents
+        (a, b, *beside), (da, db, *_) = primals, tangents
         pairs = [pair for pair in ((da, b), (a, db)) if not any(isinstance(x, SymbolicZero) for x in pair)]
-        first, *others = (multiply(*pair, a.dtype) for pair in pairs)
-        return wide(a, b), sum(others, start=first).astype(sums)
+        first, *others = (multiply(*pair, a.dtype, *beside) for pair in pairs)
+        return wide(a, b, *beside), sum(others, start=first).astype(sums)
 
     wide.defjvp(differentiate, symbolic_zeros=True)
-    return wide(a, b)
+    return wide(a, b, *beside)
 
 
 def einsum(formula: str, a: jax.Array, b: jax.Array, sums: Any) -> jax.Array:

@@ -79,8 +79,21 @@ def test_all_ways_are_one(way: str, size: int, biased: bool) -> None:
     np.testing.assert_allclose(WAYS[way](fused, *given), answer, atol=1e-5)
 
 
+@pytest.mark.parametrize("way", ["chosen", "gathered", "dense", "ragged"])
+def test_layers_of_half_types_that_are_computed_again(way: str) -> None:
+    half = partial(jax.tree.map, lambda a: jnp.asarray(a, jnp.bfloat16))
+    (x, chosen, shares), layers = tokens(20), half(jax.tree.map(lambda a: np.stack([a, a]), networks(False)))
+
+    def through(layers: Any, x: Any) -> jax.Array:
+        step = jax.checkpoint(lambda x, p: ((x + WAYS[way](p, x, chosen, shares)).astype(x.dtype), None))
+        return jax.lax.scan(step, x, layers)[0].astype(jnp.float32).sum()
+
+    found = jax.jit(jax.grad(through))(layers, half(x))
+    assert all(bool(jnp.isfinite(a).all()) and bool((a != 0).any()) for a in jax.tree.leaves(found))
+
+
 @pytest.mark.parametrize("size", [3, 40])
-@pytest.mark.parametrize("way", ["chosen", "gathered", "ragged"])
+@pytest.mark.parametrize("way", ["chosen", "gathered", "dense", "ragged"])
 def test_gradients_and_transformations(way: str, size: int) -> None:
     """Backwards, forwards, both, and over several models: what is differentiated and what is computed are one."""
     p, (x, chosen, shares) = jax.tree.map(jnp.asarray, (networks(False), tokens(size)))

