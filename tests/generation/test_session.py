@@ -354,7 +354,7 @@ def test_each_row_has_its_own_source(monkeypatch: pytest.MonkeyPatch) -> None:
         shapes.clear()
         assert written(listed, 3, **options) == single
         if not options:  # short ones take places among long ones; what is too long for that begins with those after it
-            assert shapes == [(3, 128), (1, 128), (1, 128), (2, 256)]
+            assert shapes == [(3, 96), (1, 96), (1, 96), (2, 192)]
         other = written([prompt(0, 1)], 3, **options)[0]
         assert other != single[0]
 
