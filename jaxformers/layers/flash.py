@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from ..placement.constraints import layout_of
+from ..placement.constraints import layout_of, may_be_on
 from .inputs import Inputs
 
 SHORTEST = 256
@@ -44,8 +44,8 @@ def band_of(inputs: Inputs, before: int | None = None, after: int | None = None)
 
 
 def fits(band: Band | None, q: jax.Array, k: jax.Array, v: jax.Array) -> bool:
-    """Whether the kernel takes a band and arrays as `attention` has them."""
-    if band is None or q.shape[2] != k.shape[3] or q.shape[2] < SHORTEST:
+    """Whether the kernel takes a band and arrays as `attention` has them, and there is something to compute it."""
+    if band is None or q.shape[2] != k.shape[3] or q.shape[2] < SHORTEST or not may_be_on("tpu", q):
         return False
     layout = layout_of(band.segments, ("batch", "tokens"))
     return layout is None or layout.spec[1] is None  # a row is on one device

@@ -6,6 +6,7 @@ mesh, or its axes are not left to the compiler (`shard_map`, explicit axes), a c
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -45,8 +46,26 @@ def platform_of(x: Any) -> str:
     """Of the devices on which an array lies; where a traced one has no mesh, of those that jax computes on."""
     if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer):
         return next(iter(x.devices())).platform
+    return _platform_of_mesh(x) or jax.default_backend()
+
+
+def may_be_on(platform: str, x: Any) -> bool:
+    """Whether a traced array may come to lie on devices of a platform: those of its mesh, or any of this process."""
+    known = _platform_of_mesh(x)
+    return _is_here(platform) if known is None else known == platform
+
+
+def _platform_of_mesh(x: Any) -> str | None:
     device = jax.typeof(x).sharding.mesh.abstract_device
-    return jax.default_backend() if device is None else device.platform
+    return None if device is None else device.platform
+
+
+@functools.cache
+def _is_here(platform: str) -> bool:
+    try:
+        return bool(jax.devices(platform))
+    except RuntimeError:  # as jax says it
+        return False
 
 
 def zeros(shape: tuple[int, ...], dtype: Any, axes: Axes, like: jax.Array) -> jax.Array:

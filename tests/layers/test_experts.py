@@ -82,7 +82,10 @@ def test_all_ways_are_one(way: str, size: int, biased: bool) -> None:
 @pytest.mark.parametrize("way", ["chosen", "gathered", "dense", "ragged"])
 def test_layers_of_half_types_that_are_computed_again(way: str) -> None:
     half = partial(jax.tree.map, lambda a: jnp.asarray(a, jnp.bfloat16))
-    (x, chosen, shares), layers = map(jnp.asarray, tokens(20)), half(jax.tree.map(lambda a: np.stack([a, a]), networks(False)))
+    (x, chosen, shares), layers = (
+        map(jnp.asarray, tokens(20)),
+        half(jax.tree.map(lambda a: np.stack([a, a]), networks(False))),
+    )
 
     def through(layers: Any, x: Any) -> jax.Array:
         step = jax.checkpoint(lambda x, p: ((x + WAYS[way](p, x, chosen, shares)).astype(x.dtype), None))

@@ -75,9 +75,11 @@ def test_masks_that_say_more_than_a_band_take_the_plain_way() -> None:
     np.testing.assert_array_equal(Causal.of(Inputs(ids=ids)).band.segments, np.ones((2, 4)))
 
 
-def test_short_rows_take_the_plain_way() -> None:
+def test_what_takes_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
     q, k, v = arrays()
     band = Band(jnp.asarray(segments()))
+    assert not flash.fits(band, q, k, v)  # where there is no TPU
+    monkeypatch.setattr(flash, "may_be_on", lambda platform, x: platform == "tpu")
     assert flash.fits(band, q, k, v)
     assert not flash.fits(None, q, k, v)
     assert not flash.fits(band, q[:, :, :200], k[..., :200], v[:, :, :200])
