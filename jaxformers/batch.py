@@ -258,6 +258,11 @@ def _check_shifted(owner: str, c: Any, name: str, shape: tuple[int, ...]) -> Non
                 f"{owner}: the decoder reads {name} shifted by one, and the config has no {token}: set it by "
                 f"model.replace(config=model.config.replace({token}=...)), or pass decoder_input_ids"
             )
+        if not 0 <= getattr(c, token) < c.target_vocab_size:
+            raise ValueError(
+                f"{owner}: the decoder reads {name} shifted by one, and {token}={getattr(c, token)} of the config is not in "
+                f"the vocabulary (0 to {c.target_vocab_size - 1}): pass decoder_input_ids, or mend the config"
+            )
     if c.longest_target is not None and any(length > c.longest_target for length in shape[1:]):
         raise ValueError(
             f"{owner}: {shape[1]} tokens in a row of {name}, the decoder has {c.longest_target} positions: pass fewer"

@@ -217,6 +217,9 @@ def test_labels_that_a_decoder_cannot_read_are_refused(name: str, load: Any) -> 
         changed("decoder_start_token_id")(**source, labels=labels)
     with pytest.raises(ValueError, match="the config has no decoder_start_token_id"):
         changed("decoder_start_token_id").apply(model.params, **source, labels=labels)
+    beyond = model.replace(config=model.config.replace(decoder_start_token_id=model.config.vocab_size))
+    with pytest.raises(ValueError, match=f"decoder_start_token_id={model.config.vocab_size} of the config is not in"):
+        beyond(**source, labels=labels)
 
 
 def test_prompts_longer_than_the_decoder_are_told_its_positions(load: Any) -> None:
