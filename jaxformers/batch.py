@@ -260,8 +260,8 @@ def _check_shifted(owner: str, c: Any, name: str, shape: tuple[int, ...]) -> Non
             )
         if not 0 <= getattr(c, token) < c.target_vocab_size:
             raise ValueError(
-                f"{owner}: the decoder reads {name} shifted by one, and {token}={getattr(c, token)} of the config is not in "
-                f"the vocabulary (0 to {c.target_vocab_size - 1}): pass decoder_input_ids, or mend the config"
+                f"{owner}: the decoder reads {name} shifted by one, and {token}={getattr(c, token)} of the config is "
+                f"not in the vocabulary (0 to {c.target_vocab_size - 1}): pass decoder_input_ids, or mend the config"
             )
     if c.longest_target is not None and any(length > c.longest_target for length in shape[1:]):
         raise ValueError(

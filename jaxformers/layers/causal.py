@@ -103,7 +103,7 @@ class Causal:
             keys, values = k.transpose(0, 2, 3, 1), jnp.swapaxes(v, 1, 2)
         else:
             cell = write(cell, k, v, self.slots)
-            keys, values = read(cell)
+            keys, values = read(cell, v.shape[-1])
             used = self.used
             q = _asking(q, k.shape[2])
         options: dict[str, Any] = {

@@ -29,9 +29,15 @@ def keys_values(rows: int, slots: int, heads: int, dim: int, value_dim: int | No
     }
 
 
-def read(cell: Any) -> tuple[jax.Array, jax.Array]:
-    """Keys [B, K, d, S] and values [B, K, S, e], as `attention.weighed` takes them."""
-    return read_keys(cell["key"]), cell["value"].read()
+def shared(rows: int, slots: int, dim: int) -> declare.Tree:
+    """What a layer keeps where all heads have the same key, whose first numbers are the value."""
+    return {"key": keys_values(rows, slots, 1, dim)["key"]}
+
+
+def read(cell: Any, value_dim: int) -> tuple[jax.Array, jax.Array]:
+    """Keys [B, K, d, S] and values [B, K, S, value_dim], as `attention.weighed` takes them."""
+    keys = read_keys(cell["key"])
+    return keys, cell["value"].read() if "value" in cell else jnp.swapaxes(keys[:, :, :value_dim], -1, -2)
 
 
 def read_keys(leaf: Leaf) -> jax.Array:
@@ -46,7 +52,8 @@ def write(cell: Any, k: jax.Array, v: jax.Array, slots: jax.Array) -> Any:
     Those of a row that are not past the end follow each other.
     """
     put = _scattered if cell["key"].axes[-1] == "length" else _sliced
-    return cell | {"key": put(cell["key"], k, slots), "value": put(cell["value"], v, slots)}
+    new = {"key": k, "value": v} if "value" in cell else {"key": k}
+    return cell | {name: put(cell[name], array, slots) for name, array in new.items()}
 
 
 # -- on CPU -----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ numbers of a token, of which positions turn a part that all heads share.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,12 +13,15 @@ import jax.numpy as jnp
 
 from .. import declare
 from . import rotation
+from .attention import merge
 from .causal import Causal
-from .cells import keys_values
+from .cells import shared
 from .decoder import Mix, Rotate
 from .linear import linear
 from .norm import rms_norm
+from .product import einsum
 from .sites import Sites
+from .weight import Weight
 
 EPSILON = 1e-6
 """Of the norms within attention, whatever the others have."""
@@ -49,13 +53,16 @@ def attention_arrays(c: Any) -> declare.Tree:
 
 
 def cells(c: Any, rows: int, slots: int) -> declare.Tree:
-    """What the layers keep: of each head keys, and values of another width."""
-    width, heads = c.qk_nope_head_dim + c.qk_rope_head_dim, c.num_attention_heads
-    return [keys_values(rows, slots, heads, width, c.v_head_dim) for _ in range(c.num_hidden_layers)]
+    """What the layers keep of a token: the numbers that keys and values are made of, and the part that is turned."""
+    return [shared(rows, slots, c.kv_lora_rank + c.qk_rope_head_dim) for _ in range(c.num_hidden_layers)]
 
 
 def attention(c: Any, order: Causal, rotate: Rotate) -> Mix:
-    """Attention whose keys and values are made of a few numbers of a token."""
+    """Attention whose keys and values are made of a few numbers of a token.
+
+    Beside a cache these are never made: what would make the keys goes into the queries, and what would make the values
+    comes behind the sum (2.1.2 and appendix C there). All heads then have one key, which is kept.
+    """
     cos_sin = rotation.rotation(c, c.qk_rope_head_dim).cos_sin(order.positions, order.reach)
     still, heads, factor = c.qk_nope_head_dim, c.num_attention_heads, scale(c)
 
@@ -65,14 +72,31 @@ def attention(c: Any, order: Causal, rotate: Rotate) -> Mix:
             q = split(linear(p["query"], x))
         else:
             q = split(linear(p["query_up"], rms_norm(p["query_norm"], linear(p["query_down"], x), EPSILON)))
-        few, shared = jnp.split(linear(p["kv_down"], x), [c.kv_lora_rank], axis=-1)
-        k, v = jnp.split(split(linear(p["kv_up"], rms_norm(p["kv_norm"], few, EPSILON))), [still], axis=-1)
-        shared = jnp.broadcast_to(rotate(shared[:, :, None], cos_sin), (*k.shape[:3], c.qk_rope_head_dim))
-        q = jnp.concatenate([q[..., :still], rotate(q[..., still:], cos_sin)], axis=-1)
-        k = jnp.concatenate([k, shared], axis=-1)
-        return order.attend(q, k, v, cell, scale=factor, rate=c.attention_dropout, sites=sites)
+        few, turned = jnp.split(linear(p["kv_down"], x), [c.kv_lora_rank], axis=-1)
+        few, turned = rms_norm(p["kv_norm"], few, EPSILON), rotate(turned[:, :, None], cos_sin)
+        q, turned_q = q[..., :still], rotate(q[..., still:], cos_sin)
+        attend = partial(order.attend, cell=cell, scale=factor, rate=c.attention_dropout, sites=sites)
+        if cell is None:
+            k, v = jnp.split(split(linear(p["kv_up"], few)), [still], axis=-1)
+            turned = jnp.broadcast_to(turned, (*k.shape[:3], c.qk_rope_head_dim))
+            return attend(jnp.concatenate([q, turned_q], axis=-1), jnp.concatenate([k, turned], axis=-1), v)
+        up = _array(p["kv_up"]["weight"], x.dtype).reshape(heads, -1, c.kv_lora_rank)
+        q = _product("bthn,hnr->bthr", q, up[:, :still])
+        one = few[:, :, None]
+        key = jnp.concatenate([one, turned], axis=-1)
+        context, cell = attend(jnp.concatenate([q, turned_q], axis=-1), key, one)
+        return merge(_product("bthr,hvr->bthv", split(context), up[:, still:])), cell
 
     return mix
+
+
+def _array(weight: Any, dtype: Any) -> jax.Array:
+    return weight.widened(dtype) if isinstance(weight, Weight) else weight
+
+
+def _product(formula: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    """In the type of a, with wide sums."""
+    return einsum(formula, a, b, jnp.promote_types(a.dtype, jnp.float32)).astype(a.dtype)
 
 
 def scale(c: Any) -> float:

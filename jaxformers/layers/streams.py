@@ -79,7 +79,7 @@ def mixing(c: Any, order: Causal) -> Callable[[Any, jax.Array, Any, Sites], tupl
         bias = by_distance(scores[:, :, :1], distance, furthest)[:, 0]
         first, cell = order.attend(q[:, :, 0], k[:, :, 0], v[:, :, 0], cell, bias=bias, rate=rate, sites=sites)
         new = k[:, :, 0].transpose(0, 2, 3, 1), jnp.swapaxes(v[:, :, 0], 1, 2)
-        keys, values = new if cell is None else read(cell)
+        keys, values = new if cell is None else read(cell, v.shape[-1])
         bias = by_distance(scores[:, :, 1:], distance - 1, furthest)
         own = scores[:, :, 1:, 0].transpose(0, 2, 3, 1)[..., None]
         q, k, v = (part[:, :, 1:] for part in (q, k, v))

@@ -218,7 +218,7 @@ def test_labels_that_a_decoder_cannot_read_are_refused(name: str, load: Any) -> 
     with pytest.raises(ValueError, match="the config has no decoder_start_token_id"):
         changed("decoder_start_token_id").apply(model.params, **source, labels=labels)
     beyond = model.replace(config=model.config.replace(decoder_start_token_id=model.config.vocab_size))
-    with pytest.raises(ValueError, match=f"decoder_start_token_id={model.config.vocab_size} of the config is not in"):
+    with pytest.raises(ValueError, match=f"decoder_start_token_id={model.config.vocab_size} of the config is not"):
         beyond(**source, labels=labels)
 
 
