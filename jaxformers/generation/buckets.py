@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_FEWEST, _COARSE = 48, 512  # slots
+_FEWEST, _COARSE, _SHORTEST = 48, 512, 16  # slots of caches, and of sources
 
 
 def rounded(count: int) -> int:
@@ -22,6 +22,12 @@ def slots_for(tokens: int) -> int:
         return _FEWEST
     slots = rounded(tokens)
     return slots * 3 // 4 if slots > _COARSE and slots * 3 // 4 >= tokens else slots
+
+
+def source_slots_for(tokens: int) -> int:
+    """Few numbers of places in a source: 16, 32, 64, 96, 128, 192, …: an encoder reads all that there is room for."""
+    slots = max(_SHORTEST, rounded(tokens))
+    return slots * 3 // 4 if slots > 64 and slots * 3 // 4 >= tokens else slots
 
 
 def chunk_of(slots: int, platform: str) -> int:

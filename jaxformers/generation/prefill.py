@@ -12,13 +12,11 @@ import numpy as np
 
 from ..layers.cache import Cache
 from ..layers.inputs import Inputs, Memory
-from .buckets import chunk_of, rows_for, slots_for
+from .buckets import chunk_of, slots_for, source_slots_for
 from .history import Source
 from .model import LoadedModel
 from .prompts import Prompt
 from .rows import Negative, Rows, jaxformers_begin, jaxformers_cache_rows, jaxformers_prefill
-
-_SHORTEST = 16  # tokens of a source
 
 
 def begin_rows(
@@ -93,12 +91,9 @@ def _read(model: LoadedModel, tokens: np.ndarray, length: np.ndarray, cache: Cac
 
 
 def source_slots(prompts: Sequence[Prompt], most: int | None) -> int:
-    """Room for the longest source, of few sizes, and `most` tokens where there is an end; 0 where there is none.
-
-    An encoder reads all that there is room for, so there are sizes between the powers of two.
-    """
+    """Room for the longest source, of few sizes, and `most` tokens where there is an end; 0 where there is none."""
     longest = max(0 if prompt.source is None else len(prompt.source) for prompt in prompts)
-    slots = max(_SHORTEST, rows_for(longest)) if longest else 0
+    slots = source_slots_for(longest) if longest else 0
     return slots if most is None else min(slots, most)
 
 

@@ -274,6 +274,7 @@ def test_few_programs_for_prompts_of_all_lengths():
 
 def test_sizes_are_few():
     assert sorted({buckets.rows_for(n) for n in range(1, 33)}) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+    assert sorted({buckets.source_slots_for(n) for n in range(1, 257)}) == [16, 32, 64, 96, 128, 192, 256]
     sizes = [48, 64, 128, 256, 512, 768, 1024]
     assert sorted({buckets.slots_for(n) for n in range(1, 1025)}) == sizes
     assert [buckets.chunk_of(slots, "cpu") for slots in sizes] == [32, 32, 32, 64, 128, 256, 256]
