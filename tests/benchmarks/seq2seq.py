@@ -48,6 +48,8 @@ SIZES = {
             **{f"{side}_{name}": value for side in ("encoder", "decoder")
                for name, value in (("layers", 6), ("attention_heads", 12), ("ffn_dim", 3072))},
             "forced_eos_token_id": None,
+            "normalize_before": False,  # which CTranslate2 asks for
+            "normalize_embedding": True,
         },
     ),
 }  # fmt: skip
@@ -78,11 +80,12 @@ words = {}
 for number in range(c.vocab_size):
     special = {c.eos_token_id: "</s>", c.pad_token_id: "<pad>"}
     words[special.get(number, f"w{number}")] = number
+bos = f"w{c.bos_token_id}" if f"w{c.bos_token_id}" in words else "</s>"
 made = Tokenizer(models.WordLevel(words, unk_token="w3"))
 made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
 made.post_processor = processors.TemplateProcessing("$A </s>", "$A </s> $B </s>", [("</s>", c.eos_token_id)])
 transformers.PreTrainedTokenizerFast(
-    tokenizer_object=made, eos_token="</s>", pad_token="<pad>", unk_token="w3", model_max_length=512
+    tokenizer_object=made, eos_token="</s>", pad_token="<pad>", unk_token="w3", bos_token=bos, model_max_length=512
 ).save_pretrained(folder)
 """
 
