@@ -20,6 +20,7 @@ COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "coll
 
 _FREE = {"parameter", "get-tuple-element", "tuple", "bitcast", "constant", "after-all", "partition-id", "iota"}
 _PARTS = {"dynamic-slice", "slice", "gather"}  # which read a part of their first operand
+_SAME = {"bitcast", "copy"}  # within a fusion: the operand, perhaps read in another order
 _BODIES = ("calls", "to_apply", "called_computations")
 
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
@@ -207,7 +208,7 @@ def _read(inner: _Computation, name: str, computations: Mapping[str, _Computatio
     for user in inner.values():
         if name not in user.operands:
             continue
-        if user.kind == "bitcast":
+        if user.kind in _SAME:
             part = _read(inner, user.name, computations)
         elif user.kind in _PARTS and user.operands[0] == name:
             part = _size(user.shape, everywhere=True)
@@ -231,7 +232,7 @@ def _read_nested(
     places = [place for place, operand in enumerate(user.operands) if operand == name]
     parts = [_taken(nested, place, computations) for place in places]
     root = next(one for one in nested.values() if one.is_root)
-    while root.kind == "bitcast":
+    while root.kind in _SAME:
         root = nested[root.operands[0]]
     if root.kind == "parameter":
         parts.append(_read(inner, user.name, computations))
