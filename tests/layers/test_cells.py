@@ -49,7 +49,7 @@ def test_new_tokens_stand_in_their_slots(platform: str, layer: int | None, count
         new = rng.normal(size=(rows, count, HEADS, DIM)).astype(np.float32)
         after = cells.write(cell(platform, rows, layer, kept), jnp.array(new), jnp.array(new), jnp.array(slots))
         answer = expected(kept, new, slots, layer)
-        keys, values = cells.read(after)
+        keys, values = cells.read(after, DIM)
         np.testing.assert_array_equal(np.swapaxes(keys, -1, -2), answer[layer or 0])
         np.testing.assert_array_equal(values, answer[layer or 0])
         if layer is not None:  # other layers are as they were
@@ -62,4 +62,4 @@ def test_many_rows_are_written_in_a_loop() -> None:
     new = np.random.default_rng(0).normal(size=(rows, 1, HEADS, DIM)).astype(np.float32)
     slots = np.arange(rows)[:, None] % (SLOTS + 1)
     after = cells.write(cell("tpu", rows, None, kept), jnp.array(new), jnp.array(new), jnp.array(slots))
-    np.testing.assert_array_equal(cells.read(after)[1], expected(kept, new, slots, None)[0])
+    np.testing.assert_array_equal(cells.read(after, DIM)[1], expected(kept, new, slots, None)[0])
