@@ -192,15 +192,13 @@ def _drawn(
 
 
 class BeamSession(Session):
-    """A session that searches prompts in groups, each of as many as twice `width` rows have room for with all their
-    beams: a group ends together, so that its steps stay as wide as they begin.
-    """
+    """A session that searches prompts in groups, each of as many as `width` rows have room for with all their beams."""
 
     searches = True
 
     def __init__(self, plan: Plan, model: LoadedModel, width: int, platform: str, **options: Any) -> None:
         super().__init__(plan, model, width, platform, **{**options, "keep": True})
-        self.width = max(1, 2 * width // plan.program.beams)
+        self.width = max(1, width // plan.program.beams)
 
     def _write(self) -> None:
         """Search some tokens further; there is no event before all of a group have ended."""

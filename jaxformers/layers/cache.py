@@ -1,9 +1,9 @@
 """What layers keep of earlier tokens, as arrays whose declared axes say what becomes of them.
 
 Keys and values are kept by position (`layers.cells`): a row's token at position p stands in slot p, whatever padding is
-beside it, and sees the slots up to its own. What stands in later slots is meaningless and
-harmless: a slot is written before a token can see it. So nothing is ever cleared, tokens are taken back by making a row
-shorter, and prompts of any length share their programs.
+beside it, and sees the slots up to its own. What stands in later slots is meaningless and harmless: a slot is written
+before a token can see it. So nothing is ever cleared, tokens are taken back by making a row shorter, and prompts of any
+length share their programs.
 
 A leaf without slots is the state of a recurrence: masked tokens must leave it as it is, and whoever takes tokens back
 puts the state from before them in its place (`restored`).
@@ -156,10 +156,10 @@ def empty(cells: declare.Tree, dtype: Any, like: jax.Array) -> Cache:
 
 
 def lying(p: Param, platform: str) -> Param:
-    """A cell as devices of a platform read it: the numbers of a key last, but on CPU, where products over keys and
-    values are two to ten times as fast with the slots last in keys.
+    """A cell as devices of a platform read it. Keys have their slots last: on CPU products over keys and values are two
+    to ten times as fast so. On TPU they have their numbers last, since what is written there is a slice.
     """
-    if platform == "cpu" or "key_dim" not in p.axes:
+    if platform != "tpu" or "key_dim" not in p.axes:
         return p
     order = [*(axis for axis, name in enumerate(p.axes) if name != "key_dim"), p.axes.index("key_dim")]
     shape, axes = tuple(p.shape[axis] for axis in order), tuple(p.axes[axis] for axis in order)

@@ -117,7 +117,7 @@ class Causal:
         seen = self.seen(window, ahead)
         band = None
         if self.band is not None and used is None and isinstance(window, int) and isinstance(ahead, int):
-            band = dataclasses.replace(self.band, before=window - 1, after=ahead)
+            band = dataclasses.replace(self.band, before=None if window >= FULL else window - 1, after=ahead)
         context = weighed(jnp.swapaxes(q, 1, 2), keys, values, seen, used=used, band=band, **options)
         rows, length = q.shape[:2]
         return jnp.swapaxes(context, 1, 2).reshape(rows, length, -1), cell

@@ -1,7 +1,7 @@
 """Keys and values of a layer's tokens: how they lie, and how new ones are put beside them.
 
-How keys lie is chosen where a cache is made (`cache.lying`), and what is here goes by a leaf's axes. On CPU new tokens
-are scattered. Elsewhere each row's are one slice, since a scatter would have whole cells copied.
+How keys lie is chosen where a cache is made (`cache.lying`), and what is here goes by a leaf's axes. New tokens are
+scattered; on TPU each row's are one slice, since a scatter would have whole cells copied there.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def write(cell: Any, k: jax.Array, v: jax.Array, slots: jax.Array) -> Any:
     return cell | {name: put(cell[name], array, slots) for name, array in new.items()}
 
 
-# -- on CPU -----------------------------------------------------------------------------------------------------------
+# -- by a scatter ------------------------------------------------------------------------------------------------------
 
 
 def _scattered(leaf: Leaf, new: jax.Array, slots: jax.Array) -> Leaf:
@@ -74,7 +74,7 @@ def _scattered(leaf: Leaf, new: jax.Array, slots: jax.Array) -> Leaf:
     return leaf.put(laid(jax.vmap(put)(leaf.read(), new, slots), leaf.axes))
 
 
-# -- elsewhere --------------------------------------------------------------------------------------------------------
+# -- on TPU ------------------------------------------------------------------------------------------------------------
 
 
 def _sliced(leaf: Leaf, new: jax.Array, slots: jax.Array) -> Leaf:

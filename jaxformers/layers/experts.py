@@ -134,8 +134,9 @@ def experts(p: Any, x: jax.Array, chosen: jax.Array, shares: jax.Array, gate: Ga
     p: "gate" and "up" [E, F, D], or "gate_up" [E, 2F, D], and "down" [E, D, F], each with "weight" and perhaps "bias";
     weights may be a `Weight`. chosen, shares: [N, k]. gate: see `Gate`.
 
-    Of few tokens, as in a step of writing, only the experts that they go to are read. On CPU a gradient takes all
-    experts for all tokens: exact, but so much slower as there are more experts than a token goes to.
+    Of few tokens, as in a step of writing, only the experts that they go to are read, or on accelerators all of them,
+    once. On CPU a gradient takes all experts for all tokens: exact, but so much slower as there are more experts than
+    a token goes to.
     """
     count = jax.tree.leaves(p["down"])[0].shape[0]
     size = chosen.size if isinstance(chosen.shape[0], int) else None  # of an exported program it may be a symbol

@@ -93,7 +93,9 @@ def completed(
     )
     places = range(len(prompts))
     groups = [[place] for place in places] if alone else [sorted(places, key=lambda i: _length(prompts[i]))]
-    width = min(most_rows or 1 << 20, _CPU_ROWS if platform == "cpu" else _ACCELERATOR_ROWS)
+    usual = _CPU_ROWS if platform == "cpu" else _ACCELERATOR_ROWS
+    usual *= 2 if settings.num_beams > 1 else 1  # groups of beams end together, and stay as wide as they begin
+    width = min(most_rows or usual, usual)
     for group in groups:
         session = arguments.session(
             plan, model, copies * settings.num_beams if alone else width, platform, key=key, keep=kept

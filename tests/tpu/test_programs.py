@@ -81,7 +81,7 @@ def test_forward(family: str, topology: str) -> None:
     compiled = model(family, topology, data=2, tensor=4).forward(8, 2048)
     scores = 4 * (8 // 2) * (8 // 4) * 2048**2  # bytes of one layer's in float32, of a device's rows and heads
     if family in FUSED:
-        assert "tpu_custom_call" in compiled.as_text()
+        assert "splash" in compiled.as_text()  # products of experts are kernels, too
     if family in ("bert", "llama"):  # of others other things are as large
         assert compiled.memory_analysis().temp_size_in_bytes < scores
 
