@@ -175,14 +175,23 @@ def _scanned(
     """
 
     def body(carry: tuple[jax.Array, Any], step: tuple[Any, ...]) -> tuple[tuple[jax.Array, Any], Shown]:
-        (x, cells), (i, p, *own) = carry, step
+        (x, cells), (i, p, *rest) = carry, step
+        varying = iter(rest)
+        own = [one[0] if _is_uniform(one) else next(varying) for one in each]
         through = rematerialised(partial(layer, number=i + first, own=own), ask.remat, scanned=True)
         x, cells, values = through(p, x, of_layer(cells, i))
         return (x, of_layer(cells, None)), values
 
     count = _count(layers)
-    (x, cells), values = jax.lax.scan(body, (x, cells), (jnp.arange(count), layers, *map(stack, each)))
+    (x, cells), values = jax.lax.scan(
+        body, (x, cells), (jnp.arange(count), layers, *(stack(one) for one in each if not _is_uniform(one)))
+    )
     return x, cells, [jax.tree.map(lambda array, i=i: array[i], values) for i in range(count)]
+
+
+def _is_uniform(one: Sequence[Any]) -> bool:
+    """Whether all layers have the same number, which is then known when they are compiled."""
+    return all(isinstance(value, int) and value == one[0] for value in one)
 
 
 def _count(layers: Any) -> int:

@@ -66,7 +66,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 WRITERS = [name for name in FAMILIES if name != "bert"]
 MEASURED = [name for name in WRITERS if name != "deepseek"]  # whose toy is too small: what it computes is as large
 TOPOLOGIES = ("v5e-8", "v5p-8")
-FUSED = {"bert", "llama", "bart"}
+FUSED = {"bert", "llama", "mixtral", "bart"}
 """Whose attention is all of the kind that the kernel takes, when layers are stacked."""
 
 
